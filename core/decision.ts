@@ -1,0 +1,114 @@
+/** What was decided about one request. Every code is on one of three lists, and the code fixes the status. */
+
+import type { IdentityRefusal } from './identity.ts'
+import type { PolicyRef } from './policy.ts'
+
+export type AllowCode =
+  | 'allowed' // A policy said yes.
+  | 'routed' // An outbound listener passed its own workload's call on, to be judged where it arrives.
+
+export type DenyCode =
+  | 'policy_denied'
+  | 'no_route'
+  | 'bad_request' // Malformed or ambiguous.
+  | 'head_too_large'
+  | 'method_unsupported' // CONNECT, TRACE or an upgrade on a listener that has none.
+  | IdentityRefusal
+
+export type DecisionFault =
+  | 'policy_missing' // Nothing is bound, or its bundle is not loaded.
+  | 'policy_undefined' // The entry point has no value.
+  | 'policy_result_invalid' // A value of the wrong type.
+  | 'policy_error' // The evaluation failed.
+  | 'policy_limit' // Out of time, memory or depth.
+  | 'identity_unavailable' // We have no identity of our own to answer with.
+  | 'audit_unavailable' // The record could not be kept.
+  | 'internal'
+
+export type DecisionCode = AllowCode | DenyCode | DecisionFault
+
+/** Who decided: a policy by name, or the proxy itself. */
+export type DecidedBy = { readonly by: 'policy'; readonly policy: PolicyRef } | { readonly by: 'proxy' }
+
+/** Headers a policy asks for, as OPA-Envoy has them. Names are lower case; framing, Host and identity never change. */
+export interface HeaderEffects {
+  readonly setOnRequest?: Readonly<Record<string, string>>
+  readonly removeFromRequest?: readonly string[]
+  readonly setOnResponse?: Readonly<Record<string, string>>
+}
+
+/** The answer a policy wants a refused caller to see; the status stays that of the code where it names none. */
+export interface PolicyAnswer {
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** `allow` and `deny` are answers; a `fault` means that we could not tell, which passes nobody. */
+export type Decision =
+  | {
+      readonly verdict: 'allow'
+      readonly code: AllowCode
+      readonly from: DecidedBy
+      readonly reasons: readonly string[]
+      readonly effects?: HeaderEffects
+    }
+  | {
+      readonly verdict: 'deny'
+      readonly code: DenyCode
+      readonly from: DecidedBy
+      readonly reasons: readonly string[]
+      readonly answer?: PolicyAnswer
+    }
+  | {
+      readonly verdict: 'fault'
+      readonly code: DecisionFault
+      readonly from: DecidedBy
+      readonly reasons: readonly string[]
+    }
+
+export type Verdict = Decision['verdict']
+
+/** The HTTP status a refused caller sees; 200 stands for "go on" and is never sent by us. */
+export function statusOf(code: DecisionCode): number {
+  switch (code) {
+    case 'allowed':
+    case 'routed':
+      return 200
+    case 'bad_request':
+      return 400
+    case 'identity_missing':
+    case 'identity_invalid':
+    case 'identity_expired':
+    case 'identity_untrusted':
+      return 401
+    case 'identity_revoked':
+    case 'policy_denied':
+      return 403
+    case 'no_route':
+      return 404
+    case 'head_too_large':
+      return 431
+    case 'method_unsupported':
+      return 501
+    case 'policy_missing':
+    case 'policy_undefined':
+    case 'policy_result_invalid':
+    case 'policy_error':
+    case 'policy_limit':
+    case 'identity_unavailable':
+    case 'audit_unavailable':
+    case 'internal':
+      return 503 // Unsure means no: what cannot be answered admits nobody.
+  }
+}
+
+/** A refusal by the proxy itself. */
+export function refuse(code: DenyCode, reason: string): Decision {
+  return { verdict: 'deny', code, from: { by: 'proxy' }, reasons: [reason] }
+}
+
+/** A fault of the proxy itself. */
+export function fault(code: DecisionFault, reason: string): Decision {
+  return { verdict: 'fault', code, from: { by: 'proxy' }, reasons: [reason] }
+}

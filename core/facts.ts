@@ -1,0 +1,52 @@
+/** What is known of a request when it is judged. Parsed once; what is here is also what is forwarded. */
+
+import type { Identified } from './identity.ts'
+import type { SpiffeId } from './spiffe.ts'
+
+/** A request's head in the one form that routes, policies and upstreams see. */
+export interface RequestHead {
+  /** Upper case, a token (RFC 9110 section 9.1). */
+  readonly method: string
+  /** Lower-case host, with the port where the request named one. */
+  readonly authority: string
+  /** Normalised path, always starting with a slash, without query (RFC 3986 section 6.2.2 and our own rules). */
+  readonly path: string
+  /** Raw query without its question mark; undefined where there is none. */
+  readonly query: string | undefined
+  /** Lower-case names; repeated fields joined by ", " in order (RFC 9110 section 5.3). */
+  readonly headers: Readonly<Record<string, string>>
+  readonly protocol: 'HTTP/1.1' | 'HTTP/1.0' | 'HTTP/2'
+  readonly scheme: 'http' | 'https'
+}
+
+/** Why a head could not be read, with the status class that follows. */
+export interface HeadFault {
+  readonly code: 'bad_request' | 'head_too_large' | 'method_unsupported'
+  readonly detail: string
+}
+
+export interface RequestFacts {
+  readonly direction: 'inbound' | 'outbound'
+  /** The workload that the listener stands for: the target of an inbound call, the caller of an outbound one. */
+  readonly workload: SpiffeId
+  /** `workload/listener`, unique in the cluster. */
+  readonly listener: string
+  readonly source: {
+    readonly identified: Identified
+    readonly address: string
+    readonly port: number
+  }
+  readonly destination: {
+    /** The service asked for, where a route was found. */
+    readonly service: string | undefined
+    readonly address: string
+    readonly port: number
+  }
+  /** Undefined where the head could not be read. */
+  readonly head: RequestHead | undefined
+  /** Joins what each hop records of one call; taken from x-request-id where that is a UUID-like token, else made here. */
+  readonly requestId: string
+  /** W3C trace id, 32 hex digits, or empty. */
+  readonly traceId: string
+  readonly atNs: bigint
+}

@@ -1,0 +1,75 @@
+/** Who is calling, and how we know. */
+
+import type { SpiffeId, TrustDomain } from './spiffe.ts'
+
+/** A peer whose name was proven. */
+export interface Identity {
+  readonly id: SpiffeId
+  readonly trustDomain: TrustDomain
+  /** What proved it: an X509-SVID or a JWT-SVID; `declared` is a workload's own listener (0600 socket or loopback). */
+  readonly proof: 'x509' | 'jwt' | 'declared'
+  /** The certificate's serial number in lower-case hex, empty where there is none. */
+  readonly serial: string
+  /** Milliseconds since 1970. For a chain: the narrowest window over all its certificates. */
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+}
+
+/** Why a peer has no name: a closed list, each also a decision code. */
+export type IdentityRefusal =
+  | 'identity_missing' // No certificate and no token.
+  | 'identity_invalid' // A chain, signature or SVID rule does not hold.
+  | 'identity_expired' // Past its end or before its start.
+  | 'identity_revoked' // On the deny list.
+  | 'identity_untrusted' // No trust bundle for its trust domain, or not signed by it.
+
+export type Identified =
+  | { readonly ok: true; readonly identity: Identity }
+  | { readonly ok: false; readonly code: IdentityRefusal; readonly detail: string }
+
+/** What a peer showed. Certificates are DER, the leaf first. */
+export type Evidence =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'x509'; readonly chain: readonly Uint8Array[] }
+  | { readonly kind: 'jwt'; readonly token: string }
+  | { readonly kind: 'declared'; readonly identity: Identity }
+
+/** The other end of a connection. `known` is the identifier's own memory of its last answer, kept with the connection. */
+export interface Peer {
+  readonly evidence: Evidence
+  readonly address: string
+  readonly port: number
+  known?: { readonly answer: Identified; readonly generation: number; readonly untilMs: number }
+}
+
+/** The roots that may speak for one trust domain, and for no other (SPIFFE Trust Domain and Bundle section 4). */
+export interface TrustBundle {
+  readonly trustDomain: TrustDomain
+  /** Grows with each change; below 2^53. */
+  readonly sequence: number
+  /** Root certificates, DER. */
+  readonly roots: readonly Uint8Array[]
+  /** How often to ask for a newer one, in seconds. Default 300. */
+  readonly refreshHintS?: number
+}
+
+/** A workload's own certificate and key. */
+export interface Svid {
+  readonly id: SpiffeId
+  /** DER, the leaf first, without the root. */
+  readonly chain: readonly Uint8Array[]
+  /** PKCS#8 PEM of a P-256 key. */
+  readonly keyPem: string
+  readonly serial: string
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+}
+
+/** Everything a proxy knows about identity at one moment; `generation` grows whenever any of it changes. */
+export interface IdentityState {
+  readonly generation: number
+  readonly svid: Svid
+  readonly bundles: ReadonlyMap<TrustDomain, TrustBundle>
+  /** Ids and certificate serials (hex) that are refused from now on. */
+  readonly denied: ReadonlySet<string>
+}

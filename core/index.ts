@@ -1,0 +1,17 @@
+/** Everything in core/, for those outside the package. */
+
+export * from './bytes.ts'
+export * from './decision.ts'
+export * from './facts.ts'
+export * from './fault.ts'
+export * from './identity.ts'
+export * from './input.ts'
+export * from './json.ts'
+export * from './log.ts'
+export * from './outcome.ts'
+export * from './policy.ts'
+export * from './ports.ts'
+export * from './record.ts'
+export * from './snapshot.ts'
+export * from './spiffe.ts'
+export * from './time.ts'

@@ -1,0 +1,25 @@
+/** How an allowed request ended. Written after the fact, in batches; a missing outcome is shown as unknown. */
+
+export type OutcomeCode =
+  | 'completed' // A whole response went to the caller.
+  | 'refused' // The refusal went to the caller.
+  | 'upstream_unreachable'
+  | 'upstream_identity' // The upstream could not prove the name we expected.
+  | 'upstream_reset' // It closed before or within its response.
+  | 'upstream_invalid' // Its response could not be read.
+  | 'upstream_timeout'
+  | 'caller_gone' // The caller closed first.
+  | 'drained' // We stopped while it was in flight.
+
+export interface Outcome {
+  readonly code: OutcomeCode
+  /** Status sent to the caller, 0 where none was. */
+  readonly status: number
+  /** Body bytes, without framing. */
+  readonly requestBytes: number
+  readonly responseBytes: number
+  /** From the head's last byte to the response's last byte, in microseconds. */
+  readonly durationUs: number
+  /** `address:port` of the upstream that answered, empty where none was asked. */
+  readonly upstream: string
+}

@@ -1,0 +1,297 @@
+/**
+ * The audit event: what producers write, what the log holds. The JSON names below are the format; a leaf of the log
+ * is the canonical JSON (RFC 8785) of one event, byte for byte as its producer wrote it. Decision events carry OPA's
+ * decision-log names (decision_id, timestamp, bundles, path, input, result, trace_id) with ours beside them.
+ */
+
+import { fromUtf8, toHex, utf8 } from './bytes.ts'
+import type { DecisionCode, Verdict } from './decision.ts'
+import { canonicalJson, isObject, type Json, parseJson } from './json.ts'
+import type { OutcomeCode } from './outcome.ts'
+import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from './spiffe.ts'
+import { parseTime } from './time.ts'
+
+/** A process reads the version it writes and the one before. */
+export const recordVersion = 1
+
+/** A leaf of a C2SP tlog-tiles entry bundle has a 16-bit length; larger inputs are kept as a digest. */
+export const maxRecordBytes = 65_535
+
+declare const is: unique symbol
+
+/** One run of one producer: 96 random bits as 24 lower-case hex digits. */
+export type Epoch = string & { readonly [is]: 'Epoch' }
+
+export const parseEpoch = (text: string): Epoch | undefined =>
+  /^[0-9a-f]{24}$/.test(text) ? (text as Epoch) : undefined
+
+export const newEpoch = (random: (length: number) => Uint8Array): Epoch => toHex(random(12)) as Epoch
+
+export interface RecordId {
+  readonly producer: SpiffeId
+  readonly epoch: Epoch
+  /** 0 is the producer's `start`. */
+  readonly seq: number
+}
+
+/** What people type: `3f2a…-17`. An epoch is random, so epoch and number name one record in the world. */
+export const decisionId = (id: { readonly epoch: Epoch; readonly seq: number }): string => `${id.epoch}-${id.seq}`
+
+export function parseDecisionId(text: string): { readonly epoch: Epoch; readonly seq: number } | undefined {
+  const match = /^([0-9a-f]{24})-(0|[1-9]\d{0,15})$/.exec(text)
+  return match ? { epoch: match[1] as Epoch, seq: Number(match[2]) } : undefined
+}
+
+/** `prev` of the first record of an epoch. */
+export const noHash: string = '0'.repeat(64)
+
+export interface Envelope {
+  readonly v: typeof recordVersion
+  readonly td: TrustDomain
+  readonly cluster: string
+  readonly producer: SpiffeId
+  readonly epoch: Epoch
+  readonly seq: number
+  /** RFC 6962 leaf hash of the producer's previous record, lower-case hex. */
+  readonly prev: string
+  /** RFC 3339, nine digits, UTC. */
+  readonly timestamp: string
+}
+
+export interface DecisionBody {
+  readonly kind: 'decision'
+  readonly direction: 'inbound' | 'outbound'
+  /** Whom the listener stands for. Differs from `producer` only in what the collector keeps for an edge function. */
+  readonly workload: SpiffeId
+  readonly listener: string
+  readonly verdict: Verdict
+  readonly code: DecisionCode
+  readonly by: 'policy' | 'proxy'
+  /** False for a shadow policy, whose answer changed nothing. */
+  readonly enforced: boolean
+  readonly reasons: readonly string[]
+  readonly bundles?: { readonly [name: string]: { readonly revision: string; readonly sha256: string } }
+  /** Entry point that was asked. */
+  readonly path?: string
+  /** Recorded facts in the shape of OPA-Envoy's input, without what can be derived from them. */
+  readonly input: Json
+  /** How the peer proved its name; absent where it did not. */
+  readonly peer?: {
+    readonly proof: string
+    readonly serial: string
+    readonly not_before: string
+    readonly not_after: string
+  }
+  readonly service?: string
+  readonly route?: string
+  readonly request_id: string
+  readonly trace_id?: string
+}
+
+export interface OutcomeItem {
+  /** Number of the decision, in the same epoch. */
+  readonly seq: number
+  readonly code: OutcomeCode
+  readonly status: number
+  readonly request_bytes: number
+  readonly response_bytes: number
+  readonly duration_us: number
+  readonly upstream: string
+}
+
+export interface OutcomesBody {
+  readonly kind: 'outcomes'
+  readonly outcomes: readonly OutcomeItem[]
+}
+
+/** Refusals of peers that proved no name: failed handshakes, garbage. Counted per source and code, once a second. */
+export interface RefusalsBody {
+  readonly kind: 'refusals'
+  readonly listener: string
+  readonly refusals: readonly {
+    readonly source: string
+    readonly code: string
+    readonly count: number
+    /** What the first of them showed. */
+    readonly detail: string
+  }[]
+  /** How many more there were whose sources did not fit the quota. */
+  readonly others: number
+}
+
+/** First record of every epoch: where the one before ended. */
+export interface StartBody {
+  readonly kind: 'start'
+  readonly software: string
+  readonly previous?: {
+    readonly epoch: Epoch
+    readonly seq: number
+    readonly hash: string
+    readonly ended: 'clean' | 'crash'
+  }
+  /** Certificate chain that signs this epoch's heads: base64 DER, the leaf first. Empty for the auditor itself. */
+  readonly svid: readonly string[]
+}
+
+/** The certificate was renewed; later heads are signed with this one. */
+export interface SvidBody {
+  readonly kind: 'svid'
+  readonly svid: readonly string[]
+}
+
+/** The producer's signature over its own canonical JSON without `sig`, and with `prev` over all that came before. */
+export interface HeadBody {
+  readonly kind: 'head'
+  /** Totals since the epoch began. */
+  readonly counts: { readonly allow: number; readonly deny: number; readonly fault: number }
+  /** The last record of an epoch that ended on purpose. */
+  readonly final: boolean
+  /** SHA-256 of the signing leaf certificate, lower-case hex. */
+  readonly signer: string
+  /** ECDSA P-256 over SHA-256, r and s of 32 bytes each, base64url. */
+  readonly sig: string
+}
+
+export interface IssuanceBody {
+  readonly kind: 'issuance'
+  readonly action: 'issued' | 'renewed' | 'refused' | 'revoked'
+  readonly subject: SpiffeId
+  readonly serial: string
+  readonly not_before: string
+  readonly not_after: string
+  /** What was shown for it: `join-token:<first 8 hex of its digest>` or `svid:<serial>`. */
+  readonly evidence: string
+  readonly reason?: string
+}
+
+export interface PolicyBody {
+  readonly kind: 'policy'
+  readonly action: 'published' | 'activated'
+  readonly bundle: string
+  readonly revision: string
+  readonly sha256: string
+}
+
+/** Roots of a trust domain from now on. */
+export interface TrustBody {
+  readonly kind: 'trust'
+  readonly trust_domain: TrustDomain
+  readonly sequence: number
+  readonly roots: readonly string[]
+}
+
+export interface AdminBody {
+  readonly kind: 'admin'
+  readonly action: string
+  readonly actor: string
+  readonly detail: string
+}
+
+/** Written by the auditor: numbers of a producer that did not arrive, or that arrived after all. */
+export interface GapBody {
+  readonly kind: 'gap'
+  readonly action: 'opened' | 'closed'
+  readonly of: { readonly producer: SpiffeId; readonly epoch: Epoch }
+  readonly first: number
+  readonly last: number
+}
+
+/** Written by the auditor: what came over the stream and is evidence rather than record. */
+export interface AnomalyBody {
+  readonly kind: 'anomaly'
+  readonly anomaly:
+    | 'malformed' // Not a record of ours.
+    | 'equivocation' // A number that was already taken, with other bytes.
+    | 'broken_chain' // `prev` is not the hash of the record before.
+    | 'foreign_key' // A record under another producer's key.
+    | 'bad_head' // A head whose signature does not hold.
+  readonly of?: { readonly producer: string; readonly epoch: string; readonly seq: number }
+  readonly partition: number
+  readonly offset: string
+  /** SHA-256 of the bytes as they came, and the bytes themselves up to 16 KiB, base64. */
+  readonly sha256: string
+  readonly bytes: string
+  readonly detail: string
+}
+
+export type EventBody =
+  | DecisionBody
+  | OutcomesBody
+  | RefusalsBody
+  | StartBody
+  | SvidBody
+  | HeadBody
+  | IssuanceBody
+  | PolicyBody
+  | TrustBody
+  | AdminBody
+  | GapBody
+  | AnomalyBody
+
+export type EventKind = EventBody['kind']
+
+/** One event. `decision_id` stands on decisions only. */
+export type AuditEvent<Body extends EventBody = EventBody> = Envelope & Body & { readonly decision_id?: string }
+
+const kinds: Readonly<Record<EventKind, true>> = {
+  decision: true,
+  outcomes: true,
+  refusals: true,
+  start: true,
+  svid: true,
+  head: true,
+  issuance: true,
+  policy: true,
+  trust: true,
+  admin: true,
+  gap: true,
+  anomaly: true,
+}
+
+export const encodeEvent = (event: AuditEvent): Uint8Array => utf8(canonicalJson(event as unknown as Json))
+
+/** The bytes a head's signature is over: the event without `sig`. */
+export function headPayload(event: AuditEvent<HeadBody>): Uint8Array {
+  const { sig: _, ...signed } = event
+  return utf8(canonicalJson(signed as unknown as Json))
+}
+
+/**
+ * Reads one event. Only canonical JSON passes, so that no two readers see different members. The envelope is checked
+ * whole, the body only as far as its kind; readers of a body must expect that a member has the wrong type.
+ */
+export function parseEvent(bytes: Uint8Array): { readonly event: AuditEvent } | { readonly wrong: string } {
+  if (bytes.length > maxRecordBytes) return { wrong: `longer than ${maxRecordBytes} bytes` }
+  let text: string
+  try {
+    text = fromUtf8(bytes)
+  } catch {
+    return { wrong: 'not UTF-8' }
+  }
+  const value = parseJson(text)
+  if (!isObject(value)) return { wrong: 'not a JSON object' }
+  const wrong = envelopeFault(value)
+  if (wrong) return { wrong }
+  try {
+    if (canonicalJson(value) !== text) return { wrong: 'not canonical JSON (RFC 8785)' }
+  } catch {
+    return { wrong: 'not canonical JSON (RFC 8785)' }
+  }
+  return { event: value as unknown as AuditEvent }
+}
+
+function envelopeFault(value: { readonly [key: string]: Json | undefined }): string | undefined {
+  const { v, kind, td, cluster, producer, epoch, seq, prev, timestamp } = value
+  if (v !== recordVersion) return `version ${JSON.stringify(v)} where ${recordVersion} is read`
+  if (typeof kind !== 'string' || !Object.hasOwn(kinds, kind)) return 'unknown kind'
+  if (typeof td !== 'string' || !parseTrustDomain(td)) return 'bad trust domain'
+  if (typeof cluster !== 'string' || cluster === '') return 'no cluster'
+  if (typeof producer !== 'string' || !parseSpiffeId(producer)) return 'bad producer'
+  if (typeof epoch !== 'string' || !parseEpoch(epoch)) return 'bad epoch'
+  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) return 'bad number'
+  if (typeof prev !== 'string' || !/^[0-9a-f]{64}$/.test(prev)) return 'bad prev'
+  if (typeof timestamp !== 'string' || parseTime(timestamp) === undefined) return 'bad timestamp'
+  if (seq === 0 && (kind !== 'start' || prev !== noHash)) return 'an epoch that does not begin with its start'
+  if (kind === 'decision' && value['decision_id'] !== `${epoch}-${seq}`) return 'bad decision_id'
+  return undefined
+}

@@ -1,0 +1,101 @@
+/** What a proxy runs: one immutable value, named by the hash of its own content. */
+
+import type { PolicyRef, PolicyUse } from './policy.ts'
+import type { SpiffeId, TrustDomain } from './spiffe.ts'
+
+/** A process reads the version it writes and the one before. */
+export const snapshotVersion = 1
+
+export interface MeshSnapshot {
+  readonly v: typeof snapshotVersion
+  /** `sha256:` and the hex digest of the canonical JSON of all other members. */
+  readonly name: string
+  readonly trustDomain: TrustDomain
+  readonly cluster: string
+  readonly services: readonly Service[]
+  /** In order of precedence (Gateway API HTTPRouteRule): the first that matches wins. */
+  readonly routes: readonly Route[]
+  readonly workloads: readonly Workload[]
+  readonly bundles: readonly PolicyRef[]
+  readonly audit: AuditSettings
+}
+
+/** A name that workloads call, and where it is served. */
+export interface Service {
+  readonly name: string
+  /** Lower-case host names, without port, under which outbound listeners know it. */
+  readonly hosts: readonly string[]
+  readonly endpoints: readonly Endpoint[]
+}
+
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
+  /** The name the endpoint must prove; undefined only for plaintext upstreams outside the mesh. */
+  readonly identity: SpiffeId | undefined
+}
+
+export interface Route {
+  readonly name: string
+  readonly hosts: readonly string[]
+  readonly match: RouteMatch
+  readonly backends: readonly { readonly service: string; readonly weight: number }[]
+  /** Time for the whole request, in milliseconds. Default 15 000; 0 is none. */
+  readonly timeoutMs: number
+}
+
+/** Every member that is given must hold (Gateway API HTTPRouteMatch). */
+export interface RouteMatch {
+  readonly path: { readonly type: 'exact' | 'prefix'; readonly value: string }
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** One workload and what stands in front of it. A worker serves many. */
+export interface Workload {
+  readonly name: string
+  readonly id: SpiffeId
+  readonly listeners: readonly Listener[]
+}
+
+export type Bind =
+  | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string } // Created with mode 0600.
+
+export type Listener =
+  | {
+      readonly direction: 'inbound'
+      readonly name: string
+      readonly bind: Bind
+      /** Where the workload itself listens, in plain HTTP/1.1. */
+      readonly app: { readonly address: string; readonly port: number }
+      readonly service: string
+      readonly policy: PolicyUse | undefined
+    }
+  | { readonly direction: 'outbound'; readonly name: string; readonly bind: Bind }
+
+export interface AuditSettings {
+  /** What a response waits for: record written, synced, or acknowledged by the stream. */
+  readonly durability: Durability
+  /** Spool size per worker at which requests are refused, in bytes. Default 1 GiB. */
+  readonly spoolMaxBytes: number
+  /** Size of one segment, in bytes. Default 64 MiB. */
+  readonly segmentBytes: number
+  /** Longest time a written record waits for its sync in `bounded`, in milliseconds. Default 50. */
+  readonly syncEveryMs: number
+  /** Time between signed heads of a busy producer, in milliseconds. Default 1000. */
+  readonly headEveryMs: number
+  /** Time between signed heads of an idle one, in milliseconds. Default 60 000. */
+  readonly idleHeadEveryMs: number
+}
+
+export type Durability = 'bounded' | 'strict' | 'replicated'
+
+export const auditDefaults: AuditSettings = {
+  durability: 'bounded',
+  spoolMaxBytes: 1024 ** 3,
+  segmentBytes: 64 * 1024 ** 2,
+  syncEveryMs: 50,
+  headEveryMs: 1000,
+  idleHeadEveryMs: 60_000,
+}

@@ -1,0 +1,20 @@
+/** Time as text. Nanoseconds since 1970 need 61 bits, so they are a bigint in memory and text in records. */
+
+export type Nanoseconds = bigint
+
+/** RFC 3339 in UTC with nine digits: `2026-11-23T17:04:09.123456789Z`, which sorts as text. */
+export function formatTime(ns: Nanoseconds): string {
+  const ms = Number(ns / 1_000_000n)
+  const rest = Number(ns % 1_000_000n)
+  return `${new Date(ms).toISOString().slice(0, -1)}${String(rest).padStart(6, '0')}Z`
+}
+
+const shape = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z$/
+
+/** Exactly the form of `formatTime`; anything else is undefined. */
+export function parseTime(text: string): Nanoseconds | undefined {
+  const match = shape.exec(text)
+  if (!match) return undefined
+  const ms = Date.parse(`${match[1]}Z`)
+  return Number.isNaN(ms) ? undefined : BigInt(ms) * 1_000_000n + BigInt(match[2]!)
+}

@@ -1,0 +1,38 @@
+/** One request and the way to answer it, whatever it came over: a raw socket, an HTTP/2 stream, a fetch event. */
+
+import type { HeaderEffects } from '../core/decision.ts'
+import type { HeadFault, RequestHead } from '../core/facts.ts'
+import type { Peer } from '../core/identity.ts'
+import type { Outcome } from '../core/outcome.ts'
+import type { Endpoint } from '../core/snapshot.ts'
+
+/** What a refused caller gets: RFC 9457 problem details unless the policy wrote a body of its own. */
+export interface Refusal {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** Where an allowed request goes, and what is changed on the way. */
+export interface Onward {
+  readonly endpoint: Endpoint
+  /** Lower-case names; replaces what the caller sent. */
+  readonly setHeaders: Readonly<Record<string, string>>
+  readonly removeHeaders: readonly string[]
+  readonly setResponseHeaders: NonNullable<HeaderEffects['setOnResponse']>
+  /** Time for the whole exchange, in milliseconds; 0 is none. */
+  readonly timeoutMs: number
+}
+
+export interface Exchange {
+  readonly peer: Peer
+  /** The head in its one form, or why there is none. */
+  readonly head: RequestHead | HeadFault
+  readonly local: { readonly address: string; readonly port: number }
+  /** Sends the refusal; resolves when it has left or the caller is gone. Never rejects. */
+  refuse(refusal: Refusal): Promise<Outcome>
+  /** Sends the request on and streams the answer back; resolves when both are over. Never rejects. */
+  forward(onward: Onward): Promise<Outcome>
+}
+
+export const isHead = (head: RequestHead | HeadFault): head is RequestHead => 'method' in head

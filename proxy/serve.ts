@@ -1,0 +1,48 @@
+/** Serves one request from first byte to last record. Read this file first. */
+
+import type { PolicyUse } from '../core/policy.ts'
+import type { Decide, Identify, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
+import type { SpiffeId } from '../core/spiffe.ts'
+import type { Exchange } from './exchange.ts'
+import { readFacts } from './flow/facts.ts'
+import { judge } from './flow/judge.ts'
+import { onward, refusalOf } from './flow/onward.ts'
+import { decisionBody, unrecorded } from './flow/record.ts'
+import type { FindRoute } from './flow/route.ts'
+
+/** What a listener brings to every request. */
+export interface Parts {
+  readonly direction: 'inbound' | 'outbound'
+  /** `workload/listener`. */
+  readonly listener: string
+  readonly workload: SpiffeId
+  readonly policy: PolicyUse | undefined
+  readonly findRoute: FindRoute
+  readonly identify: Identify
+  readonly decide: Decide
+  readonly sink: RecordSink
+  readonly now: NowNs
+  readonly random: RandomBytes
+}
+
+export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
+  const atNs = parts.now()
+  const source = await parts.identify(exchange.peer, Number(atNs / 1_000_000n))
+  const route = parts.findRoute(exchange.head)
+  const facts = readFacts(exchange, source, route, atNs, parts)
+  const decision = await judge(exchange, facts, route, parts)
+
+  // Kept first: no crash can lose it, no full disk can hide it.
+  const kept = await Promise.resolve(parts.sink.keep(decisionBody(facts, route, decision, parts.policy))).catch(
+    unrecorded,
+  )
+  if ('unavailable' in kept) {
+    await exchange.refuse(refusalOf(kept.unavailable, facts))
+    return
+  }
+  const outcome =
+    decision.verdict === 'allow' && route
+      ? await exchange.forward(onward(facts, route, decision, parts))
+      : await exchange.refuse(refusalOf(decision, facts))
+  parts.sink.outcome(kept, outcome)
+}

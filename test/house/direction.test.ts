@@ -1,0 +1,90 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { expect, test } from 'vitest'
+
+/** core is words, parts do one job each, shells connect them. The path says who may import whom. */
+
+const parts = ['engine', 'proxy', 'ca', 'audit']
+const shells = ['cli', 'control', 'console']
+const machineOnly = ['kafkajs', 'node-forge', 'pg', '@electric-sql/pglite', '@hono/node-server']
+
+const files = [...parts, ...shells, 'core'].flatMap((folder) =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name)),
+)
+
+const importsOf = (text: string): { name: string; typeOnly: boolean }[] =>
+  [
+    ...text.matchAll(
+      /^\s*(?:import|export)\s+(type\s)?[^'"`;]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]/gm,
+    ),
+  ].map((match) => ({ name: (match[2] ?? match[3] ?? match[4])!, typeOnly: match[1] !== undefined }))
+
+const imports = new Map(
+  files.map((file) => [
+    file,
+    importsOf(readFileSync(file, 'utf8')).map(({ name, typeOnly }) => ({
+      name: name.startsWith('.') ? normalize(join(dirname(file), name)) : name,
+      local: name.startsWith('.'),
+      typeOnly,
+    })),
+  ]),
+)
+
+const folderOf = (file: string) => file.split('/')[0]!
+const inNode = (file: string) => file.includes('/node/')
+
+function wrong(file: string, name: string, local: boolean): string | undefined {
+  const from = folderOf(file)
+  if (!local) {
+    if (inNode(file) || from === 'cli') return undefined
+    if (name.startsWith('node:')) return `${file} says ${name}, which only files under /node/ may`
+    if (machineOnly.some((library) => name === library || name.startsWith(`${library}/`))) {
+      return `${file} uses ${name}, which only files under /node/ may`
+    }
+    if (from === 'core') return `${file} imports ${name}: core imports nothing`
+    return undefined
+  }
+  const to = folderOf(name)
+  if (from === 'core' && to !== 'core') return `${file} imports ${name}: core imports nothing`
+  if (parts.includes(from) && to !== from && to !== 'core') return `${file} imports ${name}: parts import only core`
+  if (from === 'console' && to !== 'console' && to !== 'core')
+    return `${file} imports ${name}: console imports core types`
+  if (inNode(name) && !inNode(file) && from !== 'cli')
+    return `${file} imports ${name}: nothing portable leans on /node/`
+  if (from === 'control' && to === 'cli') return `${file} imports ${name}: shells do not import the command line`
+  return undefined
+}
+
+test('every import points the way the house is built', () => {
+  const faults = [...imports].flatMap(([file, list]) =>
+    list.flatMap(({ name, local }) => wrong(file, name, local) ?? []),
+  )
+  expect(faults).toEqual([])
+  expect(files.length).toBeGreaterThan(15)
+})
+
+test('no file reaches itself by its imports', () => {
+  const done = new Set<string>()
+  const cycles: string[] = []
+  const walk = (file: string, path: readonly string[]): void => {
+    const at = path.indexOf(file)
+    if (at >= 0) cycles.push([...path.slice(at), file].join(' -> '))
+    if (at >= 0 || done.has(file)) return
+    for (const { name, local } of imports.get(file) ?? []) if (local) walk(name, [...path, file])
+    done.add(file)
+  }
+  for (const file of files) walk(file, [])
+  expect(cycles).toEqual([])
+})
+
+test('the rules tell right from wrong', () => {
+  expect(wrong('engine/decide.ts', 'proxy/serve.ts', true)).toContain('parts import only core')
+  expect(wrong('proxy/flow/route.ts', 'node:net', false)).toContain('only files under /node/')
+  expect(wrong('proxy/flow/route.ts', 'proxy/node/pool.ts', true)).toContain('nothing portable')
+  expect(wrong('core/bytes.ts', 'jose', false)).toContain('core imports nothing')
+  expect(wrong('audit/log/note.ts', 'node-forge', false)).toContain('only files under /node/')
+  expect(wrong('control/node/api.ts', 'audit/node/store.ts', true)).toBeUndefined()
+  expect(wrong('cli/wire.ts', 'audit/node/store.ts', true)).toBeUndefined()
+})
