@@ -1,0 +1,118 @@
+/** A log as static files (C2SP tlog-tiles): tiles of 256 hashes, bundles of 256 entries, and reading hashes from them. */
+
+import { WritError } from '../../core/fault.ts'
+import type { Sha256 } from '../../core/ports.ts'
+import { foldHashes, type HashAt, hashBytes } from './merkle.ts'
+
+/** A file of the log by its path, or undefined where there is none. */
+export type TileReader = (path: string) => Promise<Uint8Array | undefined>
+
+export const tileWidth = 256
+
+/** `tile/<L>/<N>`, with `.p/<W>` for a tile that is not full; `entries` is the level of bundles. */
+export function tilePath(level: number | 'entries', index: number, width: number = tileWidth): string {
+  const partial = width < tileWidth ? `.p/${width}` : ''
+  return `tile/${level}/${groupsOfThree(index)}${partial}`
+}
+
+/** 1234067 is x001/x234/067. */
+function groupsOfThree(index: number): string {
+  let path = String(index % 1000).padStart(3, '0')
+  for (let rest = Math.floor(index / 1000); rest > 0; rest = Math.floor(rest / 1000)) {
+    path = `x${String(rest % 1000).padStart(3, '0')}/${path}`
+  }
+  return path
+}
+
+/** How many hashes tile `index` of `level` has in a tree of `size`: 0 to 256. Level 0 also counts entries. */
+export function widthOf(level: number, index: number, size: number): number {
+  const hashes = Math.floor(size / tileWidth ** level)
+  return Math.max(0, Math.min(tileWidth, hashes - index * tileWidth))
+}
+
+/** Entries one after the other, each after its length in two bytes, high byte first. */
+export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const entry of entries) length += 2 + entry.length
+  const bundle = new Uint8Array(length)
+  let at = 0
+  for (const entry of entries) {
+    if (entry.length > 0xffff) throw new RangeError(`an entry of ${entry.length} bytes; 65535 is the most`)
+    bundle[at] = entry.length >> 8
+    bundle[at + 1] = entry.length & 255
+    bundle.set(entry, at + 2)
+    at += 2 + entry.length
+  }
+  return bundle
+}
+
+/** The entries of a bundle, or undefined where the lengths do not add up or there are more than 256. */
+export function decodeBundle(bundle: Uint8Array): readonly Uint8Array[] | undefined {
+  const entries: Uint8Array[] = []
+  let at = 0
+  while (at < bundle.length) {
+    if (at + 2 > bundle.length || entries.length === tileWidth) return undefined
+    const end = at + 2 + bundle[at]! * 256 + bundle[at + 1]!
+    if (end > bundle.length) return undefined
+    entries.push(bundle.subarray(at + 2, end))
+    at = end
+  }
+  return entries
+}
+
+/** Tiles held in memory while proofs are made. A path to the root crosses at most 7 of them, a right edge 7 more. */
+const tilesInMemory = 64
+
+/** Hashes of a tree of `size`, read from its tiles. A missing or short tile throws `log_invalid`. */
+export function hashesFromTiles(sha256: Sha256, read: TileReader, size: number): HashAt {
+  const held = new Map<string, Promise<Uint8Array>>()
+  const tile = (level: number, index: number): Promise<Uint8Array> => {
+    const key = `${level}/${index}`
+    const known = held.get(key)
+    if (known) return known
+    const loading = readTile(read, level, index, widthOf(level, index, size))
+    held.set(key, loading)
+    if (held.size > tilesInMemory) held.delete(held.keys().next().value!)
+    return loading
+  }
+  return async (level, index) => {
+    const tileLevel = Math.floor(level / 8)
+    const count = 2 ** (level % 8)
+    const first = index * count
+    const bytes = await tile(tileLevel, Math.floor(first / tileWidth))
+    const from = first % tileWidth
+    const hashes: Uint8Array[] = []
+    for (let i = from; i < from + count; i++) hashes.push(bytes.subarray(i * hashBytes, (i + 1) * hashBytes))
+    if (hashes.at(-1)!.length !== hashBytes) throw notInTree(level, index, size)
+    return foldHashes(sha256, hashes)
+  }
+}
+
+/** The `width` hashes of a tile. Where a partial tile is gone, the full one has them too. */
+async function readTile(read: TileReader, level: number, index: number, width: number): Promise<Uint8Array> {
+  const bytes = await readEither(read, level, index, width)
+  if (!bytes || bytes.length < width * hashBytes) throw unreadable(tilePath(level, index, width))
+  return bytes.subarray(0, width * hashBytes)
+}
+
+/** The entries of bundle `index` in a log of `size`. A missing or broken bundle throws `log_invalid`. */
+export async function readBundle(read: TileReader, index: number, size: number): Promise<readonly Uint8Array[]> {
+  const width = widthOf(0, index, size)
+  const bytes = await readEither(read, 'entries', index, width)
+  const entries = bytes && decodeBundle(bytes)
+  if (!entries || entries.length < width) throw unreadable(tilePath('entries', index, width))
+  return entries.slice(0, width)
+}
+
+async function readEither(read: TileReader, level: number | 'entries', index: number, width: number) {
+  const bytes = await read(tilePath(level, index, width))
+  return bytes || width === tileWidth ? bytes : read(tilePath(level, index))
+}
+
+const unreadable = (path: string): WritError =>
+  new WritError('log_invalid', `${path} is missing or broken`, {
+    cure: 'restore the log folder, or delete the shard in it and let the auditor rebuild it from its store',
+  })
+
+const notInTree = (level: number, index: number, size: number): WritError =>
+  new WritError('log_invalid', `a tree of ${size} has no node ${index} at level ${level}`)

@@ -1,0 +1,281 @@
+/**
+ * The tables of the store, alike on PostgreSQL 15 and PGlite. `leaves` is the truth; every other table can be made
+ * again from it. A shard is a partition of the stream and one Merkle log.
+ */
+
+import { type ColumnDataType, sql } from 'drizzle-orm'
+import {
+  bigint,
+  boolean,
+  customType,
+  index,
+  integer,
+  type PgColumn,
+  type PgDatabase,
+  type PgQueryResultHKT,
+  type PgTableWithColumns,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  unique,
+} from 'drizzle-orm/pg-core'
+
+const bytea = (name: string) =>
+  customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => 'bytea' })(name)
+const long = (name: string) => bigint(name, { mode: 'number' })
+/** As text: `2026-11-23 17:04:09.123456+00`. A record's own time has nine digits; the last three are cut off here. */
+const time = (name: string) => timestamp(name, { precision: 6, withTimezone: true, mode: 'string' })
+
+/** A table by its rows: `null` in a member's type is a column that may be null. */
+export type TableOf<Name extends string, Row> = PgTableWithColumns<{
+  name: Name
+  schema: undefined
+  dialect: 'pg'
+  columns: {
+    [Member in keyof Row & string]: PgColumn<{
+      name: string
+      tableName: Name
+      dataType: ColumnDataType
+      columnType: string
+      data: NonNullable<Row[Member]>
+      driverParam: unknown
+      notNull: null extends Row[Member] ? false : true
+      hasDefault: false
+      isPrimaryKey: boolean
+      isAutoincrement: false
+      hasRuntimeDefault: false
+      enumValues: string[] | undefined
+      baseColumn: unknown
+      identity: undefined
+      generated: undefined
+    }>
+  }
+}>
+
+/** Every entry of the log, byte for byte. */
+export interface LeafRow {
+  readonly shard: number
+  /** Position in the shard's log: 0, 1, 2, … without holes. */
+  readonly index: number
+  /** RFC 6962 leaf hash. */
+  readonly hash: Uint8Array
+  readonly bytes: Uint8Array
+}
+
+export const leaves: TableOf<'leaves', LeafRow> = pgTable(
+  'leaves',
+  {
+    shard: integer('shard').notNull(),
+    index: long('index').notNull(),
+    hash: bytea('hash').notNull(),
+    bytes: bytea('bytes').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.shard, table.index] })],
+)
+
+/** One row per leaf. All kinds fill the members up to `at`, decisions also those after. Text has no NUL here. */
+export interface RecordRow {
+  readonly shard: number
+  readonly index: number
+  readonly kind: string
+  readonly producer: string
+  readonly epoch: string
+  readonly seq: number
+  readonly at: string
+  readonly direction: string | null
+  readonly workload: string | null
+  readonly listener: string | null
+  /** SPIFFE id that the source proved, or empty. */
+  readonly caller: string | null
+  /** Service asked for, or the workload's id where none was found. */
+  readonly target: string | null
+  readonly service: string | null
+  readonly method: string | null
+  readonly path: string | null
+  readonly verdict: string | null
+  readonly code: string | null
+  readonly by: string | null
+  readonly enforced: boolean | null
+  readonly bundle: string | null
+  readonly revision: string | null
+  readonly policySha256: string | null
+  readonly reasons: string[] | null
+  /** Serial number of the caller's certificate, hex. */
+  readonly serial: string | null
+  readonly requestId: string | null
+  readonly traceId: string | null
+  readonly sourceAddress: string | null
+}
+
+export const records: TableOf<'records', RecordRow> = pgTable(
+  'records',
+  {
+    shard: integer('shard').notNull(),
+    index: long('index').notNull(),
+    kind: text('kind').notNull(),
+    producer: text('producer').notNull(),
+    epoch: text('epoch').notNull(),
+    seq: long('seq').notNull(),
+    at: time('at').notNull(),
+    direction: text('direction'),
+    workload: text('workload'),
+    listener: text('listener'),
+    caller: text('caller'),
+    target: text('target'),
+    service: text('service'),
+    method: text('method'),
+    path: text('path'),
+    verdict: text('verdict'),
+    code: text('code'),
+    by: text('by'),
+    enforced: boolean('enforced'),
+    bundle: text('bundle'),
+    revision: text('revision'),
+    policySha256: text('policy_sha256'),
+    reasons: text('reasons').array(),
+    serial: text('serial'),
+    requestId: text('request_id'),
+    traceId: text('trace_id'),
+    sourceAddress: text('source_address'),
+  },
+  (table) => [
+    primaryKey({ columns: [table.shard, table.index] }),
+    unique('records_epoch_seq').on(table.epoch, table.seq),
+    index('records_refused').on(table.at).where(sql`verdict in ('deny', 'fault')`),
+    index('records_at').using('brin', table.at),
+  ],
+)
+
+/** How a decision ended, by the decision's id. `shard` and `index` are those of the outcomes leaf. */
+export interface OutcomeRow {
+  readonly epoch: string
+  readonly seq: number
+  readonly shard: number
+  readonly index: number
+  readonly code: string
+  readonly status: number
+  readonly requestBytes: number
+  readonly responseBytes: number
+  readonly durationUs: number
+  readonly upstream: string
+}
+
+export const outcomes: TableOf<'outcomes', OutcomeRow> = pgTable(
+  'outcomes',
+  {
+    epoch: text('epoch').notNull(),
+    seq: long('seq').notNull(),
+    shard: integer('shard').notNull(),
+    index: long('index').notNull(),
+    code: text('code').notNull(),
+    status: integer('status').notNull(),
+    requestBytes: long('request_bytes').notNull(),
+    responseBytes: long('response_bytes').notNull(),
+    durationUs: long('duration_us').notNull(),
+    upstream: text('upstream').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.epoch, table.seq] })],
+)
+
+/** How far a producer has come. */
+export interface EpochRow {
+  readonly epoch: string
+  readonly producer: string
+  readonly shard: number
+  /** One more than the highest number seen. */
+  readonly nextSeq: number
+  /** Leaf hash of record `nextSeq - 1`. */
+  readonly lastHash: Uint8Array
+  /** The highest number that a verified head covers, -1 at first. */
+  readonly attestedSeq: number
+  /** It ended on purpose, with a verified head that said so. */
+  readonly final: boolean
+  readonly startedAt: string
+  readonly lastAt: string
+}
+
+export const epochs: TableOf<'epochs', EpochRow> = pgTable('epochs', {
+  epoch: text('epoch').primaryKey(),
+  producer: text('producer').notNull(),
+  shard: integer('shard').notNull(),
+  nextSeq: long('next_seq').notNull(),
+  lastHash: bytea('last_hash').notNull(),
+  attestedSeq: long('attested_seq').notNull(),
+  final: boolean('final').notNull(),
+  startedAt: time('started_at').notNull(),
+  lastAt: time('last_at').notNull(),
+})
+
+/** Numbers that did not arrive (`closedIndex` null), or arrived late. Rows of one epoch never overlap. */
+export interface GapRow {
+  readonly epoch: string
+  readonly first: number
+  readonly last: number
+  /** Index of the `gap` leaf that opened it, and of the one that closed it, in the epoch's shard. */
+  readonly openedIndex: number
+  readonly closedIndex: number | null
+}
+
+export const gaps: TableOf<'gaps', GapRow> = pgTable(
+  'gaps',
+  {
+    epoch: text('epoch').notNull(),
+    first: long('first').notNull(),
+    last: long('last').notNull(),
+    openedIndex: long('opened_index').notNull(),
+    closedIndex: long('closed_index'),
+  },
+  (table) => [primaryKey({ columns: [table.epoch, table.first] })],
+)
+
+/** Where the stream is to be read on: the fence between two auditors that both think they own a shard. */
+export interface OffsetRow {
+  readonly shard: number
+  /** Decimal. */
+  readonly nextOffset: string
+  readonly owner: string
+}
+
+export const offsets: TableOf<'offsets', OffsetRow> = pgTable('offsets', {
+  shard: integer('shard').primaryKey(),
+  nextOffset: text('next_offset').notNull(),
+  owner: text('owner').notNull(),
+})
+
+/** A checkpoint that was published. */
+export interface CheckpointRow {
+  readonly shard: number
+  readonly size: number
+  readonly root: Uint8Array
+  /** The C2SP signed note. */
+  readonly note: string
+  readonly at: string
+}
+
+export const checkpoints: TableOf<'checkpoints', CheckpointRow> = pgTable(
+  'checkpoints',
+  {
+    shard: integer('shard').notNull(),
+    size: long('size').notNull(),
+    root: bytea('root').notNull(),
+    note: text('note').notNull(),
+    at: time('at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.shard, table.size] })],
+)
+
+export const schema: Schema = { leaves, records, outcomes, epochs, gaps, offsets, checkpoints }
+
+export interface Schema extends Record<string, unknown> {
+  readonly leaves: typeof leaves
+  readonly records: typeof records
+  readonly outcomes: typeof outcomes
+  readonly epochs: typeof epochs
+  readonly gaps: typeof gaps
+  readonly offsets: typeof offsets
+  readonly checkpoints: typeof checkpoints
+}
+
+/** A drizzle database over these tables, whatever driver is below. */
+export type Db = PgDatabase<PgQueryResultHKT, Schema>
