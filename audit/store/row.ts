@@ -5,7 +5,6 @@
 
 import { isObject, type Json } from '../../core/json.ts'
 import type { AuditEvent, DecisionBody, OutcomesBody } from '../../core/record.ts'
-import { parseTime } from '../../core/time.ts'
 
 /** One row of `records`, without its place in the log. */
 export interface RecordRow {
@@ -13,7 +12,8 @@ export interface RecordRow {
   readonly producer: string
   readonly epoch: string
   readonly seq: number
-  readonly at: Date
+  /** The record's own time to the microsecond, as PostgreSQL keeps it. */
+  readonly at: string
   readonly direction: string | null
   readonly workload: string | null
   readonly listener: string | null
@@ -69,8 +69,8 @@ export function outcomeRowsOf(event: AuditEvent): readonly OutcomeRow[] {
 }
 
 function envelopeRow(event: AuditEvent): Pick<RecordRow, 'kind' | 'producer' | 'epoch' | 'seq' | 'at'> {
-  // `parseEvent` let the timestamp through, so it parses again.
-  const at = new Date(Number(parseTime(event.timestamp)! / 1_000_000n))
+  // Cut, not rounded as PostgreSQL would: no row is later than its record.
+  const at = `${event.timestamp.slice(0, -4)}Z`
   return { kind: event.kind, producer: event.producer, epoch: event.epoch, seq: event.seq, at }
 }
 

@@ -14,6 +14,7 @@ test('an inbound decision targets its workload, an outbound one the service it a
   const inbound = recordRowOf(parsed(restarted().decision()))
   expect(inbound).toMatchObject({
     kind: 'decision',
+    at: '2026-11-23T12:00:00.000000Z',
     caller: id('web'),
     target: id('orders'),
     method: 'GET',
