@@ -1,0 +1,107 @@
+/** From a mesh file to the snapshot that proxies run. Read this file first. Pure: the same text gives the same snapshot. */
+
+import type { PolicyRef } from '../../core/policy.ts'
+import type { Sha256 } from '../../core/ports.ts'
+import { auditDefaults, type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
+import { parseTrustDomain } from '../../core/spiffe.ts'
+import { resolveBindings } from './bindings.ts'
+import { checkGateways } from './gateways.ts'
+import type { MeshSpec } from './kinds.ts'
+import { nameSnapshot } from './name.ts'
+import { byPlace, type Placed, type Problem, problemAt } from './problem.ts'
+import { type MeshDocuments, readDocuments } from './read.ts'
+import { resolveRoutes } from './routes.ts'
+import { kinds } from './schema.ts'
+import { resolveServices } from './services.ts'
+import { type MeshSettings, settingsOf } from './settings.ts'
+import { byText } from './words.ts'
+import { checkWorkloads, identityOf, workloadOf } from './workloads.ts'
+
+export type Compiled =
+  | {
+      readonly ok: true
+      readonly snapshot: MeshSnapshot
+      readonly settings: MeshSettings
+      readonly warnings: readonly Problem[]
+    }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
+
+export interface World {
+  /** The newest version of every bundle that can be bound. */
+  readonly bundles: readonly PolicyRef[]
+  readonly sha256: Sha256
+}
+
+export function compileMesh(text: string, world: World): Compiled {
+  const { found, problems } = readDocuments(text)
+  problems.push(...checkNames(found))
+  const mesh = theMesh(found.Mesh, problems)
+  // What cannot be read would only be missed again by everything that names it.
+  if (!mesh || problems.length > 0) return { ok: false, problems: problems.sort(byPlace) }
+
+  const trustDomain = parseTrustDomain(mesh.spec.trustDomain)!
+  const { settings, problems: ofSettings } = settingsOf(mesh)
+  const { services, problems: ofServices } = resolveServices({
+    services: found.Service,
+    workloads: found.Workload,
+    trustDomain,
+  })
+  const parts = { routes: found.HTTPRoute, gateways: found.Gateway, workloads: found.Workload, services }
+  const { routes, problems: ofRoutes } = resolveRoutes(parts)
+  const { policies, problems: ofBindings } = resolveBindings({
+    ...parts,
+    bindings: found.PolicyBinding,
+    bundles: world.bundles,
+  })
+  problems.push(...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
+  problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings)
+  problems.sort(byPlace)
+  if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
+
+  const used = new Set([...policies.values()].map((use) => use.bundle))
+  const content: Omit<MeshSnapshot, 'name'> = {
+    v: snapshotVersion,
+    trustDomain,
+    cluster: mesh.spec.cluster ?? 'main',
+    services: [...services.values()].map(({ service }) => service).sort((a, b) => byText(a.name, b.name)),
+    routes,
+    workloads: found.Workload.map((workload) =>
+      workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+    ).sort((a, b) => byText(a.name, b.name)),
+    bundles: world.bundles.filter((ref) => used.has(ref.bundle)).sort((a, b) => byText(a.bundle, b.bundle)),
+    audit: auditOf(mesh.spec),
+  }
+  return { ok: true, snapshot: nameSnapshot(content, world.sha256), settings, warnings: problems }
+}
+
+function auditOf({ audit }: MeshSpec): MeshSnapshot['audit'] {
+  const { stream: _, store: __, ...given } = audit ?? {}
+  return { ...auditDefaults, ...given }
+}
+
+/** Two documents of one kind and name: which of them is meant would hang on their order. */
+function checkNames(found: MeshDocuments): Problem[] {
+  return kinds.flatMap((kind) => {
+    const seen = new Set<string>()
+    return (found[kind] as readonly Placed<unknown>[]).flatMap((placed) => {
+      if (!seen.has(placed.name)) {
+        seen.add(placed.name)
+        return []
+      }
+      const cure = 'keep one, or rename the other'
+      return [problemAt(placed, ['metadata', 'name'], `there are two ${kind} documents of this name`, cure)]
+    })
+  })
+}
+
+function theMesh(meshes: readonly Placed<MeshSpec>[], problems: Problem[]): Placed<MeshSpec> | undefined {
+  const [mesh, second] = meshes
+  if (second) problems.push(problemAt(second, ['kind'], 'is a second Mesh', 'keep one Mesh to a file'))
+  // Among other problems may be the one that hides the Mesh.
+  if (!mesh && problems.length === 0) {
+    const cure = 'add a document of kind Mesh with spec.trustDomain'
+    const at = { line: 1, column: 1, field: '' }
+    problems.push({ level: 'error', document: 'the file', ...at, problem: 'has no Mesh', cure })
+  }
+  return mesh
+}

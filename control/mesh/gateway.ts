@@ -1,0 +1,143 @@
+/**
+ * Gateway API v1 as far as it is carried out: HTTPRoute for the mesh (GAMMA) and Gateway for further host names.
+ * Every field that is not here is refused by name; none is silently ignored.
+ */
+
+import { z } from 'zod'
+import { duration, host, name, port } from './words.ts'
+
+export interface ParentRef {
+  readonly group?: string
+  readonly kind?: 'Service' | 'Gateway'
+  readonly namespace?: 'default'
+  readonly name: string
+  readonly sectionName?: string
+  readonly port?: number
+}
+
+export interface BackendRef {
+  readonly group?: '' | 'core' | 'writ.dev'
+  readonly kind?: 'Service'
+  readonly namespace?: 'default'
+  readonly name: string
+  readonly port?: number
+  readonly weight?: number
+}
+
+export interface HttpRouteMatch {
+  readonly path?: { readonly type?: 'Exact' | 'PathPrefix'; readonly value?: string }
+  readonly method?: string
+  readonly headers?: readonly { readonly type?: 'Exact'; readonly name: string; readonly value: string }[]
+}
+
+export interface HttpRouteRule {
+  readonly name?: string
+  readonly matches?: readonly HttpRouteMatch[]
+  readonly backendRefs: readonly BackendRef[]
+  readonly timeouts?: { readonly request?: string }
+}
+
+export interface HttpRouteSpec {
+  readonly parentRefs: readonly ParentRef[]
+  readonly hostnames?: readonly string[]
+  readonly rules: readonly HttpRouteRule[]
+}
+
+export interface GatewaySpec {
+  readonly gatewayClassName: 'writ'
+  readonly listeners: readonly {
+    readonly name: string
+    readonly hostname: string
+    readonly port: number
+    readonly protocol: 'HTTP'
+  }[]
+}
+
+const namespace = z.literal('default').describe('A mesh file has one namespace.')
+
+const parentRef = z.strictObject({
+  group: z.enum(['', 'core', 'gateway.networking.k8s.io']).exactOptional(),
+  kind: z.enum(['Service', 'Gateway']).describe('Default Gateway.').exactOptional(),
+  namespace: namespace.exactOptional(),
+  name,
+  sectionName: name.describe('Listener of a Gateway.').exactOptional(),
+  port: port.describe('Must be the port of the Service.').exactOptional(),
+})
+
+/** What the proxy's normaliser leaves as it is: other forms would be routes that no request ever takes. */
+const pathValue = z
+  .string()
+  .max(1024)
+  .regex(/^\/(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9A-F]{2})*$/, {
+    error: 'is not an absolute path in normal form (RFC 3986 section 6.2.2)',
+  })
+  .refine((text) => !/\/\/|\/\.{1,2}(?:\/|$)/.test(text), { error: 'has an empty, "." or ".." step' })
+  .refine((text) => !/%(?:2D|2E|2F|3[0-9]|4[1-9A-F]|5[0-9A]|5F|6[1-9A-F]|7[0-9A]|7E|5C|00)/.test(text), {
+    error: 'escapes a character that paths in normal form never have escaped',
+  })
+
+const match = z.strictObject({
+  path: z
+    .strictObject({
+      type: z.enum(['Exact', 'PathPrefix']).describe('Default PathPrefix, step by step.').exactOptional(),
+      value: pathValue.describe('Default /.').exactOptional(),
+    })
+    .exactOptional(),
+  method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']).exactOptional(),
+  headers: z
+    .array(
+      z.strictObject({
+        type: z.literal('Exact').exactOptional(),
+        name: z.string().regex(/^(?!__proto__$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a header name' }),
+        value: z.string().regex(/^[\x20-\x7e]{1,4096}$/, { error: 'is not 1 to 4096 characters of ASCII' }),
+      }),
+    )
+    .max(16)
+    .exactOptional(),
+})
+
+const backendRef = z.strictObject({
+  group: z.enum(['', 'core', 'writ.dev']).exactOptional(),
+  kind: z.literal('Service').exactOptional(),
+  namespace: namespace.exactOptional(),
+  name,
+  port: port.describe('Must be the port of the Service.').exactOptional(),
+  weight: z.int().min(0).max(1_000_000).describe('Share of requests. Default 1.').exactOptional(),
+})
+
+export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
+  parentRefs: z.array(parentRef).min(1).max(32),
+  hostnames: z.array(host).min(1).max(16).describe('Only on routes of a Gateway (GAMMA).').exactOptional(),
+  rules: z
+    .array(
+      z.strictObject({
+        name: name.exactOptional(),
+        matches: z.array(match).min(1).max(64).describe('Any one of them. Default: every path.').exactOptional(),
+        backendRefs: z.array(backendRef).min(1).max(16),
+        timeouts: z
+          .strictObject({
+            request: duration.describe('Time for the whole request; 0s is none. Default 15s.').exactOptional(),
+          })
+          .exactOptional(),
+      }),
+    )
+    .min(1)
+    .max(64),
+})
+
+export const gatewaySpec: z.ZodType<GatewaySpec> = z
+  .strictObject({
+    gatewayClassName: z.literal('writ'),
+    listeners: z
+      .array(
+        z.strictObject({
+          name,
+          hostname: host.describe('A name that outbound listeners answer for beside the Services’ own.'),
+          port: port.describe('TCP port of at least one outbound listener.'),
+          protocol: z.literal('HTTP'),
+        }),
+      )
+      .min(1)
+      .max(64),
+  })
+  .describe('Host names that outbound listeners route by HTTPRoutes instead of to one Service.')

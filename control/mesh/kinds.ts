@@ -1,0 +1,233 @@
+/** The kinds of `writ.dev/v1`: what Gateway API has no words for. Shapes here; what they mean together is compile.ts. */
+
+import { z } from 'zod'
+import { auditDefaults, type Durability } from '../../core/snapshot.ts'
+import { address, bytes, duration, host, name, port } from './words.ts'
+
+export interface MeshSpec {
+  readonly trustDomain: string
+  readonly cluster?: string
+  readonly audit?: {
+    readonly durability?: Durability
+    readonly spoolMaxBytes?: number
+    readonly segmentBytes?: number
+    readonly syncEveryMs?: number
+    readonly headEveryMs?: number
+    readonly idleHeadEveryMs?: number
+    readonly stream?: 'embedded' | { readonly kafka: { readonly brokers: readonly string[]; readonly topic?: string } }
+    readonly store?: 'embedded' | { readonly postgres: { readonly urlEnv: string } }
+  }
+  readonly identity?: { readonly ttl?: string }
+}
+
+export interface WorkloadSpec {
+  readonly identity?: string
+  readonly service?: string
+  readonly host?: string
+  readonly inbound?: {
+    readonly address?: string
+    readonly port: number
+    readonly app: { readonly address?: string; readonly port: number }
+  }
+  readonly outbound?: { readonly address?: string; readonly port?: number; readonly socket?: string }
+}
+
+export interface ServiceSpec {
+  readonly hosts?: readonly string[]
+  readonly port?: number
+  readonly endpoints?: readonly {
+    readonly address?: string
+    readonly port?: number
+    readonly workload?: string
+    readonly identity?: string
+  }[]
+}
+
+export interface PolicyBindingSpec {
+  readonly targetRefs: readonly {
+    readonly group?: 'writ.dev'
+    readonly kind: 'Workload' | 'Service'
+    readonly name: string
+  }[]
+  readonly bundle: string
+  readonly entrypoint: string
+  readonly record?: { readonly headers?: readonly string[]; readonly query?: boolean }
+}
+
+const everyMs = (fallback: number, effect: string) =>
+  z.int().min(1).max(86_400_000).describe(`${effect}, in milliseconds. Default ${fallback}.`).exactOptional()
+
+const spiffePath = z
+  .string()
+  .max(2048)
+  .regex(/^(?:spiffe:\/\/[a-z0-9._-]{1,255})?(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/, {
+    error: 'is neither a path such as /orders nor a whole SPIFFE id',
+  })
+
+const stream = z.union(
+  [
+    z.literal('embedded'),
+    z.strictObject({
+      kafka: z.strictObject({
+        brokers: z
+          .array(z.string().regex(/^[^\s:/]+:[0-9]{1,5}$|^\[[0-9a-f:.]+\]:[0-9]{1,5}$/, { error: 'is not host:port' }))
+          .min(1)
+          .max(64)
+          .describe('host:port of at least one broker.'),
+        topic: z
+          .string()
+          .regex(/^[A-Za-z0-9._-]{1,249}$/, { error: 'is not a Kafka topic name' })
+          .describe('Default writ-audit.')
+          .exactOptional(),
+      }),
+    }),
+  ],
+  { error: 'is neither "embedded" nor {kafka: {brokers, topic}}' },
+)
+
+const store = z.union(
+  [
+    z.literal('embedded'),
+    z.strictObject({
+      postgres: z.strictObject({
+        urlEnv: z
+          .string()
+          .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, { error: 'is not the name of an environment variable' })
+          .describe('Name of the environment variable that holds the URL, so that no password stands in the file.'),
+      }),
+    }),
+  ],
+  { error: 'is neither "embedded" nor {postgres: {urlEnv}}' },
+)
+
+export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
+  trustDomain: z
+    .string()
+    .regex(/^[a-z0-9._-]{1,255}$/, { error: 'is not a trust domain: lower-case letters, digits, ".", "_", "-"' })
+    .describe('SPIFFE trust domain of every workload in this file.'),
+  cluster: name.describe('Name of this cluster in records. Default main.').exactOptional(),
+  audit: z
+    .strictObject({
+      durability: z
+        .enum(['bounded', 'strict', 'replicated'])
+        .describe(
+          'What a response waits for: its record written, synced, or acknowledged by the stream. Default bounded.',
+        )
+        .exactOptional(),
+      spoolMaxBytes: bytes(1024 * 1024)
+        .describe('Spool size per worker at which requests are refused, in bytes. Default 1 GiB.')
+        .exactOptional(),
+      segmentBytes: bytes(128 * 1024)
+        .describe('Size of one spool segment, in bytes. Default 64 MiB.')
+        .exactOptional(),
+      syncEveryMs: everyMs(auditDefaults.syncEveryMs, 'Longest time a written record waits for its sync'),
+      headEveryMs: everyMs(auditDefaults.headEveryMs, 'Time between signed heads of a busy producer'),
+      idleHeadEveryMs: everyMs(auditDefaults.idleHeadEveryMs, 'Time between signed heads of an idle producer'),
+      stream: stream.describe('Where records travel. Default embedded: the spool itself.').exactOptional(),
+      store: store.describe('Where the log is kept. Default embedded: a database in the state folder.').exactOptional(),
+    })
+    .exactOptional(),
+  identity: z
+    .strictObject({ ttl: duration.describe('Life of a certificate, 1m to 24h. Default 1h.').exactOptional() })
+    .exactOptional(),
+})
+
+export const workloadSpec: z.ZodType<WorkloadSpec> = z.strictObject({
+  identity: spiffePath.describe('SPIFFE path or whole id. Default /<name>.').exactOptional(),
+  service: name.describe('Service that the inbound listener serves. Default the workload’s own name.').exactOptional(),
+  host: name
+    .describe('Machine or container it runs on; ports clash only on one host. Default: one host for all.')
+    .exactOptional(),
+  inbound: z
+    .strictObject({
+      address: address.describe('Address to listen on for mTLS. Default 127.0.0.1.').exactOptional(),
+      port,
+      app: z
+        .strictObject({
+          address: address.describe('Default 127.0.0.1.').exactOptional(),
+          port,
+        })
+        .describe('Where the workload itself listens, in plain HTTP/1.1.'),
+    })
+    .exactOptional(),
+  outbound: z
+    .strictObject({
+      address: address.describe('A loopback address. Default 127.0.0.1.').exactOptional(),
+      port: port.exactOptional(),
+      socket: z
+        .string()
+        .regex(/^[^\0-\x1f\x7f\ud800-\udfff]{1,100}$/, { error: 'is not a path of 1 to 100 characters' })
+        .describe('Unix socket, created with mode 0600. Instead of a port.')
+        .exactOptional(),
+    })
+    .refine((out) => (out.port === undefined) !== (out.socket === undefined), {
+      error: 'needs either a port or a socket',
+    })
+    .refine((out) => out.socket === undefined || out.address === undefined, {
+      error: 'has an address, which a socket does not take',
+    })
+    .exactOptional(),
+})
+
+export const serviceSpec: z.ZodType<ServiceSpec> = z.strictObject({
+  hosts: z
+    .array(host)
+    .min(1)
+    .max(64)
+    .describe('Host names by which workloads call it. Default the service’s name.')
+    .exactOptional(),
+  port: port.describe('The port that routes name. Default 80.').exactOptional(),
+  endpoints: z
+    .array(
+      z
+        .strictObject({
+          address: address.exactOptional(),
+          port: port.exactOptional(),
+          workload: name
+            .describe('A Workload of this file: its identity, and its inbound address and port unless given here.')
+            .exactOptional(),
+          identity: spiffePath.describe('The name that the endpoint must prove.').exactOptional(),
+        })
+        .refine((end) => (end.workload === undefined) !== (end.identity === undefined), {
+          error: 'needs either a workload or an identity',
+        })
+        .refine((end) => end.identity === undefined || (end.address !== undefined && end.port !== undefined), {
+          error: 'needs an address and a port beside its identity',
+        }),
+    )
+    .min(1)
+    .max(1024)
+    .describe('Default: the Workloads that name this service.')
+    .exactOptional(),
+})
+
+export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
+  targetRefs: z
+    .array(
+      z.strictObject({ group: z.literal('writ.dev').exactOptional(), kind: z.enum(['Workload', 'Service']), name }),
+    )
+    .min(1)
+    .max(256),
+  bundle: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,128}$/, { error: 'is not the name of a bundle' })
+    .describe('Name of a policy bundle.'),
+  entrypoint: z
+    .string()
+    .max(512)
+    .regex(/^[A-Za-z0-9_]+(?:\/[A-Za-z0-9_]+)*$/, { error: 'is not an entry point such as writ/authz/result' })
+    .describe('Path of the rule that is asked.'),
+  record: z
+    .strictObject({
+      headers: z
+        .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, { error: 'is not a header name' }))
+        .max(32)
+        .describe('Request headers that records keep. Default none.')
+        .exactOptional(),
+      query: z
+        .boolean()
+        .describe('Whether records keep the query. Default false: queries carry secrets.')
+        .exactOptional(),
+    })
+    .exactOptional(),
+})

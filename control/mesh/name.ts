@@ -1,0 +1,120 @@
+/** A snapshot's name is the hash of its content: given when it is made, checked when it arrives. */
+
+import { z } from 'zod'
+import { toHex, utf8 } from '../../core/bytes.ts'
+import { WritError } from '../../core/fault.ts'
+import { canonicalJson, isObject, type Json } from '../../core/json.ts'
+import type { Sha256 } from '../../core/ports.ts'
+import { type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
+import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
+
+export function nameSnapshot(content: Omit<MeshSnapshot, 'name'>, sha256: Sha256): MeshSnapshot {
+  const { name: _, ...rest } = content as MeshSnapshot
+  return { ...rest, name: `sha256:${toHex(sha256(utf8(canonicalJson(rest as unknown as Json))))}` }
+}
+
+/**
+ * A snapshot as it came over the wire. Throws a WritError: `version` where it is of another version, `config_invalid`
+ * where a member is missing, unknown or wrong, or where the name is not that of the content.
+ */
+export function checkSnapshot(value: unknown, sha256: Sha256): MeshSnapshot {
+  if (!isObject(value)) throw invalid('it is not an object')
+  if (value['v'] !== snapshotVersion) {
+    throw new WritError('version', `a snapshot of version ${String(value['v'])} where ${snapshotVersion} is read`, {
+      cure: 'run the same release, or the one before, in control and proxies',
+    })
+  }
+  const read = snapshotShape.safeParse(value)
+  if (!read.success) {
+    const issue = read.error.issues[0]!
+    throw invalid(`${issue.path.map(String).join('.') || 'it'}: ${issue.message}`)
+  }
+  const snapshot = read.data as MeshSnapshot
+  const { name } = renamed(snapshot, sha256)
+  if (name !== snapshot.name) throw invalid(`it is named ${snapshot.name}, but its content is ${name}`)
+  return snapshot
+}
+
+function renamed(snapshot: MeshSnapshot, sha256: Sha256): MeshSnapshot {
+  try {
+    return nameSnapshot(snapshot, sha256)
+  } catch {
+    throw invalid('it holds text that JSON cannot carry') // A lone surrogate.
+  }
+}
+
+const invalid = (why: string): WritError =>
+  new WritError('config_invalid', `not a snapshot: ${why}`, { cure: 'check which process sent it' })
+
+const text = z.string().max(4096)
+const port = z.int().min(1).max(65_535)
+const id = z.custom<SpiffeId>(
+  (value) => typeof value === 'string' && parseSpiffeId(value) !== undefined,
+  'no SPIFFE id',
+)
+const trustDomain = z.custom<TrustDomain>(
+  (value) => typeof value === 'string' && parseTrustDomain(value) !== undefined,
+  'no trust domain',
+)
+const count = z.int().min(0)
+
+const bind = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('tcp'), address: text, port }),
+  z.strictObject({ kind: z.literal('unix'), path: text }),
+])
+
+const policy = z.strictObject({
+  bundle: text,
+  entrypoint: text,
+  recordHeaders: z.array(text),
+  recordQuery: z.boolean(),
+})
+
+const listener = z.discriminatedUnion('direction', [
+  z.strictObject({
+    direction: z.literal('inbound'),
+    name: text,
+    bind,
+    app: z.strictObject({ address: text, port }),
+    service: text,
+    policy: policy.optional(),
+  }),
+  z.strictObject({ direction: z.literal('outbound'), name: text, bind }),
+])
+
+const snapshotShape = z.strictObject({
+  v: z.literal(snapshotVersion),
+  name: text,
+  trustDomain,
+  cluster: text,
+  services: z.array(
+    z.strictObject({
+      name: text,
+      hosts: z.array(text),
+      endpoints: z.array(z.strictObject({ address: text, port, identity: id.optional() })),
+    }),
+  ),
+  routes: z.array(
+    z.strictObject({
+      name: text,
+      hosts: z.array(text),
+      match: z.strictObject({
+        path: z.strictObject({ type: z.enum(['exact', 'prefix']), value: text }),
+        method: text.exactOptional(),
+        headers: z.record(text, text).exactOptional(),
+      }),
+      backends: z.array(z.strictObject({ service: text, weight: count })),
+      timeoutMs: count,
+    }),
+  ),
+  workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener) })),
+  bundles: z.array(z.strictObject({ bundle: text, revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+  audit: z.strictObject({
+    durability: z.enum(['bounded', 'strict', 'replicated']),
+    spoolMaxBytes: count,
+    segmentBytes: count,
+    syncEveryMs: count,
+    headEveryMs: count,
+    idleHeadEveryMs: count,
+  }),
+})

@@ -1,0 +1,218 @@
+/** Routes: HTTPRoutes of the mesh and of gateways, in Gateway API's order of precedence. */
+
+import type { Route, RouteMatch } from '../../core/snapshot.ts'
+import type { GatewaySpec, HttpRouteMatch, HttpRouteRule, HttpRouteSpec, ParentRef } from './gateway.ts'
+import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
+import type { KnownService } from './services.ts'
+import { byText, durationMs } from './words.ts'
+
+const defaultTimeoutMs = 15_000
+
+interface Input {
+  readonly routes: readonly Placed<HttpRouteSpec>[]
+  readonly gateways: readonly Placed<GatewaySpec>[]
+  readonly services: ReadonlyMap<string, KnownService>
+}
+
+/** A route with what decides between equals. */
+interface Ranked {
+  readonly route: Route
+  readonly createdAt: string
+  readonly owner: string
+  readonly rule: number
+  readonly match: number
+}
+
+export function resolveRoutes(input: Input): { readonly routes: readonly Route[]; readonly problems: Problem[] } {
+  const problems: Problem[] = []
+  const ranked: Ranked[] = []
+  const routed = new Set<string>() // Services that have an HTTPRoute of their own.
+  for (const placed of input.routes) {
+    const hosts = hostsOf(placed, input, routed, problems)
+    for (const [index, rule] of placed.spec.rules.entries()) {
+      checkRule(placed, index, rule, input, problems)
+      for (const [at, match] of (rule.matches ?? [{}]).entries()) {
+        checkHeaders(placed, ['spec', 'rules', index, 'matches', at, 'headers'], match, problems)
+        const route: Route = {
+          name: `${placed.name}/${rule.name ?? index}/${at}`,
+          hosts,
+          match: matchOf(match),
+          backends: rule.backendRefs.map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 })),
+          timeoutMs: rule.timeouts?.request === undefined ? defaultTimeoutMs : durationMs(rule.timeouts.request),
+        }
+        ranked.push({ route, createdAt: ageOf(placed.createdAt), owner: placed.name, rule: index, match: at })
+      }
+    }
+  }
+  for (const [name, { service }] of input.services) {
+    if (!routed.has(name)) ranked.push({ route: defaultRoute(name, service.hosts), ...last, owner: name })
+  }
+  return { routes: ranked.sort(byPrecedence).map(({ route }) => route), problems }
+}
+
+const last = { createdAt: '~', rule: 0, match: 0 }
+
+/** A time as text that sorts; a route without one counts as the youngest. */
+const ageOf = (createdAt: string | undefined): string =>
+  createdAt === undefined ? last.createdAt : new Date(createdAt).toISOString()
+
+const defaultRoute = (name: string, hosts: readonly string[]): Route => ({
+  name: `${name}/default`,
+  hosts,
+  match: { path: { type: 'prefix', value: '/' } },
+  backends: [{ service: name, weight: 1 }],
+  timeoutMs: defaultTimeoutMs,
+})
+
+/** Gateway API HTTPRouteRule: exact path, longest prefix, method, most headers; then age, name, order in the route. */
+function byPrecedence(a: Ranked, b: Ranked): number {
+  const [x, y] = [a.route.match, b.route.match]
+  return (
+    Number(y.path.type === 'exact') - Number(x.path.type === 'exact') ||
+    y.path.value.length - x.path.value.length ||
+    Number(y.method !== undefined) - Number(x.method !== undefined) ||
+    Object.keys(y.headers ?? {}).length - Object.keys(x.headers ?? {}).length ||
+    byText(a.createdAt, b.createdAt) ||
+    byText(a.owner, b.owner) ||
+    a.rule - b.rule ||
+    a.match - b.match
+  )
+}
+
+function matchOf({ path, method, headers }: HttpRouteMatch): RouteMatch {
+  const value = path?.value ?? '/'
+  const exact = path?.type === 'Exact'
+  return {
+    // A prefix matches step by step, so that a slash at its end says nothing (HTTPPathMatch).
+    path: exact ? { type: 'exact', value } : { type: 'prefix', value: value.replace(/(?<=.)\/$/, '') },
+    ...(method === undefined ? {} : { method }),
+    ...(headers?.length
+      ? { headers: Object.fromEntries(headers.map((header) => [header.name.toLowerCase(), header.value])) }
+      : {}),
+  }
+}
+
+/** The host names of everything that the route is attached to. */
+function hostsOf(
+  placed: Placed<HttpRouteSpec>,
+  { services, gateways }: Input,
+  routed: Set<string>,
+  problems: Problem[],
+): readonly string[] {
+  const { parentRefs, hostnames } = placed.spec
+  const hosts = new Set<string>()
+  for (const [index, parent] of parentRefs.entries()) {
+    const path: Path = ['spec', 'parentRefs', index]
+    const names = parent.kind === 'Service' ? ofService(parent, services) : ofGateway(parent, gateways)
+    if ('problem' in names) {
+      problems.push(problemAt(placed, [...path, names.field], names.problem, names.cure))
+      continue
+    }
+    if (parent.kind === 'Service') {
+      routed.add(parent.name)
+      for (const host of names.hosts) hosts.add(host)
+      if (hostnames) {
+        const problem = 'host names say nothing on a route of a Service (GAMMA)'
+        problems.push(
+          problemAt(placed, ['spec', 'hostnames'], problem, 'remove them, or attach the route to a Gateway'),
+        )
+      }
+    } else {
+      for (const host of names.hosts) if (!hostnames || hostnames.includes(host)) hosts.add(host)
+      for (const [at, host] of (hostnames ?? []).entries()) {
+        if (names.hosts.includes(host)) continue
+        const problem = `no listener of Gateway ${parent.name} has ${host}`
+        problems.push(problemAt(placed, ['spec', 'hostnames', at], problem, 'add a listener with this hostname'))
+      }
+    }
+  }
+  return [...hosts].sort(byText)
+}
+
+type Names =
+  | { readonly hosts: readonly string[] }
+  | { readonly field: string; readonly problem: string; readonly cure: string }
+
+function ofService(parent: ParentRef, services: Input['services']): Names {
+  if (parent.group !== '' && parent.group !== 'core') {
+    return { field: 'group', problem: 'a Service is of the core group', cure: 'write group: ""' }
+  }
+  if (parent.sectionName !== undefined) {
+    return { field: 'sectionName', problem: 'a Service has no sections', cure: 'remove it' }
+  }
+  const known = services.get(parent.name)
+  if (!known)
+    return { field: 'name', problem: `there is no Service ${parent.name}`, cure: 'add it, or correct the name' }
+  if (parent.port !== undefined && parent.port !== known.port) return wrongPort(parent.name, known.port)
+  return { hosts: known.service.hosts }
+}
+
+function ofGateway(parent: ParentRef, gateways: Input['gateways']): Names {
+  if (parent.group !== undefined && parent.group !== 'gateway.networking.k8s.io') {
+    return { field: 'group', problem: 'a Gateway is not of this group', cure: 'remove it, or write kind: Service' }
+  }
+  const gateway = gateways.find((it) => it.name === parent.name)
+  if (!gateway) {
+    const cure = 'add it, or write kind: Service and group: ""'
+    return { field: 'name', problem: `there is no Gateway ${parent.name}`, cure }
+  }
+  if (parent.port !== undefined) {
+    return { field: 'port', problem: 'is not supported on a Gateway', cure: 'name the listener in sectionName' }
+  }
+  const listeners = gateway.spec.listeners.filter((it) => (parent.sectionName ?? it.name) === it.name)
+  if (listeners.length > 0) return { hosts: listeners.map((it) => it.hostname) }
+  const problem = `${gateway.label} has no listener ${parent.sectionName}`
+  return { field: 'sectionName', problem, cure: 'correct the name' }
+}
+
+const wrongPort = (name: string, port: number): { field: string; problem: string; cure: string } => ({
+  field: 'port',
+  problem: `is not the port of Service ${name}`,
+  cure: `write ${port} or leave it out`,
+})
+
+function checkRule(
+  placed: Placed<HttpRouteSpec>,
+  index: number,
+  rule: HttpRouteRule,
+  { services }: Input,
+  problems: Problem[],
+): void {
+  const path: Path = ['spec', 'rules', index]
+  if (rule.name !== undefined && placed.spec.rules.findIndex((it) => it.name === rule.name) < index) {
+    problems.push(problemAt(placed, [...path, 'name'], `${rule.name} names two rules`, 'give each rule its own name'))
+  }
+  if (rule.name !== undefined && /^[0-9]+$/.test(rule.name)) {
+    problems.push(problemAt(placed, [...path, 'name'], 'is a number, like the rules without a name', 'use a word'))
+  }
+  for (const [at, ref] of rule.backendRefs.entries()) {
+    const known = services.get(ref.name)
+    const refPath: Path = [...path, 'backendRefs', at]
+    if (!known) {
+      const cure = 'add it, or correct the name'
+      problems.push(problemAt(placed, [...refPath, 'name'], `there is no Service ${ref.name}`, cure))
+    } else if (ref.port !== undefined && ref.port !== known.port) {
+      const { field, problem, cure } = wrongPort(ref.name, known.port)
+      problems.push(problemAt(placed, [...refPath, field], problem, cure))
+    }
+  }
+  if (rule.backendRefs.every((ref) => ref.weight === 0)) {
+    problems.push(problemAt(placed, [...path, 'backendRefs'], 'has no weight above 0', 'give one backend a weight'))
+  }
+}
+
+function checkHeaders(
+  placed: Placed<HttpRouteSpec>,
+  path: Path,
+  { headers }: HttpRouteMatch,
+  problems: Problem[],
+): void {
+  const names = new Set<string>()
+  for (const [index, header] of (headers ?? []).entries()) {
+    const name = header.name.toLowerCase()
+    if (names.has(name)) {
+      problems.push(problemAt(placed, [...path, index, 'name'], `${name} is matched twice`, 'keep one of the two'))
+    }
+    names.add(name)
+  }
+}

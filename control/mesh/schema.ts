@@ -1,0 +1,77 @@
+/** The kinds a mesh file may hold, each as one whole document. The committed JSON Schemas are made from these. */
+
+import { z } from 'zod'
+import type { Json } from '../../core/json.ts'
+import { type GatewaySpec, gatewaySpec, type HttpRouteSpec, httpRouteSpec } from './gateway.ts'
+import {
+  type MeshSpec,
+  meshSpec,
+  type PolicyBindingSpec,
+  policyBindingSpec,
+  type ServiceSpec,
+  serviceSpec,
+  type WorkloadSpec,
+  workloadSpec,
+} from './kinds.ts'
+import { name } from './words.ts'
+
+export interface Specs {
+  readonly Mesh: MeshSpec
+  readonly Workload: WorkloadSpec
+  readonly Service: ServiceSpec
+  readonly PolicyBinding: PolicyBindingSpec
+  readonly HTTPRoute: HttpRouteSpec
+  readonly Gateway: GatewaySpec
+}
+
+export type Kind = keyof Specs
+
+export const apiVersions: Readonly<Record<Kind, string>> = {
+  Mesh: 'writ.dev/v1',
+  Workload: 'writ.dev/v1',
+  Service: 'writ.dev/v1',
+  PolicyBinding: 'writ.dev/v1',
+  HTTPRoute: 'gateway.networking.k8s.io/v1',
+  Gateway: 'gateway.networking.k8s.io/v1',
+}
+
+export const kinds: readonly Kind[] = Object.keys(apiVersions) as Kind[]
+
+export const isKind = (text: unknown): text is Kind => typeof text === 'string' && Object.hasOwn(apiVersions, text)
+
+export interface MeshDocument<Spec> {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: { readonly name: string; readonly creationTimestamp?: string }
+  readonly spec: Spec
+}
+
+/** Labels and annotations are for people; they change nothing by definition. */
+const metadata = z.strictObject({
+  name,
+  namespace: z.literal('default').describe('A mesh file has one namespace.').exactOptional(),
+  labels: z.record(z.string(), z.string()).exactOptional(),
+  annotations: z.record(z.string(), z.string()).exactOptional(),
+  creationTimestamp: z.iso
+    .datetime({ error: 'is not a time such as 2026-11-23T17:04:09Z' })
+    .describe('Of two equal routes the older one wins.')
+    .exactOptional(),
+})
+
+const whole = <K extends Kind>(kind: K, spec: z.ZodType<Specs[K]>): z.ZodType<MeshDocument<Specs[K]>> =>
+  z.strictObject({ apiVersion: z.literal(apiVersions[kind]), kind: z.literal(kind), metadata, spec })
+
+export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>> } = {
+  Mesh: whole('Mesh', meshSpec),
+  Workload: whole('Workload', workloadSpec),
+  Service: whole('Service', serviceSpec),
+  PolicyBinding: whole('PolicyBinding', policyBindingSpec),
+  HTTPRoute: whole('HTTPRoute', httpRouteSpec),
+  Gateway: whole('Gateway', gatewaySpec),
+}
+
+/** For editors and other tools. What only holds between fields or documents is checked by `writ check` alone. */
+export const jsonSchemaOf = (kind: Kind): Json => ({
+  ...(z.toJSONSchema(documents[kind], { io: 'input' }) as { readonly [key: string]: Json }),
+  title: `${apiVersions[kind]} ${kind}`,
+})

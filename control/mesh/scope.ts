@@ -1,0 +1,31 @@
+/** What of a snapshot one workload gets: what its own proxy needs, and nothing of the others. */
+
+import type { Sha256 } from '../../core/ports.ts'
+import type { MeshSnapshot } from '../../core/snapshot.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { nameSnapshot } from './name.ts'
+
+/**
+ * The snapshot of one workload: its own listeners and bundles; routes and services only where it calls others. It has
+ * a name of its own, so that what changes elsewhere is no news to it. Undefined where no workload has this id.
+ */
+export function snapshotFor(mesh: MeshSnapshot, workloadId: SpiffeId, sha256: Sha256): MeshSnapshot | undefined {
+  const workload = mesh.workloads.find(({ id }) => id === workloadId)
+  if (!workload) return undefined
+  const calls = workload.listeners.some((listener) => listener.direction === 'outbound')
+  const serves = new Set<string>()
+  const bundles = new Set<string>()
+  for (const listener of workload.listeners) {
+    if (listener.direction !== 'inbound') continue
+    serves.add(listener.service)
+    if (listener.policy) bundles.add(listener.policy.bundle)
+  }
+  const content: MeshSnapshot = {
+    ...mesh,
+    services: calls ? mesh.services : mesh.services.filter(({ name }) => serves.has(name)),
+    routes: calls ? mesh.routes : [],
+    workloads: [workload],
+    bundles: mesh.bundles.filter(({ bundle }) => bundles.has(bundle)),
+  }
+  return nameSnapshot(content, sha256)
+}

@@ -1,0 +1,48 @@
+/** What control itself needs of the Mesh document; proxies never see it. */
+
+import { auditDefaults } from '../../core/snapshot.ts'
+import type { MeshSpec } from './kinds.ts'
+import { type Placed, type Problem, problemAt } from './problem.ts'
+import { durationMs } from './words.ts'
+
+export interface MeshSettings {
+  /** Where records travel from the spool to the log. */
+  readonly stream:
+    | { readonly kind: 'embedded' }
+    | { readonly kind: 'kafka'; readonly brokers: readonly string[]; readonly topic: string }
+  /** Where the log and its rows are kept. `urlEnv` names the environment variable with the database's URL. */
+  readonly store: { readonly kind: 'embedded' } | { readonly kind: 'postgres'; readonly urlEnv: string }
+  /** Life of an SVID, in milliseconds. Default one hour. */
+  readonly svidTtlMs: number
+}
+
+const minute = 60_000
+const hour = 60 * minute
+
+export function settingsOf(mesh: Placed<MeshSpec>): { readonly settings: MeshSettings; readonly problems: Problem[] } {
+  const { audit, identity } = mesh.spec
+  const problems: Problem[] = []
+  const svidTtlMs = identity?.ttl === undefined ? hour : durationMs(identity.ttl)
+  if (svidTtlMs < minute || svidTtlMs > 24 * hour) {
+    const problem = `${identity?.ttl} is not between 1m and 24h`
+    problems.push(problemAt(mesh, ['spec', 'identity', 'ttl'], problem, 'short lives are what replaces revocation'))
+  }
+  const { spoolMaxBytes = auditDefaults.spoolMaxBytes, segmentBytes = auditDefaults.segmentBytes } = audit ?? {}
+  if (segmentBytes * 2 > spoolMaxBytes) {
+    const problem = `a spool of ${spoolMaxBytes} bytes does not hold two segments of ${segmentBytes}`
+    const cure = 'make segmentBytes smaller or spoolMaxBytes larger'
+    const field = audit?.segmentBytes === undefined ? 'spoolMaxBytes' : 'segmentBytes'
+    problems.push(problemAt(mesh, ['spec', 'audit', field], problem, cure))
+  }
+  const stream = audit?.stream ?? 'embedded'
+  const store = audit?.store ?? 'embedded'
+  const settings: MeshSettings = {
+    stream:
+      stream === 'embedded'
+        ? { kind: 'embedded' }
+        : { kind: 'kafka', brokers: stream.kafka.brokers, topic: stream.kafka.topic ?? 'writ-audit' },
+    store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
+    svidTtlMs,
+  }
+  return { settings, problems }
+}

@@ -1,0 +1,57 @@
+/** Names, addresses and spans of time as mesh files write them. */
+
+import { z } from 'zod'
+
+/** DNS-1123 subdomain, as Kubernetes names things. */
+export const name: z.ZodType<string, string> = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/, {
+    error: 'is not a name: lower-case letters, digits, "-" and "." only',
+  })
+
+/** A host name as callers write it, without port; wildcards are not routed. */
+export const host: z.ZodType<string, string> = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/, {
+    error: 'is not a lower-case host name without port and wildcard',
+  })
+
+export const address: z.ZodType<string, string> = z
+  .string()
+  .max(253)
+  .regex(/^(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*)$/, {
+    error: 'is neither a host name nor an IP address',
+  })
+
+export const port: z.ZodType<number, number> = z.int().min(1).max(65_535)
+
+/** Gateway API durations (GEP-2257): `1h30m`, `500ms`. */
+export const duration: z.ZodType<string, string> = z
+  .string()
+  .regex(/^(?:[0-9]{1,5}(?:h|ms|m|s)){1,4}$/, { error: 'is not a duration such as 500ms, 10s or 1h30m' })
+
+export const bytes = (smallest: number): z.ZodType<number, number> =>
+  z
+    .int()
+    .min(smallest)
+    .max(2 ** 50)
+
+const units: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 }
+
+/** Milliseconds of a duration that has the right shape. */
+export function durationMs(text: string): number {
+  let total = 0
+  for (const [, digits, unit] of text.matchAll(/([0-9]+)(h|ms|m|s)/g)) total += Number(digits) * units[unit!]!
+  return total
+}
+
+const loopback = /^(?:localhost|::1|127(?:\.[0-9]{1,3}){3})$/
+export const isLoopback = (text: string): boolean => loopback.test(text)
+
+/** Addresses that mean every address of the machine. */
+export const isAnyAddress = (text: string): boolean => text === '0.0.0.0' || /^[0:]*::[0:]*$/.test(text)
+
+/** Order of UTF-16 code units, the same on every machine. */
+export const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

@@ -1,0 +1,130 @@
+/** Workloads and their listeners: who they are, where they listen, and that no two want the same place. */
+
+import type { PolicyUse } from '../../core/policy.ts'
+import type { Bind, Listener, Workload } from '../../core/snapshot.ts'
+import { parseSpiffeId, type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import type { WorkloadSpec } from './kinds.ts'
+import { type Placed, type Problem, problemAt } from './problem.ts'
+import { isAnyAddress, isLoopback } from './words.ts'
+
+type PlacedWorkload = Placed<WorkloadSpec>
+
+/** The service that a workload's inbound listener serves. */
+export const serviceOf = (workload: PlacedWorkload): string => workload.spec.service ?? workload.name
+
+/** `/orders` or a whole id as an id, a path being of our own trust domain. */
+export const idOf = (text: string, trustDomain: TrustDomain): SpiffeId | undefined =>
+  text.startsWith('/') ? spiffeId(trustDomain, text) : parseSpiffeId(text)
+
+export const identityOf = (workload: PlacedWorkload, trustDomain: TrustDomain): SpiffeId | undefined =>
+  idOf(workload.spec.identity ?? `/${workload.name}`, trustDomain)
+
+export function checkWorkloads(workloads: readonly PlacedWorkload[], trustDomain: TrustDomain): Problem[] {
+  return [...checkIdentities(workloads, trustDomain), ...workloads.flatMap(checkListeners), ...checkClashes(workloads)]
+}
+
+function checkIdentities(workloads: readonly PlacedWorkload[], trustDomain: TrustDomain): Problem[] {
+  const problems: Problem[] = []
+  const owners = new Map<SpiffeId, string>()
+  for (const workload of workloads) {
+    const id = identityOf(workload, trustDomain)
+    const path = ['spec', 'identity']
+    if (!id?.startsWith(`spiffe://${trustDomain}/`)) {
+      problems.push(problemAt(workload, path, `is not of ${trustDomain}`, 'name a path, such as /orders'))
+      continue
+    }
+    const owner = owners.get(id)
+    if (owner) problems.push(problemAt(workload, path, `${id} is ${owner}’s already`, 'give each workload its own'))
+    else owners.set(id, workload.label)
+  }
+  return problems
+}
+
+function checkListeners(workload: PlacedWorkload): Problem[] {
+  const { inbound, outbound, service } = workload.spec
+  const problems: Problem[] = []
+  if (!inbound && !outbound) {
+    const cure = 'add one, or leave it so if its calls are recorded through the collector only'
+    problems.push(problemAt(workload, ['spec'], 'has no listener', cure, 'warning'))
+  }
+  if (!inbound && service !== undefined) {
+    const problem = 'names a service, but has no inbound listener to serve it'
+    problems.push(problemAt(workload, ['spec', 'service'], problem, 'add inbound, or remove service'))
+  }
+  if (inbound) {
+    const { address = '127.0.0.1', port, app } = inbound
+    const appAddress = app.address ?? '127.0.0.1'
+    if (app.port === port && sameAddress(address, appAddress)) {
+      const problem = 'is the inbound listener itself: requests would go round in a circle'
+      problems.push(
+        problemAt(workload, ['spec', 'inbound', 'app', 'port'], problem, 'give the port of the application'),
+      )
+    }
+  }
+  if (outbound?.address !== undefined && !isLoopback(outbound.address)) {
+    const problem = `${outbound.address} is not a loopback address: whoever reaches it could speak as this workload`
+    problems.push(problemAt(workload, ['spec', 'outbound', 'address'], problem, 'use 127.0.0.1, ::1 or a socket'))
+  }
+  return problems
+}
+
+/** Two listeners of one host at one place: the second could never start. */
+function checkClashes(workloads: readonly PlacedWorkload[]): Problem[] {
+  const problems: Problem[] = []
+  const taken = new Map<string, { readonly bind: Bind; readonly owner: string }[]>()
+  for (const workload of workloads) {
+    for (const [direction, bind] of bindsOf(workload)) {
+      const place = bind.kind === 'tcp' ? String(bind.port) : bind.path
+      const key = `${workload.spec.host ?? ''} ${bind.kind} ${place}`
+      const others = taken.get(key) ?? []
+      const other = others.find((it) => clash(it.bind, bind))
+      if (other) {
+        const path = ['spec', direction, bind.kind === 'tcp' ? 'port' : 'socket']
+        const cure = 'choose another, or name the hosts in spec.host where they run on different machines'
+        problems.push(problemAt(workload, path, `${place} is ${other.owner}’s already`, cure))
+      }
+      taken.set(key, [...others, { bind, owner: `${workload.label}, ${direction}` }])
+    }
+  }
+  return problems
+}
+
+const clash = (a: Bind, b: Bind): boolean =>
+  a.kind === 'unix' || b.kind === 'unix' ? true : sameAddress(a.address, b.address)
+
+const sameAddress = (a: string, b: string): boolean =>
+  a === b ||
+  isAnyAddress(a) ||
+  isAnyAddress(b) ||
+  (a === 'localhost' && isLoopback(b)) ||
+  (b === 'localhost' && isLoopback(a))
+
+function bindsOf({ spec }: PlacedWorkload): ['inbound' | 'outbound', Bind][] {
+  const binds: ['inbound' | 'outbound', Bind][] = []
+  if (spec.inbound) {
+    binds.push(['inbound', { kind: 'tcp', address: spec.inbound.address ?? '127.0.0.1', port: spec.inbound.port }])
+  }
+  if (spec.outbound?.socket !== undefined) binds.push(['outbound', { kind: 'unix', path: spec.outbound.socket }])
+  if (spec.outbound?.port !== undefined) {
+    const address = spec.outbound.address ?? '127.0.0.1'
+    binds.push(['outbound', { kind: 'tcp', address, port: spec.outbound.port }])
+  }
+  return binds
+}
+
+/** The workload as proxies know it. Listeners are named by their direction. */
+export function workloadOf(workload: PlacedWorkload, id: SpiffeId, policy: PolicyUse | undefined): Workload {
+  const listeners = bindsOf(workload).map(([direction, bind]): Listener => {
+    if (direction === 'outbound') return { direction, name: direction, bind }
+    const app = workload.spec.inbound!.app
+    return {
+      direction,
+      name: direction,
+      bind,
+      app: { address: app.address ?? '127.0.0.1', port: app.port },
+      service: serviceOf(workload),
+      policy,
+    }
+  })
+  return { name: workload.name, id, listeners }
+}
