@@ -18,7 +18,15 @@ export interface MeshSnapshot {
   readonly workloads: readonly Workload[]
   readonly bundles: readonly PolicyRef[]
   readonly audit: AuditSettings
+  readonly stream: StreamPlace
+  /** Verifier key of the log (C2SP signed-note), by which receipts are checked; empty while no auditor is known. */
+  readonly logKey: string
 }
+
+/** Where records travel from the spool to the log: within the process, or over Kafka. */
+export type StreamPlace =
+  | { readonly kind: 'embedded' }
+  | { readonly kind: 'kafka'; readonly brokers: readonly string[]; readonly topic: string }
 
 /** A name that workloads call, and where it is served. */
 export interface Service {

@@ -30,6 +30,8 @@ export interface World {
   /** The newest version of every bundle that can be bound. */
   readonly bundles: readonly PolicyRef[]
   readonly sha256: Sha256
+  /** Verifier key of the log, once it is known. */
+  readonly logKey?: string
 }
 
 export function compileMesh(text: string, world: World): Compiled {
@@ -70,6 +72,8 @@ export function compileMesh(text: string, world: World): Compiled {
     ).sort((a, b) => byText(a.name, b.name)),
     bundles: world.bundles.filter((ref) => used.has(ref.bundle)).sort((a, b) => byText(a.bundle, b.bundle)),
     audit: auditOf(mesh.spec),
+    stream: settings.stream,
+    logKey: world.logKey ?? '',
   }
   return { ok: true, snapshot: nameSnapshot(content, world.sha256), settings, warnings: problems }
 }

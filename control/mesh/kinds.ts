@@ -77,7 +77,7 @@ const stream = z.union(
         topic: z
           .string()
           .regex(/^[A-Za-z0-9._-]{1,249}$/, { error: 'is not a Kafka topic name' })
-          .describe('Default writ-audit.')
+          .describe('Default writ.records.v1.')
           .exactOptional(),
       }),
     }),

@@ -117,4 +117,9 @@ const snapshotShape = z.strictObject({
     headEveryMs: count,
     idleHeadEveryMs: count,
   }),
+  stream: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('embedded') }),
+    z.strictObject({ kind: z.literal('kafka'), brokers: z.array(text).min(1), topic: text }),
+  ]),
+  logKey: text,
 })

@@ -1,15 +1,12 @@
-/** What control itself needs of the Mesh document; proxies never see it. */
+/** What the Mesh document says of the stream, the store and identities. */
 
-import { auditDefaults } from '../../core/snapshot.ts'
+import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
 import type { MeshSpec } from './kinds.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
 import { durationMs } from './words.ts'
 
 export interface MeshSettings {
-  /** Where records travel from the spool to the log. */
-  readonly stream:
-    | { readonly kind: 'embedded' }
-    | { readonly kind: 'kafka'; readonly brokers: readonly string[]; readonly topic: string }
+  readonly stream: StreamPlace
   /** Where the log and its rows are kept. `urlEnv` names the environment variable with the database's URL. */
   readonly store: { readonly kind: 'embedded' } | { readonly kind: 'postgres'; readonly urlEnv: string }
   /** Life of an SVID, in milliseconds. Default one hour. */
@@ -40,7 +37,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): { readonly settings: MeshSet
     stream:
       stream === 'embedded'
         ? { kind: 'embedded' }
-        : { kind: 'kafka', brokers: stream.kafka.brokers, topic: stream.kafka.topic ?? 'writ-audit' },
+        : { kind: 'kafka', brokers: stream.kafka.brokers, topic: stream.kafka.topic ?? 'writ.records.v1' },
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,
   }

@@ -32,7 +32,8 @@ const imports = new Map(
   ]),
 )
 
-const folderOf = (file: string) => file.split('/')[0]!
+/** proxy/edge is a shell: it wires parts for runtimes that are not ours. */
+const folderOf = (file: string) => (file.startsWith('proxy/edge/') ? 'proxy/edge' : file.split('/')[0]!)
 const inNode = (file: string) => file.includes('/node/')
 
 function wrong(file: string, name: string, local: boolean): string | undefined {

@@ -122,7 +122,7 @@ test('settings that proxies never see come beside the snapshot', () => {
   const kafka = ', audit: {stream: {kafka: {brokers: ["k:9092"]}}, store: {postgres: {urlEnv: DB_URL}}}'
   expect(mesh(`${kafka}, identity: {ttl: 24h}`)).toMatchObject({
     settings: {
-      stream: { kind: 'kafka', brokers: ['k:9092'], topic: 'writ-audit' },
+      stream: { kind: 'kafka', brokers: ['k:9092'], topic: 'writ.records.v1' },
       store: { kind: 'postgres', urlEnv: 'DB_URL' },
       svidTtlMs: 86_400_000,
     },
