@@ -1,0 +1,313 @@
+/**
+ * One run of one producer, read leaf by leaf in whatever order they came: numbers dense, chain whole, heads signed and
+ * counting right. Keeps a few hundred bytes per epoch, however many records it has.
+ */
+
+import { fromBase64, fromBase64Url, toHex } from '../../core/bytes.ts'
+import { isObject } from '../../core/json.ts'
+import type { Sha256, VerifyHead } from '../../core/ports.ts'
+import { type AuditEvent, type HeadBody, headPayload, type StartBody } from '../../core/record.ts'
+import { parseTime } from '../../core/time.ts'
+import { type Finding, type FindingCode, type Findings, plural, recordId, span } from './finding.ts'
+import { addRange, outside, type Range, removeRange, sizeOf } from './ranges.ts'
+import { claim, join, type Misfit, minus, noTotals, place, plus, prove, type Stretch, type Totals } from './stretch.ts'
+
+/** More stretches, certificates or missing ranges than an honest epoch has; beyond it the epoch is given up as broken. */
+const maxStretches = 1000
+const maxChains = 64
+const maxChainLength = 8
+
+/** An epoch whose last record is so much older than the log's newest will hardly be continued. */
+export const deadAfterMs = 3_600_000
+
+export interface EpochRules {
+  readonly verifyHead: VerifyHead
+  readonly sha256: Sha256
+  /** Roots that may vouch for a producer at a time. */
+  readonly rootsFor: (producer: AuditEvent['producer'], atMs: number) => readonly Uint8Array[]
+  /** The auditor's own records need no heads: the checkpoint is its signature. */
+  readonly isAuditor: (producer: string) => boolean
+}
+
+export interface EpochSummary {
+  readonly epoch: string
+  readonly producer: string
+  readonly shard: number
+  readonly firstSeq: number
+  readonly lastSeq: number
+  readonly records: number
+  readonly decisions: Totals
+  readonly heads: number
+  /** Numbers that are not in the log. */
+  readonly missing: number
+  /** Records that no proven head and no successor covers. */
+  readonly unattested: number
+  readonly final: boolean
+  readonly firstAt: string
+  readonly lastAt: string
+}
+
+export class EpochReader {
+  readonly epoch: string
+  readonly producer: AuditEvent['producer']
+  readonly shard: number
+  readonly stretches: Stretch[] = []
+  records: number = 0
+  heads: number = 0
+  firstAt: string = ''
+  lastAt: string = ''
+  previous: StartBody['previous']
+  startIndex: number = -1
+  /** Set at the end of a verification: a proven successor quotes this epoch's last record. */
+  quoted: boolean = false
+  #finalSeq = -1
+  #missing: readonly Range[] = []
+  #missingIndex = -1
+  #chains: { readonly seq: number; readonly signer: string; readonly chain: readonly Uint8Array[] }[] = []
+  #rootless = false
+  readonly #rules: EpochRules
+
+  constructor(event: AuditEvent, shard: number, rules: EpochRules) {
+    this.epoch = event.epoch
+    this.producer = event.producer
+    this.shard = shard
+    this.#rules = rules
+  }
+
+  take(event: AuditEvent, hash: string, index: number, findings: Findings): void {
+    if (this.stretches.length > maxStretches) return
+    const totals = event.kind === 'decision' ? totalsOf(event) : noTotals
+    const { stretch, at, misfits } = place(this.stretches, { seq: event.seq, prev: event.prev, hash, index, totals })
+    this.#tell(misfits, index, event.seq, findings)
+    if (!stretch) return
+    if (this.stretches.length > maxStretches) {
+      findings.add(this.#broken('too_many', index, event.seq, `more than ${maxStretches} holes in epoch ${this.epoch}`))
+      return
+    }
+    this.#note(event)
+    if (this.#finalSeq >= 0 && event.seq > this.#finalSeq) {
+      findings.add(this.#broken('after_final', index, event.seq, 'follows the head that ended its epoch'))
+    }
+    if (event.kind === 'start') this.#start(event as AuditEvent<StartBody>, index)
+    if (event.kind === 'start' || event.kind === 'svid') this.#announce(event, index, findings)
+    if (event.kind === 'head') this.#head(event as AuditEvent<HeadBody>, stretch, index, findings)
+    this.#tell(join(this.stretches, at), index, event.seq, findings)
+  }
+
+  /** A gap entry of the auditor about this epoch. */
+  gap(action: 'opened' | 'closed', range: Range, index: number): void {
+    this.#missing = action === 'opened' ? addRange(this.#missing, range) : removeRange(this.#missing, range)
+    this.#missingIndex = index
+    if (this.#missing.length > maxStretches) this.#missing = this.#missing.slice(0, maxStretches)
+  }
+
+  get last(): Stretch | undefined {
+    return this.stretches.at(-1)
+  }
+
+  /** Whether its own heads, or being the auditor's, vouch for its beginning. */
+  get vouched(): boolean {
+    return this.#rules.isAuditor(this.producer) || (this.stretches[0]?.first === 0 && this.stretches[0].proven >= 0)
+  }
+
+  /** Everything that only the end of the log can tell. */
+  finish(newestMs: number, findings: Findings): EpochSummary {
+    const holes = this.#holes()
+    for (const hole of outside(holes, this.#missing)) {
+      const what = `${missingText(hole)} of ${this.producer}, and no gap entry says so`
+      findings.add(this.#broken('hole', this.#indexAfter(hole), hole.first, what))
+    }
+    const admitted = outside(holes, outside(holes, this.#missing))
+    for (const hole of admitted) {
+      const what = `${missingText(hole)} of ${this.producer}${this.#lostText(hole)}`
+      findings.add({ ...this.#broken('gap_open', this.#missingIndex, hole.first, what), level: 'warning' })
+    }
+    for (const range of outside(this.#missing, holes)) {
+      const what = `a gap entry says that ${span(range.first, range.last)} of ${this.producer} are missing; the log does not show that`
+      findings.add({ ...this.#broken('gap_wrong', this.#missingIndex, range.first, what), level: 'warning' })
+    }
+    const unattested = this.#unattested(newestMs, findings)
+    return {
+      epoch: this.epoch,
+      producer: this.producer,
+      shard: this.shard,
+      firstSeq: this.stretches[0]?.first ?? 0,
+      lastSeq: this.last?.last ?? -1,
+      records: this.records,
+      decisions: this.stretches.reduce<Totals>((sum, stretch) => plus(sum, stretch.totals), noTotals),
+      heads: this.heads,
+      missing: sizeOf(holes),
+      unattested,
+      final: this.#finalSeq >= 0,
+      firstAt: this.firstAt,
+      lastAt: this.lastAt,
+    }
+  }
+
+  #note(event: AuditEvent): void {
+    this.records++
+    if (this.firstAt === '' || event.timestamp < this.firstAt) this.firstAt = event.timestamp
+    if (event.timestamp > this.lastAt) this.lastAt = event.timestamp
+  }
+
+  #start(event: AuditEvent<StartBody>, index: number): void {
+    this.startIndex = index
+    const previous: unknown = event.previous
+    if (isObject(previous) && typeof previous['epoch'] === 'string' && typeof previous['seq'] === 'number') {
+      this.previous = event.previous
+    }
+  }
+
+  #announce(event: AuditEvent, index: number, findings: Findings): void {
+    const listed: unknown = (event as AuditEvent<StartBody>).svid
+    const chain = Array.isArray(listed) ? listed.slice(0, maxChainLength).map(derOf) : []
+    if (chain.length === 0 && this.#rules.isAuditor(this.producer)) return
+    if (chain.length === 0 || chain.some((der) => der === undefined)) {
+      findings.add(this.#broken('head_invalid', index, event.seq, `announces no certificate for its heads`))
+      return
+    }
+    const whole = chain as readonly Uint8Array[]
+    this.#chains.push({ seq: event.seq, signer: toHex(this.#rules.sha256(whole[0]!)), chain: whole })
+    this.#chains.sort((a, b) => a.seq - b.seq)
+    if (this.#chains.length > maxChains) this.#chains.shift()
+  }
+
+  #head(event: AuditEvent<HeadBody>, stretch: Stretch, index: number, findings: Findings): void {
+    const atMs = Number(parseTime(event.timestamp)! / 1_000_000n)
+    const roots = this.#rules.rootsFor(this.producer, atMs)
+    if (roots.length === 0) {
+      const what = `no trust bundle for ${this.producer}, neither in the log nor pinned: its heads prove nothing`
+      if (!this.#rootless) findings.add(this.#broken('head_invalid', index, event.seq, what))
+      this.#rootless = true
+      return
+    }
+    const fault = this.#headFault(event, roots, atMs)
+    if (fault !== undefined) {
+      findings.add(this.#broken('head_invalid', index, event.seq, `head of ${this.producer}: ${fault}`))
+      return
+    }
+    this.heads++
+    const said = saidTotals(event)
+    if (!said) findings.add(this.#broken('head_counts', index, event.seq, 'a head without counts'))
+    else this.#tell(claim(stretch, said, stretch.totals, index), index, event.seq, findings)
+    prove(stretch, event.seq)
+    if (event.final === true) this.#final(event.seq, index, findings)
+  }
+
+  /** The last record of an epoch that ended on purpose. */
+  #final(seq: number, index: number, findings: Findings): void {
+    if (this.#finalSeq < 0) this.#finalSeq = seq
+    const last = this.last!
+    if (last.last <= seq) return
+    const what = `${span(seq + 1, last.last)} of ${this.producer} lie beyond the head that ended their epoch`
+    findings.add(this.#broken('after_final', index, seq + 1, what))
+  }
+
+  #headFault(event: AuditEvent<HeadBody>, roots: readonly Uint8Array[], atMs: number): string | undefined {
+    const announced = this.#chains.findLast(({ seq }) => seq < event.seq)
+    if (!announced) return 'signed before any certificate was announced'
+    if (event.signer !== announced.signer) return 'signed with a certificate other than the one announced'
+    const signature = typeof event.sig === 'string' ? fromBase64Url(event.sig) : undefined
+    if (!signature) return 'the signature is not base64url'
+    const { chain } = announced
+    const checked = this.#rules.verifyHead({
+      payload: headPayload(event),
+      signature,
+      chain,
+      roots,
+      producer: this.producer,
+      atMs,
+    })
+    return checked.ok ? undefined : checked.detail
+  }
+
+  #holes(): readonly Range[] {
+    const holes: Range[] = []
+    let next = 0
+    for (const stretch of this.stretches) {
+      if (stretch.first > next) holes.push({ first: next, last: stretch.first - 1 })
+      next = stretch.last + 1
+    }
+    // Of an epoch that only gap entries name, what they say is all there is to know.
+    return this.stretches.length === 0 ? this.#missing : holes
+  }
+
+  /** How many decisions a hole held, where heads on both sides tell. */
+  #lostText(hole: Range): string {
+    const after = this.stretches.find((stretch) => stretch.first === hole.last + 1)
+    const before = this.stretches.find((stretch) => stretch.last === hole.first - 1)
+    const start = before ? before.before && plus(before.before, before.totals) : noTotals
+    if (!after?.before || !start) return ''
+    const lost = minus(after.before, start)
+    return `; by the signed heads they held ${lost.allow} allow, ${lost.deny} deny, ${lost.fault} fault`
+  }
+
+  #indexAfter(hole: Range): number {
+    return this.stretches.find((stretch) => stretch.first > hole.last)?.firstIndex ?? this.startIndex
+  }
+
+  #unattested(newestMs: number, findings: Findings): number {
+    if (this.#rules.isAuditor(this.producer)) return 0
+    const deadMs = newestMs - Number((parseTime(this.lastAt) ?? 0n) / 1_000_000n)
+    let unattested = 0
+    for (const stretch of this.stretches) {
+      if (this.quoted && stretch === this.last) continue
+      const from = Math.max(stretch.proven + 1, stretch.first)
+      const count = stretch.last - from + 1
+      if (count === 0) continue
+      unattested += count
+      const dead = deadMs > deadAfterMs
+      const what = `${plural(count, 'record')} (${span(from, stretch.last)}) of ${this.producer} that no signed head covers${
+        dead ? ', in an epoch that fell silent' : ''
+      }`
+      // Before a hole no later head can vouch for them; the hole itself has its own finding.
+      const over = stretch === this.last && (dead || this.#finalSeq >= 0)
+      const level = over ? 'broken' : 'warning'
+      findings.add({ ...this.#broken('unattested', stretch.tailIndex, from, what), level })
+    }
+    return unattested
+  }
+
+  #tell(misfits: readonly Misfit[], index: number, seq: number, findings: Findings): void {
+    for (const misfit of misfits) {
+      if (misfit.what === 'repeated') {
+        findings.add(this.#broken('number_repeated', index, seq, 'its number was already taken in this log'))
+      } else if (misfit.what === 'chain') {
+        const what = `does not follow record ${misfit.seq - 1}: its prev is not that record's hash`
+        findings.add(this.#broken('chain_broken', index, misfit.seq, what))
+      } else {
+        const what = `head counts ${totalsText(misfit.said)} where the log holds ${totalsText(misfit.counted)}`
+        findings.add(this.#broken('head_counts', misfit.index, seq, what))
+      }
+    }
+  }
+
+  #broken(code: FindingCode, index: number, seq: number, what: string): Finding {
+    const id = recordId(this.epoch, seq)
+    return { level: 'broken', code, shard: this.shard, ...(index >= 0 && { index }), id, what }
+  }
+}
+
+const missingText = ({ first, last }: Range): string =>
+  `${plural(last - first + 1, 'record')} (${span(first, last)}) missing`
+
+const totalsText = ({ allow, deny, fault }: Totals): string => `${allow} allow, ${deny} deny, ${fault} fault`
+
+function totalsOf(event: AuditEvent): Totals {
+  const verdict: unknown = (event as { readonly verdict?: unknown }).verdict
+  return {
+    allow: verdict === 'allow' ? 1 : 0,
+    deny: verdict === 'deny' ? 1 : 0,
+    fault: verdict === 'fault' ? 1 : 0,
+  }
+}
+
+function saidTotals(event: AuditEvent<HeadBody>): Totals | undefined {
+  const counts: unknown = event.counts
+  if (!isObject(counts)) return undefined
+  const { allow, deny, fault } = counts
+  if (typeof allow !== 'number' || typeof deny !== 'number' || typeof fault !== 'number') return undefined
+  return { allow, deny, fault }
+}
+
+const derOf = (text: unknown): Uint8Array | undefined => (typeof text === 'string' ? fromBase64(text) : undefined)

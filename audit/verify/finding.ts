@@ -1,0 +1,78 @@
+/** What a verification finds: a closed list of codes, each finding with the place it is about. */
+
+import type { Epoch } from '../../core/record.ts'
+import { decisionId } from '../../core/record.ts'
+
+/** `broken`: the log is not what it claims. `warning`: not proven yet, or loss that the log admits. `note`: for reading. */
+export type FindingLevel = 'broken' | 'warning' | 'note'
+
+export type FindingCode =
+  // The tree
+  | 'checkpoint_missing'
+  | 'checkpoint_invalid' // Form, origin or signature.
+  | 'checkpoint_forked' // An earlier checkpoint that this log does not extend.
+  | 'root_mismatch' // The tiles do not hash to the signed root.
+  | 'tile_missing'
+  | 'tile_invalid' // Not as long as its size says.
+  | 'tile_mismatch' // Not what its parent says.
+  | 'entries_missing'
+  | 'leaf_missing'
+  | 'leaf_mismatch' // Does not hash to what its tile says.
+  // The records
+  | 'record_invalid' // Not a record of ours, nor kept as an anomaly.
+  | 'anomaly' // What the auditor kept as evidence.
+  | 'forbidden_kind' // A kind that this producer may not write.
+  | 'forbidden_workload' // A decision in the name of another workload.
+  | 'epoch_moved' // One epoch under two producers or in two shards.
+  | 'number_repeated'
+  | 'chain_broken' // `prev` is not the hash of the record before.
+  | 'hole' // Numbers missing that no gap entry names.
+  | 'gap_open' // Numbers missing, and the log says so.
+  | 'gap_wrong' // A gap entry that does not fit the records.
+  | 'head_invalid' // Signature, signer or chain.
+  | 'head_counts' // Totals that are not what was counted.
+  | 'after_final' // Records after the head that ended their epoch.
+  | 'start_misquoted' // The former epoch did not end as its successor says.
+  | 'unattested' // Records that no signed head covers.
+  | 'trust_unproven' // Roots announced by nobody we have reason to believe.
+  | 'serial_unknown' // Certificates in traffic whose issuance is not in the log.
+  | 'too_many' // More than this verification can hold.
+  // The tables
+  | 'row_missing'
+  | 'row_extra'
+  | 'row_differs'
+
+export interface Finding {
+  readonly level: FindingLevel
+  readonly code: FindingCode
+  readonly shard: number
+  /** Leaf index in the shard. */
+  readonly index?: number
+  /** `epoch-seq` of the record. */
+  readonly id?: string
+  readonly what: string
+}
+
+/** Findings kept; more are counted. A log that is broken everywhere does not fill the memory. */
+export const maxFindings = 1000
+
+export class Findings {
+  readonly list: Finding[] = []
+  /** How many did not fit. */
+  omitted: number = 0
+  broken: number = 0
+
+  add(finding: Finding): void {
+    if (finding.level === 'broken') this.broken++
+    if (this.list.length < maxFindings) this.list.push(finding)
+    else this.omitted++
+  }
+}
+
+export const recordId = (epoch: string, seq: number): string => decisionId({ epoch: epoch as Epoch, seq })
+
+/** `17`, or `17 to 20`. */
+export const span = (first: number, last: number): string => (first === last ? `${first}` : `${first} to ${last}`)
+
+export const plural = (count: number, one: string, many: string = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`

@@ -1,0 +1,172 @@
+/** What the records of a log say of each other, read leaf by leaf over all shards. */
+
+import { toHex } from '../../core/bytes.ts'
+import { isObject } from '../../core/json.ts'
+import {
+  type AnomalyBody,
+  type AuditEvent,
+  type DecisionBody,
+  type EventKind,
+  type GapBody,
+  parseEpoch,
+  parseEvent,
+} from '../../core/record.ts'
+import { pathOf, type SpiffeId } from '../../core/spiffe.ts'
+import { parseTime } from '../../core/time.ts'
+import { EpochReader, type EpochRules, type EpochSummary } from './epoch.ts'
+import { type FindingCode, type Findings, recordId } from './finding.ts'
+import { SerialReader, type SerialSummary } from './serials.ts'
+import type { PlacedLeaf } from './tree.ts'
+import { mayAnnounceTrust } from './trust.ts'
+
+/** Epochs held at once. A producer makes one per start. */
+const maxEpochs = 200_000
+
+export const isAuditor = (producer: string): boolean => pathOf(producer as SpiffeId) === '/writ/auditor'
+
+/** Who may record a decision in another workload's name: for edge functions that have no spool of their own. */
+const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
+
+/** Anomalies that cast doubt on a record itself; the others are noise on the stream that was kept out of the log. */
+const grave: readonly string[] = ['equivocation', 'broken_chain', 'bad_head']
+
+export interface RecordsSummary {
+  readonly kinds: Readonly<Partial<Record<EventKind, number>>>
+  readonly epochs: readonly EpochSummary[]
+  readonly serials: SerialSummary
+}
+
+export class RecordsReader {
+  readonly #epochs = new Map<string, EpochReader>()
+  readonly #serials = new SerialReader()
+  readonly #kinds = new Map<EventKind, number>()
+  readonly #rules: EpochRules
+  readonly #findings: Findings
+  #newestMs = 0
+
+  constructor(rules: EpochRules, findings: Findings) {
+    this.#rules = rules
+    this.#findings = findings
+  }
+
+  /** The event of a leaf, or undefined where it is none. */
+  take(leaf: PlacedLeaf, shard: number): AuditEvent | undefined {
+    const { index } = leaf
+    const read = parseEvent(leaf.bytes)
+    if ('wrong' in read) {
+      const what = `not a record: ${read.wrong}`
+      this.#findings.add({ level: 'broken', code: 'record_invalid', shard, index, what })
+      return undefined
+    }
+    const { event } = read
+    this.#kinds.set(event.kind, (this.#kinds.get(event.kind) ?? 0) + 1)
+    this.#newestMs = Math.max(this.#newestMs, Number(parseTime(event.timestamp)! / 1_000_000n))
+    this.#judge(event, shard, index)
+    this.#serials.take(event, shard, index)
+    const epoch = this.#epochOf(event, shard, index)
+    epoch?.take(event, toHex(leaf.hash), index, this.#findings)
+    return event
+  }
+
+  finish(): RecordsSummary {
+    this.#followQuotes()
+    const epochs = [...this.#epochs.values()].map((epoch) => epoch.finish(this.#newestMs, this.#findings))
+    return { kinds: Object.fromEntries(this.#kinds), epochs, serials: this.#serials.finish(this.#findings) }
+  }
+
+  #epochOf(event: AuditEvent, shard: number, index: number): EpochReader | undefined {
+    const known = this.#epochs.get(event.epoch)
+    if (!known) return this.#newEpoch(event, shard, index)
+    if (known.producer === event.producer && known.shard === shard) return known
+    const where = `${known.producer} in shard ${known.shard}`
+    this.#broken(
+      'epoch_moved',
+      event,
+      shard,
+      index,
+      `epoch ${event.epoch} is that of ${where}, not of ${event.producer}`,
+    )
+    return undefined
+  }
+
+  #newEpoch(event: AuditEvent, shard: number, index: number): EpochReader | undefined {
+    if (this.#epochs.size >= maxEpochs) {
+      this.#broken('too_many', event, shard, index, `more than ${maxEpochs} epochs: this one is not verified`)
+      return undefined
+    }
+    const epoch = new EpochReader(event, shard, this.#rules)
+    this.#epochs.set(event.epoch, epoch)
+    return epoch
+  }
+
+  #judge(event: AuditEvent, shard: number, index: number): void {
+    const { kind, producer } = event
+    if (kind === 'decision') {
+      const { workload } = event as AuditEvent<DecisionBody>
+      if (workload !== producer && !mayCollect(producer)) {
+        this.#broken('forbidden_workload', event, shard, index, `${producer} decided in the name of ${workload}`)
+      }
+      return
+    }
+    const allowed =
+      kind === 'gap' || kind === 'anomaly' ? isAuditor(producer) : kind === 'trust' ? mayAnnounceTrust(producer) : true
+    if (!allowed) {
+      this.#broken('forbidden_kind', event, shard, index, `${producer} wrote a ${kind} entry, which it may not`)
+      return
+    }
+    if (kind === 'gap') this.#gap(event as AuditEvent<GapBody>, shard, index)
+    if (kind === 'anomaly') this.#anomaly(event as AuditEvent<AnomalyBody>, shard, index)
+  }
+
+  #gap(event: AuditEvent<GapBody>, shard: number, index: number): void {
+    const { action, first, last } = event
+    const of: unknown = event.of
+    const epoch = isObject(of) && typeof of['epoch'] === 'string' ? parseEpoch(of['epoch']) : undefined
+    const producer = isObject(of) ? of['producer'] : undefined
+    const inOrder = Number.isSafeInteger(first) && Number.isSafeInteger(last) && 0 <= first && first <= last
+    if (!epoch || typeof producer !== 'string' || !inOrder || (action !== 'opened' && action !== 'closed')) {
+      this.#broken('gap_wrong', event, shard, index, 'a gap entry that names no numbers')
+      return
+    }
+    const about = { ...event, epoch, producer: producer as SpiffeId }
+    const reader = this.#epochs.get(epoch) ?? this.#newEpoch(about, shard, index)
+    reader?.gap(action, { first, last }, index)
+  }
+
+  #anomaly(event: AuditEvent<AnomalyBody>, shard: number, index: number): void {
+    const { anomaly, of, partition, offset, detail } = event
+    const about = isObject(of) ? ` of ${of['epoch']}-${of['seq']} by ${of['producer']}` : ''
+    const level = grave.includes(anomaly) ? 'broken' : 'warning'
+    const what = `${anomaly}${about}, from partition ${partition} at ${offset}: ${detail}`
+    this.#findings.add({ level, code: 'anomaly', shard, index, id: recordId(event.epoch, event.seq), what })
+  }
+
+  /** A producer's next start quotes where the one before ended, which vouches for what no head had covered yet. */
+  #followQuotes(): void {
+    for (const next of this.#epochs.values()) {
+      if (!next.previous) continue
+      const { epoch, seq, hash } = next.previous
+      const former = this.#epochs.get(epoch)
+      const last = former?.last
+      const told = { shard: next.shard, index: next.startIndex, id: recordId(next.epoch, 0) }
+      if (!former || !last) {
+        const what = `quotes epoch ${epoch} as the one before, which is not in this log`
+        this.#findings.add({ level: 'warning', code: 'start_misquoted', ...told, what })
+      } else if (former.producer !== next.producer) {
+        const what = `${next.producer} quotes an epoch of ${former.producer} as its own`
+        this.#findings.add({ level: 'broken', code: 'start_misquoted', ...told, what })
+      } else if (last.last !== seq || last.lastHash !== hash) {
+        const what = `says that epoch ${epoch} ended at ${seq}; the log has it end at ${last.last}${
+          last.last === seq ? ' with another record' : ''
+        }`
+        this.#findings.add({ level: 'broken', code: 'start_misquoted', ...told, what })
+      } else if (next.vouched) {
+        former.quoted = true
+      }
+    }
+  }
+
+  #broken(code: FindingCode, event: AuditEvent, shard: number, index: number, what: string): void {
+    this.#findings.add({ level: 'broken', code, shard, index, id: recordId(event.epoch, event.seq), what })
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * The Merkle tree of one shard, from its files: the signed checkpoint, every tile against its parent, every leaf
+ * against its tile. Hands on the leaves in order, a bundle at a time.
+ */
+
+import { equalBytes, fromUtf8, toHex } from '../../core/bytes.ts'
+import { messageOf } from '../../core/fault.ts'
+import type { Checkpoint } from '../../core/log.ts'
+import type { Sha256 } from '../../core/ports.ts'
+import { parseCheckpoint } from '../log/checkpoint.ts'
+import { foldHashes, hashBytes, leafHash, rootAt } from '../log/merkle.ts'
+import { type Ed25519Verify, type NoteKey, openNote } from '../log/note.ts'
+import { decodeBundle, hashesFromTiles, type TileReader, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
+import type { FindingCode, Findings } from './finding.ts'
+
+export interface TreeSource {
+  readonly shard: number
+  /** Paths as C2SP tlog-tiles has them, from the shard's own folder: `checkpoint`, `tile/0/000`. */
+  readonly read: TileReader
+}
+
+/** A leaf in its place. `hash` is what the signed tree says of it. */
+export interface PlacedLeaf {
+  readonly index: number
+  readonly hash: Uint8Array
+  readonly bytes: Uint8Array
+}
+
+export interface OpenedCheckpoint extends Checkpoint {
+  readonly note: string
+}
+
+export async function openCheckpoint(
+  source: TreeSource,
+  key: NoteKey,
+  verify: Ed25519Verify,
+  findings: Findings,
+): Promise<OpenedCheckpoint | undefined> {
+  const bytes = await source.read('checkpoint')
+  if (!bytes) {
+    findings.add({ level: 'broken', code: 'checkpoint_missing', shard: source.shard, what: 'there is no checkpoint' })
+    return undefined
+  }
+  const read = await readCheckpoint(textOf(bytes), source.shard, key, verify)
+  if ('wrong' in read) {
+    const what = `checkpoint: ${read.wrong}`
+    findings.add({ level: 'broken', code: 'checkpoint_invalid', shard: source.shard, what })
+    return undefined
+  }
+  return read
+}
+
+/** Opens a signed checkpoint of this shard by this key. */
+export async function readCheckpoint(
+  note: string,
+  shard: number,
+  key: NoteKey,
+  verify: Ed25519Verify,
+): Promise<OpenedCheckpoint | { readonly wrong: string }> {
+  const opened = await openNote(note, [key], verify)
+  if (!opened.ok) return { wrong: opened.detail }
+  const checkpoint = parseCheckpoint(opened.text)
+  if (!checkpoint) return { wrong: 'not in the form of origin, size and root' }
+  if (!checkpoint.origin.endsWith(`/audit/${shard}`)) {
+    return { wrong: `it is of ${checkpoint.origin}, not of shard ${shard}` }
+  }
+  return { ...checkpoint, note }
+}
+
+/** Root of the first `size` leaves as the tiles have it, or what stood in the way. */
+export async function rootOf(
+  source: TreeSource,
+  size: number,
+  treeSize: number,
+  sha256: Sha256,
+): Promise<Uint8Array | { readonly wrong: string }> {
+  try {
+    return await rootAt(sha256, size, hashesFromTiles(sha256, source.read, treeSize))
+  } catch (thrown) {
+    return { wrong: messageOf(thrown) }
+  }
+}
+
+export async function* readTree(
+  source: TreeSource,
+  checkpoint: Checkpoint,
+  sha256: Sha256,
+  findings: Findings,
+): AsyncGenerator<readonly PlacedLeaf[]> {
+  const { size } = checkpoint
+  const add = (code: FindingCode, what: string, index?: number): void =>
+    findings.add({ level: 'broken', code, shard: source.shard, ...(index !== undefined && { index }), what })
+
+  const root = await rootOf(source, size, size, sha256)
+  const rooted = !('wrong' in root) && equalBytes(root, checkpoint.root)
+  if ('wrong' in root) add('tile_missing', `the root cannot be computed: ${root.wrong}`)
+  else if (!rooted) {
+    add('root_mismatch', `the tiles hash to ${toHex(root)} where the checkpoint signs ${toHex(checkpoint.root)}`)
+  }
+  const trusted = (level: number, index: number, tile: Tile): Promise<boolean> =>
+    tile.width < tileWidth ? Promise.resolve(rooted) : agreesWithParent(source, level, index, tile, size, sha256, add)
+
+  for (let level = 1; widthOf(level, 0, size) > 0; level++) {
+    for (let index = 0; widthOf(level, index, size) > 0; index++) {
+      const tile = await readTile(source, level, index, size, add)
+      if (tile) await trusted(level, index, tile)
+    }
+  }
+  for (let index = 0; widthOf(0, index, size) > 0; index++) {
+    const tile = await readTile(source, 0, index, size, add)
+    const isTrusted = tile !== undefined && (await trusted(0, index, tile))
+    const entries = await readEntries(source, index, size, add)
+    if (entries) yield placeLeaves(entries, index * tileWidth, tile, isTrusted, sha256, add)
+  }
+}
+
+interface Tile {
+  readonly path: string
+  readonly width: number
+  readonly hashes: readonly Uint8Array[]
+}
+
+type Add = (code: FindingCode, what: string, index?: number) => void
+
+/** A partial tile may be gone once the full one is there, which then begins alike. */
+async function readEither(source: TreeSource, level: number | 'entries', index: number, width: number) {
+  const path = tilePath(level, index, width)
+  const bytes = await source.read(path)
+  if (bytes || width === tileWidth) return { path, bytes, width }
+  return { path: tilePath(level, index), bytes: await source.read(tilePath(level, index)), width: tileWidth }
+}
+
+async function readTile(
+  source: TreeSource,
+  level: number,
+  index: number,
+  size: number,
+  add: Add,
+): Promise<Tile | undefined> {
+  const width = widthOf(level, index, size)
+  const file = await readEither(source, level, index, width)
+  const at = level === 0 ? index * tileWidth : undefined
+  if (!file.bytes) {
+    add('tile_missing', `${tilePath(level, index, width)} is not there`, at)
+    return undefined
+  }
+  if (file.bytes.length !== file.width * hashBytes) {
+    add('tile_invalid', `${file.path} has ${file.bytes.length} bytes where ${file.width * hashBytes} belong`, at)
+    return undefined
+  }
+  const hashes: Uint8Array[] = []
+  for (let i = 0; i < width; i++) hashes.push(file.bytes.subarray(i * hashBytes, (i + 1) * hashBytes))
+  return { path: file.path, width, hashes }
+}
+
+/** RFC 6962: a full tile's own root is one hash of the tile above it. The topmost full tile is the signed root itself. */
+async function agreesWithParent(
+  source: TreeSource,
+  level: number,
+  index: number,
+  tile: Tile,
+  size: number,
+  sha256: Sha256,
+  add: Add,
+): Promise<boolean> {
+  const parent = Math.floor(index / tileWidth)
+  const width = widthOf(level + 1, parent, size)
+  const file = await readEither(source, level + 1, parent, width)
+  const from = (index % tileWidth) * hashBytes
+  const said = file.bytes?.subarray(from, from + hashBytes)
+  if (said?.length !== hashBytes) return false // Found and named when that tile is read itself.
+  if (equalBytes(foldHashes(sha256, tile.hashes), said)) return true
+  add(
+    'tile_mismatch',
+    `${tile.path} does not hash to what ${file.path} says of it`,
+    level === 0 ? index * 256 : undefined,
+  )
+  return false
+}
+
+async function readEntries(source: TreeSource, index: number, size: number, add: Add) {
+  const width = widthOf(0, index, size)
+  const file = await readEither(source, 'entries', index, width)
+  if (!file.bytes) {
+    add('entries_missing', `${tilePath('entries', index, width)} is not there`, index * tileWidth)
+    return undefined
+  }
+  const entries = decodeBundle(file.bytes)
+  if (!entries) {
+    add('entries_missing', `${file.path} is cut short or is no entry bundle`, index * tileWidth)
+    return undefined
+  }
+  return file.width > width ? entries.slice(0, width) : entries
+}
+
+/** Compares leaves with their tile. Names what is altered, what is missing and what stands in another's place. */
+function placeLeaves(
+  entries: readonly Uint8Array[],
+  first: number,
+  tile: Tile | undefined,
+  isTrusted: boolean,
+  sha256: Sha256,
+  add: Add,
+): readonly PlacedLeaf[] {
+  const hashes = entries.map((bytes) => leafHash(sha256, bytes))
+  if (!tile) return entries.map((bytes, i) => ({ index: first + i, hash: hashes[i]!, bytes }))
+  if (entries.length === tile.width && hashes.every((hash, i) => equalBytes(hash, tile.hashes[i]!))) {
+    return entries.map((bytes, i) => ({ index: first + i, hash: hashes[i]!, bytes }))
+  }
+  const places = new Map(tile.hashes.map((hash, i) => [toHex(hash), i]))
+  const found = hashes.map((hash) => places.get(toHex(hash)))
+  if (entries.length !== tile.width) {
+    tile.hashes.forEach((_, i) => {
+      if (!found.includes(i)) add('leaf_missing', `leaf ${first + i} is not in its bundle`, first + i)
+    })
+  }
+  const placed: PlacedLeaf[] = []
+  entries.forEach((bytes, i) => {
+    const place = found[i]
+    if (place === undefined || (entries.length === tile.width && place !== i)) {
+      const why = place === undefined ? 'does not hash to what its tile says' : `is the one of index ${first + place}`
+      if (isTrusted) add('leaf_mismatch', `leaf ${first + i} ${why}`, first + i)
+      else add('tile_mismatch', `${tile.path} at ${i} is not the hash of leaf ${first + i}`, first + i)
+    }
+    // A record is judged by what was signed: an altered leaf keeps the place and hash that the tree gives it.
+    const at = place ?? (entries.length === tile.width ? i : undefined)
+    if (at !== undefined) placed.push({ index: first + at, hash: isTrusted ? tile.hashes[at]! : hashes[i]!, bytes })
+  })
+  return placed.sort((a, b) => a.index - b.index)
+}
+
+function textOf(bytes: Uint8Array): string {
+  try {
+    return fromUtf8(bytes)
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Which roots may vouch for a producer at a time. They come from outside, or from the log's own `trust` events: the
+ * first is taken at its word, every later one only once its announcer's head was proven under roots already believed.
+ */
+
+import { fromBase64, fromBase64Url, toHex } from '../../core/bytes.ts'
+import type { Sha256, VerifyHead } from '../../core/ports.ts'
+import { type AuditEvent, type HeadBody, headPayload, type StartBody, type TrustBody } from '../../core/record.ts'
+import { pathOf, type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import { parseTime } from '../../core/time.ts'
+import { type Findings, recordId } from './finding.ts'
+
+/** Roots of one trust domain from one time on. */
+export interface TrustPeriod {
+  readonly trustDomain: string
+  readonly sequence: number
+  readonly fromMs: number
+  readonly roots: readonly Uint8Array[]
+  /** `epoch-seq` of the event; empty where pinned by the caller. */
+  readonly id: string
+}
+
+/** Producers may sign under the former bundle for so long after a change, and under the next one before it. */
+const overlapMs = 3_600_000
+
+/** More bundles than honest rotations make in the life of a log. */
+const maxPeriods = 10_000
+
+export const mayAnnounceTrust = (producer: SpiffeId): boolean =>
+  ['/writ/control', '/writ/ca'].includes(pathOf(producer))
+
+/** The roots of `trustDomain` in force at a time, with those just before and just after. */
+export function rootsAt(periods: readonly TrustPeriod[], trustDomain: string, atMs: number): readonly Uint8Array[] {
+  const own = periods.filter((period) => period.trustDomain === trustDomain).sort((a, b) => a.fromMs - b.fromMs)
+  const roots = new Map<string, Uint8Array>()
+  own.forEach((period, i) => {
+    const untilMs = own[i + 1]?.fromMs ?? Number.POSITIVE_INFINITY
+    const begun = i === 0 || period.fromMs <= atMs + overlapMs
+    if (begun && untilMs + overlapMs >= atMs) for (const root of period.roots) roots.set(toHex(root), root)
+  })
+  return [...roots.values()]
+}
+
+interface Announcer {
+  readonly shard: number
+  readonly chains: { readonly seq: number; readonly signer: string; readonly chain: readonly Uint8Array[] }[]
+  waiting: { readonly seq: number; readonly index: number; readonly period: TrustPeriod }[]
+}
+
+/** Reads a log's own trust events. Feed it every leaf once, then ask. */
+export class TrustReader {
+  readonly periods: TrustPeriod[] = []
+  readonly #announcers = new Map<string, Announcer>()
+  readonly #verifyHead: VerifyHead
+  readonly #sha256: Sha256
+
+  constructor(verifyHead: VerifyHead, sha256: Sha256) {
+    this.#verifyHead = verifyHead
+    this.#sha256 = sha256
+  }
+
+  take(event: AuditEvent, shard: number, index: number): void {
+    if (!mayAnnounceTrust(event.producer)) return
+    const announcer: Announcer = this.#announcers.get(event.epoch) ?? { shard, chains: [], waiting: [] }
+    this.#announcers.set(event.epoch, announcer)
+    if (event.kind === 'start' || event.kind === 'svid') {
+      const chain = derList((event as AuditEvent<StartBody>).svid)
+      if (chain[0]) announcer.chains.push({ seq: event.seq, signer: toHex(this.#sha256(chain[0])), chain })
+    }
+    if (event.kind === 'trust') this.#announce(event as AuditEvent<TrustBody>, announcer, index)
+    if (event.kind === 'head' && announcer.waiting.length > 0) this.#prove(event as AuditEvent<HeadBody>, announcer)
+  }
+
+  /** Names what was announced and never proven. */
+  finish(findings: Findings): void {
+    for (const [epoch, { shard, waiting }] of this.#announcers) {
+      for (const { seq, index, period } of waiting) {
+        const what = `roots of ${period.trustDomain} (sequence ${period.sequence}) that no head under earlier roots covers`
+        findings.add({ level: 'warning', code: 'trust_unproven', shard, index, id: recordId(epoch, seq), what })
+      }
+    }
+  }
+
+  #announce(event: AuditEvent<TrustBody>, announcer: Announcer, index: number): void {
+    const roots = derList(event.roots)
+    if (typeof event.trust_domain !== 'string' || roots.length === 0) return
+    if (this.periods.length + announcer.waiting.length >= maxPeriods) return
+    const period: TrustPeriod = {
+      trustDomain: event.trust_domain,
+      sequence: typeof event.sequence === 'number' ? event.sequence : 0,
+      fromMs: timeMs(event),
+      roots,
+      id: recordId(event.epoch, event.seq),
+    }
+    const known = this.periods.filter(({ trustDomain }) => trustDomain === period.trustDomain)
+    const believed = new Set(known.flatMap((old) => old.roots.map(toHex)))
+    // A bundle without new roots, told again at a restart, needs no more belief than we have.
+    if (known.length === 0 || roots.every((root) => believed.has(toHex(root)))) this.periods.push(period)
+    else announcer.waiting.push({ seq: event.seq, index, period })
+  }
+
+  #prove(event: AuditEvent<HeadBody>, announcer: Announcer): void {
+    const announced = announcer.chains.findLast(({ seq }) => seq < event.seq)
+    const signature = typeof event.sig === 'string' ? fromBase64Url(event.sig) : undefined
+    if (!announced || announced.signer !== event.signer || !signature) return
+    const atMs = timeMs(event)
+    const { producer } = event
+    const roots = rootsAt(this.periods, trustDomainOf(producer), atMs)
+    const payload = headPayload(event)
+    if (!this.#verifyHead({ payload, signature, chain: announced.chain, roots, producer, atMs }).ok) return
+    this.periods.push(...announcer.waiting.filter(({ seq }) => seq < event.seq).map(({ period }) => period))
+    announcer.waiting = announcer.waiting.filter(({ seq }) => seq > event.seq)
+  }
+}
+
+const timeMs = (event: AuditEvent): number => Number(parseTime(event.timestamp)! / 1_000_000n)
+
+function derList(value: unknown): readonly Uint8Array[] {
+  if (!Array.isArray(value)) return []
+  return value.slice(0, 64).flatMap((text) => (typeof text === 'string' ? (fromBase64(text) ?? []) : []))
+}

@@ -1,0 +1,204 @@
+/**
+ * Verifies a log offline, from its files and its public key: first the tree, then what its records say of each other.
+ * Memory grows with the number of epochs, not of records. Read this file first.
+ */
+
+import { equalBytes, toHex } from '../../core/bytes.ts'
+import type { Sha256, VerifyHead } from '../../core/ports.ts'
+import { type AuditEvent, parseEvent } from '../../core/record.ts'
+import { trustDomainOf } from '../../core/spiffe.ts'
+import { type Ed25519Verify, formatVerifierKey, type NoteKey } from '../log/note.ts'
+import { decodeBundle, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
+import type { Finding } from './finding.ts'
+import { Findings } from './finding.ts'
+import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
+import { type OpenedCheckpoint, openCheckpoint, readCheckpoint, readTree, rootOf, type TreeSource } from './tree.ts'
+import { rootsAt, type TrustPeriod, TrustReader } from './trust.ts'
+
+/** A leaf as it was verified. `event` is undefined where it is no record. */
+export interface VerifiedLeaf {
+  readonly shard: number
+  readonly index: number
+  readonly hash: Uint8Array
+  readonly bytes: Uint8Array
+  readonly event: AuditEvent | undefined
+}
+
+export interface VerifyParts {
+  readonly sources: readonly TreeSource[]
+  readonly key: NoteKey
+  readonly verifyNote: Ed25519Verify
+  readonly verifyHead: VerifyHead
+  readonly sha256: Sha256
+  /** Roots that the caller has reason to trust. Without them the log's own `trust` events are read. */
+  readonly pinned?: readonly TrustPeriod[]
+  /** Signed checkpoints that somebody kept: this log must extend every one of them. */
+  readonly kept?: (shard: number) => AsyncIterable<string> | Iterable<string>
+  /** Sees every leaf in order, a bundle at a time: what reports and comparisons read. */
+  readonly onLeaves?: (leaves: readonly VerifiedLeaf[]) => void | Promise<void>
+}
+
+export interface ShardSummary {
+  readonly shard: number
+  readonly origin: string
+  readonly size: number
+  /** Lower-case hex. */
+  readonly root: string
+  /** The signed checkpoint. */
+  readonly note: string
+  /** How many kept checkpoints this log was found to extend. */
+  readonly kept: number
+}
+
+export interface Verification extends RecordsSummary {
+  /** No finding is `broken`. */
+  readonly ok: boolean
+  readonly findings: readonly Finding[]
+  /** Findings beyond those listed. */
+  readonly omitted: number
+  /** Findings of level `broken`, those omitted among them. */
+  readonly broken: number
+  readonly verifierKey: string
+  readonly shards: readonly ShardSummary[]
+  readonly trust: {
+    /** Whose word the roots are. From the log itself, the first bundle of a trust domain is taken on trust. */
+    readonly from: 'log' | 'pinned'
+    readonly roots: readonly { readonly trustDomain: string; readonly sha256: readonly string[] }[]
+  }
+}
+
+export async function verifyLog(parts: VerifyParts): Promise<Verification> {
+  const findings = new Findings()
+  const opened = await openAll(parts, findings)
+  const periods = parts.pinned ?? (await readTrust(parts, opened, findings))
+  const records = new RecordsReader(rulesOf(parts, periods), findings)
+  const shards: ShardSummary[] = []
+  for (const { source, checkpoint } of opened) {
+    for await (const placed of readTree(source, checkpoint, parts.sha256, findings)) {
+      const { shard } = source
+      const leaves = placed.map((leaf) => ({ ...leaf, shard, event: records.take(leaf, shard) }))
+      await parts.onLeaves?.(leaves)
+    }
+    const kept = await compareKept(parts, source, checkpoint, findings)
+    const { origin, size, note } = checkpoint
+    shards.push({ shard: source.shard, origin, size, root: toHex(checkpoint.root), note, kept })
+  }
+  const summary = records.finish()
+  return {
+    ok: findings.broken === 0,
+    findings: inOrder(findings.list),
+    omitted: findings.omitted,
+    broken: findings.broken,
+    verifierKey: formatVerifierKey(parts.key),
+    shards,
+    trust: { from: parts.pinned ? 'pinned' : 'log', roots: digestsOf(periods, parts.sha256) },
+    ...summary,
+  }
+}
+
+interface Opened {
+  readonly source: TreeSource
+  readonly checkpoint: OpenedCheckpoint
+}
+
+async function openAll(parts: VerifyParts, findings: Findings): Promise<readonly Opened[]> {
+  if (parts.sources.length === 0) {
+    findings.add({ level: 'broken', code: 'checkpoint_missing', shard: 0, what: 'there is no log' })
+  }
+  const opened: Opened[] = []
+  for (const source of parts.sources) {
+    const checkpoint = await openCheckpoint(source, parts.key, parts.verifyNote, findings)
+    if (checkpoint) opened.push({ source, checkpoint })
+  }
+  return opened
+}
+
+/** A first pass over all shards: a producer's roots may have been announced in a shard that is read after its own. */
+async function readTrust(
+  parts: VerifyParts,
+  opened: readonly Opened[],
+  findings: Findings,
+): Promise<readonly TrustPeriod[]> {
+  const trust = new TrustReader(parts.verifyHead, parts.sha256)
+  const decoder = new TextDecoder()
+  for (const { source, checkpoint } of opened) {
+    for (let first = 0; first < checkpoint.size; first += tileWidth) {
+      // Nothing is verified here: what cannot be read is named by the pass that verifies.
+      const bundle = await someEntries(source, first / tileWidth, checkpoint.size)
+      bundle.forEach((bytes, i) => {
+        if (!decoder.decode(bytes).includes('/writ/c')) return // Only the control plane announces trust.
+        const read = parseEvent(bytes)
+        if ('event' in read) trust.take(read.event, source.shard, first + i)
+      })
+    }
+  }
+  trust.finish(findings)
+  return trust.periods
+}
+
+async function someEntries(source: TreeSource, index: number, size: number): Promise<readonly Uint8Array[]> {
+  const path = tilePath('entries', index, widthOf(0, index, size))
+  const bytes = (await source.read(path)) ?? (await source.read(tilePath('entries', index)))
+  return (bytes && decodeBundle(bytes)) ?? []
+}
+
+function rulesOf(parts: VerifyParts, periods: readonly TrustPeriod[]): ConstructorParameters<typeof RecordsReader>[0] {
+  return {
+    verifyHead: parts.verifyHead,
+    sha256: parts.sha256,
+    rootsFor: (producer, atMs) => rootsAt(periods, trustDomainOf(producer), atMs),
+    isAuditor,
+  }
+}
+
+/** Each kept checkpoint must be signed by the same key and be a beginning of this log. Returns how many are. */
+async function compareKept(
+  parts: VerifyParts,
+  source: TreeSource,
+  checkpoint: OpenedCheckpoint,
+  findings: Findings,
+): Promise<number> {
+  let extended = 0
+  for await (const note of parts.kept?.(source.shard) ?? []) {
+    const wrong = await keptFault(parts, source, checkpoint, note)
+    if (wrong === undefined) extended++
+    else findings.add({ level: 'broken', code: 'checkpoint_forked', shard: source.shard, what: wrong })
+  }
+  return extended
+}
+
+async function keptFault(
+  parts: VerifyParts,
+  source: TreeSource,
+  checkpoint: OpenedCheckpoint,
+  note: string,
+): Promise<string | undefined> {
+  const old = await readCheckpoint(note, source.shard, parts.key, parts.verifyNote)
+  if ('wrong' in old) return `a kept checkpoint: ${old.wrong}`
+  if (old.size > checkpoint.size) {
+    return `a checkpoint over ${old.size} leaves was signed, and this log has ${checkpoint.size}: it was rolled back`
+  }
+  const root = await rootOf(source, old.size, checkpoint.size, parts.sha256)
+  if ('wrong' in root) return `the kept checkpoint over ${old.size} leaves cannot be compared: ${root.wrong}`
+  if (equalBytes(root, old.root)) return undefined
+  return `the kept checkpoint over ${old.size} leaves signs ${toHex(old.root)}; the log has ${toHex(root)} there`
+}
+
+const levels = { broken: 0, warning: 1, note: 2 } as const
+
+/** The gravest first, then by their place in the log. */
+function inOrder(findings: readonly Finding[]): readonly Finding[] {
+  return [...findings].sort(
+    (a, b) => levels[a.level] - levels[b.level] || a.shard - b.shard || (a.index ?? -1) - (b.index ?? -1),
+  )
+}
+
+function digestsOf(periods: readonly TrustPeriod[], sha256: Sha256): Verification['trust']['roots'] {
+  const domains = new Map<string, Set<string>>()
+  for (const { trustDomain, roots } of periods) {
+    const digests = domains.get(trustDomain) ?? new Set()
+    for (const root of roots) digests.add(toHex(sha256(root)))
+    domains.set(trustDomain, digests)
+  }
+  return [...domains].map(([trustDomain, digests]) => ({ trustDomain, sha256: [...digests] }))
+}
