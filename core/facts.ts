@@ -9,7 +9,7 @@ export interface RequestHead {
   readonly method: string
   /** Lower-case host, with the port where the request named one. */
   readonly authority: string
-  /** Normalised path, always starting with a slash, without query (RFC 3986 section 6.2.2 and our own rules). */
+  /** Normalised path without query, from its slash on (RFC 3986 section 6.2.2, our own rules); `*` for OPTIONS *. */
   readonly path: string
   /** Raw query without its question mark; undefined where there is none. */
   readonly query: string | undefined

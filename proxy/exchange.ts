@@ -36,3 +36,11 @@ export interface Exchange {
 }
 
 export const isHead = (head: RequestHead | HeadFault): head is RequestHead => 'method' in head
+
+/** One field by its lower-case name. A head that can look it up without building all of them does. */
+export function fieldOf(
+  head: RequestHead & { readonly field?: (name: string) => string | undefined },
+  name: string,
+): string | undefined {
+  return head.field ? head.field(name) : head.headers[name]
+}

@@ -7,7 +7,7 @@ import type { Exchange } from './exchange.ts'
 import { readFacts } from './flow/facts.ts'
 import { judge } from './flow/judge.ts'
 import { onward, refusalOf } from './flow/onward.ts'
-import { decisionBody, unrecorded } from './flow/record.ts'
+import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute } from './flow/route.ts'
 
 /** What a listener brings to every request. */
@@ -28,21 +28,26 @@ export interface Parts {
 export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   const atNs = parts.now()
   const source = await parts.identify(exchange.peer, Number(atNs / 1_000_000n))
-  const route = parts.findRoute(exchange.head)
-  const facts = readFacts(exchange, source, route, atNs, parts)
-  const decision = await judge(exchange, facts, route, parts)
+  const found = parts.findRoute(exchange.head)
+  const facts = readFacts(exchange, source, found, atNs, parts)
+  const decision = await judge(exchange, facts, found, parts)
+
+  if (!source.ok) {
+    // Counted, not kept: no stranger can fill the spool. It is refused whatever it asked.
+    parts.sink.refused(strangerOf(facts, decision))
+    await exchange.refuse(refusalOf(decision, facts))
+    return
+  }
 
   // Kept first: no crash can lose it, no full disk can hide it.
-  const kept = await Promise.resolve(parts.sink.keep(decisionBody(facts, route, decision, parts.policy))).catch(
-    unrecorded,
-  )
+  const kept = await keep(parts.sink, decisionBody(facts, found, decision, parts.policy))
   if ('unavailable' in kept) {
     await exchange.refuse(refusalOf(kept.unavailable, facts))
     return
   }
   const outcome =
-    decision.verdict === 'allow' && route
-      ? await exchange.forward(onward(facts, route, decision, parts))
-      : await exchange.refuse(refusalOf(decision, facts))
+    decision.verdict === 'allow' && found
+      ? await exchange.forward(onward(facts, found, decision, kept))
+      : await exchange.refuse(refusalOf(decision, facts, kept))
   parts.sink.outcome(kept, outcome)
 }

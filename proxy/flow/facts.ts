@@ -1,0 +1,52 @@
+/** What is known of a request, put together once. */
+
+import { toHex } from '../../core/bytes.ts'
+import type { RequestFacts, RequestHead } from '../../core/facts.ts'
+import type { Identified } from '../../core/identity.ts'
+import type { RandomBytes } from '../../core/ports.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { type Exchange, fieldOf, isHead } from '../exchange.ts'
+import type { Found } from './route.ts'
+
+export interface FactParts {
+  readonly direction: 'inbound' | 'outbound'
+  readonly listener: string
+  readonly workload: SpiffeId
+  readonly random: RandomBytes
+}
+
+export function readFacts(
+  exchange: Pick<Exchange, 'head' | 'peer' | 'local'>,
+  identified: Identified,
+  found: Found | undefined,
+  atNs: bigint,
+  parts: FactParts,
+): RequestFacts {
+  const head = isHead(exchange.head) ? exchange.head : undefined
+  const destination = parts.direction === 'outbound' && found ? found.endpoint : exchange.local
+  return {
+    direction: parts.direction,
+    workload: parts.workload,
+    listener: parts.listener,
+    source: { identified, address: exchange.peer.address, port: exchange.peer.port },
+    destination: { service: found?.service, address: destination.address, port: destination.port },
+    head,
+    requestId: requestIdOf(head) ?? toHex(parts.random(16)),
+    traceId: head ? traceIdOf(fieldOf(head, 'traceparent')) : '',
+    atNs,
+  }
+}
+
+/** A caller's own id is taken only in a shape that can stand in any log, header and query. */
+const requestId = /^[A-Za-z0-9-]{8,64}$/
+
+function requestIdOf(head: RequestHead | undefined): string | undefined {
+  const given = head && fieldOf(head, 'x-request-id')
+  return given !== undefined && requestId.test(given) ? given : undefined
+}
+
+/** W3C Trace Context section 3.2: version ff and an id of zeros are invalid. */
+const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/
+
+const traceIdOf = (field: string | undefined): string =>
+  field === undefined ? '' : (traceparent.exec(field)?.[1] ?? '')

@@ -1,0 +1,38 @@
+/** May this request pass? The proxy's own refusals first; what is left is the policy's to say. */
+
+import { type Decision, fault, refuse } from '../../core/decision.ts'
+import type { RequestFacts } from '../../core/facts.ts'
+import { messageOf } from '../../core/fault.ts'
+import type { PolicyUse } from '../../core/policy.ts'
+import type { Decide } from '../../core/ports.ts'
+import { type Exchange, isHead } from '../exchange.ts'
+import type { Found } from './route.ts'
+
+export interface JudgeParts {
+  readonly direction: 'inbound' | 'outbound'
+  readonly policy: PolicyUse | undefined
+  readonly decide: Decide
+}
+
+const routed: Decision = { verdict: 'allow', code: 'routed', from: { by: 'proxy' }, reasons: [] }
+
+export function judge(
+  exchange: Pick<Exchange, 'head'>,
+  facts: RequestFacts,
+  found: Found | undefined,
+  parts: JudgeParts,
+): Decision | Promise<Decision> {
+  if (!isHead(exchange.head)) return refuse(exchange.head.code, exchange.head.detail)
+  const { identified } = facts.source
+  if (!identified.ok) return refuse(identified.code, identified.detail)
+  if (!found) return refuse('no_route', `nothing serves ${exchange.head.authority}`)
+  if (parts.direction === 'outbound') return routed // Judged where it arrives.
+  try {
+    const decision = parts.decide(facts, parts.policy)
+    return decision instanceof Promise ? decision.catch(undecided) : decision
+  } catch (thrown) {
+    return undecided(thrown)
+  }
+}
+
+const undecided = (thrown: unknown): Decision => fault('internal', messageOf(thrown))

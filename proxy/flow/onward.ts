@@ -1,0 +1,95 @@
+/** What goes on: where an allowed request is sent and what is changed on the way, or what a refused caller reads. */
+
+import { type Decision, type HeaderEffects, statusOf } from '../../core/decision.ts'
+import type { RequestFacts } from '../../core/facts.ts'
+import { decisionId, type RecordId } from '../../core/record.ts'
+import type { Onward, Refusal } from '../exchange.ts'
+import { isFieldValue, isTokenText } from '../http1/fields.ts'
+import { problem } from './problem.ts'
+import type { Found } from './route.ts'
+
+/** Envoy's header for the identity that a proxy vouches for. Only we write it. */
+const forwardedIdentity = 'x-forwarded-client-cert'
+
+/** Framing, routing, connection and identity: what a policy never sets or removes. */
+const ours: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+  'x-request-id',
+  'x-writ-decision',
+  forwardedIdentity,
+])
+
+export function onward(facts: RequestFacts, found: Found, decision: Decision, kept: RecordId): Onward {
+  const effects: HeaderEffects = (decision.verdict === 'allow' && decision.effects) || {}
+  const removed = (effects.removeFromRequest ?? []).map((name) => name.toLowerCase()).filter(isTheirs)
+  return {
+    endpoint: found.endpoint,
+    setHeaders: { ...theirs(effects.setOnRequest), 'x-request-id': facts.requestId, ...vouchedFor(facts) },
+    removeHeaders: [...removed, forwardedIdentity],
+    setResponseHeaders: { ...theirs(effects.setOnResponse), 'x-writ-decision': decisionId(kept) },
+    timeoutMs: found.timeoutMs,
+  }
+}
+
+/** Whom we vouch for towards our own workload, in the form of Envoy's SANITIZE_SET. Outbound, the peer proves itself. */
+function vouchedFor({ direction, workload, source: { identified } }: RequestFacts): Readonly<Record<string, string>> {
+  if (direction === 'outbound' || !identified.ok) return {}
+  return { [forwardedIdentity]: `By=${workload};URI=${identified.identity.id}` }
+}
+
+/** What a policy may change: names that are tokens and not ours, values that stay on their line. */
+function theirs(fields: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const kept: Record<string, string> = {}
+  for (const [name, value] of Object.entries(fields)) {
+    const lower = name.toLowerCase()
+    if (isTheirs(lower) && isFieldValue(value)) kept[lower] = value
+  }
+  return kept
+}
+
+/** An underscore counts as a hyphen, as in servers that read CGI variables. */
+const isTheirs = (name: string): boolean => isTokenText(name) && !ours.has(name.replaceAll('_', '-'))
+
+/** What a refused caller reads: the policy's own answer where it gave one, else a problem with its code. */
+export function refusalOf(decision: Decision, facts: RequestFacts, kept?: RecordId): Refusal {
+  const ids = { requestId: facts.requestId, decisionId: kept && decisionId(kept) }
+  if (decision.verdict === 'allow') return problem(503, 'internal', ids) // Allowed, yet there is nowhere to go.
+  const answer = decision.verdict === 'deny' ? decision.answer : undefined
+  const whole = problem(statusOf(decision.code), decision.code, ids, ownDetail(decision))
+  if (!answer) return whole
+  const { 'content-type': problemType, ...common } = whole.headers
+  const type = answer.body === undefined ? problemType! : 'text/plain; charset=utf-8'
+  return {
+    status: refusedStatus(answer.status) ?? whole.status,
+    headers: { 'content-type': type, ...common, ...theirs(answer.headers) },
+    body: answer.body ?? whole.body,
+  }
+}
+
+/** A refusal may redirect, but never looks like a success. */
+const refusedStatus = (status: number | undefined): number | undefined =>
+  status !== undefined && Number.isInteger(status) && status >= 300 && status <= 599 && status !== 304
+    ? status
+    : undefined
+
+/** How to mend the request, where that is the caller's business. Reasons of a policy, or of a peer check, are not. */
+function ownDetail(decision: Decision): string | undefined {
+  switch (decision.code) {
+    case 'bad_request':
+    case 'head_too_large':
+    case 'method_unsupported':
+    case 'no_route':
+      return decision.from.by === 'proxy' ? decision.reasons[0] : undefined
+    default:
+      return undefined
+  }
+}

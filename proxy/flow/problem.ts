@@ -1,0 +1,75 @@
+/** What a refused caller reads: RFC 9457 problem details, with the code and the ids that lead to the record. */
+
+import type { DecisionCode } from '../../core/decision.ts'
+import type { OutcomeCode } from '../../core/outcome.ts'
+import type { Refusal } from '../exchange.ts'
+
+export interface ProblemIds {
+  readonly requestId: string
+  /** `3f2a…-17`, for `writ explain`. Undefined where no record was kept. */
+  readonly decisionId: string | undefined
+}
+
+export type UpstreamFailure = Exclude<OutcomeCode, 'completed' | 'refused' | 'caller_gone'>
+
+type ProblemCode = Exclude<DecisionCode, 'allowed' | 'routed'> | UpstreamFailure
+
+const titles: Readonly<Record<ProblemCode, string>> = {
+  policy_denied: 'The policy of this service does not allow the request.',
+  no_route: 'Nothing serves this host and path.',
+  bad_request: 'The request is malformed or ambiguous.',
+  head_too_large: 'The request head is too large.',
+  method_unsupported: 'The method or upgrade is not supported.',
+  identity_missing: 'The caller showed no identity.',
+  identity_invalid: "The caller's identity does not hold.",
+  identity_expired: "The caller's identity is not valid at this time.",
+  identity_revoked: "The caller's identity was revoked.",
+  identity_untrusted: "The caller's trust domain is not trusted here.",
+  policy_missing: 'No policy is loaded for this service.',
+  policy_undefined: 'The policy gave no answer.',
+  policy_result_invalid: 'The policy gave an answer that cannot be used.',
+  policy_error: 'The policy could not be evaluated.',
+  policy_limit: 'The policy ran out of its limits.',
+  identity_unavailable: 'This proxy has no identity at the moment.',
+  audit_unavailable: 'The decision could not be recorded.',
+  internal: 'The request could not be judged.',
+  upstream_unreachable: 'The service could not be reached.',
+  upstream_identity: 'The service could not prove its identity.',
+  upstream_reset: 'The service closed the connection.',
+  upstream_invalid: 'The service sent a response that cannot be read.',
+  upstream_timeout: 'The service did not answer in time.',
+  drained: 'The proxy is stopping.',
+}
+
+/** `detail` is text of our own, never a policy's reasons: those are for the record. */
+export function problem(status: number, code: ProblemCode, ids: ProblemIds, detail?: string): Refusal {
+  const headers: Record<string, string> = {
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    'x-request-id': ids.requestId,
+  }
+  if (ids.decisionId !== undefined) headers['x-writ-decision'] = ids.decisionId
+  const body = {
+    type: `urn:writ:problem:${code}`,
+    title: titles[code],
+    status,
+    ...(detail === undefined ? undefined : { detail }),
+    code,
+    request_id: ids.requestId,
+    ...(ids.decisionId === undefined ? undefined : { decision_id: ids.decisionId }),
+  }
+  return { status, headers, body: `${JSON.stringify(body)}\n` }
+}
+
+const upstreamStatus: Readonly<Record<UpstreamFailure, number>> = {
+  upstream_unreachable: 503,
+  upstream_identity: 503,
+  upstream_reset: 502,
+  upstream_invalid: 502,
+  upstream_timeout: 504,
+  drained: 503,
+}
+
+/** What the caller reads where the upstream failed before its response began. */
+export const upstreamProblem = (code: UpstreamFailure, ids: ProblemIds): Refusal =>
+  problem(upstreamStatus[code], code, ids)

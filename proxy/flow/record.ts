@@ -1,0 +1,107 @@
+/** What is written of a decision, always short enough for one leaf of the log. */
+
+import { sha256 } from '@noble/hashes/sha2.js'
+import { toHex, utf8 } from '../../core/bytes.ts'
+import { type Decision, fault } from '../../core/decision.ts'
+import type { RequestFacts } from '../../core/facts.ts'
+import { messageOf } from '../../core/fault.ts'
+import type { Identity } from '../../core/identity.ts'
+import { recordedInput } from '../../core/input.ts'
+import { canonicalJson, type Json } from '../../core/json.ts'
+import type { PolicyUse } from '../../core/policy.ts'
+import type { RecordSink } from '../../core/ports.ts'
+import type { DecisionBody, RecordId } from '../../core/record.ts'
+import { formatTime } from '../../core/time.ts'
+import type { Found } from './route.ts'
+
+/** Most reasons of one record, and the longest, in characters. What is over is cut; with JSON's escapes 9.6 KB. */
+const maxReasons = 8
+const maxReason = 200
+
+/** Longest recorded input, in bytes, so that a whole record stays under 60 KiB. A longer one is kept as its digest. */
+const maxInputBytes = 44_000
+
+export function decisionBody(
+  facts: RequestFacts,
+  found: Found | undefined,
+  decision: Decision,
+  use: PolicyUse | undefined,
+): DecisionBody {
+  const { identified } = facts.source
+  return {
+    kind: 'decision',
+    direction: facts.direction,
+    workload: facts.workload,
+    listener: facts.listener,
+    verdict: decision.verdict,
+    code: decision.code,
+    enforced: true,
+    reasons: boundedReasons(decision.reasons),
+    input: boundedInput(facts, use),
+    request_id: facts.requestId,
+    ...madeBy(decision, use),
+    ...(identified.ok ? { peer: proven(identified.identity) } : undefined),
+    ...(found ? { service: found.service, route: found.route } : undefined),
+    ...(facts.traceId === '' ? undefined : { trace_id: facts.traceId }),
+  }
+}
+
+type MadeBy = Pick<DecisionBody, 'by' | 'bundles' | 'path'>
+
+function madeBy({ from }: Decision, use: PolicyUse | undefined): MadeBy {
+  if (from.by === 'proxy') return { by: 'proxy' }
+  const { bundle, revision, sha256 } = from.policy
+  return { by: 'policy', bundles: { [bundle]: { revision, sha256 } }, ...(use ? { path: use.entrypoint } : undefined) }
+}
+
+/** Text of a policy may hold anything, also halves of characters, which canonical JSON cannot. */
+const boundedReasons = (reasons: readonly string[]): readonly string[] =>
+  reasons.slice(0, maxReasons).map((reason) => reason.slice(0, maxReason).toWellFormed())
+
+const proven = (identity: Identity): NonNullable<DecisionBody['peer']> => ({
+  proof: identity.proof,
+  serial: identity.serial,
+  not_before: formatTime(BigInt(Math.trunc(identity.notBeforeMs)) * 1_000_000n),
+  not_after: formatTime(BigInt(Math.trunc(identity.notAfterMs)) * 1_000_000n),
+})
+
+function boundedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
+  const input = recordedInput(facts, use)
+  if (callersCharacters(facts, use) * 2 < maxInputBytes - 8192) return input // Two bytes a character at most.
+  const bytes = utf8(canonicalJson(input))
+  return bytes.length <= maxInputBytes ? input : { sha256: toHex(sha256(bytes)), oversize: bytes.length }
+}
+
+/** How much of the input the caller wrote. */
+function callersCharacters({ head }: RequestFacts, use: PolicyUse | undefined): number {
+  if (!head) return 0
+  let characters = head.path.length + (use?.recordQuery ? (head.query?.length ?? 0) : 0)
+  for (const name of use?.recordHeaders ?? []) characters += head.headers[name]?.length ?? 0
+  return characters
+}
+
+/** What is counted of a peer that proved no name: its source address, the code, and what the first of them showed. */
+export const strangerOf = (facts: RequestFacts, decision: Decision): Parameters<RecordSink['refused']>[0] => ({
+  listener: facts.listener,
+  source: facts.source.address,
+  code: decision.code,
+  detail: boundedReasons(decision.reasons)[0] ?? '',
+})
+
+/** The record could not be kept, so nothing passes. */
+export interface Unrecorded {
+  readonly unavailable: Decision
+}
+
+export const unrecorded = (thrown: unknown): Unrecorded => ({
+  unavailable: fault('audit_unavailable', messageOf(thrown)),
+})
+
+/** Keeps a decision; what is thrown or rejected becomes `Unrecorded`. */
+export async function keep(sink: RecordSink, body: DecisionBody): Promise<RecordId | Unrecorded> {
+  try {
+    return await sink.keep(body)
+  } catch (thrown) {
+    return unrecorded(thrown)
+  }
+}

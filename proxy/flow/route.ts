@@ -1,0 +1,107 @@
+/** Where a request would go. The snapshot holds routes in order of precedence, so the first that matches wins. */
+
+import type { HeadFault, RequestHead } from '../../core/facts.ts'
+import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch, Service } from '../../core/snapshot.ts'
+import { fieldOf, isHead } from '../exchange.ts'
+
+export interface Found {
+  /** Name of the route, or of the service where no route spoke. */
+  readonly route: string
+  readonly service: string
+  readonly endpoint: Endpoint
+  /** Time for the whole exchange, in milliseconds; 0 is none. */
+  readonly timeoutMs: number
+}
+
+export type FindRoute = (head: RequestHead | HeadFault) => Found | undefined
+
+/** A number from 0 up to 1, for weights. */
+export type Pick = () => number
+
+/** Time for a call to a service that no route speaks of, in milliseconds: the default of `Route.timeoutMs`. */
+const defaultTimeoutMs = 15_000
+
+/** An inbound listener has one place to go: the workload's own port. A head that nobody could read is its business too. */
+export function appRoute(listener: Extract<Listener, { direction: 'inbound' }>): FindRoute {
+  const found: Found = {
+    route: listener.service,
+    service: listener.service,
+    endpoint: { ...listener.app, identity: undefined },
+    timeoutMs: 0, // The caller's side keeps the time.
+  }
+  return () => found
+}
+
+/**
+ * Outbound: the host picks the routes, exactly and without its port; then each route's match is asked in order. A host
+ * that no route names goes to the service of that host. A host whose routes all decline, a service without endpoints and
+ * backends without weight find nothing.
+ */
+export function routesOf(snapshot: Pick<MeshSnapshot, 'services' | 'routes'>, pick: Pick): FindRoute {
+  const services = new Map(snapshot.services.map((service) => [service.name, rotation(service)]))
+  const byHost = new Map<string, Route[]>()
+  for (const route of snapshot.routes) {
+    for (const host of route.hosts) byHost.set(host, [...(byHost.get(host) ?? []), route])
+  }
+  const hosts = new Map(snapshot.services.flatMap((service) => service.hosts.map((host) => [host, service.name])))
+
+  return (head) => {
+    if (!isHead(head)) return undefined
+    const host = hostOf(head.authority)
+    const routes = byHost.get(host)
+    const service = hosts.get(host)
+    if (!routes) return service === undefined ? undefined : to(service, service, defaultTimeoutMs)
+    const route = routes.find(({ match }) => matches(match, head))
+    const backend = route && weighted(route.backends, pick)
+    return backend === undefined ? undefined : to(route!.name, backend, route!.timeoutMs)
+  }
+
+  function to(route: string, service: string, timeoutMs: number): Found | undefined {
+    const endpoint = services.get(service)?.()
+    return endpoint && { route, service, endpoint, timeoutMs }
+  }
+}
+
+/** The service's endpoints one after the other. */
+function rotation({ endpoints }: Service): () => Endpoint | undefined {
+  let next = 0
+  return () => {
+    const endpoint = endpoints[next]
+    next = next + 1 < endpoints.length ? next + 1 : 0
+    return endpoint
+  }
+}
+
+/** A port does not change which service is meant (Gateway API, HTTPRoute hostnames). */
+function hostOf(authority: string): string {
+  const colon = authority.lastIndexOf(':')
+  return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
+}
+
+function matches(match: RouteMatch, head: RequestHead): boolean {
+  if (match.method !== undefined && match.method !== head.method) return false
+  if (match.path.type === 'exact' ? head.path !== match.path.value : !underPrefix(head.path, match.path.value)) {
+    return false
+  }
+  for (const name in match.headers) {
+    if (fieldOf(head, name) !== match.headers[name]) return false
+  }
+  return true
+}
+
+/** By whole segments: `/a` holds `/a` and `/a/b`, not `/ab`; a slash at the prefix's end means nothing. */
+function underPrefix(path: string, prefix: string): boolean {
+  const bare = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
+  return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
+}
+
+function weighted(backends: Route['backends'], pick: Pick): string | undefined {
+  if (backends.length === 1) return backends[0]!.weight > 0 ? backends[0]!.service : undefined
+  const total = backends.reduce((sum, { weight }) => sum + weight, 0)
+  let left = pick() * total
+  for (const { service, weight } of backends) {
+    if (weight > 0 && left < weight) return service
+    left -= weight
+  }
+  return undefined
+}

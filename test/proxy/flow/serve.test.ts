@@ -1,0 +1,252 @@
+import { expect, test } from 'vitest'
+import { utf8 } from '../../../core/bytes.ts'
+import type { Decision } from '../../../core/decision.ts'
+import type { HeadFault, RequestHead } from '../../../core/facts.ts'
+import { WritError } from '../../../core/fault.ts'
+import type { Identified, Identity } from '../../../core/identity.ts'
+import { canonicalJson, type Json } from '../../../core/json.ts'
+import type { Outcome } from '../../../core/outcome.ts'
+import type { EventBody, RecordId } from '../../../core/record.ts'
+import type { SpiffeId, TrustDomain } from '../../../core/spiffe.ts'
+import type { Exchange, Onward, Refusal } from '../../../proxy/exchange.ts'
+import type { Found } from '../../../proxy/flow/route.ts'
+import { type Parts, serve } from '../../../proxy/serve.ts'
+
+const orders = 'spiffe://bank.example/orders' as SpiffeId
+const web = 'spiffe://bank.example/web' as SpiffeId
+const identity: Identity = {
+  id: web,
+  trustDomain: 'bank.example' as TrustDomain,
+  proof: 'x509',
+  serial: '01',
+  notBeforeMs: 0,
+  notAfterMs: 10_000,
+}
+const outcome: Outcome = {
+  code: 'completed',
+  status: 200,
+  requestBytes: 0,
+  responseBytes: 0,
+  durationUs: 1,
+  upstream: '',
+}
+const found: Found = {
+  route: 'orders',
+  service: 'orders',
+  endpoint: { address: '127.0.0.1', port: 1, identity: undefined },
+  timeoutMs: 0,
+}
+const get: RequestHead = {
+  method: 'GET',
+  authority: 'orders',
+  path: '/',
+  query: undefined,
+  headers: {},
+  protocol: 'HTTP/1.1',
+  scheme: 'https',
+}
+const policy = { bundle: 'bank', entrypoint: 'writ/authz/result', recordHeaders: [], recordQuery: false }
+const allowed: Decision = {
+  verdict: 'allow',
+  code: 'allowed',
+  from: { by: 'policy', policy: { bundle: 'bank', revision: '1', sha256: 'aa' } },
+  reasons: [],
+}
+
+/** Serves one request and tells what happened, in order. */
+async function served(
+  options: {
+    head?: RequestHead | HeadFault
+    identified?: Identified
+    decision?: Decision | Error
+    found?: Found | undefined
+    keep?: () => RecordId | Promise<RecordId>
+    parts?: Partial<Parts>
+  } = {},
+) {
+  const steps: string[] = []
+  const seen: { refusal?: Refusal; onward?: Onward; body?: EventBody } = {}
+  const exchange: Exchange = {
+    peer: { evidence: { kind: 'none' }, address: '10.0.0.1', port: 5 },
+    head: options.head ?? get,
+    local: { address: '127.0.0.1', port: 80 },
+    refuse: async (refusal) => {
+      steps.push('refuse')
+      seen.refusal = refusal
+      return outcome
+    },
+    forward: async (onward) => {
+      steps.push('forward')
+      seen.onward = onward
+      return outcome
+    },
+  }
+  await serve(exchange, {
+    direction: 'inbound',
+    listener: 'orders/http',
+    workload: orders,
+    policy,
+    findRoute: () => ('found' in options ? options.found : found),
+    identify: () => options.identified ?? { ok: true, identity },
+    decide: () => {
+      steps.push('decide')
+      if (options.decision instanceof Error) throw options.decision
+      return options.decision ?? allowed
+    },
+    sink: {
+      keep: async (body) => {
+        steps.push('keep')
+        seen.body = body
+        return options.keep ? options.keep() : ({ producer: orders, epoch: 'ab', seq: 7 } as unknown as RecordId)
+      },
+      outcome: (id, { code }) => steps.push(`outcome ${id.seq} ${code}`),
+      refused: (refusal) => steps.push(`refused ${refusal.source} ${refusal.code}`),
+    },
+    now: () => 5_000_000_000n,
+    random: (length) => new Uint8Array(length).fill(1),
+    ...options.parts,
+  })
+  return { steps, ...seen }
+}
+
+test('an allowed request is kept, then forwarded, then its outcome follows', async () => {
+  const { steps, onward, body } = await served()
+  expect(steps).toEqual(['decide', 'keep', 'forward', 'outcome 7 completed'])
+  expect(onward?.setHeaders).toEqual({
+    'x-request-id': '01'.repeat(16),
+    'x-forwarded-client-cert': `By=${orders};URI=${web}`,
+  })
+  expect(onward?.setResponseHeaders).toEqual({ 'x-writ-decision': 'ab-7' })
+  expect(body).toMatchObject({ code: 'allowed', by: 'policy', bundles: { bank: { revision: '1' } }, service: 'orders' })
+})
+
+test('a denied one is kept, then refused with its code but not with the reasons of the policy', async () => {
+  const { steps, refusal, body } = await served({
+    decision: { ...allowed, verdict: 'deny', code: 'policy_denied', reasons: ['secret'] },
+  })
+  expect(steps).toEqual(['decide', 'keep', 'refuse', 'outcome 7 completed'])
+  expect(refusal).toMatchObject({ status: 403, headers: { 'x-writ-decision': 'ab-7' } })
+  expect(JSON.parse(refusal!.body)).toMatchObject({ code: 'policy_denied', status: 403, decision_id: 'ab-7' })
+  expect(refusal!.body).not.toContain('secret')
+  expect(body).toMatchObject({ reasons: ['secret'] })
+})
+
+test.each([
+  ['rejects', () => Promise.reject(new WritError('audit_unavailable', 'the spool is full'))],
+  [
+    'throws',
+    () => {
+      throw new Error('broken')
+    },
+  ],
+])('where the record cannot be kept because keep %s, nothing is forwarded', async (_, keep) => {
+  const { steps, refusal } = await served({ keep })
+  expect(steps).toEqual(['decide', 'keep', 'refuse'])
+  expect(refusal?.status).toBe(503)
+  expect(JSON.parse(refusal!.body).code).toBe('audit_unavailable')
+})
+
+test('a stranger is counted and not kept, whatever it asked', async () => {
+  const identified: Identified = { ok: false, code: 'identity_untrusted', detail: 'no bundle' }
+  const stranger = await served({ identified })
+  expect(stranger.steps).toEqual(['refused 10.0.0.1 identity_untrusted', 'refuse'])
+  expect(stranger.refusal?.status).toBe(401)
+  const garbage = await served({ identified, head: { code: 'bad_request', detail: 'x' } })
+  expect(garbage.steps).toEqual(['refused 10.0.0.1 bad_request', 'refuse'])
+})
+
+test('a known peer is kept even where its head could not be read', async () => {
+  const { steps, body, refusal } = await served({ head: { code: 'head_too_large', detail: 'long' } })
+  expect(steps).toEqual(['keep', 'refuse', 'outcome 7 completed'])
+  expect(body).toMatchObject({ verdict: 'deny', code: 'head_too_large', by: 'proxy' })
+  expect(refusal?.status).toBe(431)
+})
+
+test('a policy that throws or rejects admits nobody', async () => {
+  expect((await served({ decision: new Error('boom') })).body).toMatchObject({ verdict: 'fault', code: 'internal' })
+  const rejecting = await served({ parts: { decide: () => Promise.reject(new Error('boom')) } })
+  expect(rejecting.body).toMatchObject({ verdict: 'fault', code: 'internal' })
+  expect(rejecting.refusal?.status).toBe(503)
+})
+
+test('an outbound listener passes on what has a route, without asking a policy, and refuses what has none', async () => {
+  const outbound = await served({ parts: { direction: 'outbound' } })
+  expect(outbound.steps).toEqual(['keep', 'forward', 'outcome 7 completed'])
+  expect(outbound.body).toMatchObject({ code: 'routed', by: 'proxy' })
+  expect(outbound.onward?.setHeaders).not.toHaveProperty('x-forwarded-client-cert')
+  expect(outbound.onward?.removeHeaders).toContain('x-forwarded-client-cert')
+  const lost = await served({ parts: { direction: 'outbound' }, found: undefined })
+  expect(lost.body).toMatchObject({ code: 'no_route' })
+  expect(lost.refusal?.status).toBe(404)
+})
+
+test('a policy changes headers, but never framing, Host or the forwarded identity, and never starts a new line', async () => {
+  const { onward } = await served({
+    decision: {
+      ...allowed,
+      effects: {
+        setOnRequest: {
+          'X-User': 'bob',
+          host: 'x',
+          'content-length': '0',
+          'X_Forwarded-Client-Cert': 'x',
+          'x-line': 'a\r\nb: c',
+          'x y': '1',
+        },
+        removeFromRequest: ['X-Secret', 'host', 'transfer-encoding'],
+        setOnResponse: { 'x-seen': '1', 'transfer-encoding': 'chunked' },
+      },
+    },
+  })
+  expect(Object.keys(onward!.setHeaders).sort()).toEqual(['x-forwarded-client-cert', 'x-request-id', 'x-user'])
+  expect(onward!.setHeaders['x-forwarded-client-cert']).toContain(web)
+  expect(onward!.removeHeaders).toEqual(['x-secret', 'x-forwarded-client-cert'])
+  expect(Object.keys(onward!.setResponseHeaders).sort()).toEqual(['x-seen', 'x-writ-decision'])
+})
+
+test('the answer of a policy may redirect, but a refusal never looks like a success', async () => {
+  const answer = (status: number) =>
+    served({
+      decision: {
+        ...allowed,
+        verdict: 'deny',
+        code: 'policy_denied',
+        answer: { status, headers: { location: '/in' } },
+      },
+    })
+  expect((await answer(302)).refusal).toMatchObject({ status: 302, headers: { location: '/in' } })
+  expect((await answer(200)).refusal?.status).toBe(403)
+  expect((await answer(304)).refusal?.status).toBe(403)
+})
+
+test('a caller names its request only in the shape of an id, and its trace only as W3C has it', async () => {
+  const ask = async (headers: Record<string, string>) => (await served({ head: { ...get, headers } })).body
+  expect(await ask({ 'x-request-id': 'abcd-1234' })).toMatchObject({ request_id: 'abcd-1234' })
+  expect(await ask({ 'x-request-id': 'abc' })).toMatchObject({ request_id: '01'.repeat(16) })
+  expect(await ask({ 'x-request-id': 'abcd-1234"' })).toMatchObject({ request_id: '01'.repeat(16) })
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
+  expect(await ask({ traceparent: `00-${trace}-00f067aa0ba902b7-01` })).toMatchObject({ trace_id: trace })
+  expect(await ask({ traceparent: `00-${'0'.repeat(32)}-00f067aa0ba902b7-01` })).not.toHaveProperty('trace_id')
+})
+
+test('a record stays short whatever the caller and the policy wrote', async () => {
+  const use = { ...policy, recordHeaders: ['x-long'], recordQuery: true }
+  const head = {
+    ...get,
+    path: `/${'a'.repeat(30_000)}`,
+    query: 'b'.repeat(20_000),
+    headers: { 'x-long': '"\xe4'.repeat(9000) },
+  }
+  const { body } = await served({
+    head,
+    parts: { policy: use },
+    decision: { ...allowed, verdict: 'deny', code: 'policy_denied', reasons: Array(50).fill('\ud800\0'.repeat(500)) },
+  })
+  const bytes = utf8(canonicalJson(body as unknown as Json)).length
+  expect(bytes).toBeLessThan(60 * 1024)
+  expect(body).toMatchObject({
+    input: { oversize: expect.any(Number), sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+  })
+  const small = await served({ head: { ...get, query: 'secret=1' } })
+  expect(JSON.stringify(small.body)).not.toContain('secret')
+})

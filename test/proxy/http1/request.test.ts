@@ -1,0 +1,174 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { HeadFault } from '../../../core/facts.ts'
+import { Request, readRequest } from '../../../proxy/http1/request.ts'
+import { broken, byteText, headEnd, more, tooLong } from '../../../proxy/http1/scan.ts'
+import { writeRequest } from '../../../proxy/http1/write.ts'
+import { malformed } from '../malformed.ts'
+
+const limits = { headFields: 100 }
+const maxHead = 32_768
+
+const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0))
+
+/** Reads as a connection does: scan, then parse. `cuts` says where the bytes are split. */
+function read(bytes: Uint8Array, cuts: readonly number[] = [], limit: number = maxHead): Request | HeadFault | 'more' {
+  let from = 0
+  for (const to of [...cuts, bytes.length]) {
+    const end = headEnd(bytes, from, to, limit)
+    if (end === broken) return { code: 'bad_request', detail: '' }
+    if (end === tooLong) return { code: 'head_too_large', detail: '' }
+    if (end !== more) return readRequest(byteText(bytes, 0, end), 'http', limits)
+    from = to
+  }
+  return 'more'
+}
+
+const good = (text: string): Request => {
+  const head = read(bytesOf(text.replaceAll('\n', '\r\n')))
+  if (!(head instanceof Request)) throw new Error(`refused: ${JSON.stringify(head)}`)
+  return head
+}
+
+const codeOf = (text: string): string => {
+  const head = read(bytesOf(text.replaceAll('\n', '\r\n')))
+  return head === 'more' ? 'more' : head instanceof Request ? 'read' : head.code
+}
+
+describe('what may be read in two ways is refused', () => {
+  test.each(malformed)('%s', (_, text) => {
+    const head = read(bytesOf(text))
+    expect(head).toMatchObject({ code: 'bad_request' })
+  })
+  test('and its neighbours are read', () => {
+    expect(malformed.length).toBeGreaterThan(60)
+    expect(codeOf('POST / HTTP/1.1\nHost: orders\nContent-Length: 3\n\n')).toBe('read')
+    expect(codeOf('POST / HTTP/1.1\nHost: orders\nTransfer-Encoding: chunked\n\n')).toBe('read')
+    expect(codeOf('POST / HTTP/1.0\nContent-Length: 3\n\n')).toBe('read')
+    expect(codeOf('GET http://Orders/ HTTP/1.1\nHost: orders\n\n')).toBe('read')
+    expect(codeOf('GET / HTTP/1.1\nHost: [::1]:8080\n\n')).toBe('read')
+    expect(codeOf('OPTIONS * HTTP/1.1\nHost: orders\n\n')).toBe('read')
+    expect(codeOf('GET / HTTP/1.1\nHost: orders\nX-A: a\tb \xe4\n\n')).toBe('read')
+    expect(codeOf('GET / HTTP/1.1\nHost: orders\nX-Empty:\n\n')).toBe('read')
+  })
+})
+
+test('method, host, path and query come out in their one form', () => {
+  expect(good('GET /a/%7e/./b/../%c3%a9?x=%2f HTTP/1.1\nHOST: Orders:8080\n\n')).toMatchObject({
+    method: 'GET',
+    authority: 'orders:8080',
+    path: '/a/~/%C3%A9',
+    query: 'x=%2f',
+    protocol: 'HTTP/1.1',
+    scheme: 'http',
+    framing: { kind: 'none' },
+  })
+})
+
+test('repeated fields are joined in order, and names a language knows are names like any other', () => {
+  const head = good('GET / HTTP/1.1\nHost: a\nX-A: 1\nx-a: 2\nConstructor: x\n__proto__: y\n\n')
+  expect(head.field('x-a')).toBe('1, 2')
+  expect(head.field('x-b')).toBeUndefined()
+  expect(head.headers['x-a']).toBe('1, 2')
+  expect(head.headers['constructor']).toBe('x')
+  expect(Object.entries(head.headers)).toContainEqual(['__proto__', 'y'])
+  expect(head.headers['tostring']).toBeUndefined()
+})
+
+test('what belongs to one connection is no part of the head, nor is a caller its own witness', () => {
+  const head = good(
+    `GET / HTTP/1.1\nHost: a\nConnection: close, X-Hop\nX-Hop: 1\nKeep-Alive: 5\nTE: trailers\nUpgrade: h2c
+X-Forwarded-Client-Cert: URI=spiffe://a/b\nX_Forwarded-Client_Cert: URI=spiffe://a/c\nX-Stays: 1\n\n`,
+  )
+  expect(head.headers).toEqual({ 'x-stays': '1' })
+  expect(head.keepAlive).toBe(false)
+  expect(writeRequest(head, { set: {}, remove: [] })).toBe('GET / HTTP/1.1\r\nhost: a\r\nX-Stays: 1\r\n\r\n')
+})
+
+test('CONNECT, TRACE and an upgrade are not served; an Upgrade that Connection does not name is only dropped', () => {
+  expect(codeOf('CONNECT orders:443 HTTP/1.1\nHost: orders:443\n\n')).toBe('method_unsupported')
+  expect(codeOf('TRACE / HTTP/1.1\nHost: a\n\n')).toBe('method_unsupported')
+  expect(codeOf('GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n')).toBe('method_unsupported')
+  expect(codeOf('GET / HTTP/1.1\nHost: a\nUpgrade: websocket\n\n')).toBe('read')
+})
+
+test('a head of the longest length and of most fields is read, one more of either is not', () => {
+  const fields = (count: number) => `GET / HTTP/1.1\nHost: a\n${'a: b\n'.repeat(count)}\n`
+  expect(codeOf(fields(99))).toBe('read')
+  expect(codeOf(fields(100))).toBe('head_too_large')
+  const long = (length: number) => `GET / HTTP/1.1\r\nHost: a\r\nx: ${'y'.repeat(length - 32)}\r\n\r\n`
+  expect(long(maxHead).length).toBe(maxHead)
+  expect(read(bytesOf(long(maxHead)))).toBeInstanceOf(Request)
+  expect(read(bytesOf(long(maxHead + 1)))).toMatchObject({ code: 'head_too_large' })
+})
+
+const summary = (head: ReturnType<typeof read>): unknown =>
+  head instanceof Request
+    ? [head.method, head.authority, head.path, head.query, head.protocol, head.framing, { ...head.headers }]
+    : head
+
+/** Bytes that often come close to a request. */
+const nearly = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom('GET ', '/ ', 'HTTP/1.1', '\r\n', '\r\n\r\n', 'Host: a\r\n', 'Content-Length: 1\r\n', ' ', '\n'),
+      fc.constantFrom('Transfer-Encoding: chunked\r\n', 'GET / HTTP/1.1\r\nHost: a\r\n', '/%2e%2e/%41?b=c ', '\t', ':'),
+      fc.uint8Array({ maxLength: 6 }).map((bytes) => byteText(bytes, 0, bytes.length)),
+    ),
+    { maxLength: 12 },
+  )
+  .map((pieces) => bytesOf(pieces.join('')))
+
+test('no bytes throw, and how they are split changes nothing', () => {
+  fc.assert(
+    fc.property(
+      nearly,
+      fc.array(fc.nat(200), { maxLength: 5 }),
+      fc.integer({ min: 8, max: 120 }),
+      (bytes, cuts, limit) => {
+        const sorted = cuts.filter((cut) => cut <= bytes.length).sort((a, b) => a - b)
+        expect(summary(read(bytes, sorted, limit))).toEqual(summary(read(bytes, [], limit)))
+      },
+    ),
+    { numRuns: 3000 },
+  )
+})
+
+const token = fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/)
+const request = fc.record({
+  method: fc.constantFrom('GET', 'POST', 'PUT', 'M-SEARCH'),
+  authority: fc.stringMatching(/^[a-z0-9.-]{1,20}(:[1-9][0-9]{0,3})?$/),
+  path: fc.stringMatching(/^(\/[A-Za-z0-9_~-]{1,8}){1,4}$/),
+  query: fc.option(fc.stringMatching(/^[A-Za-z0-9=&+-]{0,20}$/), { nil: undefined }),
+  headers: fc.dictionary(
+    token.map((name) => `x-${name}`).filter((name) => name !== 'x-forwarded-client-cert'),
+    fc.stringMatching(/^([!-~\xa1-\xff]([ -~]{0,20}[!-~])?)?$/),
+    { maxKeys: 8 },
+  ),
+})
+
+test('what is written is read back the same', () => {
+  fc.assert(
+    fc.property(
+      request,
+      fc.constantFrom('', 'content-length: 12\r\n', 'transfer-encoding: chunked\r\n'),
+      (one, framing) => {
+        const fields = Object.entries(one.headers).map(([name, value]) => `${name}: ${value}\r\n`)
+        const target = one.query === undefined ? one.path : `${one.path}?${one.query}`
+        const text = `${one.method} ${target} HTTP/1.1\r\nHost: ${one.authority}\r\n${framing}${fields.join('')}\r\n`
+        const first = read(bytesOf(text)) as Request
+        expect(first).toMatchObject({ method: one.method, authority: one.authority, path: one.path, query: one.query })
+        const { 'content-length': _, ...others } = first.headers
+        expect(others).toEqual(one.headers)
+        const second = read(bytesOf(writeRequest(first, { set: {}, remove: [] })))
+        expect(summary(second)).toEqual(summary(first))
+      },
+    ),
+  )
+})
+
+test('fields that are set replace those of the same name, also when spelled with an underscore', () => {
+  const head = good('GET / HTTP/1.1\nHost: a\nX-User: eve\nX_User: mallory\nX-Gone: 1\nX-Other: 2\n\n')
+  const text = writeRequest(head, { set: { 'x-user': 'bob' }, remove: ['x-gone'] })
+  expect(text).toBe('GET / HTTP/1.1\r\nhost: a\r\nX-Other: 2\r\nx-user: bob\r\n\r\n')
+})
