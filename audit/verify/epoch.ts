@@ -173,6 +173,10 @@ export class EpochReader {
   }
 
   #head(event: AuditEvent<HeadBody>, stretch: Stretch, index: number, findings: Findings): void {
+    if (this.#rules.isAuditor(this.producer)) {
+      this.#proven(event, stretch, index, findings) // Who signs the checkpoint has signed this.
+      return
+    }
     const atMs = Number(parseTime(event.timestamp)! / 1_000_000n)
     const roots = this.#rules.rootsFor(this.producer, atMs)
     if (roots.length === 0) {
@@ -186,6 +190,10 @@ export class EpochReader {
       findings.add(this.#broken('head_invalid', index, event.seq, `head of ${this.producer}: ${fault}`))
       return
     }
+    this.#proven(event, stretch, index, findings)
+  }
+
+  #proven(event: AuditEvent<HeadBody>, stretch: Stretch, index: number, findings: Findings): void {
     this.heads++
     const said = saidTotals(event)
     if (!said) findings.add(this.#broken('head_counts', index, event.seq, 'a head without counts'))

@@ -38,7 +38,7 @@ export const verifyTestHead: VerifyHead = ({ payload, signature, chain, roots })
 }
 
 export interface Call {
-  readonly caller?: SpiffeId
+  readonly caller?: SpiffeId | undefined
   readonly verdict?: 'allow' | 'deny' | 'fault'
   readonly code?: string
   readonly path?: string

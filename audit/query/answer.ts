@@ -1,0 +1,77 @@
+/** What a question gets: one row per decision, newest first, with how it ended and how far it is proven. */
+
+export interface DecisionRow {
+  /** `epoch-seq`. */
+  readonly id: string
+  readonly shard: number
+  readonly index: number
+  /** RFC 3339, UTC, microseconds. */
+  readonly time: string
+  readonly direction: string
+  readonly caller: string | null
+  readonly target: string | null
+  readonly service: string | null
+  readonly method: string | null
+  readonly path: string | null
+  readonly verdict: string
+  readonly code: string
+  /** False for a shadow policy, whose answer changed nothing. */
+  readonly enforced: boolean
+  readonly by: string | null
+  readonly bundle: string | null
+  readonly revision: string | null
+  readonly reasons: readonly string[]
+  readonly requestId: string | null
+  readonly traceId: string | null
+  readonly sourceAddress: string | null
+  readonly serial: string | null
+  /** How it ended; null while unknown. */
+  readonly outcome: string | null
+  readonly status: number | null
+  readonly durationUs: number | null
+  readonly upstream: string | null
+  /** A verified head of its producer covers it. */
+  readonly attested: boolean
+  /** A signed checkpoint covers it. */
+  readonly covered: boolean
+}
+
+export interface Answer {
+  readonly rows: readonly DecisionRow[]
+  /** Cursor of the rows that follow; null at the end. */
+  readonly next: string | null
+}
+
+/** What passed from one caller to one target over a time. */
+export interface Edge {
+  readonly caller: string | null
+  readonly target: string
+  readonly allowed: number
+  readonly denied: number
+  readonly faults: number
+  /** Decisions per second over the time asked for. */
+  readonly rate: number
+  /** Of those whose end is known, in milliseconds; null where none is. */
+  readonly p50Ms: number | null
+  readonly p95Ms: number | null
+  readonly lastAt: string
+}
+
+export interface Counts {
+  /** Leaves in all shards. */
+  readonly records: number
+  readonly allowed: number
+  readonly denied: number
+  readonly faults: number
+  readonly callers: number
+  readonly targets: number
+  /** Numbers missing in gaps that are open. */
+  readonly missing: number
+  readonly anomalies: number
+  readonly checkpoints: readonly {
+    readonly shard: number
+    readonly size: number
+    readonly root: string
+    readonly at: string
+  }[]
+}
