@@ -1,0 +1,14 @@
+/** The policy engine, for those outside the package. It runs on any host that has WebAssembly. */
+
+export { type BundleContent, type BundleLimits, readBundle } from './bundle.ts'
+export { makeDecide } from './decide.ts'
+export { makeEvaluate } from './evaluate.ts'
+export { prepareModule } from './module.ts'
+export {
+  makePolicies,
+  openPolicy,
+  type Policies,
+  type Policy,
+  type PolicyLimits,
+  type PolicySource,
+} from './policies.ts'

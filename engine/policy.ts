@@ -1,0 +1,97 @@
+/** Opens one revision of a policy: module, data and name in, a function of entry point and input out. */
+
+import { WritError } from '../core/fault.ts'
+import { isObject, type Json } from '../core/json.ts'
+import type { PolicyRef } from '../core/policy.ts'
+import type { NowNs } from '../core/ports.ts'
+import { parseTime } from '../core/time.ts'
+import { type Answer, openInstance } from './instance.ts'
+import { plainJson } from './plain.ts'
+
+/** `Evaluated` of core, with the faults that an evaluation can have. */
+export type Evaluation =
+  | { readonly ok: true; readonly value: Json }
+  | { readonly ok: false; readonly fault: EvaluationFault; readonly detail: string }
+
+export type EvaluationFault = 'policy_undefined' | 'policy_result_invalid' | 'policy_error' | 'policy_limit'
+
+export interface Policy {
+  readonly ref: PolicyRef
+  readonly entrypoints: readonly string[]
+  /**
+   * Never throws. `atNs` is the time that the policy sees; left out, it is the request's own time where the input has
+   * one (`attributes.request.time`), so that a replay sees what was seen then, and the clock's where it has none.
+   */
+  evaluate(entrypoint: string, input: Json, atNs?: bigint): Evaluation
+}
+
+export interface PolicyLimits {
+  /** Memory that one policy may hold, in bytes; an evaluation that needs more is a fault. Default 256 MiB. */
+  readonly maxMemoryBytes?: number
+  /** Arrays and objects within each other in an input. Default 64. */
+  readonly maxInputDepth?: number
+  /** Length of an input as JSON, in bytes. Default 1 MiB. */
+  readonly maxInputBytes?: number
+}
+
+export interface PolicySource extends PolicyLimits {
+  readonly ref: PolicyRef
+  /** Compiled from what `prepareModule` returned. */
+  readonly module: WebAssembly.Module
+  readonly data: Json
+  readonly now: NowNs
+}
+
+const maxDataDepth = 128
+const maxDataBytes = 128 * 1024 ** 2
+
+/** Throws `policy_invalid`. What is returned has run each entry point once, so that no request waits for compilation. */
+export function openPolicy(source: PolicySource): Policy {
+  const limits = { maxDepth: source.maxInputDepth ?? 64, maxBytes: source.maxInputBytes ?? 1024 ** 2 }
+  const data = plainJson(source.data, { maxDepth: maxDataDepth, maxBytes: maxDataBytes })
+  if (!data.ok || !isObject(source.data)) {
+    throw new WritError('policy_invalid', `data of policy ${source.ref.bundle}: ${data.ok ? 'no object' : data.wrong}`)
+  }
+  const instance = openInstance(source.module, data.bytes, source.maxMemoryBytes ?? 256 * 1024 ** 2)
+  const nothing = new TextEncoder().encode('{}')
+  for (const entrypoint of instance.entrypoints) instance.ask(entrypoint, nothing, 0n)
+
+  return {
+    ref: source.ref,
+    entrypoints: instance.entrypoints,
+    evaluate(entrypoint, input, atNs = requestTime(input) ?? source.now()) {
+      if (!instance.entrypoints.includes(entrypoint)) {
+        return fault('policy_undefined', `policy ${source.ref.bundle} has no entry point ${entrypoint}`)
+      }
+      const plain = plainJson(input, limits)
+      if (!plain.ok)
+        return fault(plain.limit ? 'policy_limit' : 'policy_error', `the input cannot be judged: ${plain.wrong}`)
+      return evaluationOf(instance.ask(entrypoint, plain.bytes, atNs), entrypoint)
+    },
+  }
+}
+
+function evaluationOf(answer: Answer, entrypoint: string): Evaluation {
+  switch (answer.kind) {
+    case 'value':
+      return { ok: true, value: answer.value }
+    case 'undefined':
+      return fault('policy_undefined', `${entrypoint} is undefined`)
+    case 'unreadable':
+      return fault('policy_result_invalid', answer.detail)
+    case 'limit':
+      return fault('policy_limit', answer.detail)
+    case 'error':
+      return fault('policy_error', answer.detail)
+  }
+}
+
+const fault = (code: EvaluationFault, detail: string): Evaluation => ({ ok: false, fault: code, detail })
+
+/** `attributes.request.time`, as `policyInput` and `recordedInput` both write it. */
+function requestTime(input: Json): bigint | undefined {
+  const attributes = isObject(input) ? input['attributes'] : undefined
+  const request = isObject(attributes) ? attributes['request'] : undefined
+  const time = isObject(request) ? request['time'] : undefined
+  return typeof time === 'string' ? parseTime(time) : undefined
+}

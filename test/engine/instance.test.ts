@@ -1,0 +1,200 @@
+import * as opaWasm from '@open-policy-agent/opa-wasm'
+import fc from 'fast-check'
+import { beforeAll, expect, test } from 'vitest'
+import type { Json } from '../../core/json.ts'
+import { readBundle } from '../../engine/bundle.ts'
+import { openInstance } from '../../engine/instance.ts'
+import { prepareModule } from '../../engine/module.ts'
+import type { Policy } from '../../engine/policy.ts'
+import { bundleOf, openRego, wasmOf } from './compiled.ts'
+
+const rego = `package t
+whole := input
+given if input == input
+none := x if { x := 1; false }
+conflict := x if some x in input.values
+clock := [time.now_ns(), time.now_ns() == time.now_ns(), time.now_ns()]
+matches := [name | some name in input.names; regex.match(input.pattern, name)]
+sized := count([x | some x in numbers.range(1, input.upto)])
+formatted := sprintf(input.format, input.values)
+`
+const rules = ['whole', 'given', 'none', 'conflict', 'clock', 'matches', 'sized', 'formatted'].map(
+  (rule) => `t/${rule}`,
+)
+
+let policy: Policy
+beforeAll(async () => {
+  policy = await openRego(rego, rules)
+})
+
+const value = (entrypoint: string, input: Json, of: Policy = policy): Json => {
+  const answer = of.evaluate(entrypoint, input)
+  if (!answer.ok) throw new Error(`${answer.fault}: ${answer.detail}`)
+  return answer.value
+}
+const faultOf = (entrypoint: string, input: unknown, of: Policy = policy) => {
+  const answer = of.evaluate(entrypoint, input as Json)
+  return answer.ok ? undefined : answer.fault
+}
+const utf8 = (text: string) => new TextEncoder().encode(text)
+const compile = (wasm: Uint8Array) => new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>)
+
+test('after 2000 evaluation errors the policy answers as before', () => {
+  for (let i = 0; i < 2000; i++) {
+    const answer = policy.evaluate('t/conflict', { values: [1, 2] })
+    if (answer.ok || answer.fault !== 'policy_error' || !answer.detail.includes('conflict')) expect(answer).toBe(i)
+  }
+  expect(value('t/conflict', { values: [7] })).toBe(7)
+})
+
+test('errors thrown by a builtin cost nothing either', () => {
+  for (let i = 0; i < 2000; i++) {
+    if (faultOf('t/formatted', { format: '%(', values: [] }) !== 'policy_error') expect(i).toBe(-1)
+  }
+  expect(value('t/formatted', { format: '%s may', values: ['storefront'] })).toBe('storefront may')
+})
+
+test('the library alone is dead by then: the reason for the stack pointer', async () => {
+  const wasm = await wasmOf(rego, rules)
+  const { loadPolicySync } = opaWasm as unknown as {
+    loadPolicySync(
+      module: WebAssembly.Module,
+      memory: object,
+      builtins: object,
+    ): { evaluate(i: Json, e: string): unknown }
+  }
+  const stock = stockLibrary.default.loadPolicySync(compile(wasm), { initial: 2 }, { 'time.now_ns': () => 0 })
+  const thrown: unknown[] = []
+  for (let i = 0; i < 600; i++) {
+    try {
+      stock.evaluate({ values: [1, 2] }, 't/conflict')
+    } catch (error) {
+      thrown.push(error)
+    }
+  }
+  expect(thrown.at(0)).toContain('conflict')
+  expect(thrown.at(-1)).toBeInstanceOf(WebAssembly.RuntimeError)
+})
+
+test('false, null, 0 and "" reach the policy as input instead of as none', () => {
+  for (const input of [false, null, 0, '', [], {}]) {
+    expect(value('t/whole', input)).toEqual(input)
+    expect(value('t/given', input)).toBe(true)
+  }
+})
+
+test('bytes and a missing input are refused', () => {
+  for (const input of [undefined, new Uint8Array([123, 125]), utf8('{}').buffer, new Date(0)]) {
+    expect(faultOf('t/given', input)).toBe('policy_error')
+  }
+})
+
+test('an undefined rule and an input that cannot be read are told apart', () => {
+  expect(faultOf('t/none', {})).toBe('policy_undefined')
+  const instance = openInstance(compile(preparedWasm), utf8('{}'), 16 * 1024 ** 2)
+  expect(instance.ask('t/given', utf8('{}'), 0n)).toEqual({ kind: 'value', value: true })
+  expect(instance.ask('t/given', utf8('{"a":'), 0n)).toEqual({
+    kind: 'error',
+    detail: 'the policy could not read its input',
+  })
+})
+
+test('an entry point that the policy does not have is undefined, also one that every object has', () => {
+  for (const entrypoint of ['t/other', '', 'toString', '__proto__']) {
+    expect(faultOf(entrypoint, {})).toBe('policy_undefined')
+  }
+})
+
+test('the deepest input that is allowed is judged, deeper ones are over the limit', () => {
+  const nested = (depth: number): Json => (depth === 0 ? 1 : [nested(depth - 1)])
+  expect(value('t/whole', nested(64))).toEqual(nested(64))
+  expect(faultOf('t/whole', nested(65))).toBe('policy_limit')
+  expect(faultOf('t/whole', nested(2000))).toBe('policy_limit')
+})
+
+test('an input longer than the limit is not judged', () => {
+  expect(value('t/given', 'x'.repeat(1024 ** 2 - 2))).toBe(true)
+  expect(faultOf('t/given', 'x'.repeat(1024 ** 2 - 1))).toBe('policy_limit')
+})
+
+test('every input comes back from the policy as it went in', () => {
+  const json = fc.jsonValue({ noUnicodeString: false })
+  fc.assert(
+    fc.property(json, (input) => {
+      expect(value('t/whole', input as Json)).toEqual(JSON.parse(JSON.stringify(input)))
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('within one evaluation the time stands still, and it is the one passed in', () => {
+  const at = 1_795_453_449_123_456_789n
+  const answer = policy.evaluate('t/clock', {}, at)
+  // The numbers go through JSON.parse here; inside the policy they are exact.
+  expect(answer).toEqual({ ok: true, value: [Number(at), true, Number(at)] })
+})
+
+test("without a time passed in it is the request's own, else the clock's", async () => {
+  const clocked = await openRego('package t\nr := time.now_ns() % 1000', ['t/r'], { now: () => 5n })
+  expect(value('t/r', {}, clocked)).toBe(5)
+  expect(value('t/r', { attributes: { request: { time: '2026-11-23T17:04:09.000000789Z' } } }, clocked)).toBe(789)
+})
+
+test('a policy that needs more memory than the library gives by default is loaded', async () => {
+  const big = `package t\nr := count(split(text, ""))\ntext := "${'x'.repeat(400_000)}"`
+  expect(value('t/r', {}, await openRego(big, ['t/r']))).toBe(400_000)
+})
+
+test('builtins that are missing are named when the policy is loaded', async () => {
+  await expect(openRego('package t\nr := [hex.encode(input.a), regex.split("a", input.b)]', ['t/r'])).rejects.toThrow(
+    /hex\.encode, regex\.split/,
+  )
+})
+
+test('a module that was not prepared is refused', () => {
+  expect(() => openInstance(compile(rawWasm), utf8('{}'), 16 * 1024 ** 2)).toThrow('not prepared')
+})
+
+test('an evaluation that would outgrow its memory is a fault, and the next one is answered', async () => {
+  const bounded = await openRego(rego, rules, { maxMemoryBytes: 8 * 1024 ** 2 })
+  for (let i = 0; i < 3; i++) {
+    expect(value('t/sized', { upto: 1000 }, bounded)).toBe(1000)
+    expect(faultOf('t/sized', { upto: 1_000_000 }, bounded)).toBe('policy_limit')
+  }
+})
+
+test('after a trap the instance is another one, with its data and with its memory given back', async () => {
+  const { wasm } = await readBundle(
+    await bundleOf('package t\nsized := count(numbers.range(1, input))\nr := data.a', ['t/sized', 't/r'], { a: 1 }),
+    'test',
+  )
+  const instance = openInstance(compile(prepareModule(wasm)), utf8('{"a":1}'), 8 * 1024 ** 2)
+  const before = instance.memoryBytes()
+  expect(instance.ask('t/sized', utf8('1000000'), 0n).kind).toBe('limit')
+  expect(instance.ask('t/r', utf8('0'), 0n)).toEqual({ kind: 'value', value: 1 })
+  expect(instance.memoryBytes()).toBe(before)
+})
+
+test('memory stays bounded over many requests, with the same answers before and after each reset of the heap', async () => {
+  const instance = openInstance(compile(preparedWasm), utf8('{}'), 64 * 1024 ** 2)
+  const input = (i: number) =>
+    utf8(
+      JSON.stringify({
+        pattern: `^n${i % 3}`,
+        names: Array.from({ length: 200 }, (_, n) => `n${n % 3}-${'x'.repeat(50)}`),
+      }),
+    )
+  for (let i = 0; i < 600; i++) {
+    const answer = instance.ask('t/matches', input(i), 0n)
+    const names = answer.kind === 'value' ? (answer.value as readonly string[]) : []
+    if (names.length < 66 || names.some((name) => !name.startsWith(`n${i % 3}`))) expect(answer).toBe(i)
+  }
+  expect(instance.memoryBytes()).toBeLessThan(12 * 1024 ** 2)
+})
+
+let rawWasm: Uint8Array
+let preparedWasm: Uint8Array
+beforeAll(async () => {
+  rawWasm = await wasmOf(rego, rules)
+  preparedWasm = prepareModule(rawWasm)
+})
