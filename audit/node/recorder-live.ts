@@ -1,0 +1,181 @@
+/** One producer while it lives: its sink, its outcomes, its counted refusals, its heads and its end. */
+
+import { messageOf, WritError } from '../../core/fault.ts'
+import type { IdentitySource, NowNs, RecordSink, Sha256, SignHead } from '../../core/ports.ts'
+import type { EventBody, RecordId, StartBody } from '../../core/record.ts'
+import type { AuditSettings } from '../../core/snapshot.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { type Demand, demandOf } from '../stream/demand.ts'
+import type { OnNotice } from '../stream/notice.ts'
+import { addOutcome, newOutcomes, outcomesDue, takeOutcomes } from '../stream/outcomes.ts'
+import { headDue, type Producer, type Sealed, seal, sealHead, sealStart } from '../stream/producer.ts'
+import { countRefusal, newRefusals, takeRefusals } from '../stream/refusals.ts'
+import type { Author, Writer } from './recorder-write.ts'
+import type { Channel, Spool } from './spool.ts'
+
+export interface ProducerPorts {
+  readonly id: SpiffeId
+  readonly source: IdentitySource
+  readonly signHead: SignHead
+}
+
+export interface Live extends Author {
+  readonly sink: RecordSink & { close(): Promise<void> }
+  /** Nothing of it is written any more. */
+  readonly ended: boolean
+  start(software: string, previous: StartBody['previous'] | undefined): Promise<void>
+  /** Does what is due. */
+  tick(): void
+  /** Never started: nothing of it is left. */
+  abandon(): void
+}
+
+export interface LiveOptions {
+  readonly producer: Producer
+  readonly channel: Channel
+  readonly ports: ProducerPorts
+  readonly spool: Spool
+  readonly writer: Writer
+  readonly settings: AuditSettings
+  readonly now: NowNs
+  readonly sha256: Sha256
+  readonly onNotice: OnNotice
+}
+
+const refusalsEveryMs = 1000
+
+export function newLive(options: LiveOptions): Live {
+  const { producer, channel, ports, spool, writer, settings, now, sha256, onNotice } = options
+  const outcomes = newOutcomes()
+  const refusals = newRefusals()
+  let refusalsAtMs = toMs(now())
+  let headOnItsWay = false
+  let unsigned = false
+  let closing: Promise<void> | undefined
+  let started = false
+  let ended = false
+
+  const add = (demand: Demand, privileged: boolean, sealIt: (from: Producer) => Sealed, written?: () => void) =>
+    new Promise<RecordId>((resolve, reject) => {
+      writer.add({ author: live, demand, privileged, seal: sealIt, ...(written && { written }), resolve, reject })
+    })
+
+  const keepBody = (body: EventBody): Promise<RecordId> => {
+    const atNs = now()
+    return add(demandOf(body, settings.durability), false, (from) => seal(from, body, atNs, sha256))
+  }
+
+  const keepLossy = (body: EventBody, count: number): void => {
+    keepBody(body).catch(() => {
+      writer.lost += count
+    })
+  }
+
+  const emitOutcomes = (): void => {
+    const body = takeOutcomes(outcomes)
+    if (body) keepLossy(body, body.outcomes.length)
+  }
+
+  const emitRefusals = (): void => {
+    refusalsAtMs = toMs(now())
+    for (const body of takeRefusals(refusals)) {
+      keepLossy(
+        body,
+        body.refusals.reduce((sum, { count }) => sum + count, body.others),
+      )
+    }
+  }
+
+  /** Outcomes first, so that the head covers them. */
+  const emitHead = (final: boolean): Promise<void> => {
+    emitOutcomes()
+    headOnItsWay = true
+    const demand: Demand = final ? { wait: 'synced', urgent: true } : { wait: 'written', urgent: false }
+    const sealIt = (from: Producer) => {
+      const { chain } = ports.source.current().svid
+      return sealHead(from, { final, chain, sign: ports.signHead }, now(), sha256)
+    }
+    const written = () => {
+      unsigned = false
+      if (final) end('clean')
+    }
+    return add(demand, true, sealIt, written).then(
+      () => {
+        headOnItsWay = false
+      },
+      (thrown) => {
+        headOnItsWay = false
+        throw thrown
+      },
+    )
+  }
+
+  const headFailed = (thrown: unknown): void => {
+    // A spool that refuses says so itself, once for all producers.
+    if (unsigned || (thrown instanceof WritError && thrown.code === 'audit_unavailable')) return
+    unsigned = true
+    onNotice({ name: 'head_unsigned', level: 'error', detail: `${ports.id}: ${messageOf(thrown)}` })
+  }
+
+  const end = (how: 'clean' | 'crash'): void => {
+    if (ended) return
+    ended = true
+    spool.end(channel, how)
+  }
+
+  const close = async (): Promise<void> => {
+    emitRefusals()
+    try {
+      await emitHead(true)
+    } catch (thrown) {
+      onNotice({ name: 'epoch_unclean', level: 'warn', detail: `${ports.id}: ${messageOf(thrown)}` })
+      end('crash')
+    }
+  }
+
+  const live: Live = {
+    producer,
+    channel,
+    acknowledged: 0,
+    waiting: [],
+    get ended() {
+      return ended
+    },
+    async start(software, previous) {
+      const { chain } = ports.source.current().svid
+      const demand = demandOf({ kind: 'start', software, svid: [] }, settings.durability)
+      const sealIt = (from: Producer) => sealStart(from, { software, previous, chain }, now(), sha256)
+      await add(demand, true, sealIt, () => {
+        started = true
+      })
+    },
+    tick() {
+      if (!started || ended || closing) return
+      const nowMs = toMs(now())
+      if (outcomesDue(outcomes, nowMs)) emitOutcomes()
+      if (refusals.size > 0 && nowMs - refusalsAtMs >= refusalsEveryMs) emitRefusals()
+      if (!headOnItsWay && headDue(live.producer, nowMs, settings)) emitHead(false).catch(headFailed)
+    },
+    abandon: () => end('crash'),
+    sink: {
+      keep(body) {
+        if (closing) return Promise.reject(new WritError('audit_unavailable', `${ports.id} keeps no more records`))
+        return keepBody(body)
+      },
+      outcome(id, outcome) {
+        if (ended || id.epoch !== producer.epoch || !addOutcome(outcomes, id.seq, outcome, toMs(now()))) writer.lost++
+        else if (outcomesDue(outcomes, toMs(now()))) emitOutcomes()
+      },
+      refused(refusal) {
+        if (closing || !countRefusal(refusals, refusal)) writer.lost++
+      },
+      close() {
+        closing ??= close()
+        return closing
+      },
+    },
+  }
+  return live
+}
+
+const toMs = (ns: bigint): number => Number(ns / 1_000_000n)

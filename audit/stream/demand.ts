@@ -1,0 +1,41 @@
+/** How durable a record must be before its keeper may go on, and whether it may hurry the disk for that. */
+
+import type { EventBody } from '../../core/record.ts'
+import type { Durability } from '../../core/snapshot.ts'
+
+export interface Demand {
+  readonly wait: 'written' | 'synced' | 'acknowledged'
+  /** False: joins the next sync that is due anyway. No stranger can force one. */
+  readonly urgent: boolean
+}
+
+export function demandOf(body: EventBody, durability: Durability): Demand {
+  switch (body.kind) {
+    case 'outcomes':
+    case 'refusals':
+    case 'head':
+    case 'svid':
+      return { wait: 'written', urgent: false }
+    case 'start':
+      return { wait: 'synced', urgent: true } // Not acknowledged: a proxy starts while the stream is away.
+    case 'issuance':
+    case 'policy':
+    case 'trust':
+    case 'admin':
+      return { wait: durability === 'replicated' ? 'acknowledged' : 'synced', urgent: true }
+    case 'decision': {
+      const named = body.peer !== undefined
+      const denied = named && body.verdict === 'deny'
+      return { wait: denied && durability === 'bounded' ? 'synced' : waits[durability], urgent: named }
+    }
+    case 'gap':
+    case 'anomaly':
+      return { wait: waits[durability], urgent: true }
+  }
+}
+
+const waits: Readonly<Record<Durability, Demand['wait']>> = {
+  bounded: 'written',
+  strict: 'synced',
+  replicated: 'acknowledged',
+}

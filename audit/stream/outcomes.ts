@@ -1,0 +1,50 @@
+/** Gathers how requests ended, so that one record carries many of them. */
+
+import type { Outcome } from '../../core/outcome.ts'
+import type { OutcomeItem, OutcomesBody } from '../../core/record.ts'
+
+/** Most outcomes in one record: 256 of the longest stay below the 65 535 bytes of a leaf. */
+export const outcomesPerRecord = 256
+
+/** Longest time an outcome waits for company, in milliseconds. */
+export const outcomesWaitMs = 200
+
+/** What waits for the next record; mutable because every request adds to it. */
+export interface Outcomes {
+  items: OutcomeItem[]
+  /** When the oldest of them came, in milliseconds. */
+  sinceMs: number
+}
+
+export const newOutcomes = (): Outcomes => ({ items: [], sinceMs: 0 })
+
+/** False where there is no room: the caller takes what waits as soon as it is due, and then there always is. */
+export function addOutcome(outcomes: Outcomes, seq: number, outcome: Outcome, nowMs: number): boolean {
+  if (outcomes.items.length >= outcomesPerRecord) return false
+  if (outcomes.items.length === 0) outcomes.sinceMs = nowMs
+  outcomes.items.push({
+    seq,
+    code: outcome.code,
+    status: count(outcome.status),
+    request_bytes: count(outcome.requestBytes),
+    response_bytes: count(outcome.responseBytes),
+    duration_us: count(outcome.durationUs),
+    upstream: outcome.upstream.slice(0, 64).toWellFormed(),
+  })
+  return true
+}
+
+export const outcomesDue = (outcomes: Outcomes, nowMs: number): boolean =>
+  outcomes.items.length >= outcomesPerRecord ||
+  (outcomes.items.length > 0 && nowMs - outcomes.sinceMs >= outcomesWaitMs)
+
+/** The record of all that waits, or undefined where nothing does. */
+export function takeOutcomes(outcomes: Outcomes): OutcomesBody | undefined {
+  if (outcomes.items.length === 0) return undefined
+  const items = outcomes.items
+  outcomes.items = []
+  return { kind: 'outcomes', outcomes: items }
+}
+
+/** An outcome never fails: what is no count is recorded as 0. */
+const count = (value: number): number => (value > 0 && value <= Number.MAX_SAFE_INTEGER ? Math.trunc(value) : 0)
