@@ -56,14 +56,12 @@ test('errors thrown by a builtin cost nothing either', () => {
 
 test('the library alone is dead by then: the reason for the stack pointer', async () => {
   const wasm = await wasmOf(rego, rules)
-  const { loadPolicySync } = opaWasm as unknown as {
-    loadPolicySync(
-      module: WebAssembly.Module,
-      memory: object,
-      builtins: object,
-    ): { evaluate(i: Json, e: string): unknown }
+  const library = opaWasm as unknown as {
+    default: {
+      loadPolicySync(m: WebAssembly.Module, memory: object, builtins: object): { evaluate(i: Json, e: string): unknown }
+    }
   }
-  const stock = stockLibrary.default.loadPolicySync(compile(wasm), { initial: 2 }, { 'time.now_ns': () => 0 })
+  const stock = library.default.loadPolicySync(compile(wasm), { initial: 2 }, { 'time.now_ns': () => 0 })
   const thrown: unknown[] = []
   for (let i = 0; i < 600; i++) {
     try {
