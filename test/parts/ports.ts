@@ -21,13 +21,15 @@ const canListen = (port: number): Promise<boolean> =>
     server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
   })
 
-const answers = (port: number): Promise<boolean> =>
+/** Whether somebody takes connections on this loopback port now. */
+export const answers = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' })
-    socket.once('connect', () => resolve(true))
     socket.once('error', () => resolve(false))
-    socket.once('close', () => socket.destroy())
-    socket.once('connect', () => socket.destroy())
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
   })
 
 /** Resolves when the port takes connections; rejects when `orUntil` settles first or it takes longer than `withinMs`. */
