@@ -1,0 +1,193 @@
+/** The collector: records that edge functions hand in, read strictly before anything of them is kept. */
+
+import { z } from 'zod'
+import { utf8 } from '../core/bytes.ts'
+import type { DecisionCode, Verdict } from '../core/decision.ts'
+import { WritError } from '../core/fault.ts'
+import { canonicalJson, type Json } from '../core/json.ts'
+import type { Outcome, OutcomeCode } from '../core/outcome.ts'
+import type { RecordSink } from '../core/ports.ts'
+import { type DecisionBody, decisionId, type OutcomeItem, type RecordId } from '../core/record.ts'
+import type { SpiffeId } from '../core/spiffe.ts'
+
+/** Largest body, in bytes, and the most records and outcomes together in one. */
+export const maxCollectedBytes: number = 256 * 1024
+export const maxCollected = 256
+
+/** Deepest nesting of a record's input, and its largest size as canonical JSON: a leaf of the log has a 16-bit length. */
+const maxDepth = 32
+const maxDecisionBytes = 60_000
+
+/** How a decision that was handed in earlier ended: `OutcomeItem` with the epoch it is of. */
+export interface CollectedOutcome extends OutcomeItem {
+  readonly epoch: string
+}
+
+export interface Collected {
+  readonly records: readonly DecisionBody[]
+  readonly outcomes: readonly CollectedOutcome[]
+}
+
+const verdicts: Readonly<Record<DecisionCode, Verdict>> = {
+  allowed: 'allow',
+  routed: 'allow',
+  policy_denied: 'deny',
+  no_route: 'deny',
+  bad_request: 'deny',
+  head_too_large: 'deny',
+  method_unsupported: 'deny',
+  identity_missing: 'deny',
+  identity_invalid: 'deny',
+  identity_expired: 'deny',
+  identity_revoked: 'deny',
+  identity_untrusted: 'deny',
+  policy_missing: 'fault',
+  policy_undefined: 'fault',
+  policy_result_invalid: 'fault',
+  policy_error: 'fault',
+  policy_limit: 'fault',
+  identity_unavailable: 'fault',
+  audit_unavailable: 'fault',
+  internal: 'fault',
+}
+
+const outcomeCodes: Readonly<Record<OutcomeCode, true>> = {
+  completed: true,
+  refused: true,
+  upstream_unreachable: true,
+  upstream_identity: true,
+  upstream_reset: true,
+  upstream_invalid: true,
+  upstream_timeout: true,
+  caller_gone: true,
+  drained: true,
+}
+
+const text = (longest: number) => z.string().max(longest)
+const namesOf = <Name extends string>(of: Readonly<Record<Name, unknown>>): [Name, ...Name[]] =>
+  Object.keys(of) as [Name, ...Name[]]
+const count = z.int().min(0)
+
+const decision = z
+  .strictObject({
+    kind: z.literal('decision'),
+    direction: z.enum(['inbound', 'outbound']),
+    workload: text(2048),
+    listener: text(512),
+    verdict: z.enum(['allow', 'deny', 'fault']),
+    code: z.enum(namesOf(verdicts)),
+    by: z.enum(['policy', 'proxy']),
+    enforced: z.boolean(),
+    reasons: z.array(text(2048)).max(32),
+    bundles: z
+      .record(text(128), z.strictObject({ revision: text(256), sha256: z.string().regex(/^[0-9a-f]{64}$/) }))
+      .exactOptional(),
+    path: text(512).exactOptional(),
+    input: z.record(z.string(), z.unknown()),
+    peer: z
+      .strictObject({ proof: text(16), serial: text(64), not_before: text(40), not_after: text(40) })
+      .exactOptional(),
+    service: text(253).exactOptional(),
+    route: text(512).exactOptional(),
+    request_id: text(128),
+    trace_id: text(64).exactOptional(),
+  })
+  .refine((it) => verdicts[it.code] === it.verdict, { error: 'is not the verdict of its code', path: ['verdict'] })
+  .refine((it) => depthWithin(it.input, maxDepth), { error: `nests deeper than ${maxDepth}`, path: ['input'] })
+  .refine((it) => sizeWithin(it as unknown as Json), { error: `is not JSON of ${maxDecisionBytes} bytes at most` })
+
+const outcome = z.strictObject({
+  epoch: z.string().regex(/^[0-9a-f]{24}$/),
+  seq: count,
+  code: z.enum(namesOf(outcomeCodes)),
+  status: z.int().min(0).max(999),
+  request_bytes: count,
+  response_bytes: count,
+  duration_us: count,
+  upstream: text(300),
+})
+
+export const collected: z.ZodType<Collected> = z
+  .strictObject({ records: z.array(decision).max(maxCollected), outcomes: z.array(outcome).max(maxCollected) })
+  .partial()
+  .refine(({ records = [], outcomes = [] }) => records.length + outcomes.length <= maxCollected, {
+    error: `has more than ${maxCollected} records and outcomes`,
+  })
+  .transform(({ records = [], outcomes = [] }) => ({ records: records as unknown as DecisionBody[], outcomes }))
+
+/** Without recursion: what nests too deep must not find out how deep our own stack is. */
+function depthWithin(value: unknown, most: number): boolean {
+  let level: unknown[] = [value]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > most) return false
+    level = level.flatMap((it) => (typeof it === 'object' && it !== null ? Object.values(it) : []))
+  }
+  return true
+}
+
+function sizeWithin(value: Json): boolean {
+  try {
+    return utf8(canonicalJson(value)).length <= maxDecisionBytes
+  } catch {
+    return false // A lone surrogate, or nesting that `depthWithin` has refused already.
+  }
+}
+
+/** What the collector answers. */
+export interface Kept {
+  readonly ids: readonly { readonly epoch: string; readonly seq: number }[]
+  /** Outcomes of decisions that are not remembered any more; they will show as unknown. */
+  readonly unknown_outcomes: number
+}
+
+export type Collect = (workload: SpiffeId, what: Collected) => Promise<Kept>
+
+/**
+ * Keeps what edge functions hand in as records of this process's own producer. Throws a WritError: `forbidden` where
+ * anything speaks for another workload, and then nothing was kept; `audit_unavailable` where a record was not.
+ * `remembered` is how many recent decisions can still get an outcome; beyond it the oldest are forgotten.
+ */
+export function makeCollector(sink: RecordSink, remembered = 65_536): Collect {
+  const recent = new Map<string, { readonly id: RecordId; readonly workload: SpiffeId }>()
+  const keyOf = (item: { epoch: string; seq: number }): string => decisionId(item as unknown as RecordId)
+
+  return async (workload, { records, outcomes }) => {
+    for (const record of records) {
+      if (record.workload !== workload) throw foreign(`a record of ${record.workload} by the token of ${workload}`)
+    }
+    for (const item of outcomes) {
+      const known = recent.get(keyOf(item))
+      if (known && known.workload !== workload) throw foreign(`an outcome of another workload's ${keyOf(item)}`)
+    }
+    // All at once, so that they share one sync; the sink numbers them in this order.
+    const kept = await Promise.allSettled(records.map(async (record) => sink.keep(record)))
+    const ids = kept.flatMap((it) => (it.status === 'fulfilled' ? [it.value] : []))
+    for (const id of ids) {
+      recent.set(decisionId(id), { id, workload })
+      if (recent.size > remembered) recent.delete(recent.keys().next().value!)
+    }
+    const failed = kept.find((it) => it.status === 'rejected')
+    if (failed) throw failed.reason
+
+    let unknown = 0
+    for (const item of outcomes) {
+      const known = recent.get(keyOf(item))
+      if (known) sink.outcome(known.id, outcomeOf(item))
+      else unknown++
+      recent.delete(keyOf(item)) // A decision ends once.
+    }
+    return { ids: ids.map(({ epoch, seq }) => ({ epoch, seq })), unknown_outcomes: unknown }
+  }
+}
+
+const foreign = (why: string): WritError =>
+  new WritError('forbidden', why, { cure: 'a collector token speaks for one workload: use the one of this workload' })
+
+const outcomeOf = (item: CollectedOutcome): Outcome => ({
+  code: item.code,
+  status: item.status,
+  requestBytes: item.request_bytes,
+  responseBytes: item.response_bytes,
+  durationUs: item.duration_us,
+  upstream: item.upstream,
+})

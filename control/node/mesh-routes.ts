@@ -1,0 +1,193 @@
+/** What the mesh door answers: joining, renewing, snapshots, bundles, the deny list, health, receipts and collection. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Context } from 'hono'
+import { z } from 'zod'
+import { fromBase64, toBase64 } from '../../core/bytes.ts'
+import { WritError } from '../../core/fault.ts'
+import type { Identity, TrustBundle } from '../../core/identity.ts'
+import type { FindReceipt, Identify, RecordSink } from '../../core/ports.ts'
+import { parseEpoch } from '../../core/record.ts'
+import type { MeshSnapshot } from '../../core/snapshot.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { collected, makeCollector, maxCollectedBytes } from '../collector.ts'
+import { type Health, healthReport } from '../health.ts'
+import type { PartOf } from '../parts.ts'
+import { problemResponse } from '../problem.ts'
+import { makeRate, type RateOptions } from '../rate.ts'
+import { type Subscribe, waitOf, waitUntil } from '../wait.ts'
+import { type DoorApp, type DoorEnv, doorApp, readJson, type Unexpected } from './http.ts'
+import { peers } from './peer.ts'
+
+type Later<T> = T | Promise<T>
+
+/** A new SVID and the bundles to trust. Certificates are DER, the leaf first. */
+export interface Issued {
+  readonly chain: readonly Uint8Array[]
+  readonly bundles: Iterable<TrustBundle>
+}
+
+export interface MeshRouteParts {
+  readonly registrar: {
+    /** `csr` is PKCS#10, DER. Both throw a WritError: `token_invalid`, `certificate_invalid`, `forbidden`. */
+    join(token: string, csr: Uint8Array): Later<Issued>
+    renew(identity: Identity, csr: Uint8Array): Later<Issued>
+  }
+  readonly identify: Identify
+  /** The roots of our own trust domain. */
+  readonly trust: () => TrustBundle
+  readonly partOf: PartOf
+  /** Bytes of a bundle (.tar.gz) by its digest. */
+  readonly bundle: (sha256: string) => Later<Uint8Array | undefined>
+  readonly denied: () => { readonly generation: number; readonly denied: ReadonlySet<string> }
+  /** Calls back when the snapshot or the deny list has changed. */
+  readonly subscribe: Subscribe
+  readonly findReceipt: FindReceipt
+  readonly health: Health
+  readonly collectorToken: (token: string) => SpiffeId | undefined
+  readonly sink: RecordSink
+  readonly nowMs: () => number
+  readonly unexpected: Unexpected
+  /** Joins per source address. Default: 128 at once, 2 a second, 4096 sources remembered. */
+  readonly joinRate?: RateOptions
+}
+
+const maxBodyBytes = 16 * 1024
+const joinBody = z.strictObject({ token: z.string().min(1).max(1024), csr: z.string().max(maxBodyBytes) })
+const renewBody = z.strictObject({ csr: z.string().max(maxBodyBytes) })
+
+/** `closing` ends the waits of long polls. */
+export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp {
+  const app = doorApp(parts.unexpected)
+  const peerOf = peers()
+  const mayJoin = makeRate(parts.joinRate ?? { burst: 128, perSecond: 2, sources: 4096 })
+  const collect = makeCollector(parts.sink)
+
+  app.get('/v1/trust', (c) => c.json(trustJson(parts.trust())))
+
+  app.post('/v1/join', async (c) => {
+    if (!mayJoin(addressOf(c), parts.nowMs())) {
+      const detail = 'too many joins from this address'
+      return problemResponse({ code: 'unavailable', status: 429, detail, headers: { 'retry-after': '5' } })
+    }
+    const { token, csr } = await readJson(c.req.raw, maxBodyBytes, joinBody)
+    return c.json(issuedJson(await parts.registrar.join(token, derOf(csr))))
+  })
+
+  app.post('/v1/records', async (c) => {
+    const workload = parts.collectorToken(bearerOf(c.req.header('authorization')))
+    if (workload === undefined) {
+      const cure = 'make one with writ token --collector'
+      const headers = { 'www-authenticate': 'Bearer', connection: 'close' }
+      return problemResponse({ code: 'unauthorized', detail: 'no collector token, or a wrong one', cure, headers })
+    }
+    if (parts.denied().denied.has(workload)) throw new WritError('forbidden', `${workload} is on the deny list`)
+    return c.json(await collect(workload, await readJson(c.req.raw, maxCollectedBytes, collected)))
+  })
+
+  // Everything below is for workloads that prove their name, again on every request.
+  const mesh = <Path extends string>(
+    method: 'get' | 'post',
+    path: Path,
+    answer: (c: Context<DoorEnv, Path>, identity: Identity) => Later<Response>,
+  ): void => {
+    app[method](path, async (c) => {
+      const identified = await parts.identify(peerOf(socketOf(c)), parts.nowMs())
+      if (identified.ok) return answer(c as unknown as Context<DoorEnv, Path>, identified.identity)
+      const { code, detail } = identified
+      parts.sink.refused({ listener: 'control/mesh', source: addressOf(c), code, detail })
+      return problemResponse({ code, detail, headers: { connection: 'close' } })
+    })
+  }
+
+  mesh('post', '/v1/renew', async (c, identity) => {
+    const { csr } = await readJson(c.req.raw, maxBodyBytes, renewBody)
+    return c.json(issuedJson(await parts.registrar.renew(identity, derOf(csr))))
+  })
+
+  mesh('get', '/v1/snapshot', async (c, identity) => {
+    const part = (): MeshSnapshot => {
+      const found = parts.partOf(identity.id)
+      if (found) return found
+      throw notOfTheMesh(identity.id)
+    }
+    const tag = (): string => `"${part().name}"`
+    if (!(await news(c, identity, tag))) return notModified(tag())
+    return c.json(part(), 200, { etag: tag() })
+  })
+
+  mesh('get', '/v1/bundles/:sha256', async (c, identity) => {
+    const sha256 = c.req.param('sha256')
+    const own = parts.partOf(identity.id)?.bundles.some((ref) => ref.sha256 === sha256)
+    const bytes = own ? await parts.bundle(sha256) : undefined
+    if (!bytes)
+      throw new WritError('not_found', `no bundle ${sha256} for ${identity.id}`, { cure: 'get the snapshot again' })
+    return c.body(new Uint8Array(bytes), 200, { 'content-type': 'application/gzip', etag: `"${sha256}"` })
+  })
+
+  mesh('get', '/v1/denied', async (c, identity) => {
+    const tag = (): string => `"${parts.denied().generation}"`
+    if (!(await news(c, identity, tag))) return notModified(tag())
+    const { generation, denied } = parts.denied()
+    return c.json({ generation, denied: [...denied] }, 200, { etag: `"${generation}"` })
+  })
+
+  mesh('post', '/v1/status', async (c, { id }) => {
+    const report = await readJson(c.req.raw, maxBodyBytes, healthReport)
+    if (!parts.partOf(id)) throw notOfTheMesh(id)
+    parts.health.keep(id, report, parts.nowMs())
+    return c.body(null, 204)
+  })
+
+  mesh('get', '/v1/receipts/:epoch/:seq', async (c) => {
+    const epoch = parseEpoch(c.req.param('epoch'))
+    const seq = /^(?:0|[1-9][0-9]{0,15})$/.test(c.req.param('seq')) ? Number(c.req.param('seq')) : Number.NaN
+    const receipt = epoch && Number.isSafeInteger(seq) ? await parts.findReceipt({ epoch, seq }) : undefined
+    if (!receipt)
+      throw new WritError('not_found', 'no checkpoint covers this record yet', { cure: 'ask again in a few seconds' })
+    return c.json({ index: receipt.index, path: receipt.path.map(toBase64), note: receipt.note })
+  })
+
+  /** False where the caller has this version already, after the wait that it asked for. */
+  async function news(c: Context<DoorEnv>, identity: Identity, tag: () => string): Promise<boolean> {
+    const has = c.req.header('if-none-match')
+    if (has === undefined) return true
+    const gone = AbortSignal.any([closing, c.req.raw.signal])
+    const changed = await waitUntil(() => tag() !== has, parts.subscribe, waitOf(c.req.header('prefer')), gone)
+    if (!changed) return false
+    // The name may have been lost while the request waited.
+    const again = await parts.identify(peerOf(socketOf(c)), parts.nowMs())
+    if (again.ok && again.identity.id === identity.id) return true
+    throw new WritError('forbidden', 'the identity ended while the request waited')
+  }
+
+  return app
+}
+
+const socketOf = (c: Context<DoorEnv>): TLSSocket => c.env.incoming.socket as TLSSocket
+const addressOf = (c: Context<DoorEnv>): string => c.env.incoming.socket.remoteAddress ?? ''
+
+const notModified = (etag: string): Response => new Response(null, { status: 304, headers: { etag } })
+
+const notOfTheMesh = (id: SpiffeId): WritError =>
+  new WritError('forbidden', `no workload of this mesh is ${id}`, {
+    cure: 'add a Workload document with this identity',
+  })
+
+const bearerOf = (header: string | undefined): string => /^Bearer ([\x21-\x7e]{1,1024})$/i.exec(header ?? '')?.[1] ?? ''
+
+function derOf(text: string): Uint8Array {
+  const der = fromBase64(text)
+  if (der) return der
+  throw new WritError('certificate_invalid', 'the csr is not base64', {
+    cure: 'send the PKCS#10 request as base64 DER',
+  })
+}
+
+const trustJson = ({ trustDomain, sequence, roots }: TrustBundle) => ({
+  trust_domain: trustDomain,
+  sequence,
+  roots: roots.map(toBase64),
+})
+
+const issuedJson = ({ chain, bundles }: Issued) => ({ svid: chain.map(toBase64), trust: [...bundles].map(trustJson) })
