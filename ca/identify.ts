@@ -1,0 +1,83 @@
+/** Who is at the other end: judged once in full, then compared on every request. */
+
+import type { Evidence, Identified, IdentityRefusal, IdentityState, TrustBundle } from '../core/identity.ts'
+import type { Identify } from '../core/ports.ts'
+import { trustDomainOf } from '../core/spiffe.ts'
+import type { VerifySignature } from './algorithms.ts'
+import { checkSvid, readRoots, readSvid } from './svid.ts'
+import type { Certificate } from './x509.ts'
+
+export type TrustState = Pick<IdentityState, 'generation' | 'bundles' | 'denied'>
+
+/**
+ * The answer is kept in `peer.known`. While the generation is the same, it is the answer to every later call, until
+ * its time is over; then a name becomes `identity_expired`, and what was not valid yet is judged again.
+ */
+export function makeIdentify(state: () => TrustState, verifySignature: VerifySignature): Identify {
+  const roots = rememberRoots()
+  return (peer, nowMs) => {
+    const now = state()
+    const { known } = peer
+    if (known?.generation === now.generation && nowMs <= known.untilMs) return known.answer
+    const { answer, untilMs } = judge(peer.evidence, now, nowMs, roots, verifySignature)
+    peer.known = { answer, generation: now.generation, untilMs }
+    return answer
+  }
+}
+
+interface Judged {
+  readonly answer: Identified
+  readonly untilMs: number
+}
+
+const refuse = (code: IdentityRefusal, detail: string, untilMs = Number.POSITIVE_INFINITY): Judged => ({
+  answer: { ok: false, code, detail },
+  untilMs,
+})
+
+function judge(
+  evidence: Evidence,
+  state: TrustState,
+  nowMs: number,
+  roots: (bundle: TrustBundle) => readonly Certificate[],
+  verify: VerifySignature,
+): Judged {
+  switch (evidence.kind) {
+    case 'none':
+      return refuse('identity_missing', 'no certificate and no token')
+    case 'jwt':
+      return refuse('identity_invalid', 'tokens are not taken here')
+    case 'declared': {
+      const { identity } = evidence
+      if (state.denied.has(identity.id)) return refuse('identity_revoked', `${identity.id} is on the deny list`)
+      return { answer: { ok: true, identity }, untilMs: Number.POSITIVE_INFINITY }
+    }
+    case 'x509': {
+      const read = readSvid(evidence.chain)
+      if ('wrong' in read) return refuse('identity_invalid', read.wrong)
+      const domain = trustDomainOf(read.svid.id)
+      const bundle = state.bundles.get(domain)
+      // The key of the map is what was asked for; a bundle filed under another name speaks for nobody.
+      if (bundle?.trustDomain !== domain) return refuse('identity_untrusted', `no trust bundle for ${domain}`)
+      const checked = checkSvid(read.svid, roots(bundle), nowMs, verify)
+      if (!checked.ok) return refuse(checked.code, checked.detail, checked.untilMs)
+      const { identity, path } = checked
+      if (state.denied.has(identity.id)) return refuse('identity_revoked', `${identity.id} is on the deny list`)
+      const denied = path.find((certificate) => state.denied.has(certificate.serial))
+      if (denied) return refuse('identity_revoked', `certificate ${denied.serial} is on the deny list`)
+      return { answer: { ok: true, identity }, untilMs: identity.notAfterMs }
+    }
+  }
+}
+
+/** Roots are read once for as long as their bundle is in use. */
+function rememberRoots(): (bundle: TrustBundle) => readonly Certificate[] {
+  const seen = new WeakMap<TrustBundle, readonly Certificate[]>()
+  return (bundle) => {
+    const known = seen.get(bundle)
+    if (known) return known
+    const roots = readRoots(bundle.roots)
+    seen.set(bundle, roots)
+    return roots
+  }
+}

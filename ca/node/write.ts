@@ -1,0 +1,122 @@
+/** Writes certificates and requests: node-forge encodes, node:crypto signs. Nothing from outside is parsed here. */
+
+import type { KeyObject } from 'node:crypto'
+import forge from 'node-forge'
+import { usages } from '../extensions.ts'
+import { sha1, signDer } from './crypto.ts'
+
+const { asn1 } = forge
+const { Class, Type } = asn1
+
+type Node = forge.asn1.Asn1
+
+const binary = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
+const node = (type: forge.asn1.Type, value: string): Node => asn1.create(Class.UNIVERSAL, type, false, value)
+const sequence = (...items: Node[]): Node => asn1.create(Class.UNIVERSAL, Type.SEQUENCE, true, items)
+const tagged = (number: number, ...items: Node[]): Node => asn1.create(Class.CONTEXT_SPECIFIC, number, true, items)
+const taggedText = (number: number, text: string): Node => asn1.create(Class.CONTEXT_SPECIFIC, number, false, text)
+const oid = (dotted: string): Node => node(Type.OID, asn1.oidToDer(dotted).getBytes())
+const octets = (value: string): Node => node(Type.OCTETSTRING, value)
+const bits = (unused: number, value: string): Node => node(Type.BITSTRING, String.fromCharCode(unused) + value)
+const encode = (value: Node): string => asn1.toDer(value).getBytes()
+/** Encoded bytes of our own, in a place where a node is wanted. */
+const raw = (der: Uint8Array): Node => asn1.fromDer(binary(der), { decodeBitStrings: false } as never)
+
+const ecdsaSha256 = (): Node => sequence(oid('1.2.840.10045.4.3.2'))
+
+export interface CertificateFields {
+  /** Positive and minimal: the first byte is between 01 and 7F. */
+  readonly serial: Uint8Array
+  /** Encoded names, as `nameOf` makes them. */
+  readonly issuer: Uint8Array
+  readonly subject: Uint8Array
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+  readonly spki: Uint8Array
+  readonly uris: readonly string[]
+  readonly dns: readonly string[]
+  /** Trust domain that a CA below this one is held to; undefined on leaves and on roots. */
+  readonly constrainTo: string | undefined
+  readonly ca: { readonly pathLen: number | undefined } | undefined
+  /** SubjectPublicKeyInfo of the issuer. */
+  readonly issuerSpki: Uint8Array
+}
+
+export function writeCertificate(fields: CertificateFields, issuerKey: KeyObject): Uint8Array {
+  const tbs = sequence(
+    tagged(0, node(Type.INTEGER, '\x02')),
+    node(Type.INTEGER, binary(fields.serial)),
+    ecdsaSha256(),
+    raw(fields.issuer),
+    sequence(timeNode(fields.notBeforeMs), timeNode(fields.notAfterMs)),
+    raw(fields.subject),
+    raw(fields.spki),
+    tagged(3, sequence(...extensionsOf(fields))),
+  )
+  return signWhole(tbs, issuerKey)
+}
+
+/** A PKCS#10 request without a name: whoever signs it decides on that. */
+export function writeCsr(spki: Uint8Array, key: KeyObject): Uint8Array {
+  return signWhole(sequence(node(Type.INTEGER, '\x00'), sequence(), raw(spki), tagged(0)), key)
+}
+
+function signWhole(toBeSigned: Node, key: KeyObject): Uint8Array {
+  const bytes = Buffer.from(encode(toBeSigned), 'latin1')
+  const whole = sequence(raw(bytes), ecdsaSha256(), bits(0, binary(signDer(key, bytes))))
+  return new Uint8Array(Buffer.from(encode(whole), 'latin1'))
+}
+
+/** An encoded name of organisation and common name; without both it is empty. */
+export function nameOf(organisation?: string, commonName?: string): Uint8Array {
+  const rdn = (type: string, text: string) =>
+    asn1.create(Class.UNIVERSAL, Type.SET, true, [sequence(oid(type), node(Type.UTF8, text))])
+  const rdns = []
+  if (organisation) rdns.push(rdn('2.5.4.10', organisation))
+  if (commonName) rdns.push(rdn('2.5.4.3', commonName))
+  return new Uint8Array(Buffer.from(encode(sequence(...rdns)), 'latin1'))
+}
+
+function extensionsOf(fields: CertificateFields): Node[] {
+  const { ca, constrainTo, uris, dns, spki, issuerSpki, subject } = fields
+  const basic = ca ? [node(Type.BOOLEAN, '\xff'), ...(ca.pathLen === undefined ? [] : [smallInteger(ca.pathLen)])] : []
+  const names = [...uris.map((uri) => taggedText(6, uri)), ...dns.map((name) => taggedText(2, name))]
+  const list = [
+    extension('2.5.29.19', true, sequence(...basic)),
+    // keyCertSign and cRLSign for a signer, digitalSignature for a leaf (X509-SVID section 4.3).
+    extension('2.5.29.15', true, ca ? bits(1, '\x06') : bits(7, '\x80')),
+    extension('2.5.29.14', false, octets(keyId(spki))),
+    extension('2.5.29.35', false, sequence(taggedText(0, keyId(issuerSpki)))),
+  ]
+  // RFC 5280 section 4.1.2.6: critical where the subject is empty.
+  if (names.length > 0) list.push(extension('2.5.29.17', subject.length === 2, sequence(...names)))
+  if (!ca) list.push(extension('2.5.29.37', false, sequence(oid(usages.serverAuth), oid(usages.clientAuth))))
+  if (constrainTo) {
+    list.push(extension('2.5.29.30', true, sequence(tagged(0, sequence(taggedText(6, constrainTo))))))
+  }
+  return list
+}
+
+function extension(name: string, critical: boolean, value: Node): Node {
+  return sequence(oid(name), ...(critical ? [node(Type.BOOLEAN, '\xff')] : []), octets(encode(value)))
+}
+
+/** RFC 5280 section 4.2.1.2 method 1 wants SHA-1 over the key bits; it names a key and protects nothing. */
+const keyId = (spki: Uint8Array): string => binary(sha1(spki.subarray(26)))
+
+const smallInteger = (value: number): Node => node(Type.INTEGER, String.fromCharCode(value))
+
+/** RFC 5280 section 4.1.2.5. */
+function timeNode(ms: number): Node {
+  const digits = new Date(ms).toISOString().replace(/\D/g, '').slice(0, 14)
+  return Number(digits.slice(0, 4)) < 2050
+    ? node(Type.UTCTIME, `${digits.slice(2)}Z`)
+    : node(Type.GENERALIZEDTIME, `${digits}Z`)
+}
+
+/** 126 random bits as a positive number of exactly 16 bytes, so that serial numbers all look alike. */
+export function newSerial(random: (length: number) => Uint8Array): Uint8Array {
+  const serial = random(16).slice()
+  serial[0] = (serial[0]! & 0x3f) | 0x40
+  return serial
+}

@@ -1,0 +1,141 @@
+/**
+ * Does this chain lead to one of these roots? RFC 5280 section 6 without policies and CRLs, and stricter where a mesh
+ * can afford it: whatever is not understood refuses. The chain comes in order (RFC 8446 section 4.4.2), so there is
+ * no search and the work is bounded.
+ */
+
+import { equalBytes } from '../core/bytes.ts'
+import { fits, type VerifySignature } from './algorithms.ts'
+import { constraintFault } from './names.ts'
+import { type Certificate, isEmptyName } from './x509.ts'
+
+/** Most certificates that a peer may show, its own included. */
+export const maxChain = 4
+/** Most signatures that are checked for one chain. */
+const maxSignatures = 16
+
+export interface PathRules {
+  readonly nowMs: number
+  /** OIDs that an extended key usage must name, wherever in the chain there is one. */
+  readonly usages: readonly string[]
+  readonly verify: VerifySignature
+}
+
+export type PathAnswer =
+  | {
+      readonly ok: true
+      /** From the leaf to the root. */
+      readonly path: readonly Certificate[]
+      /** The narrowest window over the path. */
+      readonly notBeforeMs: number
+      readonly notAfterMs: number
+    }
+  | {
+      readonly ok: false
+      readonly code: 'identity_invalid' | 'identity_expired' | 'identity_untrusted'
+      readonly detail: string
+      /** How long that stays so: what is not valid yet may become it. Milliseconds since 1970. */
+      readonly untilMs: number
+    }
+
+/** `roots` are those of one trust domain. */
+export function checkPath(chain: readonly Certificate[], roots: readonly Certificate[], rules: PathRules): PathAnswer {
+  if (chain.length === 0 || chain.length > maxChain) return invalid(`a chain of ${chain.length} certificates`)
+  let checks = 0
+  const issued = (issuer: Certificate, subject: Certificate): boolean =>
+    names(issuer, subject) && ++checks <= maxSignatures && signed(issuer, subject, rules.verify)
+
+  let refusal: PathAnswer | undefined
+  for (const [i, certificate] of chain.entries()) {
+    for (const root of roots) {
+      if (!issued(root, certificate)) continue
+      const answer = judge([...chain.slice(0, i + 1), root], rules)
+      if (answer.ok) return answer
+      refusal ??= answer
+    }
+    const next = chain[i + 1]
+    if (next && !issued(next, certificate)) return refusal ?? invalid('a certificate that the next one did not issue')
+  }
+  return refusal ?? refuse('identity_untrusted', 'no root of its trust domain issued this chain')
+}
+
+function refuse(
+  code: (PathAnswer & { ok: false })['code'],
+  detail: string,
+  untilMs = Number.POSITIVE_INFINITY,
+): PathAnswer {
+  return { ok: false, code, detail, untilMs }
+}
+
+const invalid = (detail: string): PathAnswer => refuse('identity_invalid', detail)
+
+/** RFC 5280 sections 4.1.2.4, 4.2.1.1 and 6.1.3 (a)(4). */
+function names(issuer: Certificate, subject: Certificate): boolean {
+  const { subjectKeyId } = issuer.extensions
+  const { authorityKeyId } = subject.extensions
+  return (
+    !isEmptyName(issuer.subject) &&
+    equalBytes(issuer.subject, subject.issuer) &&
+    (!subjectKeyId || !authorityKeyId || equalBytes(subjectKeyId, authorityKeyId))
+  )
+}
+
+function signed(issuer: Certificate, subject: Certificate, verify: VerifySignature): boolean {
+  const algorithm = subject.algorithm.name
+  if (!algorithm || !issuer.key || !fits(algorithm, issuer.key)) return false
+  return verify({ algorithm, spki: issuer.spki, signed: subject.tbs, signature: subject.signature })
+}
+
+/** All rules but signatures, over a path whose links hold. */
+function judge(path: readonly Certificate[], rules: PathRules): PathAnswer {
+  let notBeforeMs = 0
+  let notAfterMs = Number.POSITIVE_INFINITY
+  for (const [i, certificate] of path.entries()) {
+    const fault = commonFault(certificate, rules) ?? (i > 0 ? signerFault(path, i) : leafFault(certificate))
+    if (fault) return invalid(fault)
+    notBeforeMs = Math.max(notBeforeMs, certificate.notBeforeMs)
+    notAfterMs = Math.min(notAfterMs, certificate.notAfterMs)
+  }
+  if (rules.nowMs > notAfterMs) return refuse('identity_expired', `not valid after ${time(notAfterMs)}`)
+  if (rules.nowMs < notBeforeMs)
+    return refuse('identity_expired', `not valid before ${time(notBeforeMs)}`, notBeforeMs - 1)
+  return { ok: true, path, notBeforeMs, notAfterMs }
+}
+
+const time = (ms: number): string => new Date(ms).toISOString()
+
+function commonFault({ key, extensions }: Certificate, rules: PathRules): string | undefined {
+  if (!key) return 'a key of a kind that does not count'
+  const [unknown] = extensions.unknownCritical
+  if (unknown) return `unknown critical extension ${unknown}`
+  const { extendedKeyUsage } = extensions
+  if (extendedKeyUsage && !rules.usages.every((usage) => extendedKeyUsage.includes(usage))) {
+    return 'an extended key usage that leaves out what it is used for'
+  }
+  return undefined
+}
+
+/** RFC 5280 section 4.2.1.10: name constraints stand on CA certificates only. */
+function leafFault({ extensions }: Certificate): string | undefined {
+  return extensions.nameConstraints ? 'name constraints on a leaf' : undefined
+}
+
+/** RFC 5280 sections 4.2.1.3, 4.2.1.9, 4.2.1.10 and 6.1.4, for the signer at `at` over everything below it. */
+function signerFault(path: readonly Certificate[], at: number): string | undefined {
+  const { basicConstraints, keyUsage, nameConstraints } = path[at]!.extensions
+  if (!basicConstraints?.ca || !basicConstraints.critical) return 'a signer that is no CA'
+  if (keyUsage && !keyUsage.bits.has('keyCertSign')) return 'a signer whose key may not sign certificates'
+  const between = path.slice(1, at).filter((certificate) => !isSelfIssued(certificate)).length
+  if (basicConstraints.pathLen !== undefined && between > basicConstraints.pathLen) return 'a path longer than allowed'
+  if (!nameConstraints) return undefined
+  if (!nameConstraints.critical) return 'name constraints not marked critical'
+  for (const [i, below] of path.slice(0, at).entries()) {
+    if (i > 0 && isSelfIssued(below)) continue
+    const names = below.extensions.subjectAltName
+    const fault = names && constraintFault(names, nameConstraints)
+    if (fault) return fault
+  }
+  return undefined
+}
+
+const isSelfIssued = (certificate: Certificate): boolean => equalBytes(certificate.issuer, certificate.subject)

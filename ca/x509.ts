@@ -1,0 +1,125 @@
+/** An X.509 certificate as plain data, with the raw bytes that signatures and name chaining need (RFC 5280). */
+
+import { equalBytes, fromUtf8, toHex } from '../core/bytes.ts'
+import { type KeyKind, keyKindOf, type ReadAlgorithm, readAlgorithm } from './algorithms.ts'
+import { attempt, bitStringBytes, type Der, malformed, only, readDer, smallInteger, tags, walk } from './der.ts'
+import { type Extensions, noExtensions, readExtensions } from './extensions.ts'
+
+export interface Certificate {
+  readonly der: Uint8Array
+  /** What the signature is over. */
+  readonly tbs: Uint8Array
+  readonly signature: Uint8Array
+  readonly algorithm: ReadAlgorithm
+  /** Lower-case hex without the sign octet. */
+  readonly serial: string
+  /** Whole encoded names. Names chain when their bytes are equal. */
+  readonly issuer: Uint8Array
+  readonly subject: Uint8Array
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+  readonly spki: Uint8Array
+  /** Undefined for a key that does not count. */
+  readonly key: KeyKind | undefined
+  readonly extensions: Extensions
+}
+
+/** A name without any attribute: an empty SEQUENCE. */
+export const isEmptyName = (name: Uint8Array): boolean => name.length === 2
+
+export function parseCertificate(der: Uint8Array): { readonly certificate: Certificate } | { readonly wrong: string } {
+  const read = attempt(() => readCertificate(der))
+  return 'value' in read ? { certificate: read.value } : read
+}
+
+function readCertificate(bytes: Uint8Array): Certificate {
+  const whole = walk(readDer(bytes), tags.sequence, 'certificate')
+  const tbs = whole.take(tags.sequence, 'to-be-signed part')
+  const algorithm = whole.take(tags.sequence, 'signature algorithm')
+  const signature = bitStringBytes(whole.take(tags.bitString, 'signature'), 'signature')
+  whole.end('certificate')
+
+  const parts = walk(tbs, tags.sequence, 'to-be-signed part')
+  const version = parts.maybe(0xa0)
+  if (!version || smallInteger(only(version, tags.integer, 'version'), 'version') !== 2)
+    throw malformed('not version 3')
+  const serial = readSerial(parts.take(tags.integer, 'serial number'))
+  const inner = parts.take(tags.sequence, 'inner signature algorithm')
+  if (!equalBytes(inner.whole, algorithm.whole)) throw malformed('two different signature algorithms')
+  const issuer = checkName(parts.take(tags.sequence, 'issuer'))
+  const validity = walk(parts.take(tags.sequence, 'validity'), tags.sequence, 'validity')
+  const notBeforeMs = readTime(validity.maybe(tags.utcTime) ?? validity.take(tags.generalizedTime, 'start'))
+  const notAfterMs = readTime(validity.maybe(tags.utcTime) ?? validity.take(tags.generalizedTime, 'end'))
+  validity.end('validity')
+  const subject = checkName(parts.take(tags.sequence, 'subject'))
+  const spki = parts.take(tags.sequence, 'public key')
+  const extensions = parts.maybe(0xa3)
+  parts.end('to-be-signed part') // RFC 5280 section 4.1.2.8: unique identifiers are not used, so they end up here.
+
+  return {
+    der: bytes,
+    tbs: tbs.whole,
+    signature,
+    algorithm: readAlgorithm(algorithm),
+    serial,
+    issuer,
+    subject,
+    notBeforeMs,
+    notAfterMs,
+    spki: spki.whole,
+    key: keyKindOf(spki),
+    extensions: extensions ? readExtensions(only(extensions, tags.sequence, 'extensions')) : noExtensions,
+  }
+}
+
+/** RFC 5280 section 4.1.2.2: positive, and at most 20 octets. */
+function readSerial(der: Der): string {
+  if (der.body.length > 20 || der.body[0]! >= 0x80) throw malformed('a serial number that is negative or too long')
+  if (der.body.length === 1 && der.body[0] === 0) throw malformed('serial number zero')
+  return toHex(der.body[0] === 0 ? der.body.subarray(1) : der.body)
+}
+
+/** RDNSequence: sets of one or more pairs of type and value. What they say is nobody's identity here. */
+function checkName(name: Der): Uint8Array {
+  for (const rdn of name.items) {
+    if (rdn.tag !== tags.set || rdn.items.length === 0) throw malformed('a bad name')
+    for (const pair of rdn.items) {
+      if (pair.tag !== tags.sequence || pair.items.length !== 2 || pair.items[0]!.tag !== tags.oid) {
+        throw malformed('a bad name')
+      }
+    }
+  }
+  return name.whole
+}
+
+/** RFC 5280 section 4.1.2.5: whole seconds in Z; two-digit years up to 2049 and four-digit years from 2050 on. */
+function readTime(der: Der): number {
+  const text = timeText(der.body)
+  const short = der.tag === tags.utcTime
+  const match = (short ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/ : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/).exec(
+    text,
+  )
+  if (!match) throw malformed('a bad time')
+  const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  const fullYear = short ? (year < 50 ? 2000 + year : 1900 + year) : year
+  if (!short && fullYear < 2050) throw malformed('a four-digit year before 2050')
+  const ms = Date.UTC(fullYear, month - 1, day, hour, minute, second)
+  const digits = new Date(ms).toISOString().replace(/\D/g, '').slice(0, 14)
+  if (digits !== `${fullYear}${match.slice(2).join('')}`) throw malformed('a time that is not on the calendar')
+  return ms
+}
+
+function timeText(body: Uint8Array): string {
+  try {
+    return fromUtf8(body)
+  } catch {
+    throw malformed('a bad time')
+  }
+}

@@ -1,0 +1,112 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { parseCsr } from '../../ca/csr.ts'
+import { attempt, oidText, readDer } from '../../ca/der.ts'
+import { newKeyPair, privateKeyOf, verifySignature } from '../../ca/node/crypto.ts'
+import { writeCsr } from '../../ca/node/write.ts'
+import { verifySvid } from '../../ca/svid.ts'
+import { parseCertificate } from '../../ca/x509.ts'
+import { fromHex } from '../../core/bytes.ts'
+import { newAuthority, newSvid, noonMs } from './world.ts'
+
+const wrongOf = (hex: string): string | undefined => {
+  const read = attempt(() => readDer(fromHex(hex.replaceAll(' ', ''))!))
+  return 'wrong' in read ? read.wrong : undefined
+}
+
+test.each([
+  ['a BOOLEAN is FF or 00', '0101ff', '010101'],
+  ['an INTEGER has no spare zero byte', '02020080', '0202007f'],
+  ['an INTEGER has no spare sign byte', '0202ff7f', '0202ff80'],
+  ['an INTEGER is not empty', '020100', '0200'],
+  ['a length is in its short form where that is enough', `3003 020100`, '308103020100'],
+  ['a length has no leading zero', `0481 80 ${'00'.repeat(128)}`, `048200 80 ${'00'.repeat(128)}`],
+  ['a length is definite', '3003020100', '30800201000000'],
+  ['nothing comes after the end', '0500', '050000'],
+  ['content is not cut short', '020101', '0202 01'],
+  ['unused bits are zero', '03020780', '030207c0'],
+  ['an arc has no leading zero bits', '0603551d0f', '060455801d0f'],
+  ['the last arc is finished', '0603551d0f', '0603551d8f'],
+  ['a SEQUENCE is constructed', '3000', '1000'],
+  ['an OCTET STRING is primitive', '040100', '24030401 00'],
+  ['a SET is in order', '3106 020101 020102', '3106 020102 020101'],
+  ['a NULL is empty', '0500', '050100'],
+  ['a tag number is at most 30', '9e0100', '9f1f0100'],
+])('%s', (_, good, bad) => {
+  expect(wrongOf(good)).toBeUndefined()
+  expect(wrongOf(bad)).toEqual(expect.any(String))
+})
+
+test('nesting of sixteen is read, and of a thousand refused without recursing into it', () => {
+  const nested = (depth: number) => {
+    let hex = '0500'
+    for (let i = 0; i < depth; i++) {
+      const length = hex.length / 2
+      const size = length < 128 ? length.toString(16).padStart(2, '0') : `82${length.toString(16).padStart(4, '0')}`
+      hex = `30${size}${hex}`
+    }
+    return hex
+  }
+  expect(wrongOf(nested(16))).toBeUndefined()
+  expect(wrongOf(nested(17))).toContain('nested deeper')
+  expect(wrongOf(nested(60))).toContain('nested deeper')
+})
+
+test('object identifiers read as dotted text', () => {
+  expect(oidText(fromHex('2a8648ce3d0201')!)).toBe('1.2.840.10045.2.1')
+  expect(oidText(fromHex('551d0f')!)).toBe('2.5.29.15')
+  expect(oidText(fromHex('8837')!)).toBe('2.999')
+})
+
+const bytesLike = (good: Uint8Array) =>
+  fc.oneof(
+    // A few bytes changed.
+    fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }).map((edits) => {
+      const bytes = good.slice()
+      for (const [at, byte] of edits) bytes[at] = byte
+      return bytes
+    }),
+    // Cut short, or with something in the middle.
+    fc.tuple(fc.nat(good.length), fc.uint8Array({ maxLength: 8 }), fc.nat(good.length)).map(([from, more, to]) => {
+      return new Uint8Array([...good.subarray(0, from), ...more, ...good.subarray(to)])
+    }),
+    fc.uint8Array({ maxLength: 200 }),
+  )
+
+const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
+
+test('a certificate with changed bytes is refused or does not verify, and never breaks the reader', () => {
+  const ca = newAuthority()
+  const { chain } = newSvid(ca)
+  const [leaf, issuer] = chain as [Uint8Array, Uint8Array]
+  fc.assert(
+    fc.property(bytesLike(leaf), (bytes) => {
+      fc.pre(!same(bytes, leaf))
+      const read = parseCertificate(bytes)
+      if ('certificate' in read) {
+        const answer = verifySvid([bytes, issuer], ca.bundle(), noonMs, verifySignature)
+        expect(answer.ok).toBe(false)
+      }
+    }),
+    { numRuns: 1500 },
+  )
+})
+
+test('a request with changed bytes is refused or is not signed by its key', () => {
+  const { spki, keyPem } = newKeyPair()
+  const good = writeCsr(spki, privateKeyOf(keyPem))
+  const holds = (bytes: Uint8Array): boolean => {
+    const read = parseCsr(bytes)
+    if ('wrong' in read || !read.request.algorithm.name) return false
+    const { spki, info, signature, algorithm } = read.request
+    return verifySignature({ algorithm: algorithm.name!, spki, signed: info, signature })
+  }
+  expect(holds(good)).toBe(true)
+  fc.assert(
+    fc.property(bytesLike(good), (bytes) => {
+      fc.pre(!same(bytes, good))
+      expect(holds(bytes)).toBe(false)
+    }),
+    { numRuns: 1500 },
+  )
+})
