@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { dirname, join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
+import { computedName, importsOf } from './imports.ts'
 
 /** core is words, parts do one job each, shells connect them. The path says who may import whom. */
 
@@ -13,13 +15,6 @@ const files = [...parts, ...shells, 'core'].flatMap((folder) =>
     .filter((name) => name.endsWith('.ts'))
     .map((name) => join(folder, name)),
 )
-
-const importsOf = (text: string): { name: string; typeOnly: boolean }[] =>
-  [
-    ...text.matchAll(
-      /^\s*(?:import|export)\s+(type\s)?[^'"`;]*?from\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]/gm,
-    ),
-  ].map((match) => ({ name: (match[2] ?? match[3] ?? match[4])!, typeOnly: match[1] !== undefined }))
 
 const imports = new Map(
   files.map((file) => [
@@ -40,7 +35,8 @@ function wrong(file: string, name: string, local: boolean): string | undefined {
   const from = folderOf(file)
   if (!local) {
     if (inNode(file) || from === 'cli') return undefined
-    if (name.startsWith('node:')) return `${file} says ${name}, which only files under /node/ may`
+    if (name === computedName) return `${file} imports a name that it computes: only files under /node/ may`
+    if (isBuiltin(name)) return `${file} says ${name}, which only files under /node/ may`
     if (machineOnly.some((library) => name === library || name.startsWith(`${library}/`))) {
       return `${file} uses ${name}, which only files under /node/ may`
     }
@@ -86,6 +82,31 @@ test('the rules tell right from wrong', () => {
   expect(wrong('proxy/flow/route.ts', 'proxy/node/pool.ts', true)).toContain('nothing portable')
   expect(wrong('core/bytes.ts', 'jose', false)).toContain('core imports nothing')
   expect(wrong('audit/log/note.ts', 'node-forge', false)).toContain('only files under /node/')
+  expect(wrong('control/mesh.ts', 'fs', false)).toContain('only files under /node/')
+  expect(wrong('ca/issue.ts', computedName, false)).toContain('computes')
   expect(wrong('control/node/api.ts', 'audit/node/store.ts', true)).toBeUndefined()
   expect(wrong('cli/wire.ts', 'audit/node/store.ts', true)).toBeUndefined()
+})
+
+test('an import is seen however it is written', () => {
+  const text = `
+    import{a}from'tight'; import 'after-semicolon'
+    import type { T } from "type-only"
+    import {
+      type U,
+      b } from 'many-lines'
+    import equals = require('equals')
+    export * from 'export-all'
+    export type { V } from 'export-type'
+    export const c = Array.from('not this')
+    type W = import('import-type').W
+    const d = await import(/* comment */ 'dynamic'), e = await import(\`template\`), f = await import(name + '.ts')
+    const g = require('required')
+    // import 'comment'
+    const h = "import x from 'text'"
+  `
+  expect(importsOf(text).map(({ name, typeOnly }) => (typeOnly ? `type ${name}` : name))).toEqual([
+    ...['tight', 'after-semicolon', 'type type-only', 'many-lines', 'equals', 'export-all', 'type export-type'],
+    ...['type import-type', 'dynamic', 'template', computedName, 'required'],
+  ])
 })
