@@ -42,6 +42,8 @@ export interface EpochSummary {
   readonly missing: number
   /** Records that no proven head and no successor covers. */
   readonly unattested: number
+  /** Time of the oldest of them; empty where there is none. */
+  readonly unattestedFrom: string
   readonly final: boolean
   readonly firstAt: string
   readonly lastAt: string
@@ -77,7 +79,8 @@ export class EpochReader {
   take(event: AuditEvent, hash: string, index: number, findings: Findings): void {
     if (this.stretches.length > maxStretches) return
     const totals = event.kind === 'decision' ? totalsOf(event) : noTotals
-    const { stretch, at, misfits } = place(this.stretches, { seq: event.seq, prev: event.prev, hash, index, totals })
+    const record = { seq: event.seq, prev: event.prev, hash, index, at: event.timestamp, totals }
+    const { stretch, at, misfits } = place(this.stretches, record)
     this.#tell(misfits, index, event.seq, findings)
     if (!stretch) return
     if (this.stretches.length > maxStretches) {
@@ -138,6 +141,7 @@ export class EpochReader {
       heads: this.heads,
       missing: sizeOf(holes),
       unattested,
+      unattestedFrom: unattested > 0 ? this.#oldestTail() : '',
       final: this.#finalSeq >= 0,
       firstAt: this.firstAt,
       lastAt: this.lastAt,
@@ -274,6 +278,11 @@ export class EpochReader {
       findings.add({ ...this.#broken('unattested', stretch.tailIndex, from, what), level })
     }
     return unattested
+  }
+
+  #oldestTail(): string {
+    const tails = this.stretches.filter((stretch) => stretch.tailAt !== '' && !(this.quoted && stretch === this.last))
+    return tails.reduce((oldest, { tailAt }) => (oldest === '' || tailAt < oldest ? tailAt : oldest), '')
   }
 
   #tell(misfits: readonly Misfit[], index: number, seq: number, findings: Findings): void {

@@ -40,8 +40,9 @@ export interface Stretch {
   beforeIndex: number
   /** Number of the last head in it that was proven, -1 while there is none. */
   proven: number
-  /** Leaf index of the first record after `proven`, -1 where there is none. */
+  /** Leaf index and time of the first record after `proven`, -1 and empty where there is none. */
   tailIndex: number
+  tailAt: string
 }
 
 export interface Placed {
@@ -49,6 +50,7 @@ export interface Placed {
   readonly prev: string
   readonly hash: string
   readonly index: number
+  readonly at: string
   readonly totals: Totals
 }
 
@@ -72,7 +74,10 @@ export function place(
     left.last = record.seq
     left.lastHash = record.hash
     left.totals = plus(left.totals, record.totals)
-    if (left.tailIndex < 0) left.tailIndex = record.index
+    if (left.tailIndex < 0) {
+      left.tailIndex = record.index
+      left.tailAt = record.at
+    }
     return { stretch: left, at, misfits: chained ? [] : [{ what: 'chain', seq: record.seq }] }
   }
   const stretch: Stretch = {
@@ -86,6 +91,7 @@ export function place(
     beforeIndex: record.index,
     proven: -1,
     tailIndex: record.index,
+    tailAt: record.at,
   }
   stretches.splice(at + 1, 0, stretch)
   return { stretch, at: at + 1, misfits: [] }
@@ -117,8 +123,10 @@ export function join(stretches: Stretch[], at: number): readonly Misfit[] {
   if (right.proven >= 0) {
     left.proven = right.proven
     left.tailIndex = right.tailIndex
+    left.tailAt = right.tailAt
   } else if (left.tailIndex < 0) {
-    left.tailIndex = right.firstIndex
+    left.tailIndex = right.tailIndex // Nothing in it is proven, so its tail is all of it.
+    left.tailAt = right.tailAt
   }
   stretches.splice(at + 1, 1)
   return misfits
@@ -128,5 +136,7 @@ export function join(stretches: Stretch[], at: number): readonly Misfit[] {
 export function prove(stretch: Stretch, seq: number): void {
   if (seq <= stretch.proven) return
   stretch.proven = seq
-  if (seq === stretch.last) stretch.tailIndex = -1
+  if (seq < stretch.last) return
+  stretch.tailIndex = -1
+  stretch.tailAt = ''
 }
