@@ -61,6 +61,8 @@ const { loadPolicySync } = (
   }
 ).default
 
+const text = new TextDecoder()
+
 const pageBytes = 65_536
 
 /**
@@ -177,7 +179,7 @@ function firstLoad(load: () => Loaded): Loaded {
 function textAt(memory: WebAssembly.Memory, at: number): string {
   const bytes = new Uint8Array(memory.buffer)
   const end = bytes.indexOf(0, at)
-  return new TextDecoder().decode(bytes.subarray(at, end))
+  return text.decode(bytes.subarray(at, end))
 }
 
 /**

@@ -82,6 +82,13 @@ test('a name that already stands for something else is refused', () => {
   expect(refusal(small({ exports: named(2, 0) }))).toBe('policy_invalid')
 })
 
+test('a module that has one of the two additions gains only the other', () => {
+  const exporting = small({ exports: [1, 15, ...ascii('__stack_pointer'), 3, 0] })
+  const prepared = prepareModule(exporting)
+  expect(WebAssembly.Module.exports(compile(prepared)).map(({ name }) => name)).toEqual(['__stack_pointer'])
+  expect(pagesOf(prepared)).toBe(2)
+})
+
 test('sections may stand once and in order, custom ones anywhere', () => {
   const custom = [0, 2, 1, 0x78]
   expect(refusal(small({ before: custom, after: custom }))).toBeUndefined()

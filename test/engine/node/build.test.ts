@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { readBundle } from '../../../engine/bundle.ts'
 import { buildPolicy, policyFoldersIn } from '../../../engine/node/build.ts'
 import { loadBundle, readPolicyFolder } from '../../../engine/node/open.ts'
@@ -103,6 +103,15 @@ test('stored gzip is gzip, also where blocks end', () => {
     const bytes = new Uint8Array(length).map((_, i) => i % 251)
     expect(new Uint8Array(gunzipSync(gzipStored(bytes)))).toEqual(bytes)
   }
+})
+
+test('an archive holds no time: the one packed a year later is the same', () => {
+  const files = [{ name: 'a', bytes: Uint8Array.of(1) }]
+  vi.useFakeTimers({ now: new Date('2026-01-01') })
+  const first = pack(files)
+  vi.setSystemTime(new Date('2027-01-01'))
+  expect(pack(files)).toEqual(first)
+  vi.useRealTimers()
 })
 
 test('what is packed in any order is the same archive, and comes out again', () => {
