@@ -143,6 +143,7 @@ export const records: TableOf<'records', RecordRow> = pgTable(
     primaryKey({ columns: [table.shard, table.index] }),
     unique('records_epoch_seq').on(table.epoch, table.seq),
     index('records_refused').on(table.at).where(sql`verdict in ('deny', 'fault')`),
+    index('records_svid').on(table.epoch, table.seq).where(sql`kind in ('start', 'svid')`),
     index('records_at').using('brin', table.at),
   ],
 )

@@ -1,0 +1,311 @@
+/** The auditor: takes in what partitions hold, keeps the ledger, and has each shard's log signed as it grows. */
+
+import { join } from 'node:path'
+import { inArray } from 'drizzle-orm'
+import { toHex } from '../../core/bytes.ts'
+import { WritError } from '../../core/fault.ts'
+import { originOf } from '../../core/log.ts'
+import type {
+  CheckpointSigner,
+  FindReceipt,
+  Ingest,
+  NowNs,
+  RandomBytes,
+  Sha256,
+  StreamMessage,
+  VerifyHead,
+} from '../../core/ports.ts'
+import type { AnomalyBody } from '../../core/record.ts'
+import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import { formatTime } from '../../core/time.ts'
+import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type Tally } from '../store/admit.ts'
+import { readMessage } from '../store/arrival.ts'
+import { fenced, insertEntries, moveOffset, upsertEpochs, writeGaps } from '../store/ledger.ts'
+import type { OwnChain } from '../store/own.ts'
+import { recallBehind, recallCursors, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
+import { epochs } from '../store/schema.ts'
+import { type LogFolder, openLogFolder } from './folder.ts'
+import { receiptFinder } from './receipts.ts'
+import { isTaken, type Store, storeFault } from './store.ts'
+import { catchUp, requireMemory, signTree } from './tiles.ts'
+
+export interface AuditorSettings {
+  readonly store: Store
+  /** One folder per shard below it, each a C2SP tlog-tiles log. */
+  readonly logDir: string
+  readonly signer: CheckpointSigner
+  readonly trustDomain: TrustDomain
+  readonly cluster: string
+  /** Name and version of the program, for the log. */
+  readonly software: string
+  readonly verifyHead: VerifyHead
+  /** Root certificates (DER) of a trust domain, none for an unknown one. */
+  readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
+  readonly now: NowNs
+  readonly random: RandomBytes
+  readonly sha256: Sha256
+  readonly onEvent: (event: AuditorEvent) => void
+  /** Time between checkpoints of a log that grows, in milliseconds. Default 1000. */
+  readonly checkpointEveryMs?: number
+}
+
+export type AuditorEvent =
+  | { readonly kind: 'ingested'; readonly shard: number; readonly tally: Readonly<Tally> }
+  | { readonly kind: 'anomaly'; readonly shard: number; readonly anomaly: AnomalyBody }
+  | { readonly kind: 'checkpoint'; readonly shard: number; readonly size: number }
+  /** Files or signature of a shard could not be had; tried again with the next checkpoint. */
+  | { readonly kind: 'behind'; readonly shard: number; readonly error: WritError }
+
+export interface AuditorStatus {
+  readonly shards: readonly {
+    readonly shard: number
+    readonly size: number
+    readonly checkpointed: number
+    readonly nextOffset: string | undefined
+  }[]
+  /** Since this auditor was opened. */
+  readonly tally: Readonly<Tally>
+}
+
+export interface Auditor {
+  readonly ingest: Ingest
+  /** Where the partition is to be read on; undefined for its beginning. Makes this auditor look at the store anew. */
+  nextOffset(partition: number): Promise<string | undefined>
+  readonly findReceipt: FindReceipt
+  /** Signs every shard that grew; rejects with the first fault after all were tried. */
+  checkpoint(): Promise<void>
+  /** Checkpoints on a timer of its own from now on. */
+  start(): void
+  status(): AuditorStatus
+  close(): Promise<void>
+}
+
+/** What is kept in memory of a shard; thrown away and read again whenever it may no longer be true. */
+interface Shard {
+  state: ShardState
+  own: OwnChain | { readonly previous: Awaited<ReturnType<typeof recallOwn>> }
+  /** Least recently used first. */
+  readonly cursors: Map<string, Cursor>
+  folder: LogFolder | undefined
+}
+
+/** Epochs in memory per shard: about 4 KB each with their certificates. More are read from the store again. */
+const maxCursors = 1024
+
+export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
+  const { store, sha256, now, random, onEvent } = settings
+  const producer = spiffeId(settings.trustDomain, 'writ/auditor')
+  if (!producer) throw new WritError('config_invalid', `${settings.trustDomain} is no trust domain`)
+  const { trustDomain, cluster, software, signer } = settings
+  const tools: AdmitTools = { ...settings, name: { producer, trustDomain, cluster, software } }
+  const owner = toHex(random(8))
+  const shards = new Map<number, Shard>()
+  /** Partitions that are ours as far as we know. */
+  const watched = new Set<number>()
+  const turns = new Map<number, Promise<unknown>>()
+  const tally: Tally = { records: 0, duplicates: 0, late: 0, gaps: 0, anomalies: 0 }
+  const ownEpochs = new Set<string>()
+  let timer: ReturnType<typeof setInterval> | undefined
+  let closed = false
+
+  /** One thing at a time per shard. */
+  async function inTurn<T>(partition: number, work: () => Promise<T>): Promise<T> {
+    if (closed) throw new WritError('unavailable', 'the auditor is closed')
+    const done = (turns.get(partition) ?? Promise.resolve()).then(work)
+    turns.set(
+      partition,
+      done.catch(() => undefined),
+    )
+    return done
+  }
+
+  async function shardOf(partition: number): Promise<Shard> {
+    const known = shards.get(partition)
+    if (known) return known
+    watched.add(partition)
+    const origin = originOf(trustDomain, partition)
+    const last = await signer.last(origin) // Before the store is read, which only grows meanwhile.
+    const state = await recallShard(store.db, partition).catch(rethrowAsStoreFault)
+    requireMemory(origin, last, state.size, state.checkpointed)
+    const previous = await recallOwn(store.db, partition, producer!).catch(rethrowAsStoreFault)
+    const shard: Shard = { state, own: { previous }, cursors: new Map(), folder: undefined }
+    shards.set(partition, shard)
+    return shard
+  }
+
+  async function ingest(partition: number, messages: readonly StreamMessage[]): Promise<void> {
+    const last = messages.at(-1)
+    if (!last) return
+    const shard = await shardOf(partition)
+    const next = laterOffset(shard.state.nextOffset, String(BigInt(last.offset) + 1n))
+    const admitted = await judge(shard, partition, messages).catch(rethrowAsStoreFault)
+    try {
+      await store.transaction(async (tx) => {
+        await moveOffset(tx, partition, shard.state.nextOffset, next, owner)
+        await insertEntries(tx, partition, shard.state.size, admitted.entries)
+        await upsertEpochs(tx, epochRows(admitted, partition))
+        await writeGaps(tx, admitted.gaps)
+      })
+    } catch (thrown) {
+      shards.delete(partition) // What we know may be wrong now.
+      if (await wasKept(partition, shard.state.nextOffset, next)) return
+      throw isTaken(thrown) ? fenced(partition) : thrown
+    }
+    await remember(shard, partition, next, admitted)
+  }
+
+  async function judge(shard: Shard, partition: number, messages: readonly StreamMessage[]): Promise<Admitted> {
+    const { state, own } = shard
+    const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
+    const records = arrivals.flatMap((arrival) => arrival.records)
+    const cursors = await cursorsOf(shard, new Set(records.map(({ event }) => event.epoch)))
+    const behind = await recallBehind(store.db, records, cursors)
+    return admit(arrivals, { shard: partition, size: state.size, own, cursors, ...behind }, tools)
+  }
+
+  async function cursorsOf(shard: Shard, wanted: ReadonlySet<string>): Promise<ReadonlyMap<string, Cursor>> {
+    const unknown = [...wanted].filter((epoch) => !shard.cursors.has(epoch))
+    const cursors = await recallCursors(store.db, unknown, sha256)
+    for (const epoch of wanted) {
+      const known = shard.cursors.get(epoch)
+      if (known) cursors.set(epoch, known)
+    }
+    return cursors
+  }
+
+  const epochRows = (admitted: Admitted, partition: number) => [
+    ...[...admitted.cursors.values()].map(({ row }) => row),
+    ownEpochRow(admitted.own, partition, producer, formatTime(now())),
+  ]
+
+  /** A commit whose answer was lost may have been kept all the same: only this auditor writes its own name. */
+  async function wasKept(partition: number, before: string | undefined, next: string): Promise<boolean> {
+    if (before === next) return false
+    const state = await recallShard(store.db, partition).catch(() => undefined)
+    return state?.nextOffset === next && state.owner === owner
+  }
+
+  async function remember(shard: Shard, partition: number, next: string, admitted: Admitted): Promise<void> {
+    const { entries } = admitted
+    const from = shard.state.size
+    shard.state = { ...shard.state, size: from + entries.length, nextOffset: next, owner }
+    shard.own = admitted.own
+    ownEpochs.add(admitted.own.epoch)
+    for (const [epoch, cursor] of admitted.cursors) {
+      shard.cursors.delete(epoch)
+      shard.cursors.set(epoch, cursor)
+    }
+    for (const epoch of shard.cursors.keys()) {
+      if (shard.cursors.size <= maxCursors) break
+      shard.cursors.delete(epoch)
+    }
+    for (const key of Object.keys(tally) as (keyof Tally)[]) tally[key] += admitted.tally[key]
+    onEvent({ kind: 'ingested', shard: partition, tally: admitted.tally })
+    for (const anomaly of admitted.anomalies) onEvent({ kind: 'anomaly', shard: partition, anomaly })
+    if (shard.folder?.size !== from) return // The next checkpoint brings the files up from the store.
+    try {
+      await shard.folder.append(entries)
+    } catch (thrown) {
+      fallBehind(shard, partition, thrown)
+    }
+  }
+
+  function fallBehind(shard: Shard | undefined, partition: number, thrown: unknown): WritError {
+    if (shard) shard.folder = undefined
+    const error =
+      thrown instanceof WritError
+        ? thrown
+        : new WritError('log_invalid', `the log folder: ${String(thrown)}`, { cause: thrown })
+    onEvent({ kind: 'behind', shard: partition, error })
+    return error
+  }
+
+  async function checkpointShard(partition: number): Promise<void> {
+    let shard: Shard | undefined
+    try {
+      shard = await shardOf(partition)
+      const { state } = shard
+      shard.folder ??= await openLogFolder(join(settings.logDir, String(partition)), sha256)
+      await catchUp(shard.folder, store.db, partition, state.size, sha256)
+      const signed = await signTree(shard.folder, partition, state.checkpointed, { ...settings, db: store.db })
+      const size = signed?.size ?? 0
+      if (size === state.checkpointed) return
+      shard.state = { ...state, checkpointed: size }
+      onEvent({ kind: 'checkpoint', shard: partition, size })
+    } catch (thrown) {
+      shards.delete(partition) // Rolled back, taken or unreadable: the next look at the store will tell.
+      if (shard && (await wasTaken(partition, shard.state))) watched.delete(partition)
+      else throw fallBehind(shard, partition, thrown)
+    }
+  }
+
+  /** Another auditor has gone on with the partition, and signs it too. */
+  async function wasTaken(partition: number, before: ShardState): Promise<boolean> {
+    const state = await recallShard(store.db, partition).catch(() => undefined)
+    return state !== undefined && state.owner !== owner && state.nextOffset !== before.nextOffset
+  }
+
+  async function checkpoint(): Promise<void> {
+    const all = [...watched].map((partition) => inTurn(partition, () => checkpointShard(partition)))
+    const failed = (await Promise.allSettled(all)).find((one) => one.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+
+  let ticking = false
+  const tick = async (): Promise<void> => {
+    if (ticking || closed) return
+    ticking = true
+    await checkpoint().catch(() => undefined) // Told by `behind`.
+    ticking = false
+  }
+
+  return {
+    ingest: (partition, messages) => inTurn(partition, () => ingest(partition, messages)),
+    nextOffset: (partition) =>
+      inTurn(partition, async () => {
+        shards.delete(partition)
+        return (await shardOf(partition)).state.nextOffset
+      }),
+    findReceipt: receiptFinder(settings),
+    checkpoint,
+    start: () => {
+      timer ??= setInterval(() => void tick(), settings.checkpointEveryMs ?? 1000)
+    },
+    status: () => ({
+      shards: [...shards].map(
+        ([
+          shard,
+          {
+            state: { size, checkpointed, nextOffset },
+          },
+        ]) => ({
+          shard,
+          size,
+          checkpointed,
+          nextOffset,
+        }),
+      ),
+      tally: { ...tally },
+    }),
+    close: async () => {
+      if (closed) return
+      clearInterval(timer)
+      await checkpoint().catch(() => undefined)
+      closed = true
+      await Promise.all(turns.values())
+      if (ownEpochs.size === 0) return
+      await store.db
+        .update(epochs)
+        .set({ final: true })
+        .where(inArray(epochs.epoch, [...ownEpochs]))
+        .catch(() => undefined) // The next auditor will read that this one ended in a crash.
+    },
+  }
+}
+
+const laterOffset = (known: string | undefined, next: string): string =>
+  known !== undefined && BigInt(known) > BigInt(next) ? known : next
+
+const rethrowAsStoreFault = (thrown: unknown): never => {
+  throw storeFault(thrown)
+}
