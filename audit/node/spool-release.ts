@@ -13,7 +13,7 @@ import { frameBytes } from './spool-frame.ts'
 import type { LastRecord, Segment } from './spool-scan.ts'
 
 /** Does the receipt prove that this record, byte for byte, is covered by a checkpoint of a trusted log? */
-export type VerifyReceipt = (receipt: Receipt, record: Uint8Array) => boolean
+export type VerifyReceipt = (receipt: Receipt, record: Uint8Array) => boolean | Promise<boolean>
 
 export interface ReleaseOptions {
   readonly spool: Spool
@@ -64,7 +64,7 @@ export function startRelease(options: ReleaseOptions): { stop(): Promise<void> }
     if (!receipt) return false
     const record = new Uint8Array(last.length - 1)
     const got = await spool.read(segment, record, last.at + frameBytes)
-    if (got === record.length && options.verifyReceipt(receipt, record)) return true
+    if (got === record.length && (await options.verifyReceipt(receipt, record)) === true) return true
     const detail = `${segment.path}: the receipt for ${epoch}-${last.seq} does not prove it`
     onNotice({ name: 'receipt_invalid', level: 'error', detail })
     return false
