@@ -16,7 +16,7 @@ export interface Found {
 export type FindRoute = (head: RequestHead | HeadFault) => Found | undefined
 
 /** A number from 0 up to 1, for weights. */
-export type Pick = () => number
+export type Fraction = () => number
 
 /** Time for a call to a service that no route speaks of, in milliseconds: the default of `Route.timeoutMs`. */
 const defaultTimeoutMs = 15_000
@@ -37,7 +37,7 @@ export function appRoute(listener: Extract<Listener, { direction: 'inbound' }>):
  * that no route names goes to the service of that host. A host whose routes all decline, a service without endpoints and
  * backends without weight find nothing.
  */
-export function routesOf(snapshot: Pick<MeshSnapshot, 'services' | 'routes'>, pick: Pick): FindRoute {
+export function routesOf(snapshot: Pick<MeshSnapshot, 'services' | 'routes'>, pick: Fraction): FindRoute {
   const services = new Map(snapshot.services.map((service) => [service.name, rotation(service)]))
   const byHost = new Map<string, Route[]>()
   for (const route of snapshot.routes) {
@@ -95,7 +95,7 @@ function underPrefix(path: string, prefix: string): boolean {
   return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
 }
 
-function weighted(backends: Route['backends'], pick: Pick): string | undefined {
+function weighted(backends: Route['backends'], pick: Fraction): string | undefined {
   if (backends.length === 1) return backends[0]!.weight > 0 ? backends[0]!.service : undefined
   const total = backends.reduce((sum, { weight }) => sum + weight, 0)
   let left = pick() * total

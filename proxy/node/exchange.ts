@@ -1,0 +1,407 @@
+/**
+ * One request on a raw socket: its body goes up and the answer comes down in pieces, and whoever is slow holds the other
+ * side back. Nothing is gathered but heads.
+ *
+ * A caller that waits for `100 Continue` gets it from us once its request has been allowed and an upstream found, so a
+ * refused one never sends its body; `Expect` does not travel on, and other interim responses (1xx) do not travel back.
+ */
+
+import type { HeadFault } from '../../core/facts.ts'
+import type { Peer } from '../../core/identity.ts'
+import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
+import type { Exchange, Onward, Refusal } from '../exchange.ts'
+import { type ProblemIds, problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
+import { BodyReader } from '../http1/body.ts'
+import { type Framing, noBody } from '../http1/fields.ts'
+import { Request } from '../http1/request.ts'
+import { type Response, readResponse } from '../http1/response.ts'
+import { headEnd, more } from '../http1/scan.ts'
+import { writeAnswer, writeRequest, writeResponse } from '../http1/write.ts'
+import type { Limits } from '../limits.ts'
+import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
+
+/** The caller's connection, as far as an exchange needs it. */
+export interface CallerSide {
+  readonly peer: Peer
+  readonly local: { readonly address: string; readonly port: number }
+  readonly limits: Limits
+  readonly pool: Pool
+  /** The connection is closed, or will be before anything more can be said on it. */
+  readonly gone: boolean
+  /** Whether this is to be the last exchange, because we drain or the connection is old. */
+  readonly last: boolean
+  /** Sends text of one byte a character, or bytes. False where the caller is slower than we are. */
+  write(data: string | Uint8Array): boolean
+  /** Bytes that came after the head, once. */
+  takeHeld(): Buffer | undefined
+  hold(bytes: Buffer): void
+  pause(): void
+  resume(): void
+  /** After this exchange, nothing more. */
+  closeAfter(): void
+  /** Cuts the connection: what was sent is not whole, and the caller must see that. */
+  cut(): void
+  /** Something moved. */
+  touch(): void
+}
+
+/** Pieces of an answer up to this many bytes are sent as one text together with their head. */
+const smallBytes = 8192
+
+export class SocketExchange implements Exchange, Borrower, UpstreamUser {
+  readonly head: Request | HeadFault
+  readonly #caller: CallerSide
+  readonly #startMs = performance.now()
+  readonly #requestBody: BodyReader
+  #onward: Onward | undefined
+  #finish: ((outcome: Outcome) => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+  #upstream: Upstream | undefined
+  #upstreamName = ''
+  /** Whether the one second try is still there. */
+  #mayRetry = true
+  #status = 0
+  #responseBody: BodyReader | undefined
+  #response: Response | undefined
+  #callerFraming: Framing = noBody
+  #responseBytes = 0
+  /** Part of a response head, and how far it was looked at. */
+  #partial: Buffer | undefined
+  #scanned = 0
+  /** Text that leaves with the next write. */
+  #out = ''
+  #flowing = true
+
+  constructor(caller: CallerSide, head: Request | HeadFault) {
+    this.#caller = caller
+    this.head = head
+    this.#requestBody = new BodyReader(head instanceof Request ? head.framing : noBody)
+  }
+
+  get peer(): Peer {
+    return this.#caller.peer
+  }
+
+  get local(): { readonly address: string; readonly port: number } {
+    return this.#caller.local
+  }
+
+  /** Whether bytes of the caller belong to this exchange now; until then they are held. */
+  get wantsBytes(): boolean {
+    return this.#upstream !== undefined && !this.#requestBody.done
+  }
+
+  get #method(): string {
+    return this.head instanceof Request ? this.head.method : ''
+  }
+
+  get #requestFraming(): Framing['kind'] {
+    return this.head instanceof Request ? this.head.framing.kind : 'none'
+  }
+
+  async refuse(refusal: Refusal): Promise<Outcome> {
+    if (this.#caller.gone) return this.#outcome('caller_gone')
+    this.#answer(refusal)
+    return this.#outcome('refused')
+  }
+
+  forward(onward: Onward): Promise<Outcome> {
+    return new Promise((resolve) => {
+      this.#finish = resolve
+      this.#onward = onward
+      if (this.#caller.gone) return this.#end('caller_gone')
+      if (onward.timeoutMs > 0) this.#timer = setTimeout(() => this.fail('upstream_timeout'), onward.timeoutMs)
+      this.#caller.pool.acquire(onward.endpoint, this)
+    })
+  }
+
+  onUpstream(upstream: Upstream): void {
+    if (!this.#finish) {
+      // Over while it was coming.
+      upstream.release(true)
+      return
+    }
+    const { head } = this
+    if (!(head instanceof Request)) {
+      this.fail('upstream_invalid')
+      return
+    }
+    this.#upstream = upstream
+    this.#upstreamName = upstream.name
+    upstream.user = this
+    const { setHeaders, removeHeaders } = this.#onward!
+    const text = writeRequest(head, { set: setHeaders, remove: removeHeaders })
+    const held = this.#caller.takeHeld()
+    const { framing } = head
+    if (framing.kind === 'length' && held && held.length >= framing.length && framing.length <= smallBytes) {
+      // All of a small body is here: one write.
+      upstream.socket.write(text + held.toString('latin1', 0, framing.length), 'latin1')
+      this.#requestBody.read(held, 0, framing.length, ignore)
+      if (held.length > framing.length) this.#caller.hold(held.subarray(framing.length))
+      return
+    }
+    upstream.socket.write(text, 'latin1')
+    if (held && this.#requestBody.done) this.#caller.hold(held)
+    else if (held) this.onCallerBytes(held)
+    else if (head.expectsContinue && !this.#requestBody.done) this.#caller.write('HTTP/1.1 100 Continue\r\n\r\n')
+    this.#caller.resume()
+  }
+
+  onNoUpstream(code: UpstreamFailure): void {
+    this.fail(code)
+  }
+
+  /** Body bytes, which are ours to keep. */
+  onCallerBytes(bytes: Buffer): void {
+    const upstream = this.#upstream
+    if (!upstream) return
+    const { socket } = upstream
+    const body = this.#requestBody
+    const chunked = this.#requestFraming === 'chunked'
+    let flowing = true
+    socket.cork()
+    const used = body.read(bytes, 0, bytes.length, (from, to) => {
+      if (chunked) socket.write(`${(to - from).toString(16)}\r\n`, 'latin1')
+      flowing = socket.write(bytes.subarray(from, to))
+      if (chunked) flowing = socket.write('\r\n', 'latin1')
+    })
+    if (chunked && body.done) flowing = socket.write('0\r\n\r\n', 'latin1')
+    socket.uncork()
+    if (body.wrong !== undefined) {
+      this.#refuseBody(body.wrong)
+      return
+    }
+    if (used < bytes.length) this.#caller.hold(bytes.subarray(used))
+    if (!flowing && !body.done) this.#caller.pause()
+  }
+
+  onCallerDrain(): void {
+    if (this.#flowing) return
+    this.#flowing = true
+    this.#upstream?.socket.resume()
+  }
+
+  onUpstreamDrain(): void {
+    this.#caller.touch()
+    this.#caller.resume()
+  }
+
+  /** The caller sends no more. What it asked in full is still answered. */
+  onCallerEnd(): void {
+    if (this.#requestBody.done) this.#caller.closeAfter()
+    else this.onCallerGone()
+  }
+
+  onCallerGone(): void {
+    this.#end('caller_gone')
+  }
+
+  onUpstreamBytes(bytes: Buffer, length: number): boolean {
+    this.#caller.touch()
+    const surplus = this.#response ? this.#readBody(bytes, 0, length) : this.#readHead(bytes, length)
+    if (!this.#finish || !this.#response) return true
+    const over = this.#responseBody?.done ?? true
+    if (over && this.#callerFraming.kind === 'chunked') this.#out += '0\r\n\r\n'
+    this.#flush()
+    if (!over) return this.#flowing
+    this.#complete(surplus)
+    return true
+  }
+
+  onUpstreamEnd(clean: boolean): void {
+    if (!this.#finish) return
+    if (!this.#response) {
+      if (this.#retry()) return
+      this.fail('upstream_reset')
+      return
+    }
+    if (!clean || !this.#responseBody?.closed()) {
+      this.fail('upstream_reset')
+      return
+    }
+    if (this.#callerFraming.kind === 'chunked') this.#out += '0\r\n\r\n'
+    this.#flush()
+    this.#complete(true)
+  }
+
+  /** Ends the exchange for a reason on our side or the upstream's. */
+  fail(code: UpstreamFailure): void {
+    if (!this.#finish) return
+    if (this.#status !== 0) this.#caller.cut()
+    else if (!this.#caller.gone) this.#answer(upstreamProblem(code, this.#ids))
+    this.#end(code)
+  }
+
+  /** Reads a response head and what follows it; whether bytes are left over after the response. */
+  #readHead(bytes: Buffer, length: number): boolean {
+    const arrived = bytes.subarray(0, length)
+    let rest = this.#partial ? Buffer.concat([this.#partial, arrived]) : arrived
+    this.#partial = undefined
+    while (rest.length > 0) {
+      const end = headEnd(rest, this.#scanned, rest.length, this.#caller.limits.headBytes)
+      if (end === more) {
+        this.#scanned = rest.length
+        this.#partial = Buffer.from(rest) // A copy: the buffer is used again.
+        return false
+      }
+      this.#scanned = 0
+      const response =
+        end < 0 ? undefined : readResponse(rest.toString('latin1', 0, end), this.#method, this.#caller.limits)
+      // We never ask for another protocol, so 101 answers nothing.
+      if (!response || 'wrong' in response || response.status === 101) {
+        this.fail('upstream_invalid')
+        return false
+      }
+      if (response.status >= 200) {
+        this.#begin(response)
+        return this.#readBody(rest, end, rest.length)
+      }
+      rest = rest.subarray(end)
+    }
+    return false
+  }
+
+  /** Puts together the head that the caller gets. */
+  #begin(response: Response): void {
+    const request = this.head as Request
+    this.#response = response
+    this.#status = response.status
+    if (response.framing.kind !== 'none') this.#responseBody = new BodyReader(response.framing)
+    this.#callerFraming = framingFor(request, response)
+    if (!request.keepAlive || this.#callerFraming.kind === 'close') this.#caller.closeAfter()
+    this.#out += writeResponse(
+      { status: response.status, framing: this.#callerFraming, close: this.#caller.last },
+      response.fields,
+      { set: this.#onward!.setResponseHeaders, remove: response.status === 204 ? lengthOnly : none },
+    )
+  }
+
+  /** Passes body bytes on; whether bytes are left over after the body. */
+  #readBody(bytes: Buffer, from: number, to: number): boolean {
+    const body = this.#responseBody
+    if (!body) return from < to
+    const chunked = this.#callerFraming.kind === 'chunked'
+    const end = body.read(bytes, from, to, (start, stop) => {
+      if (chunked) this.#out += `${(stop - start).toString(16)}\r\n`
+      if (stop - start <= smallBytes) this.#out += bytes.toString('latin1', start, stop)
+      else {
+        this.#flush()
+        this.#write(Buffer.from(bytes.subarray(start, stop))) // A copy: the buffer is used again.
+      }
+      if (chunked) this.#out += '\r\n'
+    })
+    this.#responseBytes = body.bytes
+    if (body.wrong !== undefined) {
+      this.#flush()
+      this.fail('upstream_invalid')
+    }
+    return end < to
+  }
+
+  #flush(): void {
+    if (this.#out === '') return
+    this.#write(this.#out)
+    this.#out = ''
+  }
+
+  #write(data: string | Uint8Array): void {
+    if (!this.#caller.write(data)) this.#flowing = false
+  }
+
+  /**
+   * The response is whole. A request body that is not will never be, so the caller's connection ends. The upstream's
+   * ends too where it closed or sent more than its response: those bytes must not answer somebody else.
+   */
+  #complete(upstreamOver: boolean): void {
+    const upstream = this.#upstream!
+    this.#upstream = undefined
+    const bodySent = this.#requestBody.done
+    if (!bodySent) this.#caller.closeAfter()
+    if (!this.#flowing) upstream.socket.resume()
+    upstream.release(!upstreamOver && bodySent && this.#response!.keepAlive)
+    this.#caller.resume()
+    this.#end('completed')
+  }
+
+  /** A kept connection may die just as it is lent; what surely changed nothing is asked once more (RFC 9110 section 9.2.2). */
+  #retry(): boolean {
+    const safe = (this.#method === 'GET' || this.#method === 'HEAD') && this.#requestFraming === 'none'
+    if (!safe || !this.#mayRetry || !this.#upstream?.reused || this.#partial || this.#caller.gone) return false
+    this.#mayRetry = false
+    this.#upstream.release(false)
+    this.#upstream = undefined
+    this.#caller.pool.forget(this.#onward!.endpoint)
+    this.#caller.pool.acquire(this.#onward!.endpoint, this)
+    return true
+  }
+
+  /** The head was allowed, but its body cannot be read: the caller hears why, the upstream never sees an end. */
+  #refuseBody(wrong: string): void {
+    if (!this.#finish) return
+    if (this.#status !== 0) this.#caller.cut()
+    else this.#answer(problem(400, 'bad_request', this.#ids, wrong))
+    this.#end('refused')
+  }
+
+  get #ids(): ProblemIds {
+    const { setHeaders, setResponseHeaders } = this.#onward!
+    return { requestId: setHeaders['x-request-id'] ?? '', decisionId: setResponseHeaders['x-writ-decision'] }
+  }
+
+  /** An answer of our own. Unless the whole body has come, the connection cannot be used again. */
+  #answer(refusal: Refusal): void {
+    const { head } = this
+    if (!(head instanceof Request) || !head.keepAlive || !this.#skipBody()) this.#caller.closeAfter()
+    this.#status = refusal.status
+    const body = Buffer.from(refusal.body)
+    const silent = this.#method === 'HEAD'
+    const text = writeAnswer(refusal.status, refusal.headers, body.length, this.#caller.last)
+    this.#caller.write(silent ? text : text + body.toString('latin1'))
+    if (!silent) this.#responseBytes = body.length
+  }
+
+  /** Reads over what has come of the body; whether that was all of it. */
+  #skipBody(): boolean {
+    const body = this.#requestBody
+    const held = body.done ? undefined : this.#caller.takeHeld()
+    if (!held) return body.done
+    const used = body.read(held, 0, held.length, ignore)
+    if (used < held.length) this.#caller.hold(held.subarray(used))
+    return body.done
+  }
+
+  #end(code: OutcomeCode): void {
+    const finish = this.#finish
+    if (!finish) return
+    this.#finish = undefined
+    clearTimeout(this.#timer)
+    if (this.#upstream) {
+      this.#upstream.release(false)
+      this.#upstream = undefined
+    } else this.#caller.pool.cancel(this.#onward!.endpoint, this)
+    finish(this.#outcome(code))
+  }
+
+  #outcome(code: OutcomeCode): Outcome {
+    return {
+      code,
+      status: this.#status,
+      requestBytes: this.#requestBody.bytes,
+      responseBytes: this.#responseBytes,
+      durationUs: Math.round((performance.now() - this.#startMs) * 1000),
+      upstream: this.#upstreamName,
+    }
+  }
+}
+
+const ignore = (): void => {}
+const none: readonly string[] = []
+const lengthOnly: readonly string[] = ['content-length']
+const chunkedBody: Framing = { kind: 'chunked' }
+const untilClose: Framing = { kind: 'close' }
+
+/** HTTP/1.0 knows no chunks: a body without a length ends with its connection there. */
+function framingFor(request: Request, { framing }: Response): Framing {
+  if (framing.kind === 'none' || framing.kind === 'length') return framing
+  return request.protocol === 'HTTP/1.1' ? chunkedBody : untilClose
+}

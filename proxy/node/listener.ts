@@ -1,0 +1,246 @@
+/** One listener: a port or a Unix socket, the connections on it, and the time they are given. */
+
+import { chmod, unlink } from 'node:fs/promises'
+import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import { messageOf, WritError } from '../../core/fault.ts'
+import type { Identity, Peer } from '../../core/identity.ts'
+import type { IdentitySource } from '../../core/ports.ts'
+import type { Bind } from '../../core/snapshot.ts'
+import type { Limits } from '../limits.ts'
+import type { Parts } from '../serve.ts'
+import { Caller, type CallerParts } from './caller.ts'
+import { peerOf } from './peer.ts'
+import type { Pool } from './pool.ts'
+import { serverTls } from './tls.ts'
+
+/** Diagnostics for people. What happened to requests is in the records. */
+export interface ProxyEvent {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly from: string
+  readonly text: string
+}
+
+export interface ListenerOptions {
+  readonly bind: Bind
+  /** Whether other processes may listen on the same TCP port. */
+  readonly reusePort: boolean
+  /** Mutual TLS with this identity; undefined for the workload's own plain listener. */
+  readonly tls: { readonly source: IdentitySource } | undefined
+  /** Who the callers of a plain listener are: its workload, by declaration. */
+  readonly identityOf: () => Identity
+  readonly parts: Parts
+  readonly pool: Pool
+  readonly limits: Limits
+  readonly nowMs: () => number
+  readonly onEvent: (event: ProxyEvent) => void
+}
+
+export interface OpenListener {
+  /** 0 for a Unix socket. */
+  readonly port: number
+  /** Takes effect with the next request; those in flight end as they began. */
+  use(parts: Parts): void
+  connections(): number
+  stats(): ListenerStats
+  /** Accepts no more, finishes what is in flight within `drainMs` milliseconds, then cuts. */
+  close(options: { readonly drainMs: number }): Promise<void>
+}
+
+export interface ListenerStats {
+  readonly connections: number
+  readonly requests: number
+  /** Handshakes that failed, and connections that were one too many. */
+  readonly handshakesFailed: number
+  readonly dropped: number
+}
+
+/** Connections whose peers are judged anew in one turn when trust changes, so that requests in between go on. */
+const recheckedAtOnce = 32
+
+export async function openListener(options: ListenerOptions): Promise<OpenListener> {
+  const { bind, tls, limits, nowMs, onEvent } = options
+  const callers = new Set<Caller>()
+  /** Sockets under TLS, also those whose handshake goes on. */
+  const sockets = new Set<Socket>()
+  const addresses = new WeakMap<Socket, string>()
+  let parts = options.parts
+  let clockMs = nowMs()
+  let requests = 0
+  let handshakesFailed = 0
+  let dropped = 0
+  let closing = false
+
+  const callerParts: CallerParts = {
+    scheme: tls ? 'https' : 'http',
+    limits,
+    pool: options.pool,
+    parts: () => parts,
+    clockMs: () => clockMs,
+    onServed: () => {
+      requests++
+    },
+    onFault: (text) => onEvent({ level: 'error', from: parts.listener, text }),
+    onClosed: (caller) => callers.delete(caller),
+  }
+
+  function accept(socket: Socket, peer: Peer): void {
+    if (closing) {
+      socket.destroy()
+      return
+    }
+    callers.add(new Caller(socket, peer, callerParts))
+  }
+
+  /** A handshake that failed is a refusal like any other, counted by where it came from. */
+  function refused(socket: Socket, code: string, detail: string): void {
+    handshakesFailed++
+    parts.sink.refused({ listener: parts.listener, source: addressOf(socket), code, detail: detail.slice(0, 200) })
+  }
+
+  /** A socket that failed knows its peer no more; the one below it was asked in time. */
+  const addressOf = (socket: Socket): string => socket.remoteAddress ?? addresses.get(under(socket)) ?? ''
+
+  const server = tls ? listenTls(tls.source) : createTcpServer({ allowHalfOpen: true, noDelay: true }, acceptOwn)
+  server.maxConnections = limits.connections
+  server.on('drop', () => {
+    dropped++
+  })
+
+  function acceptOwn(socket: Socket): void {
+    const evidence = { kind: 'declared', identity: options.identityOf() } as const
+    accept(socket, { evidence, address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
+  }
+
+  function listenTls(source: IdentitySource): TlsServer {
+    const secure = createTlsServer(
+      { ...serverTls(source.current()), handshakeTimeout: limits.handshakeMs, allowHalfOpen: true, noDelay: true },
+      (socket) => {
+        const shown = peerOf(socket)
+        if ('peer' in shown) return accept(socket, shown.peer)
+        refused(socket, 'identity_missing', shown.wrong)
+        socket.destroy()
+      },
+    )
+    secure.on('connection', (socket: Socket) => {
+      sockets.add(socket)
+      addresses.set(socket, socket.remoteAddress ?? '')
+      socket.on('close', () => sockets.delete(socket))
+    })
+    secure.on('tlsClientError', (error: Error & { code?: string }, socket: TLSSocket) => {
+      const late = error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT'
+      refused(socket, late ? 'handshake_timeout' : 'handshake_failed', error.code ?? error.message)
+      socket.destroy()
+    })
+    return secure
+  }
+
+  const unsubscribe = tls?.source.subscribe((state) => {
+    try {
+      ;(server as TlsServer).setSecureContext(serverTls(state))
+    } catch (thrown) {
+      // The old context keeps serving; its certificate still has time, or peers refuse it by themselves.
+      onEvent({ level: 'error', from: parts.listener, text: `the new certificate cannot be served: ${String(thrown)}` })
+    }
+    void recheck()
+  })
+
+  /** Closes connections whose peers no longer hold. A request on one that is not closed yet is refused anyway. */
+  async function recheck(): Promise<void> {
+    let count = 0
+    for (const caller of [...callers]) {
+      if (!(await parts.identify(caller.peer, nowMs())).ok) caller.drain()
+      if (++count % recheckedAtOnce === 0) await new Promise(setImmediate)
+    }
+  }
+
+  const sweepMs = Math.max(10, Math.min(1000, limits.headMs / 4, limits.idleMs / 4, limits.stallMs / 4))
+  const sweeper = setInterval(() => {
+    clockMs = nowMs()
+    for (const caller of callers) caller.sweep(clockMs)
+  }, sweepMs)
+  sweeper.unref()
+
+  try {
+    await listen(server, bind, options.reusePort)
+  } catch (thrown) {
+    clearInterval(sweeper)
+    unsubscribe?.()
+    throw thrown
+  }
+  server.on('error', (error) => onEvent({ level: 'error', from: parts.listener, text: error.message }))
+
+  const address = server.address()
+  return {
+    port: typeof address === 'object' && address ? address.port : 0,
+    use(next) {
+      parts = next
+    },
+    connections: () => callers.size,
+    stats: () => ({ connections: callers.size, requests, handshakesFailed, dropped }),
+    async close({ drainMs }) {
+      closing = true
+      const closed = new Promise((resolve) => server.close(resolve))
+      for (const caller of callers) caller.drain()
+      const cut = setTimeout(() => {
+        for (const caller of callers) caller.stop()
+        for (const socket of sockets) socket.destroy()
+      }, drainMs)
+      await closed
+      clearTimeout(cut)
+      clearInterval(sweeper)
+      unsubscribe?.()
+    },
+  }
+}
+
+const under = (socket: Socket): Socket => (socket as { _parent?: Socket })._parent ?? socket
+
+async function listen(server: Server, bind: Bind, reusePort: boolean): Promise<void> {
+  try {
+    await bound(server, bind, reusePort)
+  } catch (thrown) {
+    // A socket file that nobody listens on is what a killed process left behind.
+    if (bind.kind !== 'unix' || !isInUse(thrown) || (await answers(bind.path))) throw cannotListen(bind, thrown)
+    await unlink(bind.path)
+    await bound(server, bind, reusePort)
+  }
+  if (bind.kind === 'unix') await chmod(bind.path, 0o600)
+}
+
+function bound(server: Server, bind: Bind, reusePort: boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    const done = (): void => {
+      server.off('error', reject)
+      resolve()
+    }
+    if (bind.kind === 'tcp') server.listen({ host: bind.address, port: bind.port, reusePort }, done)
+    else {
+      const before = process.umask(0o177) // The file must not be open to others even for a moment.
+      server.listen({ path: bind.path }, done)
+      process.umask(before)
+    }
+  })
+}
+
+const isInUse = (thrown: unknown): boolean => (thrown as NodeJS.ErrnoException).code === 'EADDRINUSE'
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect({ path })
+    probe.on('connect', () => {
+      probe.destroy()
+      resolve(true)
+    })
+    probe.on('error', () => resolve(false))
+  })
+}
+
+function cannotListen(bind: Bind, cause: unknown): WritError {
+  const where = bind.kind === 'tcp' ? `${bind.address}:${bind.port}` : bind.path
+  return new WritError(isInUse(cause) ? 'in_use' : 'unavailable', `cannot listen on ${where}: ${messageOf(cause)}`, {
+    cure: 'stop whoever listens there, or give the listener another address',
+    cause,
+  })
+}

@@ -1,0 +1,293 @@
+/**
+ * Connections to upstreams, kept for the next request to the same address, port and name. Bounded in number, and so are
+ * the requests that wait for one. A mutual TLS upstream proves its name right after the handshake, and again each time
+ * its connection is lent.
+ */
+
+import { connect as connectTcp, type Socket, type TcpSocketConnectOpts } from 'node:net'
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import type { IdentityState, Peer } from '../../core/identity.ts'
+import type { Identify, IdentitySource } from '../../core/ports.ts'
+import type { Endpoint } from '../../core/snapshot.ts'
+import type { UpstreamFailure } from '../flow/problem.ts'
+import type { Limits } from '../limits.ts'
+import { peerOf } from './peer.ts'
+import { clientTls } from './tls.ts'
+
+/** Who asked for a connection. Exactly one of the two is called, perhaps before `acquire` returns. */
+export interface Borrower {
+  onUpstream(upstream: Upstream): void
+  onNoUpstream(code: UpstreamFailure): void
+}
+
+/** Who has a connection, until it is given back. */
+export interface UpstreamUser {
+  /** `bytes` is used again as soon as this returns. False holds further ones back until `socket.resume()`. */
+  onUpstreamBytes(bytes: Buffer, length: number): boolean
+  onUpstreamDrain(): void
+  /** The upstream will send no more: `clean` where it said so, rather than broke. */
+  onUpstreamEnd(clean: boolean): void
+}
+
+export interface PoolParts {
+  readonly limits: Limits
+  readonly nowMs: () => number
+  /** The workload's own identity, for upstreams that have to prove theirs. */
+  readonly source: IdentitySource
+  readonly identify: Identify
+}
+
+export interface Pool {
+  acquire(endpoint: Endpoint, borrower: Borrower): void
+  /** The borrower no longer waits. */
+  cancel(endpoint: Endpoint, borrower: Borrower): void
+  /** Lets go of unused connections to this endpoint: one of them has just turned out dead. */
+  forget(endpoint: Endpoint): void
+  sweep(): void
+  close(): void
+  open(): number
+}
+
+/** Bytes read from an upstream at a time. */
+const readBytes = 32_768
+
+export class Upstream {
+  readonly socket: Socket
+  /** `address:port`, as outcomes name it. */
+  readonly name: string
+  /** Whether it has answered a request before. */
+  reused = false
+  user: UpstreamUser | undefined
+  peer: Peer | undefined
+  /** Made with an identity that has changed since. */
+  stale = false
+  idleSinceMs = 0
+  readonly #giveBack: (upstream: Upstream, keep: boolean) => void
+
+  constructor(name: string, socket: Socket, giveBack: (upstream: Upstream, keep: boolean) => void) {
+    this.name = name
+    this.socket = socket
+    this.#giveBack = giveBack
+    socket.on('drain', () => this.user?.onUpstreamDrain())
+    socket.on('end', () => this.#over(true))
+    socket.on('error', () => this.#over(false))
+    socket.on('close', () => this.#over(false))
+  }
+
+  /** Ends the loan. `keep` where the connection is in order for the next request. */
+  release(keep: boolean): void {
+    this.user = undefined
+    this.#giveBack(this, keep)
+  }
+
+  onBytes(length: number, bytes: Uint8Array): boolean {
+    if (this.user) return this.user.onUpstreamBytes(bytes as Buffer, length)
+    this.socket.destroy() // Nobody asked: these bytes must not become the answer to somebody's request.
+    return true
+  }
+
+  #over(clean: boolean): void {
+    const user = this.user
+    if (user) user.onUpstreamEnd(clean)
+    else this.socket.destroy()
+  }
+}
+
+/** Node reads `onread` here as it does for TCP; its types do not know. */
+const provingTls = (state: IdentityState, target: TcpSocketConnectOpts): ConnectionOptions => ({
+  ...clientTls(state),
+  ...target,
+})
+
+export function makePool(parts: PoolParts): Pool {
+  const byKey = new Map<string, EndpointPool>()
+  /** The same by the snapshot's own objects, which saves building keys. */
+  let byEndpoint = new WeakMap<Endpoint, EndpointPool>()
+  const unsubscribe = parts.source.subscribe(() => {
+    for (const pool of byKey.values()) pool.renew()
+  })
+
+  function poolOf(endpoint: Endpoint): EndpointPool {
+    const known = byEndpoint.get(endpoint)
+    if (known) return known
+    const key = `${endpoint.address} ${endpoint.port} ${endpoint.identity ?? ''}`
+    const pool = byKey.get(key) ?? new EndpointPool(endpoint, parts)
+    byKey.set(key, pool)
+    byEndpoint.set(endpoint, pool)
+    return pool
+  }
+
+  return {
+    acquire: (endpoint, borrower) => poolOf(endpoint).acquire(borrower),
+    cancel: (endpoint, borrower) => poolOf(endpoint).cancel(borrower),
+    forget: (endpoint) => poolOf(endpoint).dropIdle(),
+    sweep() {
+      let emptied = false
+      for (const [key, pool] of byKey) {
+        pool.sweep()
+        if (!pool.empty) continue
+        byKey.delete(key)
+        emptied = true
+      }
+      if (emptied) byEndpoint = new WeakMap()
+    },
+    close() {
+      unsubscribe()
+      for (const pool of byKey.values()) pool.close()
+    },
+    open: () => [...byKey.values()].reduce((sum, pool) => sum + pool.size, 0),
+  }
+}
+
+/** Connections to one endpoint. */
+class EndpointPool {
+  readonly #endpoint: Endpoint
+  readonly #parts: PoolParts
+  readonly #all = new Set<Upstream>()
+  readonly #idle: Upstream[] = []
+  readonly #waiting: Borrower[] = []
+  #connecting = 0
+  #closed = false
+
+  constructor(endpoint: Endpoint, parts: PoolParts) {
+    this.#endpoint = endpoint
+    this.#parts = parts
+  }
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  get empty(): boolean {
+    return this.#all.size === 0 && this.#waiting.length === 0
+  }
+
+  acquire(borrower: Borrower): void {
+    const upstream = this.#idle.pop()
+    if (upstream?.peer) void this.#lendProven(upstream, upstream.peer, borrower)
+    else if (upstream) borrower.onUpstream(upstream)
+    else if (this.#waiting.length >= this.#parts.limits.pending) borrower.onNoUpstream('upstream_unreachable')
+    else {
+      this.#waiting.push(borrower)
+      this.#connectForWaiting()
+    }
+  }
+
+  cancel(borrower: Borrower): void {
+    const at = this.#waiting.indexOf(borrower)
+    if (at >= 0) this.#waiting.splice(at, 1)
+  }
+
+  dropIdle(): void {
+    for (const upstream of this.#idle.splice(0)) upstream.socket.destroy()
+  }
+
+  /** The identity changed: new requests use connections made with the new one. */
+  renew(): void {
+    if (this.#endpoint.identity === undefined) return
+    for (const upstream of this.#all) upstream.stale = true
+    this.dropIdle()
+  }
+
+  sweep(): void {
+    const { limits, nowMs } = this.#parts
+    const oldest = nowMs() - (this.#endpoint.identity === undefined ? limits.appIdleMs : limits.upstreamIdleMs)
+    while (this.#idle[0] && this.#idle[0].idleSinceMs < oldest) this.#idle.shift()!.socket.destroy()
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const borrower of this.#waiting.splice(0)) borrower.onNoUpstream('drained')
+    for (const upstream of this.#all) upstream.socket.destroy()
+  }
+
+  /** Lends a kept connection if its peer is still who it was. */
+  async #lendProven(upstream: Upstream, peer: Peer, borrower: Borrower): Promise<void> {
+    if (await this.#isExpected(peer)) {
+      if (!upstream.socket.destroyed) return borrower.onUpstream(upstream)
+    } else upstream.socket.destroy()
+    this.acquire(borrower)
+  }
+
+  async #isExpected(peer: Peer): Promise<boolean> {
+    const answer = await this.#parts.identify(peer, this.#parts.nowMs())
+    return answer.ok && answer.identity.id === this.#endpoint.identity
+  }
+
+  #connectForWaiting(): void {
+    while (this.#waiting.length > this.#connecting && this.#all.size < this.#parts.limits.upstreams) this.#connect()
+  }
+
+  #connect(): void {
+    const { address: host, port, identity } = this.#endpoint
+    this.#connecting++
+    const onread = {
+      buffer: Buffer.allocUnsafeSlow(readBytes),
+      callback: (length: number, bytes: Uint8Array): boolean => upstream.onBytes(length, bytes),
+    }
+    const target = { host, port, onread, noDelay: true }
+    const socket =
+      identity === undefined ? connectTcp(target) : connectTls(provingTls(this.#parts.source.current(), target))
+    const upstream = new Upstream(`${host}:${port}`, socket, (one, keep) => this.#takeBack(one, keep))
+    this.#all.add(upstream)
+
+    const timer = setTimeout(() => failed('upstream_unreachable'), this.#parts.limits.connectMs)
+    let settled = false
+    const settle = (): boolean => {
+      if (settled) return false
+      settled = true
+      clearTimeout(timer)
+      this.#connecting--
+      return true
+    }
+    const failed = (code: UpstreamFailure): void => {
+      socket.destroy()
+      if (!settle()) return
+      this.#all.delete(upstream)
+      this.#waiting.shift()?.onNoUpstream(code)
+      this.#connectForWaiting()
+    }
+    socket.on('close', () => {
+      // Only a certificate that Node itself refused has set this.
+      const refused = (socket as Partial<TLSSocket>).authorizationError
+      failed(refused ? 'upstream_identity' : 'upstream_unreachable')
+      this.#gone(upstream)
+    })
+    if (identity === undefined) socket.on('connect', () => settle() && this.#offer(upstream))
+    else {
+      socket.on('secureConnect', async () => {
+        const shown = peerOf(socket as TLSSocket)
+        if ('wrong' in shown || !(await this.#isExpected(shown.peer))) return failed('upstream_identity')
+        upstream.peer = shown.peer
+        if (settle()) this.#offer(upstream)
+      })
+    }
+  }
+
+  #takeBack(upstream: Upstream, keep: boolean): void {
+    if (!keep || upstream.stale || this.#closed || upstream.socket.destroyed) upstream.socket.destroy()
+    else {
+      upstream.reused = true
+      this.#offer(upstream)
+    }
+  }
+
+  /** To the first that waits, else to the side. */
+  #offer(upstream: Upstream): void {
+    if (upstream.socket.destroyed) return
+    const borrower = this.#waiting.shift()
+    if (borrower) {
+      borrower.onUpstream(upstream)
+      return
+    }
+    upstream.idleSinceMs = this.#parts.nowMs()
+    this.#idle.push(upstream)
+  }
+
+  #gone(upstream: Upstream): void {
+    this.#all.delete(upstream)
+    const at = this.#idle.indexOf(upstream)
+    if (at >= 0) this.#idle.splice(at, 1)
+    if (!this.#closed) this.#connectForWaiting()
+  }
+}

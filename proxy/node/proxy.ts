@@ -1,0 +1,198 @@
+/** All listeners of one worker's workloads, and how a new snapshot takes their place without dropping a request. */
+
+import { WritError } from '../../core/fault.ts'
+import type { Identity, IdentityState } from '../../core/identity.ts'
+import type { Decide, Identify, IdentitySource, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
+import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
+import { type Limits, limitDefaults } from '../limits.ts'
+import type { Parts } from '../serve.ts'
+import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
+import { makePool, type Pool } from './pool.ts'
+
+export interface ProxyOptions {
+  readonly snapshot: MeshSnapshot
+  /** Names of the workloads to serve. One that the snapshot does not have has no listeners. */
+  readonly workloads: readonly string[]
+  readonly source: (workload: SpiffeId) => IdentitySource
+  readonly identify: (workload: SpiffeId) => Identify
+  readonly decide: Decide
+  readonly sink: (workload: SpiffeId) => RecordSink
+  readonly now: NowNs
+  readonly random: RandomBytes
+  readonly limits?: Partial<Limits>
+  /** Whether other processes listen on the same TCP ports. Default false. */
+  readonly reusePort?: boolean
+  readonly onEvent?: (event: ProxyEvent) => void
+}
+
+export interface OpenProxy {
+  /**
+   * Puts a snapshot in force: routes, policies and applications from the next request on; listeners that are new are
+   * opened, and those that are gone or moved are drained. Rejects where a new one cannot be opened; all others are then
+   * as the snapshot says.
+   */
+  apply(snapshot: MeshSnapshot): Promise<void>
+  /** `workload/listener` and the port it has; 0 for a Unix socket. */
+  listeners(): readonly { readonly name: string; readonly port: number }[]
+  stats(): ProxyStats
+  /** Accepts no more, finishes what is in flight within `ms` milliseconds, then cuts and closes everything. */
+  drain(ms: number): Promise<void>
+}
+
+export interface ProxyStats {
+  readonly listeners: readonly (ListenerStats & { readonly name: string })[]
+  readonly upstreamConnections: number
+}
+
+interface Running {
+  readonly place: string
+  readonly listener: OpenListener
+}
+
+/** Time that connections of a listener that a snapshot no longer has may take to finish, in milliseconds. */
+const removedDrainMs = 10_000
+const poolSweepMs = 1000
+
+export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
+  const limits: Limits = { ...limitDefaults, ...options.limits }
+  const onEvent = options.onEvent ?? (() => {})
+  const nowMs = (): number => Number(options.now() / 1_000_000n)
+  const pools = new Map<SpiffeId, Pool>()
+  const running = new Map<string, Running>()
+  const draining = new Set<Promise<void>>()
+  let turn: Promise<void> = Promise.resolve()
+  let closed = false
+
+  const sweeper = setInterval(() => {
+    for (const pool of pools.values()) pool.sweep()
+  }, poolSweepMs)
+  sweeper.unref()
+
+  function poolOf(workload: SpiffeId): Pool {
+    const known = pools.get(workload)
+    if (known) return known
+    const identify = options.identify(workload)
+    const pool = makePool({ limits, nowMs, source: options.source(workload), identify })
+    pools.set(workload, pool)
+    return pool
+  }
+
+  function partsOf(workload: Workload, listener: Listener, outbound: FindRoute): Parts {
+    return {
+      direction: listener.direction,
+      listener: `${workload.name}/${listener.name}`,
+      workload: workload.id,
+      policy: listener.direction === 'inbound' ? listener.policy : undefined,
+      findRoute: listener.direction === 'inbound' ? appRoute(listener) : outbound,
+      identify: options.identify(workload.id),
+      decide: options.decide,
+      sink: options.sink(workload.id),
+      now: options.now,
+      random: options.random,
+    }
+  }
+
+  function open(workload: Workload, listener: Listener, parts: Parts): Promise<OpenListener> {
+    const source = options.source(workload.id)
+    return openListener({
+      bind: listener.bind,
+      reusePort: options.reusePort ?? false,
+      tls: listener.direction === 'inbound' ? { source } : undefined,
+      identityOf: () => declared(source.current()),
+      parts,
+      pool: poolOf(workload.id),
+      limits,
+      nowMs,
+      onEvent,
+    })
+  }
+
+  /** Closes a listener in the background; `drain` waits for it too. */
+  function remove(name: string, { listener }: Running): void {
+    running.delete(name)
+    const done = listener.close({ drainMs: removedDrainMs }).finally(() => draining.delete(done))
+    draining.add(done)
+  }
+
+  async function put(snapshot: MeshSnapshot): Promise<void> {
+    if (closed) throw new WritError('unavailable', 'the proxy is stopping')
+    const outbound = routesOf(snapshot, () => fraction(options.random))
+    const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
+      snapshot.workloads
+        .filter(({ name }) => options.workloads.includes(name))
+        .flatMap((workload) =>
+          workload.listeners.map((listener) => [`${workload.name}/${listener.name}`, { workload, listener }] as const),
+        ),
+    )
+    for (const [name, one] of running) {
+      const next = wanted.get(name)
+      if (!next || placeOf(next.workload, next.listener) !== one.place) remove(name, one)
+    }
+    const failures: unknown[] = []
+    for (const [name, { workload, listener }] of wanted) {
+      const parts = partsOf(workload, listener, outbound)
+      const known = running.get(name)
+      if (known) known.listener.use(parts)
+      else {
+        try {
+          running.set(name, { place: placeOf(workload, listener), listener: await open(workload, listener, parts) })
+        } catch (thrown) {
+          failures.push(thrown)
+        }
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+
+  async function drain(ms: number): Promise<void> {
+    closed = true
+    clearInterval(sweeper)
+    await turn.catch(() => {})
+    const open = [...running.values()].map(({ listener }) => listener.close({ drainMs: ms }))
+    running.clear()
+    await Promise.all([...open, ...draining])
+    for (const pool of pools.values()) pool.close()
+  }
+
+  try {
+    await put(options.snapshot)
+  } catch (thrown) {
+    await drain(0)
+    throw thrown
+  }
+  return {
+    apply(snapshot) {
+      turn = turn.catch(() => {}).then(() => put(snapshot)) // One after the other, so that the last one stays.
+      return turn
+    },
+    listeners: () => [...running].map(([name, { listener }]) => ({ name, port: listener.port })),
+    stats: () => ({
+      listeners: [...running].map(([name, { listener }]) => ({ name, ...listener.stats() })),
+      upstreamConnections: [...pools.values()].reduce((sum, pool) => sum + pool.open(), 0),
+    }),
+    drain,
+  }
+}
+
+/** What a listener cannot change while it is open: whom it stands for, which way, and where. */
+const placeOf = ({ id }: Workload, { direction, bind }: Listener): string => [id, direction, placeText(bind)].join(' ')
+
+const placeText = (bind: Bind): string => (bind.kind === 'tcp' ? `${bind.address}:${bind.port}` : bind.path)
+
+/** The callers of an outbound listener are its workload: that is what a 0600 socket or a loopback port declares. */
+const declared = ({ svid }: IdentityState): Identity => ({
+  id: svid.id,
+  trustDomain: trustDomainOf(svid.id),
+  proof: 'declared',
+  serial: svid.serial,
+  notBeforeMs: svid.notBeforeMs,
+  notAfterMs: svid.notAfterMs,
+})
+
+/** A number from 0 up to 1 out of 32 random bits. */
+function fraction(random: RandomBytes): number {
+  const bytes = random(4)
+  return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0) / 2 ** 32
+}

@@ -1,0 +1,40 @@
+/**
+ * Every TLS option from one function for each side, so that a renewed context never falls back to a default: a
+ * `setSecureContext` without `minVersion` would open TLS 1.2 again. Nothing here decides who a peer is; `Identify` does.
+ */
+
+import { constants } from 'node:crypto'
+import type { ConnectionOptions, TlsOptions } from 'node:tls'
+import type { IdentityState } from '../../core/identity.ts'
+
+type Common = Pick<
+  TlsOptions,
+  'cert' | 'key' | 'ca' | 'minVersion' | 'rejectUnauthorized' | 'secureOptions' | 'ALPNProtocols'
+>
+
+function common({ svid, bundles }: IdentityState): Common {
+  return {
+    cert: svid.chain.map(pem).join(''),
+    key: svid.keyPem,
+    // Pooled: Node knows no roots per trust domain, so a peer that passes this has only begun to prove its name.
+    ca: [...bundles.values()].flatMap(({ roots }) => roots.map(pem)),
+    minVersion: 'TLSv1.3',
+    rejectUnauthorized: true,
+    // A resumed session shows no certificate, however old the one is that it stands for.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    ALPNProtocols: ['http/1.1'],
+  }
+}
+
+export const serverTls = (state: IdentityState): TlsOptions => ({ ...common(state), requestCert: true })
+
+export const clientTls = (state: IdentityState): ConnectionOptions => ({
+  ...common(state),
+  // SPIFFE names are URIs, not hosts; the endpoint's id is compared after the handshake.
+  checkServerIdentity: () => undefined,
+})
+
+export function pem(der: Uint8Array): string {
+  const text = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64')
+  return `-----BEGIN CERTIFICATE-----\n${text.replaceAll(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+}
