@@ -10,9 +10,10 @@ import type { RecordSink } from '../core/ports.ts'
 import { type DecisionBody, decisionId, type OutcomeItem, type RecordId } from '../core/record.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 
-/** Largest body, in bytes, and the most records and outcomes together in one. */
+/** Largest body, in bytes, and the most that it holds of each. */
 export const maxCollectedBytes: number = 256 * 1024
-export const maxCollected = 256
+const maxRecords = 256
+const maxOutcomes = 1024
 
 /** Deepest nesting of a record's input, and its largest size as canonical JSON: a leaf of the log has a 16-bit length. */
 const maxDepth = 32
@@ -108,11 +109,8 @@ const outcome = z.strictObject({
 })
 
 export const collected: z.ZodType<Collected> = z
-  .strictObject({ records: z.array(decision).max(maxCollected), outcomes: z.array(outcome).max(maxCollected) })
+  .strictObject({ records: z.array(decision).max(maxRecords), outcomes: z.array(outcome).max(maxOutcomes) })
   .partial()
-  .refine(({ records = [], outcomes = [] }) => records.length + outcomes.length <= maxCollected, {
-    error: `has more than ${maxCollected} records and outcomes`,
-  })
   .transform(({ records = [], outcomes = [] }) => ({ records: records as unknown as DecisionBody[], outcomes }))
 
 /** Without recursion: what nests too deep must not find out how deep our own stack is. */

@@ -11,12 +11,12 @@ export function resolveBindings(input: {
   readonly bindings: readonly Placed<PolicyBindingSpec>[]
   readonly workloads: readonly Placed<WorkloadSpec>[]
   readonly services: ReadonlyMap<string, KnownService>
-  readonly bundles: readonly PolicyRef[]
+  readonly bundles: readonly PolicyRef[] | 'any'
 }): { readonly policies: ReadonlyMap<string, PolicyUse>; readonly problems: Problem[] } {
   const problems: Problem[] = []
   const bound = new Map<string, { readonly use: PolicyUse; readonly by: string }>()
   for (const binding of input.bindings) {
-    if (!input.bundles.some((ref) => ref.bundle === binding.spec.bundle)) {
+    if (input.bundles !== 'any' && !input.bundles.some((ref) => ref.bundle === binding.spec.bundle)) {
       const there = input.bundles.map((ref) => ref.bundle).sort(byText)
       const cure = there.length > 0 ? `build it, or use one of ${there.slice(0, 8).join(', ')}` : 'build it first'
       problems.push(problemAt(binding, ['spec', 'bundle'], `there is no bundle ${binding.spec.bundle}`, cure))

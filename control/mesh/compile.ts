@@ -27,8 +27,8 @@ export type Compiled =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 export interface World {
-  /** The newest version of every bundle that can be bound. */
-  readonly bundles: readonly PolicyRef[]
+  /** The newest version of every bundle that can be bound; `any` where the reader serves none and does not ask. */
+  readonly bundles: readonly PolicyRef[] | 'any'
   readonly sha256: Sha256
   /** Verifier key of the log, once it is known. */
   readonly logKey?: string
@@ -70,7 +70,7 @@ export function compileMesh(text: string, world: World): Compiled {
     workloads: found.Workload.map((workload) =>
       workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
     ).sort((a, b) => byText(a.name, b.name)),
-    bundles: world.bundles.filter((ref) => used.has(ref.bundle)).sort((a, b) => byText(a.bundle, b.bundle)),
+    bundles: (world.bundles === 'any' ? [] : world.bundles).filter((ref) => used.has(ref.bundle)).toSorted((a, b) => byText(a.bundle, b.bundle)),
     audit: auditOf(mesh.spec),
     stream: settings.stream,
     logKey: world.logKey ?? '',

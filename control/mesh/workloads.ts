@@ -33,6 +33,12 @@ function checkIdentities(workloads: readonly PlacedWorkload[], trustDomain: Trus
       problems.push(problemAt(workload, path, `is not of ${trustDomain}`, 'name a path, such as /orders'))
       continue
     }
+    if (id.startsWith(`spiffe://${trustDomain}/writ/`)) {
+      problems.push(
+        problemAt(workload, path, `${id} is kept for Writ itself`, 'use a path that does not begin with /writ/'),
+      )
+      continue
+    }
     const owner = owners.get(id)
     if (owner) problems.push(problemAt(workload, path, `${id} is ${owner}’s already`, 'give each workload its own'))
     else owners.set(id, workload.label)

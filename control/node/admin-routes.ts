@@ -2,7 +2,6 @@
 
 import { z } from 'zod'
 import { WritError } from '../../core/fault.ts'
-import type { Json } from '../../core/json.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
@@ -17,7 +16,7 @@ export interface AdminParts {
   readonly partOf: PartOf
   readonly health: Health
   /** State of this process's own spool. */
-  readonly spool: () => Json
+  readonly spool: () => object
   /** A join token for this id, good for one join within `ttlMs`. */
   readonly createToken: (id: SpiffeId, ttlMs: number) => Later<string>
   readonly createCollectorToken: (id: SpiffeId, ttlMs: number) => Later<string>

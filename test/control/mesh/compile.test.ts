@@ -222,6 +222,13 @@ test('an outbound listener stands on loopback, an inbound one is not its own app
   ).toMatchObject([{ level: 'error', field: 'spec.identity' }])
 })
 
+test('the names of Writ’s own processes are no workload’s', () => {
+  expect(problemsOf(meshWith(own('Workload', 'a', '{identity: /writ/control, outbound: {port: 1}}')))).toMatchObject([
+    { level: 'error', field: 'spec.identity' },
+  ])
+  expect(problemsOf(meshWith(own('Workload', 'a', '{identity: /writ, outbound: {port: 1}}')))).toEqual([])
+})
+
 test('a workload that listens on every address needs endpoints that callers can reach', () => {
   const workload = own('Workload', 'a', '{inbound: {address: 0.0.0.0, port: 1000, app: {port: 2000}}}')
   expect(problemsOf(meshWith(workload, bound('a')))).toMatchObject([{ field: 'spec.inbound.address' }])

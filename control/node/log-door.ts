@@ -1,0 +1,71 @@
+/** The auditor's door: the log as files (C2SP tlog-tiles), its public key, and receipts, for peers of the mesh. */
+
+import type { Context } from 'hono'
+import { toBase64 } from '../../core/bytes.ts'
+import { WritError } from '../../core/fault.ts'
+import type { FindReceipt, Identify, IdentitySource } from '../../core/ports.ts'
+import { parseEpoch } from '../../core/record.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { problemResponse } from '../problem.ts'
+import { type DoorApp, type DoorEnv, doorApp, type Unexpected } from './http.ts'
+import { type MtlsDoor, type MtlsOptions, openMtlsDoor } from './mtls.ts'
+import { peers } from './peer.ts'
+
+export interface LogDoorParts {
+  readonly identity: IdentitySource
+  readonly identify: Identify
+  /** Who may read: entries hold what every workload of the mesh did. */
+  readonly mayRead: (id: SpiffeId) => boolean
+  readonly verifierKey: string
+  readonly findReceipt: FindReceipt
+  /** A file of the log by its path, `0/checkpoint` or `0/tile/entries/000`. */
+  readonly file: (path: string) => Promise<Uint8Array | undefined>
+  readonly nowMs: () => number
+  readonly unexpected: Unexpected
+}
+
+const filePath = /^\d{1,6}\/(?:checkpoint|tile\/(?:entries|[0-5]?\d|6[0-3])(?:\/x?\d{3})+(?:\.p\/\d{1,3})?)$/
+
+export function openLogDoor(parts: LogDoorParts, options: MtlsOptions = {}): Promise<MtlsDoor> {
+  const refused = (): void => undefined // Only control and operators come here; a failed handshake harms nobody.
+  const { identity, unexpected } = parts
+  return openMtlsDoor({ app: logRoutes(parts), identity, refused, unexpected }, options)
+}
+
+export function logRoutes(parts: LogDoorParts): DoorApp {
+  const app = doorApp(parts.unexpected)
+  const peerOf = peers()
+
+  app.use(async (c: Context<DoorEnv>, next) => {
+    const identified = await parts.identify(peerOf(c.env.incoming.socket as never), parts.nowMs())
+    if (!identified.ok) {
+      return problemResponse({ code: identified.code, detail: identified.detail, headers: { connection: 'close' } })
+    }
+    const { id } = identified.identity
+    if (!parts.mayRead(id)) throw new WritError('forbidden', `${id} may not read the log`)
+    return next()
+  })
+
+  app.get('/log.pub', (c) => c.text(`${parts.verifierKey}\n`))
+
+  app.get('/receipts/:epoch/:seq', async (c) => {
+    const epoch = parseEpoch(c.req.param('epoch'))
+    const seq = Number(c.req.param('seq'))
+    const receipt = epoch && Number.isSafeInteger(seq) ? await parts.findReceipt({ epoch, seq }) : undefined
+    if (!receipt) throw new WritError('not_found', 'no checkpoint covers this record yet')
+    return c.json({ index: receipt.index, path: receipt.path.map(toBase64), note: receipt.note })
+  })
+
+  app.get('/log/*', async (c) => {
+    const path = c.req.path.slice('/log/'.length)
+    const bytes = filePath.test(path) ? await parts.file(path) : undefined
+    if (!bytes) throw new WritError('not_found', `the log has no file ${path}`)
+    const text = path.endsWith('checkpoint')
+    return c.body(new Uint8Array(bytes), 200, {
+      'content-type': text ? 'text/plain; charset=utf-8' : 'application/octet-stream',
+      'cache-control': text || path.includes('.p/') ? 'no-store' : 'max-age=31536000, immutable',
+    })
+  })
+
+  return app
+}
