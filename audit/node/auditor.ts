@@ -233,9 +233,10 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       shard.state = { ...state, checkpointed: size }
       onEvent({ kind: 'checkpoint', shard: partition, size })
     } catch (thrown) {
-      shards.delete(partition) // Rolled back, taken or unreadable: the next look at the store will tell.
-      if (shard && (await wasTaken(partition, shard.state))) watched.delete(partition)
-      else throw fallBehind(shard, partition, thrown)
+      const taken = shard !== undefined && (await wasTaken(partition, shard.state))
+      if (taken) watched.delete(partition)
+      if (taken || (thrown instanceof WritError && thrown.code === 'fork')) shards.delete(partition)
+      if (!taken) throw fallBehind(shard, partition, thrown)
     }
   }
 

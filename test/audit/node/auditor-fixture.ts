@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { asc, eq, sql } from 'drizzle-orm'
 import { type Auditor, type AuditorEvent, openAuditor } from '../../../audit/node/auditor.ts'
 import { type FileSigner, openFileSigner } from '../../../audit/node/signer.ts'
-import type { Store } from '../../../audit/node/store.ts'
+import { openStore, type Store } from '../../../audit/node/store.ts'
 import { leaves, type RecordRow, records } from '../../../audit/store/schema.ts'
 import { toBase64, toBase64Url, toHex } from '../../../core/bytes.ts'
 import type { RandomBytes, Sha256, StreamMessage, VerifyHead } from '../../../core/ports.ts'
@@ -49,6 +49,12 @@ export interface World {
   /** Events of a shard's log, in order. */
   log(shard?: number): Promise<AuditEvent[]>
   end(): Promise<void>
+}
+
+/** PGlite in memory, or the PostgreSQL database that `WRIT_TEST_POSTGRES` names, whose tables are emptied. */
+export function openTestStore(): Promise<Store> {
+  const url = process.env['WRIT_TEST_POSTGRES']
+  return openStore(url === undefined ? { kind: 'pglite' } : { kind: 'postgres', url })
 }
 
 /** `store` is emptied first. */

@@ -3,16 +3,16 @@ import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { openStore, type Store } from '../../../audit/node/store.ts'
+import type { Store } from '../../../audit/node/store.ts'
 import { epochs, gaps, offsets, outcomes } from '../../../audit/store/schema.ts'
 import { utf8 } from '../../../core/bytes.ts'
 import type { AnomalyBody, AuditEvent } from '../../../core/record.ts'
-import { makeProducer, makeWorld, message, rowsOf, said, type World } from './auditor-fixture.ts'
+import { makeProducer, makeWorld, message, openTestStore, rowsOf, said, type World } from './auditor-fixture.ts'
 
 let store: Store
 let world: World
 beforeAll(async () => {
-  store = await openStore({ kind: 'pglite' })
+  store = await openTestStore()
 })
 beforeEach(async () => {
   world = await makeWorld(store)
