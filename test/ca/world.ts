@@ -6,8 +6,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { type Authority, type IssueRequest, openAuthority } from '../../ca/node/authority.ts'
-import { newKeyPair } from '../../ca/node/crypto.ts'
+import { newKeyPair, privateKeyOf } from '../../ca/node/crypto.ts'
+import { writeCsr } from '../../ca/node/write.ts'
+import { WritError } from '../../core/fault.ts'
 import type { Peer, Svid, TrustBundle } from '../../core/identity.ts'
+import type { RecordSink } from '../../core/ports.ts'
+import type { Epoch, EventBody } from '../../core/record.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
 
 export const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
@@ -45,3 +49,30 @@ export const peerWith = (chain: readonly Uint8Array[]): Peer => ({
 
 export const bundlesOf = (...bundles: TrustBundle[]): ReadonlyMap<TrustDomain, TrustBundle> =>
   new Map(bundles.map((bundle) => [bundle.trustDomain, bundle]))
+
+export interface Kept {
+  readonly sink: RecordSink
+  readonly bodies: EventBody[]
+  readonly refusals: string[]
+}
+
+/** A sink that keeps everything, or nothing at all. */
+export function keepAll(fails = false): Kept {
+  const bodies: EventBody[] = []
+  const refusals: string[] = []
+  const sink: RecordSink = {
+    keep(body) {
+      if (fails) throw new WritError('audit_unavailable', 'the spool is full')
+      bodies.push(body)
+      return { producer: orders, epoch: '0'.repeat(24) as Epoch, seq: bodies.length }
+    },
+    outcome() {},
+    refused: ({ code }) => refusals.push(code),
+  }
+  return { sink, bodies, refusals }
+}
+
+export function newCsr(): Uint8Array {
+  const { spki, keyPem } = newKeyPair()
+  return writeCsr(spki, privateKeyOf(keyPem))
+}

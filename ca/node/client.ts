@@ -1,0 +1,215 @@
+/** How a workload gets its first certificate, renews it, and asks the control plane anything else. */
+
+import type { IncomingHttpHeaders } from 'node:http'
+import { equalBytes, fromUtf8, toBase64, utf8 } from '../../core/bytes.ts'
+import { type FaultCode, WritError } from '../../core/fault.ts'
+import type { IdentityState, Svid, TrustBundle } from '../../core/identity.ts'
+import { isObject, type Json, parseJson } from '../../core/json.ts'
+import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
+import { bundleDigest, parseToken } from '../join.ts'
+import { readSvid, verifySvid } from '../svid.ts'
+import { readIssued, readTrust } from '../wire.ts'
+import { newKeyPair, privateKeyOf, verifySignature } from './crypto.ts'
+import { call, type Reply } from './https.ts'
+import { writeCsr } from './write.ts'
+
+/** Longest answer that is about certificates, in bytes. */
+const maxTrustBytes = 1024 ** 2
+
+export interface Joined {
+  readonly svid: Svid
+  readonly bundles: ReadonlyMap<TrustDomain, TrustBundle>
+}
+
+interface Reach {
+  /** `https://host:port` of the control plane. */
+  readonly url: string
+  /** The control plane's own id: no other server is spoken to. */
+  readonly expect: SpiffeId
+  /** Default `Date.now`. */
+  readonly nowMs?: () => number
+  /** Time for each call, in milliseconds. Default 10 000. */
+  readonly timeoutMs?: number
+}
+
+/**
+ * First the trust bundle, from a server that nobody vouches for yet and that is told nothing; its digest stands in
+ * the token. Then the token, on a second connection, to a server that this bundle vouches for.
+ */
+export async function joinMesh(options: Reach & { readonly token: string }): Promise<Joined> {
+  const { expect, token } = options
+  const promised = parseToken(token)
+  if (!promised) {
+    throw new WritError('token_invalid', 'this is no join token', {
+      cure: 'copy the whole of what `writ token` printed',
+    })
+  }
+  const bundle = await fetchTrust(options)
+  if (bundle.trustDomain !== trustDomainOf(expect) || bundleDigest(bundle) !== promised.bundleDigest) {
+    throw new WritError('trust_mismatch', `${options.url} showed a trust bundle that the token does not promise`, {
+      cure: 'check the address; if it is right, somebody stands in between',
+    })
+  }
+  const bundles = new Map([[bundle.trustDomain, bundle]])
+  return obtain({ ...options, bundles, path: '/v1/join', with: { token } })
+}
+
+/** A new key and certificate under the same name, for a certificate that still holds. */
+export function renewSvid(options: Reach & { readonly state: IdentityState }): Promise<Joined> {
+  const { svid, bundles, denied } = options.state
+  return obtain({ ...options, bundles, denied, svid, path: '/v1/renew', with: {} })
+}
+
+export interface CaRequest extends Reach {
+  readonly state: IdentityState
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** With its query. */
+  readonly path: string
+  readonly body?: Json
+  /** Sent as If-None-Match: an unchanged answer is a 304 without bytes. */
+  readonly etag?: string
+  /** Longest answer, in bytes. Default 16 MiB. */
+  readonly maxBytes?: number
+}
+
+export interface CaReply {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly bytes: Uint8Array
+}
+
+/** Any other question to the control plane, with our certificate and the same checks. */
+export function caRequest(options: CaRequest): Promise<CaReply> {
+  const { url, method, path, body, etag, state, timeoutMs, maxBytes } = options
+  return call({
+    url,
+    method,
+    path,
+    svid: state.svid,
+    judge: judgeServer({ ...options, ...state }),
+    headers: { ...jsonHeaders, ...(etag === undefined ? {} : { 'if-none-match': etag }) },
+    ...(body === undefined ? {} : { body: utf8(JSON.stringify(body)) }),
+    timeoutMs,
+    maxBytes,
+  })
+}
+
+const jsonHeaders = { accept: 'application/json', 'content-type': 'application/json' }
+
+async function fetchTrust({ url, timeoutMs }: Reach): Promise<TrustBundle> {
+  const judge = () => {} // Nothing secret is sent, and what comes back counts only by its digest.
+  const reply = await call({ url, method: 'GET', path: '/v1/trust', judge, timeoutMs, maxBytes: maxTrustBytes })
+  const bundle = reply.status === 200 ? readTrust(jsonOf(reply)) : undefined
+  if (!bundle) throw refusalOf(reply, url)
+  return bundle
+}
+
+interface Trusting extends Reach {
+  readonly bundles: IdentityState['bundles']
+  readonly denied?: IdentityState['denied']
+}
+
+interface Obtain extends Trusting {
+  readonly svid?: Svid
+  readonly path: string
+  readonly with: { readonly [name: string]: Json }
+}
+
+async function obtain(options: Obtain): Promise<Joined> {
+  const { url, path, svid, timeoutMs } = options
+  const keys = newKeyPair()
+  const csr = toBase64(writeCsr(keys.spki, privateKeyOf(keys.keyPem)))
+  const body = utf8(JSON.stringify({ ...options.with, csr }))
+  const judge = judgeServer(options)
+  const headers = jsonHeaders
+  const reply = await call({
+    url,
+    method: 'POST',
+    path,
+    headers,
+    body,
+    judge,
+    svid,
+    timeoutMs,
+    maxBytes: maxTrustBytes,
+  })
+  const issued = reply.status === 200 ? readIssued(jsonOf(reply)) : undefined
+  if (!issued) throw refusalOf(reply, url)
+  // Ours is never dropped by omission: without it we could not even renew.
+  const bundles = new Map([
+    ...options.bundles,
+    ...issued.bundles.map((bundle) => [bundle.trustDomain, bundle] as const),
+  ])
+  return { svid: acceptSvid(issued.chain, keys, bundles, options), bundles }
+}
+
+/** A certificate is taken only for our own key, under our own trust domain, and under the name we had, if any. */
+function acceptSvid(
+  chain: readonly Uint8Array[],
+  keys: { readonly spki: Uint8Array; readonly keyPem: string },
+  bundles: IdentityState['bundles'],
+  { expect, nowMs = Date.now, svid, url }: Obtain,
+): Svid {
+  const refused = (why: string) =>
+    new WritError('certificate_invalid', `${url} gave a certificate that is of no use: ${why}`, {
+      cure: 'check the clocks of both machines, and which authority the control plane runs',
+    })
+  const answer = verifySvid(chain, bundles.get(trustDomainOf(expect))!, nowMs(), verifySignature)
+  if (!answer.ok) throw refused(answer.detail)
+  const read = readSvid(chain)
+  if ('wrong' in read || !equalBytes(read.svid.chain[0].spki, keys.spki)) throw refused('it is for another key')
+  const { id, serial, notBeforeMs, notAfterMs } = answer.identity
+  if (svid && svid.id !== id) throw refused(`it names ${id} instead of ${svid.id}`)
+  return { id, chain, keyPem: keys.keyPem, serial, notBeforeMs, notAfterMs }
+}
+
+function judgeServer({ url, expect, bundles, denied, nowMs = Date.now }: Trusting) {
+  return (chain: readonly Uint8Array[]): void => {
+    const bundle = bundles.get(trustDomainOf(expect))
+    const answer = bundle && verifySvid(chain, bundle, nowMs(), verifySignature)
+    const why = !answer
+      ? `we have no trust bundle for ${expect}`
+      : !answer.ok
+        ? answer.detail
+        : answer.identity.id !== expect
+          ? `it is ${answer.identity.id}`
+          : denied?.has(expect) || denied?.has(answer.identity.serial)
+            ? 'it is on the deny list'
+            : undefined
+    if (why === undefined) return
+    throw new WritError('certificate_invalid', `${url} is not ${expect}: ${why}`, {
+      cure: 'check the address; if it is right, somebody stands in between',
+    })
+  }
+}
+
+function jsonOf({ bytes }: Reply): Json | undefined {
+  try {
+    return parseJson(fromUtf8(bytes))
+  } catch {
+    return undefined
+  }
+}
+
+const passedOn: readonly FaultCode[] = [
+  'token_invalid',
+  'certificate_invalid',
+  'audit_unavailable',
+  'unauthorized',
+  'forbidden',
+]
+
+/** RFC 9457 problem details, where there are any, as the fault that the server meant. */
+function refusalOf(reply: Reply, url: string): WritError {
+  const problem = jsonOf(reply)
+  const text = (name: string): string | undefined => {
+    const value = isObject(problem) ? problem[name] : undefined
+    return typeof value === 'string' ? value.slice(0, 500) : undefined
+  }
+  const { status } = reply
+  const byStatus: FaultCode = status === 401 ? 'unauthorized' : status === 403 ? 'forbidden' : 'unavailable'
+  const code = passedOn.find((code) => code === text('code')) ?? byStatus
+  return new WritError(code, `${url} refused with ${status}: ${text('detail') ?? 'no reason given'}`, {
+    cure: text('cure') ?? 'see what the control plane reports',
+  })
+}

@@ -1,0 +1,158 @@
+/** One HTTPS request on a connection of its own; nothing is sent before the caller has judged the server's chain. */
+
+import { constants } from 'node:crypto'
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { isIP } from 'node:net'
+import { connect, type TLSSocket } from 'node:tls'
+import { messageOf, WritError } from '../../core/fault.ts'
+import type { Svid } from '../../core/identity.ts'
+import { pemOf } from './pem.ts'
+
+export interface Call {
+  /** `https://host:port`. Its path is ignored. */
+  readonly url: string
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly path: string
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  /** The certificate shown to the server. Default none. */
+  readonly svid?: Svid | undefined
+  /** Judges the server by its chain (DER, leaf first); throws to end the call. */
+  readonly judge: (chain: readonly Uint8Array[]) => void
+  /** Time for the whole call, in milliseconds. Default 10 000. */
+  readonly timeoutMs?: number | undefined
+  /** Longest answer, in bytes. Default 16 MiB; a longer one fails the call. */
+  readonly maxBytes?: number | undefined
+}
+
+export interface Reply {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly bytes: Uint8Array
+}
+
+export async function call(options: Call): Promise<Reply> {
+  const { timeoutMs = 10_000 } = options
+  const socket = open(options)
+  const timer = setTimeout(() => {
+    socket.destroy(unavailable(options, `no answer within ${timeoutMs} ms`))
+  }, timeoutMs)
+  try {
+    await connected(socket)
+    if (socket.isSessionReused()) throw unavailable(options, 'a resumed TLS session, which proves nothing')
+    options.judge(chainOf(socket))
+    return await exchange(socket, options)
+  } catch (thrown) {
+    throw faultOf(thrown, options)
+  } finally {
+    clearTimeout(timer)
+    socket.destroy()
+  }
+}
+
+/**
+ * The handshake proves that the server has its leaf's key; whose key that is, `judge` says alone, because OpenSSL
+ * would take any pooled root for any name. No session is offered and no ticket taken: every handshake is a full one.
+ */
+function open({ url, svid }: Call): TLSSocket {
+  const { protocol, hostname, port } = parseUrl(url)
+  if (protocol !== 'https:') throw badUrl(url)
+  const host = hostname.replace(/^\[|\]$/g, '')
+  return connect({
+    host,
+    port: port === '' ? 443 : Number(port),
+    ...(isIP(host) ? {} : { servername: host }),
+    ...(svid ? { key: svid.keyPem, cert: svid.chain.map((der) => pemOf(der, 'CERTIFICATE')).join('') } : {}),
+    minVersion: 'TLSv1.3',
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    ALPNProtocols: ['http/1.1'],
+    rejectUnauthorized: false,
+  })
+}
+
+function parseUrl(url: string): URL {
+  try {
+    return new URL(url)
+  } catch {
+    throw badUrl(url)
+  }
+}
+
+const badUrl = (url: string): WritError =>
+  new WritError('config_invalid', `${url} is not the address of a control plane`, {
+    cure: 'write it as https://host:port',
+  })
+
+function connected(socket: TLSSocket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('secureConnect', resolve)
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Error('the connection closed during the handshake')))
+  })
+}
+
+/** The chain as the peer showed it. Node ends it with a root that points at itself. */
+export function chainOf(socket: TLSSocket): readonly Uint8Array[] {
+  const chain: Uint8Array[] = []
+  let certificate = socket.getPeerX509Certificate()
+  while (certificate && chain.length < 8) {
+    chain.push(new Uint8Array(certificate.raw))
+    certificate = certificate.issuerCertificate
+  }
+  return chain
+}
+
+function exchange(
+  socket: TLSSocket,
+  { url, method, path, headers = {}, body, maxBytes = 16 * 1024 ** 2 }: Call,
+): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject)
+    const request = httpRequest({
+      createConnection: () => socket,
+      method,
+      path,
+      headers: { host: new URL(url).host, ...headers, 'content-length': body?.length ?? 0, connection: 'close' },
+    })
+    request.once('error', reject)
+    request.once('response', (response) => {
+      const parts: Buffer[] = []
+      let length = 0
+      response.on('data', (part: Buffer) => {
+        length += part.length
+        if (length > maxBytes) response.destroy(new Error(`an answer of more than ${maxBytes} bytes`))
+        else parts.push(part)
+      })
+      response.once('error', reject)
+      response.once('end', () => {
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          bytes: new Uint8Array(Buffer.concat(parts)),
+        })
+      })
+    })
+    request.end(body)
+  })
+}
+
+function unavailable({ url }: Call, why: string, cause?: unknown): WritError {
+  return new WritError('unavailable', `${url} does not answer: ${why}`, {
+    cure: 'start the control plane, or correct its address',
+    cause,
+  })
+}
+
+/** TLS 1.3 tells a client that its certificate was refused only when it first reads. */
+function faultOf(thrown: unknown, options: Call): WritError {
+  if (thrown instanceof WritError) return thrown
+  const code = (thrown as { code?: unknown }).code
+  if (typeof code === 'string' && code.includes('ALERT')) {
+    return new WritError('unauthorized', `${options.url} refused our certificate: ${messageOf(thrown)}`, {
+      cure: 'join again with a new token',
+      cause: thrown,
+    })
+  }
+  return unavailable(options, messageOf(thrown), thrown)
+}

@@ -1,0 +1,62 @@
+/** Outstanding join tokens: in one file that is replaced whole, or in memory. */
+
+import { WritError } from '../../core/fault.ts'
+import { isObject, parseJson } from '../../core/json.ts'
+import { parseSpiffeId } from '../../core/spiffe.ts'
+import type { HeldToken, TokenStore } from '../join.ts'
+import { readText, replaceText } from './files.ts'
+
+/** Most tokens that may be outstanding. One more is refused. */
+const maxTokens = 1000
+
+export function memoryTokens(): TokenStore {
+  return tokensOver(new Map(), () => {})
+}
+
+/** One process has this file at a time: who takes a token writes the file before anyone hears of it. */
+export function fileTokens(path: string): TokenStore {
+  return tokensOver(load(path), (tokens) => replaceText(path, `${JSON.stringify([...tokens.values()])}\n`))
+}
+
+function tokensOver(tokens: Map<string, HeldToken>, save: (tokens: Map<string, HeldToken>) => void): TokenStore {
+  return {
+    async put(token, nowMs) {
+      for (const [digest, { expiresAtMs }] of tokens) if (expiresAtMs < nowMs) tokens.delete(digest)
+      if (tokens.size >= maxTokens) {
+        throw new WritError('unavailable', `${maxTokens} join tokens are outstanding`, {
+          cure: 'redeem some, or wait ten minutes for them to expire',
+        })
+      }
+      tokens.set(token.digest, token)
+      save(tokens)
+    },
+    async take(digest) {
+      const token = tokens.get(digest)
+      if (!token) return undefined
+      tokens.delete(digest)
+      save(tokens)
+      return token
+    },
+  }
+}
+
+function load(path: string): Map<string, HeldToken> {
+  const text = readText(path)
+  if (text === undefined) return new Map()
+  const list = parseJson(text)
+  const tokens = Array.isArray(list) ? list.map(readToken) : [undefined]
+  if (tokens.includes(undefined)) {
+    throw new WritError('config_invalid', `${path} is not a list of join tokens`, {
+      cure: 'remove the file; tokens that were given out must then be made anew',
+    })
+  }
+  return new Map((tokens as HeldToken[]).map((token) => [token.digest, token]))
+}
+
+function readToken(value: unknown): HeldToken | undefined {
+  if (!isObject(value)) return undefined
+  const { digest, id: name, expiresAtMs } = value
+  const id = typeof name === 'string' ? parseSpiffeId(name) : undefined
+  if (typeof digest !== 'string' || !id || typeof expiresAtMs !== 'number') return undefined
+  return { digest, id, expiresAtMs }
+}

@@ -1,0 +1,51 @@
+/** Trust bundles and certificates as JSON between a workload and control. */
+
+import { fromBase64, toBase64 } from '../core/bytes.ts'
+import type { TrustBundle } from '../core/identity.ts'
+import { isObject, type Json } from '../core/json.ts'
+import { parseTrustDomain } from '../core/spiffe.ts'
+import { maxChain } from './path.ts'
+
+/** Most roots of one trust domain, and most trust domains of one answer. More refuses the answer. */
+const maxRoots = 16
+const maxDomains = 256
+
+/** What GET /v1/trust answers, and what stands in `trust` of POST /v1/join and /v1/renew. */
+export function trustJson({ trustDomain, sequence, roots }: TrustBundle): Json {
+  return { trust_domain: trustDomain, sequence, roots: roots.map(toBase64) }
+}
+
+export function readTrust(value: unknown): TrustBundle | undefined {
+  if (!isObject(value)) return undefined
+  const { trust_domain, sequence } = value
+  const trustDomain = typeof trust_domain === 'string' ? parseTrustDomain(trust_domain) : undefined
+  const roots = readDers(value['roots'], maxRoots)
+  if (!trustDomain || !roots || typeof sequence !== 'number' || !Number.isSafeInteger(sequence)) return undefined
+  return { trustDomain, sequence, roots }
+}
+
+/** What POST /v1/join and /v1/renew answer. */
+export function issuedJson(issued: {
+  readonly chain: readonly Uint8Array[]
+  readonly bundles: readonly TrustBundle[]
+}): Json {
+  return { svid: issued.chain.map(toBase64), trust: issued.bundles.map(trustJson) }
+}
+
+export function readIssued(
+  value: unknown,
+): { readonly chain: readonly Uint8Array[]; readonly bundles: readonly TrustBundle[] } | undefined {
+  if (!isObject(value)) return undefined
+  const chain = readDers(value['svid'], maxChain)
+  const list = value['trust']
+  if (!chain || !Array.isArray(list) || list.length > maxDomains) return undefined
+  const bundles = list.map(readTrust)
+  return bundles.includes(undefined) ? undefined : { chain, bundles: bundles as TrustBundle[] }
+}
+
+/** One to `most` certificates in base64. */
+function readDers(value: unknown, most: number): readonly Uint8Array[] | undefined {
+  if (!Array.isArray(value) || value.length === 0 || value.length > most) return undefined
+  const ders = value.map((text) => (typeof text === 'string' && text !== '' ? fromBase64(text) : undefined))
+  return ders.includes(undefined) ? undefined : (ders as Uint8Array[])
+}
