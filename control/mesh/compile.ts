@@ -70,7 +70,9 @@ export function compileMesh(text: string, world: World): Compiled {
     workloads: found.Workload.map((workload) =>
       workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
     ).sort((a, b) => byText(a.name, b.name)),
-    bundles: (world.bundles === 'any' ? [] : world.bundles).filter((ref) => used.has(ref.bundle)).toSorted((a, b) => byText(a.bundle, b.bundle)),
+    bundles: (world.bundles === 'any' ? [] : world.bundles)
+      .filter((ref) => used.has(ref.bundle))
+      .toSorted((a, b) => byText(a.bundle, b.bundle)),
     audit: auditOf(mesh.spec),
     stream: settings.stream,
     logKey: world.logKey ?? '',
