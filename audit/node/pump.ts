@@ -138,7 +138,7 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
     } catch (thrown) {
       const detail = `${segment.path}: what was kept cannot be read back: ${messageOf(thrown)}`
       onNotice({ name: 'spool_damaged', level: 'error', detail })
-      if (!segment.closed && !rolled(spool)) return false
+      if (!segment.closed && !rolled(spool, segment)) return false
       return nextSegment()
     }
   }
@@ -173,6 +173,7 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
     readAt += at
     cursor = { segment: segment.number, at: Math.max(cursor.at, readAt) }
     for (const lane of lanes.values()) if (!lane.sending) void send(lane)
+    moved() // Also where there was nothing to send in it.
     return at
   }
 
@@ -281,10 +282,10 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
 }
 
 /** A segment that cannot be read is written no further. */
-function rolled(spool: Spool): boolean {
+function rolled(spool: Spool, segment: Segment): boolean {
   try {
     spool.roll()
-    return true
+    return segment.closed
   } catch {
     return false // The spool refuses records, and says so itself.
   }

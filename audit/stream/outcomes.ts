@@ -29,7 +29,7 @@ export function addOutcome(outcomes: Outcomes, seq: number, outcome: Outcome, no
     request_bytes: count(outcome.requestBytes),
     response_bytes: count(outcome.responseBytes),
     duration_us: count(outcome.durationUs),
-    upstream: outcome.upstream.slice(0, 64).toWellFormed(),
+    upstream: outcome.upstream.slice(0, 56).replace(escaped, '?'),
   })
   return true
 }
@@ -45,6 +45,9 @@ export function takeOutcomes(outcomes: Outcomes): OutcomesBody | undefined {
   outcomes.items = []
   return { kind: 'outcomes', outcomes: items }
 }
+
+/** What is no printable ASCII or would be escaped: an address has none of it, and the record's size stays bounded. */
+const escaped = /[^!#-[\]-~]/g
 
 /** An outcome never fails: what is no count is recorded as 0. */
 const count = (value: number): number => (value > 0 && value <= Number.MAX_SAFE_INTEGER ? Math.trunc(value) : 0)

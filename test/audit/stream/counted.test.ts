@@ -1,0 +1,90 @@
+import { array, assert, integer, property, record, string } from 'fast-check'
+import { expect, test } from 'vitest'
+import { addOutcome, newOutcomes, outcomesDue, takeOutcomes } from '../../../audit/stream/outcomes.ts'
+import { countRefusal, newRefusals, takeRefusals } from '../../../audit/stream/refusals.ts'
+import { utf8 } from '../../../core/bytes.ts'
+import { canonicalJson, type Json } from '../../../core/json.ts'
+import type { Outcome } from '../../../core/outcome.ts'
+
+const outcome: Outcome = {
+  code: 'upstream_unreachable',
+  status: 503,
+  requestBytes: 1,
+  responseBytes: 2,
+  durationUs: 3.7,
+  upstream: '10.0.0.1:80',
+}
+
+test('outcomes are due after 200 ms, or at 256 of them; the 257th finds no room', () => {
+  const outcomes = newOutcomes()
+  addOutcome(outcomes, 1, outcome, 1000)
+  expect([outcomesDue(outcomes, 1199), outcomesDue(outcomes, 1200)]).toEqual([false, true])
+  for (let seq = 2; seq < 256; seq++) addOutcome(outcomes, seq, outcome, 1000)
+  expect(outcomesDue(outcomes, 1000)).toBe(false)
+  expect(addOutcome(outcomes, 256, outcome, 1000)).toBe(true)
+  expect(outcomesDue(outcomes, 1000)).toBe(true)
+  expect(addOutcome(outcomes, 257, outcome, 1000)).toBe(false)
+  expect(takeOutcomes(outcomes)?.outcomes).toHaveLength(256)
+  expect(takeOutcomes(outcomes)).toBeUndefined()
+})
+
+test('256 of the longest outcomes fit into a leaf, and an outcome of nonsense is recorded as zeros', () => {
+  const outcomes = newOutcomes()
+  const most = Number.MAX_SAFE_INTEGER
+  for (let i = 0; i < 256; i++) {
+    const longest = { ...outcome, requestBytes: most, responseBytes: most, durationUs: most, upstream: '"'.repeat(500) }
+    addOutcome(outcomes, most, longest, 0)
+  }
+  const body = takeOutcomes(outcomes)
+  expect(utf8(canonicalJson(body as unknown as Json)).length).toBeLessThan(65_535 - 3000)
+  addOutcome(outcomes, 1, { ...outcome, durationUs: Number.NaN, status: -1, upstream: '\ud800' }, 0)
+  expect(takeOutcomes(outcomes)?.outcomes).toEqual([
+    {
+      seq: 1,
+      code: 'upstream_unreachable',
+      status: 0,
+      request_bytes: 1,
+      response_bytes: 2,
+      duration_us: 0,
+      upstream: '?',
+    },
+  ])
+})
+
+test('whatever strangers send, each refusal is counted once, distinct ones stay below 256 and records below a leaf', () => {
+  const refusal = record({
+    listener: string({ maxLength: 2 }),
+    source: string({ unit: 'binary', maxLength: 80 }),
+    code: string({ unit: 'binary', maxLength: 70 }),
+    detail: integer({ min: 0, max: 400 }).map((length) => '\u0001'.repeat(length)),
+  })
+  assert(
+    property(array(refusal, { maxLength: 600, size: 'max' }), (all) => {
+      const refusals = newRefusals()
+      for (const one of all) expect(countRefusal(refusals, one)).toBe(true)
+      const bodies = takeRefusals(refusals)
+      let counted = 0
+      for (const body of bodies) {
+        expect(utf8(canonicalJson(body as unknown as Json)).length).toBeLessThan(60_000)
+        expect(body.refusals.length).toBeLessThanOrEqual(256)
+        for (const { count, detail } of body.refusals) {
+          counted += count
+          expect(detail.length).toBeLessThanOrEqual(200)
+        }
+        counted += body.others
+      }
+      expect(counted).toBe(all.length)
+      expect(takeRefusals(refusals)).toEqual([])
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('the 256th distinct source of a second is named, the 257th only counted', () => {
+  const refusals = newRefusals()
+  for (let i = 0; i < 257; i++) countRefusal(refusals, { listener: 'l', source: `s${i}`, code: 'tls', detail: '' })
+  const [body, ...more] = takeRefusals(refusals)
+  expect(more).toEqual([])
+  expect(body).toMatchObject({ others: 1 })
+  expect(body!.refusals).toHaveLength(256)
+})
