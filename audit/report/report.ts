@@ -1,7 +1,8 @@
 /** A report: a verification and its checks, in one value that is written as JSON or HTML. Same log, same bytes. */
 
+import type { Findings } from '../verify/finding.ts'
 import type { VerifyParts } from '../verify/verify.ts'
-import { type Verification, verifyLog } from '../verify/verify.ts'
+import { type Verification, verifyLog, withFindings } from '../verify/verify.ts'
 import { limits } from './catalogue.ts'
 import type { Check } from './check.ts'
 import { completeness, integrity } from './checks/log.ts'
@@ -62,20 +63,25 @@ export interface Producer {
 const maxProducers = 500
 const maxReportFindings = 100
 
-/** Verifies the log and measures it in one pass, so that no number rests on a leaf that was not verified. */
+/**
+ * Verifies the log and measures it in one pass, so that no number rests on a leaf that was not verified. `more` gives
+ * what else was found in that pass: differences between tables and log.
+ */
 export async function makeReport(
   parts: VerifyParts,
   settings: ReportSettings,
+  more?: () => Promise<Findings>,
 ): Promise<{ readonly report: Report; readonly verification: Verification }> {
   const maxLifeMs = settings.maxLifeMs ?? defaultMaxLifeMs
   const gatherer = new Gatherer(settings.range, maxLifeMs)
-  const verification = await verifyLog({
+  const verified = await verifyLog({
     ...parts,
     onLeaves: async (leaves) => {
       for (const leaf of leaves) gatherer.take(leaf)
       await parts.onLeaves?.(leaves)
     },
   })
+  const verification = more ? withFindings(verified, await more()) : verified
   const { shards } = verification
   const seed = settings.seed ?? seedOf(shards, parts.sha256)
   const reproved = await reprove(parts.sources, shards, settings.draws ?? 32, seed, parts.sha256)

@@ -8,7 +8,7 @@ import { messageOf } from '../../core/fault.ts'
 import type { Checkpoint } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { parseCheckpoint } from '../log/checkpoint.ts'
-import { foldHashes, hashBytes, leafHash, rootAt } from '../log/merkle.ts'
+import { foldHashes, type HashAt, hashBytes, leafHash, rootAt } from '../log/merkle.ts'
 import { type Ed25519Verify, type NoteKey, openNote } from '../log/note.ts'
 import { decodeBundle, hashesFromTiles, type TileReader, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
 import type { FindingCode, Findings } from './finding.ts'
@@ -69,13 +69,12 @@ export async function readCheckpoint(
 
 /** Root of the first `size` leaves as the tiles have it, or what stood in the way. */
 export async function rootOf(
-  source: TreeSource,
+  hashAt: HashAt,
   size: number,
-  treeSize: number,
   sha256: Sha256,
 ): Promise<Uint8Array | { readonly wrong: string }> {
   try {
-    return await rootAt(sha256, size, hashesFromTiles(sha256, source.read, treeSize))
+    return await rootAt(sha256, size, hashAt)
   } catch (thrown) {
     return { wrong: messageOf(thrown) }
   }
@@ -91,7 +90,7 @@ export async function* readTree(
   const add = (code: FindingCode, what: string, index?: number): void =>
     findings.add({ level: 'broken', code, shard: source.shard, ...(index !== undefined && { index }), what })
 
-  const root = await rootOf(source, size, size, sha256)
+  const root = await rootOf(hashesFromTiles(sha256, source.read, size), size, sha256)
   const rooted = !('wrong' in root) && equalBytes(root, checkpoint.root)
   if ('wrong' in root) add('tile_missing', `the root cannot be computed: ${root.wrong}`)
   else if (!rooted) {

@@ -7,8 +7,9 @@ import { equalBytes, toHex } from '../../core/bytes.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, parseEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
+import type { HashAt } from '../log/merkle.ts'
 import { type Ed25519Verify, formatVerifierKey, type NoteKey } from '../log/note.ts'
-import { decodeBundle, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
+import { decodeBundle, hashesFromTiles, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
 import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
@@ -159,8 +160,9 @@ async function compareKept(
   findings: Findings,
 ): Promise<number> {
   let extended = 0
+  const hashAt = hashesFromTiles(parts.sha256, source.read, checkpoint.size)
   for await (const note of parts.kept?.(source.shard) ?? []) {
-    const wrong = await keptFault(parts, source, checkpoint, note)
+    const wrong = await keptFault(parts, source.shard, checkpoint, hashAt, note)
     if (wrong === undefined) extended++
     else findings.add({ level: 'broken', code: 'checkpoint_forked', shard: source.shard, what: wrong })
   }
@@ -169,19 +171,32 @@ async function compareKept(
 
 async function keptFault(
   parts: VerifyParts,
-  source: TreeSource,
+  shard: number,
   checkpoint: OpenedCheckpoint,
+  hashAt: HashAt,
   note: string,
 ): Promise<string | undefined> {
-  const old = await readCheckpoint(note, source.shard, parts.key, parts.verifyNote)
+  const old = await readCheckpoint(note, shard, parts.key, parts.verifyNote)
   if ('wrong' in old) return `a kept checkpoint: ${old.wrong}`
   if (old.size > checkpoint.size) {
     return `a checkpoint over ${old.size} leaves was signed, and this log has ${checkpoint.size}: it was rolled back`
   }
-  const root = await rootOf(source, old.size, checkpoint.size, parts.sha256)
+  const root = await rootOf(hashAt, old.size, parts.sha256)
   if ('wrong' in root) return `the kept checkpoint over ${old.size} leaves cannot be compared: ${root.wrong}`
   if (equalBytes(root, old.root)) return undefined
   return `the kept checkpoint over ${old.size} leaves signs ${toHex(old.root)}; the log has ${toHex(root)} there`
+}
+
+/** A verification together with what a comparison of the tables found. */
+export function withFindings(verification: Verification, more: Findings): Verification {
+  const broken = verification.broken + more.broken
+  return {
+    ...verification,
+    ok: broken === 0,
+    broken,
+    findings: inOrder([...verification.findings, ...more.list]),
+    omitted: verification.omitted + more.omitted,
+  }
 }
 
 const levels = { broken: 0, warning: 1, note: 2 } as const

@@ -1,0 +1,58 @@
+/** Verifies a log in a folder, and reports on it; with a database, every row of its tables is held against the log too. */
+
+import type { Sha256, VerifyHead } from '../../core/ports.ts'
+import type { NoteKey } from '../log/note.ts'
+import { makeReport, type Report, type ReportSettings } from '../report/report.ts'
+import type { Db } from '../store/schema.ts'
+import type { TrustPeriod } from '../verify/trust.ts'
+import { type Verification, type VerifyParts, verifyLog, withFindings } from '../verify/verify.ts'
+import { compareRows, type RowsComparison } from './compare.ts'
+import { verifyEd25519 } from './ed25519.ts'
+import { sourcesIn } from './logfolder.ts'
+
+export interface LogPlace {
+  /** Folder with a numbered folder per shard. */
+  readonly dir: string
+  readonly key: NoteKey
+  readonly verifyHead: VerifyHead
+  readonly sha256: Sha256
+  /** The tables to compare. */
+  readonly db?: Db
+  /** Roots to trust instead of those that the log announces. */
+  readonly pinned?: readonly TrustPeriod[]
+}
+
+export interface Examined {
+  readonly verification: Verification
+  /** What of the tables was compared; undefined where none were given. */
+  readonly compared: { readonly leaves: number; readonly outcomes: number } | undefined
+}
+
+export async function verifyPlace(place: LogPlace): Promise<Examined> {
+  const rows = place.db && (await compareRows(place.db))
+  const verification = await verifyLog(await partsOf(place, rows))
+  return {
+    verification: rows ? withFindings(verification, await rows.finish()) : verification,
+    compared: rows?.compared(),
+  }
+}
+
+export async function reportPlace(place: LogPlace, settings: ReportSettings): Promise<Report> {
+  const rows = place.db && (await compareRows(place.db))
+  const parts = await partsOf(place, rows)
+  return (await makeReport(parts, settings, rows && (() => rows.finish()))).report
+}
+
+/** In this order: what the tables say of checkpoints was read before, so that the folder is never behind them. */
+async function partsOf(place: LogPlace, rows: RowsComparison | undefined): Promise<VerifyParts> {
+  const { dir, key, verifyHead, sha256, pinned } = place
+  return {
+    sources: await sourcesIn(dir),
+    key,
+    verifyNote: verifyEd25519,
+    verifyHead,
+    sha256,
+    ...(pinned && { pinned }),
+    ...(rows && { kept: rows.kept, onLeaves: rows.onLeaves }),
+  }
+}

@@ -1,0 +1,66 @@
+/** Reads a log that lies in a folder, one shard in each numbered folder below, and the key that it is verified with. */
+
+import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { WritError } from '../../core/fault.ts'
+import type { Sha256 } from '../../core/ports.ts'
+import { type NoteKey, parseVerifierKey } from '../log/note.ts'
+import type { TileReader } from '../log/tiles.ts'
+import type { TreeSource } from '../verify/tree.ts'
+import { isMissing } from './durable.ts'
+
+/** A bundle of 256 entries of 65,535 bytes is the largest file a log has; a larger one is none of it. */
+const maxFileBytes = 256 * 65_537
+
+/** The shards below `dir`, in order. Throws `not_found` where there is no such folder. */
+export async function sourcesIn(dir: string): Promise<readonly TreeSource[]> {
+  let names: readonly string[]
+  try {
+    names = await readdir(dir)
+  } catch (thrown) {
+    if (!isMissing(thrown)) throw thrown
+    throw new WritError('not_found', `there is no log in ${dir}`, {
+      cure: 'give the folder of the log with --log, or that of the process with --state',
+    })
+  }
+  return names
+    .filter((name) => /^(0|[1-9]\d{0,5})$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b)
+    .map((shard) => ({ shard, read: boundedReader(join(dir, String(shard))) }))
+}
+
+/** A folder that a stranger made may hold anything: what is no file of a log is as good as missing. */
+function boundedReader(dir: string): TileReader {
+  return async (path) => {
+    try {
+      const file = await open(join(dir, path), 'r')
+      try {
+        const found = await file.stat()
+        return found.isFile() && found.size <= maxFileBytes ? await file.readFile() : undefined
+      } finally {
+        await file.close()
+      }
+    } catch (thrown) {
+      if (isMissing(thrown) || (thrown as NodeJS.ErrnoException).code === 'EISDIR') return undefined
+      throw thrown
+    }
+  }
+}
+
+/** A verifier key given as itself or as the file that holds it. */
+export async function readVerifierKey(textOrFile: string, sha256: Sha256): Promise<NoteKey> {
+  const given = parseVerifierKey(sha256, textOrFile.trim())
+  if (given) return given
+  const found = await stat(textOrFile).catch(() => undefined)
+  if (!found?.isFile() || found.size > 65_536) {
+    throw new WritError('usage', `${JSON.stringify(textOrFile)} is neither a verifier key nor a file that holds one`, {
+      cure: 'give log.pub of the auditor, or its text: <name>+<id>+<base64>',
+    })
+  }
+  const key = parseVerifierKey(sha256, (await readFile(textOrFile, 'utf8')).trim())
+  if (key) return key
+  throw new WritError('usage', `${textOrFile} holds no verifier key`, {
+    cure: 'it is one line: <name>+<id>+<base64>, as the auditor writes it to log.pub',
+  })
+}

@@ -1,0 +1,166 @@
+/** `writ audit query` asks the log, `writ audit verify` proves it. */
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import pc from 'picocolors'
+import { type LogPlace, verifyPlace } from '../audit/node/examine.ts'
+import { readVerifierKey } from '../audit/node/logfolder.ts'
+import { openStore, type Store, type StoreSettings } from '../audit/node/store.ts'
+import type { Answer } from '../audit/query/answer.ts'
+import { readQuestion } from '../audit/query/ask.ts'
+import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format.ts'
+import { findDecisions } from '../audit/query/node/find.ts'
+import { formatVerification } from '../audit/verify/format.ts'
+import { verifyHead } from '../ca/node/heads.ts'
+import { adminRequest } from '../control/node/client.ts'
+import { WritError } from '../core/fault.ts'
+import { number } from './options.ts'
+import { sha256 } from './wire/machine.ts'
+
+export function auditCommand(): Command {
+  const audit = new Command('audit').description('ask the log who reached what, and verify that nobody changed it')
+  audit.addCommand(queryCommand())
+  audit.addCommand(verifyCommand())
+  return audit
+}
+
+interface QueryOptions {
+  readonly state: string
+  readonly database?: string
+  readonly json?: boolean
+  readonly csv?: boolean
+  readonly [name: string]: string | boolean | number | undefined
+}
+
+const asked = ['caller', 'target', 'verdict', 'code', 'method', 'path', 'since', 'until', 'requestId', 'revision', 'id']
+
+function queryCommand(): Command {
+  return new Command('query')
+    .description('find decisions, newest first')
+    .option('--caller <id>', 'SPIFFE id of the caller, or the end of its path')
+    .option('--target <id>', 'SPIFFE id of the target, the end of its path, or a service')
+    .option('--verdict <verdict>', 'allow, deny or fault')
+    .option('--code <code>', 'reason code, such as policy_denied')
+    .option('--method <method>', 'HTTP method')
+    .option('--path <prefix>', 'what the path begins with')
+    .option('--since <time>', 'not before: 15m, 7d or an RFC 3339 time')
+    .option('--until <time>', 'only before: likewise')
+    .option('--request-id <id>', 'all hops of one call')
+    .option('--revision <revision>', 'revision of the policy that decided')
+    .option('--id <id>', 'one decision')
+    .option('--limit <n>', 'rows at most, up to 1000', number, 50)
+    .option('--cursor <cursor>', 'go on where the answer before ended')
+    .option('--json', 'print JSON: rows, and the cursor of the next page')
+    .option('--csv', 'print CSV')
+    .option('--state <dir>', "the process's state folder", '.writ')
+    .option('--database <url>', 'ask this PostgreSQL instead')
+    .action(async (options: QueryOptions) => {
+      const pairs = [...asked, 'limit', 'cursor'].flatMap((name): [string, string][] =>
+        options[name] === undefined ? [] : [[name, String(options[name])]],
+      )
+      const answer = await answerTo(pairs, options)
+      if (options.json) process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
+      else if (options.csv) process.stdout.write(formatCsv(answer.rows))
+      else printTable(answer)
+    })
+}
+
+/** A running process holds its store alone, so it is asked; without one the store is opened here. */
+async function answerTo(pairs: readonly [string, string][], options: QueryOptions): Promise<Answer> {
+  const question = readQuestion(pairs, Date.now()) // Wrong questions are refused before anybody is asked.
+  const socket = join(options.state, 'admin.sock')
+  if (options.database === undefined && existsSync(socket)) {
+    const query = new URLSearchParams(pairs as [string, string][]).toString()
+    try {
+      return (await adminRequest(socket, 'GET', `/v1/audit/query?${query}`)) as unknown as Answer
+    } catch (thrown) {
+      if (!isNobody(thrown)) throw thrown
+    }
+  }
+  const store = await openStore(storeOf(options))
+  try {
+    return await findDecisions(store.db, question)
+  } finally {
+    await store.close()
+  }
+}
+
+/** The socket of a process that was killed stays behind. */
+export const isNobody = (thrown: unknown): boolean =>
+  thrown instanceof WritError && thrown.code === 'unavailable' && thrown.message.startsWith('no control process')
+
+export function storeOf(options: { readonly state: string; readonly database?: string | boolean }): StoreSettings {
+  if (typeof options.database === 'string') return { kind: 'postgres', url: options.database }
+  const dir = join(options.state, 'store')
+  if (existsSync(dir)) return { kind: 'pglite', dir }
+  throw new WritError('not_found', `there is no store in ${options.state}`, {
+    cure: 'give the state folder with --state, or PostgreSQL with --database',
+  })
+}
+
+function printTable({ rows, next }: Answer): void {
+  if (rows.length === 0) {
+    process.stdout.write('no decision fits\n')
+    return
+  }
+  process.stdout.write(formatTable(rows, process.stdout.isTTY && pc.isColorSupported ? paint : plain))
+  if (next !== null) process.stderr.write(`more: --cursor ${next}\n`)
+}
+
+const paint: Paint = (verdict, text) =>
+  verdict === 'allow' ? pc.green(text) : verdict === 'deny' ? pc.red(text) : pc.yellow(text)
+
+export interface PlaceOptions {
+  readonly state: string
+  readonly log?: string
+  readonly key?: string
+  readonly database?: string | boolean
+}
+
+function verifyCommand(): Command {
+  return new Command('verify')
+    .description('verify the log offline: tree, signatures, chains, gaps; exit 0 whole, 1 broken')
+    .option('--log <dir>', 'folder of the log (default: log in the state folder)')
+    .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
+    .option('--database [url]', 'compare every row with its leaf: of this PostgreSQL, or of the embedded store')
+    .option('--state <dir>', "the process's state folder", '.writ')
+    .option('--json', 'print JSON')
+    .action(async (options: PlaceOptions & { readonly json?: boolean }) => {
+      const { place, store } = await openPlace(options)
+      try {
+        const { verification, compared } = await verifyPlace(place)
+        const text = options.json
+          ? `${JSON.stringify({ ...verification, ...(compared && { compared }) }, null, 2)}\n`
+          : formatVerification(verification, compared)
+        process.stdout.write(text)
+        if (!verification.ok) process.exitCode = 1
+      } finally {
+        await store?.close()
+      }
+    })
+}
+
+/** The log that options name, with the tables where they are asked for. Whoever opens the store closes it. */
+export async function openPlace(
+  options: PlaceOptions,
+): Promise<{ readonly place: LogPlace; readonly store: Store | undefined }> {
+  const dir = options.log ?? join(options.state, 'log')
+  const key = await readVerifierKey(options.key ?? keyFileOf(options), sha256)
+  const store = options.database ? await openStore(storeOf(options)) : undefined
+  return { place: { dir, key, verifyHead, sha256, ...(store && { db: store.db }) }, store }
+}
+
+function keyFileOf({ state, log }: PlaceOptions): string {
+  const places = [
+    join(state, 'signer', 'log.pub'),
+    join(state, 'log', 'log.pub'),
+    ...(log === undefined ? [] : [join(log, 'log.pub')]),
+  ]
+  // A key that lies beside the log it vouches for proves only that the two belong together.
+  const found = (log === undefined ? places : places.slice(2)).find((path) => existsSync(path))
+  if (found !== undefined) return found
+  throw new WritError('usage', 'no verifier key', {
+    cure: 'give it with --key: the text or the file log.pub that the auditor made, from somebody you trust',
+  })
+}

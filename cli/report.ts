@@ -1,0 +1,73 @@
+/** `writ report`: what the log shows, check by check, as a page to hand over. */
+
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { reportPlace } from '../audit/node/examine.ts'
+import { parseMoment } from '../audit/query/moment.ts'
+import { formatHtml } from '../audit/report/html.ts'
+import type { Report } from '../audit/report/report.ts'
+import { adminRequest } from '../control/node/client.ts'
+import { isNobody, openPlace, type PlaceOptions } from './audit.ts'
+
+interface ReportOptions extends PlaceOptions {
+  readonly from?: string
+  readonly to?: string
+  readonly out?: string
+  readonly json?: string
+}
+
+export function reportCommand(): Command {
+  return new Command('report')
+    .description('verify the log and measure it: one page with verdicts, numbers and proofs')
+    .option('--from <time>', 'not before: 7d or an RFC 3339 time (default: the beginning)')
+    .option('--to <time>', 'only before: likewise (default: the end)')
+    .option('--out <file>', 'write the page here', 'writ-report.html')
+    .option('--json <file>', 'write the numbers here as JSON')
+    .option('--state <dir>', "the process's state folder", '.writ')
+    .option('--log <dir>', 'folder of the log (default: log in the state folder)')
+    .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
+    .option('--database [url]', 'compare every row with its leaf: of this PostgreSQL, or of the embedded store')
+    .action(async (options: ReportOptions) => {
+      const nowMs = Date.now()
+      const fromMs = options.from === undefined ? undefined : parseMoment(options.from, nowMs, '--from')
+      const toMs = options.to === undefined ? undefined : parseMoment(options.to, nowMs, '--to')
+      const report = await reportOf(options, fromMs, toMs)
+      const out = options.out ?? 'writ-report.html'
+      await writeFile(out, formatHtml(report))
+      if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`)
+      process.stdout.write(summaryOf(report, out))
+      if (!report.verification.ok) process.exitCode = 1
+    })
+}
+
+/** Where a process runs that holds the store, it makes the report, and holds its tables against the log. */
+async function reportOf(options: ReportOptions, fromMs: number | undefined, toMs: number | undefined): Promise<Report> {
+  const socket = join(options.state, 'admin.sock')
+  const own = options.log === undefined && options.key === undefined && typeof options.database !== 'string'
+  if (own && existsSync(socket)) {
+    const query = new URLSearchParams()
+    if (fromMs !== undefined) query.set('from', new Date(fromMs).toISOString())
+    if (toMs !== undefined) query.set('to', new Date(toMs).toISOString())
+    try {
+      return (await adminRequest(socket, 'GET', `/v1/report?${query}`)) as unknown as Report
+    } catch (thrown) {
+      if (!isNobody(thrown)) throw thrown
+    }
+  }
+  const { place, store } = await openPlace(options)
+  try {
+    const range = { ...(fromMs !== undefined && { fromMs }), ...(toMs !== undefined && { toMs }) }
+    return await reportPlace(place, { range })
+  } finally {
+    await store?.close()
+  }
+}
+
+function summaryOf(report: Report, out: string): string {
+  const lines = report.checks.map(
+    ({ id, verdict, title, finding }) => `${id}  ${verdict.padEnd(17)}  ${title}\n     ${finding}`,
+  )
+  return `${lines.join('\n')}\n${report.summary}; ${out}\n`
+}

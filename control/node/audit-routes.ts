@@ -1,0 +1,104 @@
+/** What a running process answers about its log: questions, sums, one record with its proof, reports, checkpoints. */
+
+import { Hono } from 'hono'
+import { formatVerifierKey } from '../../audit/log/note.ts'
+import { type LogPlace, reportPlace } from '../../audit/node/examine.ts'
+import { sourcesIn } from '../../audit/node/logfolder.ts'
+import { maxLimit, readQuestion } from '../../audit/query/ask.ts'
+import { parseMoment } from '../../audit/query/moment.ts'
+import { counts, edges } from '../../audit/query/node/edges.ts'
+import { findDecisions, latest } from '../../audit/query/node/find.ts'
+import { findLeaf } from '../../audit/query/node/leaf.ts'
+import { formatHtml } from '../../audit/report/html.ts'
+import { fromUtf8, toHex } from '../../core/bytes.ts'
+import { WritError } from '../../core/fault.ts'
+import type { FindReceipt } from '../../core/ports.ts'
+import { parseDecisionId } from '../../core/record.ts'
+import type { DoorApp, DoorEnv } from './http.ts'
+
+export interface AuditDeps {
+  /** The log folder, its key, and the store's tables. */
+  readonly place: LogPlace & { readonly db: NonNullable<LogPlace['db']> }
+  readonly findReceipt: FindReceipt
+  readonly nowMs: () => number
+}
+
+const quarterHourMs = 900_000
+
+export function auditRoutes({ place, findReceipt, nowMs }: AuditDeps): DoorApp {
+  const app: DoorApp = new Hono<DoorEnv>()
+  const { db } = place
+  let reporting = false
+
+  app.get('/v1/audit/query', async (c) => c.json(await findDecisions(db, readQuestion(pairsOf(c.req.url), nowMs()))))
+
+  app.get('/v1/audit/latest', async (c) => {
+    const { limit } = readQuestion(pairsOf(c.req.url), nowMs())
+    return c.json({ rows: await latest(db, Math.min(limit ?? 50, maxLimit)) })
+  })
+
+  app.get('/v1/audit/edges', async (c) => {
+    const now = nowMs()
+    const { fromMs = now - quarterHourMs, toMs = now } = readQuestion(pairsOf(c.req.url), now)
+    return c.json({ fromMs, toMs, edges: await edges(db, fromMs, toMs), counts: await counts(db, fromMs) })
+  })
+
+  app.get('/v1/audit/record/:id', async (c) => {
+    const id = c.req.param('id')
+    const parsed = parseDecisionId(id)
+    const leaf = parsed && (await findLeaf(db, parsed))
+    if (!parsed || !leaf) {
+      throw new WritError('not_found', `no record ${id} in this log`, {
+        cure: 'ids are printed by `writ audit query`; a new record takes a moment to arrive',
+      })
+    }
+    const { rows } = await findDecisions(db, { id, limit: 1 })
+    const receipt = await findReceipt(parsed)
+    return c.json({
+      row: rows[0] ?? null,
+      shard: leaf.shard,
+      index: leaf.index,
+      hash: toHex(leaf.hash),
+      event: JSON.parse(fromUtf8(leaf.bytes)),
+      receipt: receipt ? { index: receipt.index, path: receipt.path.map(toHex), note: receipt.note } : null,
+    })
+  })
+
+  app.get('/v1/report', async (c) => {
+    const query = new Map(pairsOf(c.req.url))
+    const unknown = [...query.keys()].find((name) => !['from', 'to', 'format'].includes(name))
+    if (unknown !== undefined) throw new WritError('usage', `${unknown} is not something a report takes`)
+    const now = nowMs()
+    const momentOf = (name: string) => (query.has(name) ? parseMoment(query.get(name)!, now, name) : undefined)
+    const fromMs = momentOf('from')
+    const toMs = momentOf('to')
+    // One at a time: each reads the whole log.
+    if (reporting)
+      throw new WritError('unavailable', 'a report is being made already', { cure: 'try again in a moment' })
+    reporting = true
+    try {
+      const range = { ...(fromMs !== undefined && { fromMs }), ...(toMs !== undefined && { toMs }) }
+      const report = await reportPlace(place, { range })
+      return query.get('format') === 'html' ? c.html(formatHtml(report)) : c.json(report)
+    } finally {
+      reporting = false
+    }
+  })
+
+  app.get('/v1/checkpoint', async (c) => {
+    const shards = await sourcesIn(place.dir)
+    const checkpoints = await Promise.all(
+      shards.map(async ({ shard, read }) => {
+        const note = await read('checkpoint')
+        return note ? { shard, note: fromUtf8(note) } : undefined
+      }),
+    )
+    return c.json({ verifierKey: formatVerifierKey(place.key), checkpoints: checkpoints.filter(Boolean) })
+  })
+
+  return app
+}
+
+function pairsOf(url: string): readonly (readonly [string, string])[] {
+  return [...new URL(url, 'http://admin').searchParams]
+}
