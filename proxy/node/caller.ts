@@ -45,7 +45,6 @@ export class Caller implements CallerSide {
   #sinceMs: number
   #served = false
   #last = false
-  #inputOver = false
   #paused = false
   #discarded = 0
   gone = false
@@ -73,7 +72,7 @@ export class Caller implements CallerSide {
   }
 
   get last(): boolean {
-    return this.#last || this.#inputOver
+    return this.#last
   }
 
   get busy(): boolean {
@@ -114,6 +113,7 @@ export class Caller implements CallerSide {
 
   cut(): void {
     this.gone = true
+    this.#exchange?.onCallerGone()
     this.socket.destroy()
   }
 
@@ -236,9 +236,10 @@ export class Caller implements CallerSide {
     this.socket.end()
   }
 
+  /** A caller that closes while it waits is gone: HTTP has no half-closed requests, and nginx and Envoy take it so too. */
   #onEnd(): void {
-    this.#inputOver = true
-    if (this.#exchange) this.#exchange.onCallerEnd()
+    this.#last = true
+    if (this.#exchange) this.cut()
     else if (this.#state !== 'busy') this.socket.end()
   }
 

@@ -186,12 +186,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#caller.resume()
   }
 
-  /** The caller sends no more. What it asked in full is still answered. */
-  onCallerEnd(): void {
-    if (this.#requestBody.done) this.#caller.closeAfter()
-    else this.onCallerGone()
-  }
-
+  /** The caller closed, or will hear no more. */
   onCallerGone(): void {
     this.#end('caller_gone')
   }
@@ -227,9 +222,10 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   /** Ends the exchange for a reason on our side or the upstream's. */
   fail(code: UpstreamFailure): void {
     if (!this.#finish) return
-    if (this.#status !== 0) this.#caller.cut()
-    else if (!this.#caller.gone) this.#answer(upstreamProblem(code, this.#ids))
+    const begun = this.#status !== 0
+    if (!begun && !this.#caller.gone) this.#answer(upstreamProblem(code, this.#ids))
     this.#end(code)
+    if (begun) this.#caller.cut()
   }
 
   /** Reads a response head and what follows it; whether bytes are left over after the response. */
@@ -338,9 +334,10 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   /** The head was allowed, but its body cannot be read: the caller hears why, the upstream never sees an end. */
   #refuseBody(wrong: string): void {
     if (!this.#finish) return
-    if (this.#status !== 0) this.#caller.cut()
-    else this.#answer(problem(400, 'bad_request', this.#ids, wrong))
+    const begun = this.#status !== 0
+    if (!begun) this.#answer(problem(400, 'bad_request', this.#ids, wrong))
     this.#end('refused')
+    if (begun) this.#caller.cut()
   }
 
   get #ids(): ProblemIds {
