@@ -81,7 +81,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** A Go program by module path and version, built into the cache once. */
+/** A Go program by module path and version, built into the cache once. Go names it after the path. */
 export async function goProgram(name: string, module: string, version: string, say: Say): Promise<string> {
   const folder = await cached(`${name}-${version}`, async (draft) => {
     const go = await findProgram('go', ['/usr/local/go/bin'])
@@ -89,7 +89,13 @@ export async function goProgram(name: string, module: string, version: string, s
     say(`building ${name} ${version} with Go`)
     await run(go, ['install', `${module}@${version}`], { cwd: draft, env: { ...process.env, GOBIN: draft } })
   })
-  return join(folder, name)
+  return join(
+    folder,
+    module
+      .replace(/\/v\d+$/, '')
+      .split('/')
+      .at(-1)!,
+  )
 }
 
 let installing: Promise<unknown> = Promise.resolve()

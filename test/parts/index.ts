@@ -1,6 +1,8 @@
 /** Every real part by name. */
 
 import { chromium } from './chromium.ts'
+import { compose } from './compose.ts'
+import { dockerfile } from './dockerfile.ts'
 import { kafka } from './kafka.ts'
 import { nginx } from './nginx.ts'
 import { opa } from './opa.ts'
@@ -10,7 +12,18 @@ import { postgres } from './postgres.ts'
 import { vegeta } from './vegeta.ts'
 import { workerd } from './workerd.ts'
 
-export type PartName = 'kafka' | 'postgres' | 'opa' | 'nginx' | 'chromium' | 'workerd' | 'vegeta' | 'curl' | 'openssl'
+export type PartName =
+  | 'chromium'
+  | 'compose'
+  | 'curl'
+  | 'dockerfile'
+  | 'kafka'
+  | 'nginx'
+  | 'opa'
+  | 'openssl'
+  | 'postgres'
+  | 'vegeta'
+  | 'workerd'
 
 export const parts: Readonly<Record<PartName, Part>> = {
   kafka,
@@ -22,4 +35,6 @@ export const parts: Readonly<Record<PartName, Part>> = {
   vegeta,
   curl,
   openssl,
+  compose,
+  dockerfile,
 }
