@@ -3,9 +3,11 @@
 import type { TLSSocket } from 'node:tls'
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { issuedJson, trustJson } from '../../ca/wire.ts'
 import { fromBase64, toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Identity, TrustBundle } from '../../core/identity.ts'
+import type { Json } from '../../core/json.ts'
 import type { FindReceipt, Identify, RecordSink } from '../../core/ports.ts'
 import { parseEpoch } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
@@ -24,13 +26,13 @@ type Later<T> = T | Promise<T>
 /** A new SVID and the bundles to trust. Certificates are DER, the leaf first. */
 export interface Issued {
   readonly chain: readonly Uint8Array[]
-  readonly bundles: Iterable<TrustBundle>
+  readonly bundles: readonly TrustBundle[]
 }
 
 export interface MeshRouteParts {
   readonly registrar: {
-    /** `csr` is PKCS#10, DER. Both throw a WritError: `token_invalid`, `certificate_invalid`, `forbidden`. */
-    join(token: string, csr: Uint8Array): Later<Issued>
+    /** `csr` is PKCS#10, DER; `source` the caller's address. Throws `token_invalid`, `certificate_invalid`. */
+    join(token: string, csr: Uint8Array, source: string): Later<Issued>
     renew(identity: Identity, csr: Uint8Array): Later<Issued>
   }
   readonly identify: Identify
@@ -63,7 +65,7 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
   const mayJoin = makeRate(parts.joinRate ?? { burst: 128, perSecond: 2, sources: 4096 })
   const collect = makeCollector(parts.sink)
 
-  app.get('/v1/trust', (c) => c.json(trustJson(parts.trust())))
+  app.get('/v1/trust', () => json(trustJson(parts.trust())))
 
   app.post('/v1/join', async (c) => {
     if (!mayJoin(addressOf(c), parts.nowMs())) {
@@ -71,7 +73,7 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
       return problemResponse({ code: 'unavailable', status: 429, detail, headers: { 'retry-after': '5' } })
     }
     const { token, csr } = await readJson(c.req.raw, maxBodyBytes, joinBody)
-    return c.json(issuedJson(await parts.registrar.join(token, derOf(csr))))
+    return json(issuedJson(await parts.registrar.join(token, derOf(csr), addressOf(c))))
   })
 
   app.post('/v1/records', async (c) => {
@@ -102,7 +104,7 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
 
   mesh('post', '/v1/renew', async (c, identity) => {
     const { csr } = await readJson(c.req.raw, maxBodyBytes, renewBody)
-    return c.json(issuedJson(await parts.registrar.renew(identity, derOf(csr))))
+    return json(issuedJson(await parts.registrar.renew(identity, derOf(csr))))
   })
 
   mesh('get', '/v1/snapshot', async (c, identity) => {
@@ -167,6 +169,8 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
 const socketOf = (c: Context<DoorEnv>): TLSSocket => c.env.incoming.socket as TLSSocket
 const addressOf = (c: Context<DoorEnv>): string => c.env.incoming.socket.remoteAddress ?? ''
 
+const json = (value: Json): Response => Response.json(value)
+
 const notModified = (etag: string): Response => new Response(null, { status: 304, headers: { etag } })
 
 const notOfTheMesh = (id: SpiffeId): WritError =>
@@ -183,11 +187,3 @@ function derOf(text: string): Uint8Array {
     cure: 'send the PKCS#10 request as base64 DER',
   })
 }
-
-const trustJson = ({ trustDomain, sequence, roots }: TrustBundle) => ({
-  trust_domain: trustDomain,
-  sequence,
-  roots: roots.map(toBase64),
-})
-
-const issuedJson = ({ chain, bundles }: Issued) => ({ svid: chain.map(toBase64), trust: [...bundles].map(trustJson) })
