@@ -7,7 +7,7 @@ import type { IdentityState, Svid, TrustBundle } from '../../core/identity.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
 import { bundleDigest, parseToken } from '../join.ts'
-import { readSvid, verifySvid } from '../svid.ts'
+import { verifySvid } from '../svid.ts'
 import { readIssued, readTrust } from '../wire.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from './crypto.ts'
 import { call, type Reply } from './https.ts'
@@ -68,6 +68,10 @@ export interface CaRequest extends Reach {
   readonly body?: Json
   /** Sent as If-None-Match: an unchanged answer is a 304 without bytes. */
   readonly etag?: string
+  /** How long the server may wait for news before it says 304, in seconds (RFC 7240). Default not at all. */
+  readonly waitS?: number
+  /** Ends the call early. */
+  readonly signal?: AbortSignal
   /** Longest answer, in bytes. Default 16 MiB. */
   readonly maxBytes?: number
 }
@@ -80,17 +84,22 @@ export interface CaReply {
 
 /** Any other question to the control plane, with our certificate and the same checks. */
 export function caRequest(options: CaRequest): Promise<CaReply> {
-  const { url, method, path, body, etag, state, timeoutMs, maxBytes } = options
+  const { url, method, path, body, etag, waitS, signal, state, timeoutMs, maxBytes } = options
   return call({
     url,
     method,
     path,
     svid: state.svid,
     judge: judgeServer({ ...options, ...state }),
-    headers: { ...jsonHeaders, ...(etag === undefined ? {} : { 'if-none-match': etag }) },
+    headers: {
+      ...jsonHeaders,
+      ...(etag === undefined ? {} : { 'if-none-match': etag }),
+      ...(waitS === undefined ? {} : { prefer: `wait=${waitS}` }),
+    },
     ...(body === undefined ? {} : { body: utf8(JSON.stringify(body)) }),
     timeoutMs,
     maxBytes,
+    signal,
   })
 }
 
@@ -156,8 +165,7 @@ function acceptSvid(
     })
   const answer = verifySvid(chain, bundles.get(trustDomainOf(expect))!, nowMs(), verifySignature)
   if (!answer.ok) throw refused(answer.detail)
-  const read = readSvid(chain)
-  if ('wrong' in read || !equalBytes(read.svid.chain[0].spki, keys.spki)) throw refused('it is for another key')
+  if (!equalBytes(answer.path[0]!.spki, keys.spki)) throw refused('it is for another key')
   const { id, serial, notBeforeMs, notAfterMs } = answer.identity
   if (svid && svid.id !== id) throw refused(`it names ${id} instead of ${svid.id}`)
   return { id, chain, keyPem: keys.keyPem, serial, notBeforeMs, notAfterMs }

@@ -24,6 +24,8 @@ export interface Call {
   readonly timeoutMs?: number | undefined
   /** Longest answer, in bytes. Default 16 MiB; a longer one fails the call. */
   readonly maxBytes?: number | undefined
+  /** Ends the call early, as `unavailable`. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Reply {
@@ -38,7 +40,10 @@ export async function call(options: Call): Promise<Reply> {
   const timer = setTimeout(() => {
     socket.destroy(unavailable(options, `no answer within ${timeoutMs} ms`))
   }, timeoutMs)
+  const ended = (): void => void socket.destroy(unavailable(options, 'the call was ended'))
+  options.signal?.addEventListener('abort', ended)
   try {
+    options.signal?.throwIfAborted()
     await connected(socket)
     if (socket.isSessionReused()) throw unavailable(options, 'a resumed TLS session, which proves nothing')
     options.judge(chainOf(socket))
@@ -47,6 +52,7 @@ export async function call(options: Call): Promise<Reply> {
     throw faultOf(thrown, options)
   } finally {
     clearTimeout(timer)
+    options.signal?.removeEventListener('abort', ended)
     socket.destroy()
   }
 }
