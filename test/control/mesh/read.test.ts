@@ -35,7 +35,9 @@ test('nothing is silently ignored: fields, kinds, versions, YAML tags', () => {
   expect(ignored('k8s.io/v1', 'k8s.io/v1beta1')).toMatchObject([
     { field: 'apiVersion', cure: 'use gateway.networking.k8s.io/v1' },
   ])
-  expect(ignored('cluster: north', 'cluster: !secret north')).toMatchObject([{ level: 'error' }])
+  expect(ignored('cluster: north', 'cluster: !secret north')).toMatchObject([
+    { problem: 'Unresolved tag: !secret', line: 6 },
+  ])
   expect(ignored('cluster: north', 'cluster: north\n  cluster: south')).toMatchObject([
     { problem: 'Map keys must be unique' },
   ])
