@@ -31,7 +31,10 @@ export function newKafka({ brokers, clientId, tls, sasl, onEvent }: KafkaOptions
     // By default it retries until the end of days with some settings, and a dead broker would hold everything up.
     retry: { retries: 4, initialRetryTime: 200, maxRetryTime: 3_000 },
     logLevel: logLevel.WARN,
-    logCreator: () => (entry) => onEvent?.(noticeOf(entry)),
+    logCreator: () => {
+      const say = sayOnce(onEvent)
+      return (entry) => say(noticeOf(entry))
+    },
   }
   if (tls) config.ssl = tls === true ? true : { ...tls }
   // One line per mechanism, so that the types of kafkajs see which it is.
@@ -39,6 +42,18 @@ export function newKafka({ brokers, clientId, tls, sasl, onEvent }: KafkaOptions
   if (sasl?.mechanism === 'scram-sha-256') config.sasl = { ...sasl, mechanism: 'scram-sha-256' }
   if (sasl?.mechanism === 'scram-sha-512') config.sasl = { ...sasl, mechanism: 'scram-sha-512' }
   return new Kafka(config)
+}
+
+/** While a broker is away kafkajs says the same many times a second; the same words count again after a minute. */
+function sayOnce(onEvent: OnNotice | undefined): OnNotice {
+  const said = new Map<string, number>()
+  return (notice) => {
+    const nowMs = performance.now()
+    if (nowMs - (said.get(notice.detail) ?? Number.NEGATIVE_INFINITY) < 60_000) return
+    if (said.size >= 100) said.clear()
+    said.set(notice.detail, nowMs)
+    onEvent?.(notice)
+  }
 }
 
 function noticeOf(entry: {
