@@ -148,8 +148,11 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       })
     } catch (thrown) {
       shards.delete(partition) // What we know may be wrong now.
-      if (await wasKept(partition, shard.state.nextOffset, next)) return
-      throw isTaken(thrown) ? fenced(partition) : thrown
+      const found = await recallShard(store.db, partition).catch(() => undefined)
+      // A commit whose answer was lost may have been kept all the same: only this auditor writes its own name.
+      if (found && found.owner === owner && found.nextOffset === next && shard.state.nextOffset !== next) return
+      // The offset was the same, the next index was not: another auditor took in what had been offered before.
+      throw isTaken(thrown) && found && found.size !== shard.state.size ? fenced(partition) : thrown
     }
     await remember(shard, partition, next, admitted)
   }
@@ -177,13 +180,6 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     ...[...admitted.cursors.values()].map(({ row }) => row),
     ownEpochRow(admitted.own, partition, producer, formatTime(now())),
   ]
-
-  /** A commit whose answer was lost may have been kept all the same: only this auditor writes its own name. */
-  async function wasKept(partition: number, before: string | undefined, next: string): Promise<boolean> {
-    if (before === next) return false
-    const state = await recallShard(store.db, partition).catch(() => undefined)
-    return state?.nextOffset === next && state.owner === owner
-  }
 
   async function remember(shard: Shard, partition: number, next: string, admitted: Admitted): Promise<void> {
     const { entries } = admitted
