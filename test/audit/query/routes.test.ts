@@ -1,0 +1,135 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { getRequestListener } from '@hono/node-server'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { openStore, type Store } from '../../../audit/node/store.ts'
+import { auditCommand } from '../../../cli/audit.ts'
+import { reportCommand } from '../../../cli/report.ts'
+import { auditRoutes } from '../../../control/node/audit-routes.ts'
+import { type DoorApp, doorApp } from '../../../control/node/http.ts'
+import { filesOf, Mesh, Signer } from '../verify/log.ts'
+import { sha256, startMs, verifyTestHead } from '../verify/producer.ts'
+import { fill } from './store.ts'
+
+/** One log, asked over the API, over the admin socket and by the commands. */
+const signer = new Signer()
+const mesh = new Mesh().calls(20).head()
+let dir: string
+let store: Store
+let app: DoorApp
+let server: Server | undefined
+let printed: string
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'writ-routes-'))
+  for (const [path, bytes] of await filesOf(mesh.leaves, signer)) {
+    await mkdir(dirname(join(dir, 'log', '0', path)), { recursive: true })
+    await writeFile(join(dir, 'log', '0', path), bytes)
+  }
+  await mkdir(join(dir, 'signer'))
+  await writeFile(join(dir, 'signer', 'log.pub'), `${signer.text}\n`)
+  store = await openStore({ kind: 'pglite' })
+  await fill(store.db, mesh.leaves, signer)
+  const place = { dir: join(dir, 'log'), key: signer.key, verifyHead: verifyTestHead, sha256, db: store.db }
+  app = doorApp(() => undefined)
+  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, nowMs: () => startMs + 60_000 }))
+})
+afterAll(async () => {
+  await store.close()
+  await rm(dir, { recursive: true, force: true })
+})
+beforeEach(() => {
+  printed = ''
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    printed += String(text)
+    return true
+  })
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  process.exitCode = 0
+  if (server) await new Promise((resolve) => server!.close(resolve))
+  server = undefined
+})
+
+const listen = (): Promise<void> =>
+  new Promise((resolve) => {
+    server = createServer(getRequestListener(app.fetch)).listen(join(dir, 'admin.sock'), resolve)
+  })
+
+const get = async (path: string) => {
+  const answer = await app.request(path)
+  return { status: answer.status, body: (await answer.json()) as { [name: string]: unknown } }
+}
+
+test('the API answers a question with rows and a cursor, and refuses what is none', async () => {
+  const { body } = await get('/v1/audit/query?verdict=deny&limit=2')
+  expect((body['rows'] as { path: string }[]).map(({ path }) => path)).toEqual(['/orders/17', '/orders/14'])
+  expect(body['next']).toMatch(/^0\.\d+$/)
+  expect(await get('/v1/audit/query?verdict=perhaps')).toMatchObject({ status: 400, body: { code: 'usage' } })
+  expect((await get('/v1/audit/latest?limit=3')).body['rows']).toHaveLength(3)
+})
+
+test('the API gives one record whole, edges with counts, and the signed checkpoint', async () => {
+  const { body } = await get(`/v1/audit/record/${mesh.orders.epoch}-3`)
+  expect(body).toMatchObject({ shard: 0, index: mesh.indexOf(3), event: { seq: 3 }, row: { path: '/orders/2' } })
+  expect((await get('/v1/audit/record/none-such')).status).toBe(404)
+  const edges = (await get('/v1/audit/edges?since=15m')).body
+  expect(edges).toMatchObject({ edges: [{ allowed: 14, denied: 6 }], counts: { records: mesh.leaves.length } })
+  expect((await get('/v1/checkpoint')).body).toMatchObject({ verifierKey: signer.text, checkpoints: [{ shard: 0 }] })
+})
+
+test('the API makes a report, one at a time', async () => {
+  const [one, two] = await Promise.all([get('/v1/report?from=1h'), get('/v1/report')])
+  expect([one.status, two.status].sort()).toEqual([200, 503])
+  expect((one.status === 200 ? one : two).body['summary']).toBe('5 of 5 checks measured, 5 pass')
+  const page = await app.request('/v1/report?format=html')
+  expect(await page.text()).toContain('<!doctype html>')
+  expect((await get('/v1/report?fron=1h')).status).toBe(400)
+})
+
+const audit = (...words: string[]) => auditCommand().exitOverride().parseAsync(words, { from: 'user' })
+
+test('the command asks the running process, and prints a table, JSON or CSV', async () => {
+  await listen()
+  await audit('query', '--state', dir, '--caller', 'web', '--verdict', 'deny', '--limit', '3')
+  expect(printed.split('\n')).toHaveLength(5)
+  expect(printed).toContain('deny policy_denied')
+  printed = ''
+  await audit('query', '--state', dir, '--path', '/orders/1', '--json')
+  expect(JSON.parse(printed).rows).toHaveLength(11)
+  printed = ''
+  await audit('query', '--state', dir, '--csv', '--limit', '1')
+  expect(printed).toMatch(/^time,verdict,code,.*\r\n2026-/)
+})
+
+test('the command refuses a wrong question before it asks, and says where there is nobody to ask', async () => {
+  await expect(audit('query', '--state', dir, '--since', 'yesterday')).rejects.toMatchObject({ code: 'usage' })
+  await expect(audit('query', '--state', join(dir, 'nowhere'))).rejects.toMatchObject({ code: 'not_found' })
+})
+
+test('verify reads the key beside the state, and finds heads that no real certificate signed', async () => {
+  // These heads carry bare keys where the command wants X.509: the tree holds, the heads do not.
+  await audit('verify', '--state', dir)
+  expect(printed).toMatch(/^BROKEN\n/)
+  expect(printed).toContain('head_invalid')
+  expect(printed).not.toContain('leaf_mismatch')
+  expect(process.exitCode).toBe(1)
+  printed = ''
+  await audit('verify', '--log', join(dir, 'log'), '--key', signer.text, '--json')
+  expect(JSON.parse(printed)).toMatchObject({ ok: false, shards: [{ size: mesh.leaves.length }] })
+  await expect(audit('verify', '--log', join(dir, 'log'))).rejects.toMatchObject({ code: 'usage' })
+})
+
+test('the report command takes the running process’s report, and writes page and numbers', async () => {
+  await listen()
+  const out = join(dir, 'out.html')
+  const words = ['--state', dir, '--from', '2026-11-23', '--out', out, '--json', join(dir, 'out.json')]
+  await reportCommand().exitOverride().parseAsync(words, { from: 'user' })
+  expect(printed).toContain('M01  pass')
+  expect(printed).toContain('5 of 5 checks measured, 5 pass')
+  expect(await readFile(out, 'utf8')).toContain('Requests arrive over mutual TLS')
+  expect(JSON.parse(await readFile(join(dir, 'out.json'), 'utf8')).from).toBe('2026-11-23T00:00:00.000Z')
+})
