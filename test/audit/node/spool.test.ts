@@ -345,6 +345,24 @@ test('where not even the cut succeeds, a new segment says where the old one ends
   await again.spool.close()
 })
 
+test('a sync answers those who wrote before it began; who wrote meanwhile waits for the next', async () => {
+  const held: (() => void)[] = []
+  const files: SpoolFiles = { ...diskFiles, sync: () => new Promise((resolve) => held.push(resolve)) }
+  const { spool } = open(folder(), { files, syncEveryMs: 60_000 })
+  const orders = begin(spool)
+  const answered: string[] = []
+  const early = spool.synced(write(spool, orders), true).then(() => answered.push('early'))
+  await expect.poll(() => held.length).toBe(1)
+  const late = spool.synced(write(spool, orders), true).then(() => answered.push('late'))
+  held[0]!()
+  await early
+  await expect.poll(() => held.length).toBe(2)
+  expect(answered).toEqual(['early'])
+  held[1]!()
+  await late
+  await spool.close()
+})
+
 test('a failed sync refuses those who waited and everybody after, until a new segment is on the disk', async () => {
   const dir = folder()
   let broken = false
