@@ -33,7 +33,20 @@ interface QueryOptions {
   readonly [name: string]: string | boolean | number | undefined
 }
 
-const asked = ['caller', 'target', 'verdict', 'code', 'method', 'path', 'since', 'until', 'requestId', 'revision', 'id']
+const asked = [
+  'caller',
+  'target',
+  'verdict',
+  'direction',
+  'code',
+  'method',
+  'path',
+  'since',
+  'until',
+  'requestId',
+  'revision',
+  'id',
+]
 
 function queryCommand(): Command {
   return new Command('query')
@@ -41,6 +54,7 @@ function queryCommand(): Command {
     .option('--caller <id>', 'SPIFFE id of the caller, or the end of its path')
     .option('--target <id>', 'SPIFFE id of the target, the end of its path, or a service')
     .option('--verdict <verdict>', 'allow, deny or fault')
+    .option('--direction <direction>', 'inbound or outbound; a call leaves a record on each side')
     .option('--code <code>', 'reason code, such as policy_denied')
     .option('--method <method>', 'HTTP method')
     .option('--path <prefix>', 'what the path begins with')

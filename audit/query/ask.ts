@@ -5,12 +5,16 @@ import { parseMoment } from './moment.ts'
 
 export const verdicts = ['allow', 'deny', 'fault'] as const
 
+export const directions = ['inbound', 'outbound'] as const
+
 export interface Question {
   /** A whole SPIFFE id, or the end of its path: `web`. */
   readonly caller?: string
   /** A whole SPIFFE id, the end of its path, or a service. */
   readonly target?: string
   readonly verdict?: (typeof verdicts)[number]
+  /** Default both: a call leaves a record on the caller's side and one on the callee's. */
+  readonly direction?: (typeof directions)[number]
   readonly code?: string
   readonly method?: string
   /** What the path begins with. */
@@ -48,6 +52,7 @@ export function readQuestion(pairs: Iterable<readonly [string, string]>, nowMs: 
     const text = texts.find((known) => known === name)
     if (text) question[text] = value
     else if (name === 'verdict') question.verdict = verdictOf(value)
+    else if (name === 'direction') question.direction = directionOf(value)
     else if (name === 'since') question.fromMs = parseMoment(value, nowMs, 'since')
     else if (name === 'until') question.toMs = parseMoment(value, nowMs, 'until')
     else if (name === 'limit') question.limit = limitOf(value)
@@ -78,6 +83,12 @@ function verdictOf(text: string): (typeof verdicts)[number] {
   const verdict = verdicts.find((known) => known === text)
   if (!verdict) throw usage('verdict', `is one of ${verdicts.join(', ')}`)
   return verdict
+}
+
+function directionOf(text: string): (typeof directions)[number] {
+  const direction = directions.find((known) => known === text)
+  if (!direction) throw usage('direction', `is one of ${directions.join(', ')}`)
+  return direction
 }
 
 function limitOf(text: string): number {

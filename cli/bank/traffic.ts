@@ -58,7 +58,12 @@ export interface Seen {
 }
 
 /** Makes `count` visits one after the other and says what came back. */
-export async function visit(storefront: string, count: number, from = 0): Promise<Seen> {
+export async function visit(
+  storefront: string,
+  count: number,
+  from = 0,
+  progress: (done: number) => void = () => undefined,
+): Promise<Seen> {
   const surprises: string[] = []
   let allowed = 0
   let denied = 0
@@ -68,6 +73,7 @@ export async function visit(storefront: string, count: number, from = 0): Promis
     if (status !== wanted.status) surprises.push(`${wanted.name}: ${status} where ${wanted.status} was due`)
     allowed += wanted.allowed
     denied += wanted.denied
+    progress(i - from + 1)
   }
   return { visits: count, surprises, allowed, denied }
 }

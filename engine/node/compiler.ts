@@ -22,6 +22,19 @@ export interface CompilerOptions {
 
 /** Path of `opa`: WRIT_OPA, else PATH, else the cache, else installed into it with Go. Throws `compiler_missing`. */
 export async function findCompiler({ env, say }: CompilerOptions): Promise<string> {
+  const atHand = await compilerAtHand(env)
+  if (atHand) return atHand
+  const go = await findOnPath('go', env)
+  if (!go) throw missing('there is neither opa nor Go')
+  const folder = cacheFolder(env)
+  say(`installing opa ${opaVersion} with ${go} into ${folder}; this takes a minute or two, once`)
+  const target = cachedIn(folder)
+  await install(go, folder, target, env)
+  return target
+}
+
+/** The same without installing anything: undefined where there is none yet. */
+export async function compilerAtHand(env: CompilerOptions['env']): Promise<string | undefined> {
   const named = env['WRIT_OPA']
   if (named) {
     if (await runnable(named)) return named
@@ -31,16 +44,14 @@ export async function findCompiler({ env, say }: CompilerOptions): Promise<strin
   }
   const onPath = await findOnPath('opa', env)
   if (onPath) return onPath
-  const folder = join(env['XDG_CACHE_HOME'] || join(env['HOME'] || homedir(), '.cache'), 'writ')
-  const cached = join(folder, `opa-${opaVersion}`)
-  if (await runnable(cached)) return cached
-
-  const go = await findOnPath('go', env)
-  if (!go) throw missing('there is neither opa nor Go')
-  say(`installing opa ${opaVersion} with ${go} into ${folder}; this takes a minute or two, once`)
-  await install(go, folder, cached, env)
-  return cached
+  const cached = cachedIn(cacheFolder(env))
+  return (await runnable(cached)) ? cached : undefined
 }
+
+const cacheFolder = (env: CompilerOptions['env']): string =>
+  join(env['XDG_CACHE_HOME'] || join(env['HOME'] || homedir(), '.cache'), 'writ')
+
+const cachedIn = (folder: string): string => join(folder, `opa-${opaVersion}`)
 
 /** Says so when the compiler is not the version that committed bundles are built with. */
 export async function checkVersion(opa: string, { say }: CompilerOptions): Promise<void> {

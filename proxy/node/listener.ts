@@ -116,10 +116,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
     const secure = createTlsServer(
       { ...serverTls(source.current()), handshakeTimeout: limits.handshakeMs, allowHalfOpen: true, noDelay: true },
       (socket) => {
-        const shown = peerOf(socket)
-        if ('peer' in shown) return accept(socket, shown.peer)
-        refused(socket, 'identity_missing', shown.wrong)
-        socket.destroy()
+        void admit(socket)
       },
     )
     secure.on('connection', (socket: Socket) => {
@@ -133,6 +130,20 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
       socket.destroy()
     })
     return secure
+  }
+
+  /** Judges the peer before the first byte of a request is read, and again on every request. */
+  async function admit(socket: TLSSocket): Promise<void> {
+    const shown = peerOf(socket)
+    if ('wrong' in shown) {
+      refused(socket, 'identity_missing', shown.wrong)
+      socket.destroy()
+      return
+    }
+    const answer = await parts.identify(shown.peer, nowMs())
+    if (answer.ok) return accept(socket, shown.peer)
+    refused(socket, answer.code, answer.detail)
+    socket.destroy()
   }
 
   const unsubscribe = tls?.source.subscribe((state) => {

@@ -26,7 +26,16 @@ function common({ svid, bundles }: IdentityState): Common {
   }
 }
 
-export const serverTls = (state: IdentityState): TlsOptions => ({ ...common(state), requestCert: true })
+/**
+ * Once OpenSSL has verified a client, Node shows its leaf alone, without the issuers that came with it, and without them
+ * no chain can be judged. So the server side gets no roots and lets every certificate through to `Identify`.
+ */
+export const serverTls = (state: IdentityState): TlsOptions => ({
+  ...common(state),
+  ca: [],
+  requestCert: true,
+  rejectUnauthorized: false,
+})
 
 export const clientTls = (state: IdentityState): ConnectionOptions => ({
   ...common(state),

@@ -52,11 +52,14 @@ export async function edges(db: Db, sinceMs: number, untilMs: number = Date.now(
   }))
 }
 
-/** Totals, of decisions from `sinceMs` on. */
+/** Totals, of decisions from `sinceMs` on. A call that its own proxy only passed on counts where it was judged. */
 export async function counts(db: Db, sinceMs: number = 0): Promise<Counts> {
   const [sums] = await db
     .select({
-      allowed: countWhere('allow'),
+      allowed:
+        sql<number>`count(*) filter (where ${records.verdict} = 'allow' and ${records.code} <> 'routed')`.mapWith(
+          Number,
+        ),
       denied: countWhere('deny'),
       faults: countWhere('fault'),
       callers: countDistinct(records.caller),

@@ -104,11 +104,12 @@ async function coveredSize(db: Db, shard: number): Promise<number> {
 }
 
 function conditionsOf(question: Question): SQL[] {
-  const { caller, target, verdict, code, method, path, fromMs, toMs, requestId, revision, id } = question
+  const { caller, target, verdict, direction, code, method, path, fromMs, toMs, requestId, revision, id } = question
   const conditions: (SQL | undefined)[] = []
   if (caller !== undefined) conditions.push(named(records.caller, caller))
   if (target !== undefined) conditions.push(or(named(records.target, target), eq(records.service, target)))
   if (verdict !== undefined) conditions.push(eq(records.verdict, verdict))
+  if (direction !== undefined) conditions.push(eq(records.direction, direction))
   if (code !== undefined) conditions.push(eq(records.code, code))
   if (method !== undefined) conditions.push(eq(records.method, method))
   if (path !== undefined) conditions.push(like(records.path, `${literal(path)}%`))

@@ -1,0 +1,100 @@
+/** `writ auditor`: takes records from Kafka into the log, and signs a checkpoint each second. */
+
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { tileReader } from '../audit/node/folder.ts'
+import { makeIdentify } from '../ca/identify.ts'
+import { verifySignature } from '../ca/node/crypto.ts'
+import { openLogDoor } from '../control/node/log-door.ts'
+import { openState } from '../control/node/state.ts'
+import { messageOf, WritError } from '../core/fault.ts'
+import { hostAndPort } from './options.ts'
+import { until } from './signals.ts'
+import { readTokenFile } from './token-file.ts'
+import { auditorId, compileMeshOnly, controlId, readMesh } from './wire/control-plane.ts'
+import { openIngest } from './wire/ingest.ts'
+import { joinAs } from './wire/join.ts'
+import { openLog, storeOf } from './wire/log.ts'
+import { openClock } from './wire/machine.ts'
+import { printEvents } from './wire/telemetry.ts'
+
+interface Options {
+  readonly file: string
+  readonly state: string
+  readonly control: string
+  readonly tokenFile?: string
+  readonly listen: { readonly address: string; readonly port: number }
+}
+
+export function auditorCommand(): Command {
+  return new Command('auditor')
+    .description('run the auditor: records from Kafka into PostgreSQL and the log, a signed checkpoint each second')
+    .requiredOption('-f, --file <mesh.yaml>', 'the mesh file; names the brokers and the store')
+    .requiredOption('--control <url>', "control's mesh door")
+    .option('--token-file <file>', 'join token, - for standard input; needed once')
+    .option('--state <dir>', 'where identity, signer and log files live; mode 0700', '.writ-auditor')
+    .option('--listen <host:port>', 'where control asks for receipts', hostAndPort, {
+      address: '127.0.0.1',
+      port: 7444,
+    })
+    .action(run)
+}
+
+async function run(options: Options): Promise<void> {
+  const onEvent = printEvents()
+  const now = openClock()
+  const nowMs = (): number => Number(now() / 1_000_000n)
+  const stop = until('SIGINT', 'SIGTERM')
+  const { snapshot, settings } = compileMeshOnly(await readMesh(options.file), options.file)
+  const { trustDomain, cluster, stream } = snapshot
+  if (stream.kind !== 'kafka') {
+    throw new WritError('config_invalid', `${options.file} has an embedded stream, which needs no auditor`, {
+      cure: 'set spec.audit.stream.kafka in the Mesh document, or run writ up',
+    })
+  }
+  const state = openState(options.state)
+  try {
+    const source = await joinAs({
+      dir: join(state.root, 'identity'),
+      url: options.control,
+      expect: controlId(trustDomain),
+      token: () => readTokenFile(options.tokenFile),
+      id: auditorId(trustDomain),
+      nowMs,
+      onEvent,
+    })
+    const log = await openLog({
+      signerDir: join(state.root, 'signer'),
+      logDir: state.log,
+      store: storeOf(settings.store, state.store),
+      trustDomain,
+      cluster,
+      rootsOf: (of) => source.current().bundles.get(of)?.roots ?? [],
+      now,
+      onEvent,
+    })
+    const door = await openLogDoor(
+      {
+        identity: source,
+        identify: makeIdentify(() => source.current(), verifySignature),
+        mayRead: (id) => id === controlId(trustDomain),
+        verifierKey: log.verifierKey,
+        findReceipt: log.auditor.findReceipt,
+        file: tileReader(state.log),
+        nowMs,
+        unexpected: (thrown) => onEvent({ level: 'error', from: 'door', text: messageOf(thrown) }),
+      },
+      options.listen,
+    )
+    const ingest = await openIngest(stream, log.auditor, onEvent)
+    process.stdout.write(`log door   https://${door.address}:${door.port}\nlog key    ${log.verifierKey}\n`)
+    await stop.wait()
+    await ingest.close()
+    await log.auditor.checkpoint().catch(() => undefined) // The next start signs what this one could not.
+    await door.close()
+    await log.close()
+    source.close()
+  } finally {
+    state.release()
+  }
+}

@@ -1,0 +1,122 @@
+/** `writ control`: the control plane of one cluster as a process of its own. */
+
+import { Command } from 'commander'
+import { openAuthority } from '../ca/node/authority.ts'
+import { openState } from '../control/node/state.ts'
+import { messageOf } from '../core/fault.ts'
+import type { FindReceipt } from '../core/ports.ts'
+import { readPolicyFolder } from '../engine/node/open.ts'
+import { hostAndPort } from './options.ts'
+import { until } from './signals.ts'
+import { auditorClient } from './wire/auditor-client.ts'
+import { auditorId, compileConfig, controlIdentity, openControlPlane, readMesh } from './wire/control-plane.ts'
+import { openClock, random } from './wire/machine.ts'
+import { pause } from './wire/sidecar.ts'
+import { openSpool, openStream } from './wire/stream.ts'
+import { printEvents } from './wire/telemetry.ts'
+
+interface Options {
+  readonly file: string
+  readonly state: string
+  readonly policies: string
+  readonly listen: { readonly address: string; readonly port: number }
+  readonly auditor?: string
+}
+
+export function controlCommand(): Command {
+  return new Command('control')
+    .description(
+      'run the control plane: issues identities, serves snapshots and policies; SIGHUP reads its files again',
+    )
+    .requiredOption('-f, --file <mesh.yaml>', 'the mesh file')
+    .option('--state <dir>', 'where keys and spool live; mode 0700', '.writ')
+    .option('--policies <dir>', 'compiled policies: <dir>/<bundle>/bundle.tar.gz', 'policies')
+    .option('--listen <host:port>', 'where workloads join, renew and ask', hostAndPort, {
+      address: '127.0.0.1',
+      port: 7443,
+    })
+    .option(
+      '--auditor <url>',
+      "the auditor's door, which proves what may leave a spool; without it spools keep everything",
+    )
+    .action(run)
+}
+
+async function run(options: Options): Promise<void> {
+  const onEvent = printEvents()
+  const now = openClock()
+  const nowMs = (): number => Number(now() / 1_000_000n)
+  const stop = until('SIGINT', 'SIGTERM')
+  const state = openState(options.state)
+  try {
+    let logKey = ''
+    const load = async () =>
+      compileConfig(
+        await readMesh(options.file),
+        options.file,
+        await readPolicyFolder(options.policies),
+        logKey,
+        onEvent,
+      )
+    const config = await load()
+    const authority = openAuthority({ dir: state.ca, trustDomain: config.snapshot.trustDomain, nowMs, random })
+    const identity = await controlIdentity(authority, nowMs)
+    const { source } = identity
+    const auditor = options.auditor
+      ? auditorClient({ url: options.auditor, expect: auditorId(config.snapshot.trustDomain), source, nowMs })
+      : undefined
+    const findReceipt: FindReceipt = async (id) => auditor?.findReceipt(id)
+    const stream = await openStream(config.snapshot.stream, 'writ-control')
+    const recorder = await openSpool({
+      dir: state.spool,
+      snapshot: config.snapshot,
+      stream,
+      findReceipt,
+      logKey: () => logKey,
+      now,
+      onEvent,
+    })
+    const control = await openControlPlane({
+      state,
+      authority,
+      identity,
+      recorder,
+      config,
+      findReceipt,
+      listen: options.listen,
+      mounted: [],
+      now,
+      onEvent,
+    })
+    const reload = async (why: string): Promise<void> => {
+      try {
+        await control.apply(await load())
+        onEvent({ level: 'info', from: 'control', text: `${why}: ${control.snapshot().name}` })
+      } catch (thrown) {
+        onEvent({
+          level: 'error',
+          from: 'control',
+          text: `goes on with ${control.snapshot().name}: ${messageOf(thrown)}`,
+        })
+      }
+    }
+    process.on('SIGHUP', () => void reload('read its files again'))
+    process.stdout.write(`mesh door  https://${control.door.address}:${control.door.port}\n`)
+    // The auditor joins through this process, so its key is learnt only once it is up.
+    while (auditor && logKey === '' && !stop.aborted) {
+      try {
+        logKey = await auditor.verifierKey()
+        await reload(`knows the log ${logKey.split('+')[0]}`)
+      } catch {
+        await pause(500, stop.signal)
+      }
+    }
+    await stop.wait()
+    await control.close()
+    await recorder.close({ timeoutMs: 10_000 })
+    await stream.close()
+    source.close()
+  } finally {
+    state.release()
+  }
+}

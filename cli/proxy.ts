@@ -1,0 +1,139 @@
+/** `writ proxy`: the sidecar of one workload, in as many worker processes as it is given. */
+
+import { cp, mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { WritError } from '../core/fault.ts'
+import { parseTrustDomain, trustDomainOf } from '../core/spiffe.ts'
+import { onOrphaned, runWorkers } from '../proxy/node/workers.ts'
+import { number } from './options.ts'
+import { until } from './signals.ts'
+import { readTokenFile } from './token-file.ts'
+import { controlId } from './wire/control-plane.ts'
+import { joinAs } from './wire/join.ts'
+import { openClock } from './wire/machine.ts'
+import { meshClient } from './wire/mesh-client.ts'
+import { openSidecar } from './wire/sidecar.ts'
+import { openSpool, openStream } from './wire/stream.ts'
+import { printEvents } from './wire/telemetry.ts'
+
+interface Options {
+  readonly control: string
+  readonly trustDomain: string
+  readonly tokenFile?: string
+  readonly state: string
+  readonly workers: number
+  readonly drain: number
+}
+
+export function proxyCommand(): Command {
+  return new Command('proxy')
+    .description('run the sidecar of one workload: its identity, its listeners, its records')
+    .requiredOption('--control <url>', "control's mesh door")
+    .requiredOption('--trust-domain <name>', 'the trust domain that control must be of')
+    .option('--token-file <file>', 'join token, - for standard input; needed once')
+    .option('--state <dir>', 'where identity and spool live; mode 0700', '.writ-proxy')
+    .option('--workers <n>', 'worker processes that share the ports', number, 1)
+    .option('--drain <ms>', 'time that requests in flight get at the end', number, 10_000)
+    .action(run)
+}
+
+async function run(options: Options): Promise<void> {
+  const worker = process.env['WRIT_WORKER']
+  if (worker !== undefined) return serveAs(options, Number(worker))
+  if (options.workers === 1) return serveAs(options, undefined)
+  await runMany(options)
+}
+
+/** The first process holds the first identity and keeps its workers alive; each worker renews its own. */
+async function runMany(options: Options): Promise<void> {
+  const onEvent = printEvents()
+  const stop = until('SIGINT', 'SIGTERM')
+  const first = await joinAs(joinOptions(options, join(options.state, 'identity'), onEvent))
+  first.close()
+  for (let i = 0; i < options.workers; i++) await inherit(options.state, i)
+  const workers = await runWorkers({
+    count: options.workers,
+    here: async () => undefined,
+    script: process.argv[1]!,
+    args: process.argv.slice(2),
+    onExit: ({ worker, reason, againMs }) =>
+      onEvent({ level: 'warn', from: `worker ${worker}`, text: `ended by ${reason}; starts again in ${againMs} ms` }),
+  })
+  process.stdout.write(`workers    ${workers.pids().join(' ')}\n`)
+  await stop.wait()
+  await workers.stop(options.drain + 15_000)
+}
+
+async function serveAs(options: Options, worker: number | undefined): Promise<void> {
+  const onEvent = printEvents()
+  const now = openClock()
+  const nowMs = (): number => Number(now() / 1_000_000n)
+  const stop = until('SIGINT', 'SIGTERM')
+  onOrphaned(() => process.kill(process.pid, 'SIGTERM'))
+  const dir = worker === undefined ? options.state : workerDir(options.state, worker)
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const source = await joinAs(joinOptions(options, join(dir, 'identity'), onEvent))
+  const { id } = source.current().svid
+  const client = meshClient({ url: options.control, expect: controlId(trustDomainOf(id)), source, nowMs })
+  let logKey = ''
+  const opened: { close(): Promise<void> }[] = []
+  const sidecar = await openSidecar({
+    dir,
+    source,
+    client,
+    recorder: async (snapshot) => {
+      const stream = await openStream(snapshot.stream, id)
+      const recorder = await openSpool({
+        dir: join(dir, 'spool'),
+        snapshot,
+        stream,
+        findReceipt: client.findReceipt,
+        logKey: () => logKey,
+        now,
+        onEvent,
+      })
+      opened.push({ close: () => recorder.close({ timeoutMs: 10_000 }) }, stream)
+      return recorder
+    },
+    onSnapshot: (snapshot) => {
+      logKey = snapshot.logKey
+    },
+    reusePort: worker !== undefined,
+    now,
+    onEvent,
+  })
+  for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
+  process.stdout.write(`ready      ${id}\n`)
+  await stop.wait()
+  await sidecar.close(options.drain)
+  for (const part of opened) await part.close()
+  source.close()
+}
+
+function joinOptions(options: Options, dir: string, onEvent: ReturnType<typeof printEvents>) {
+  const trustDomain = parseTrustDomain(options.trustDomain)
+  if (!trustDomain) {
+    throw new WritError('usage', `${options.trustDomain} is no trust domain`, {
+      cure: 'lower case, as in bank.example',
+    })
+  }
+  return {
+    dir,
+    url: options.control,
+    expect: controlId(trustDomain),
+    token: () => readTokenFile(options.tokenFile),
+    nowMs: () => Date.now(),
+    onEvent,
+  }
+}
+
+const workerDir = (state: string, index: number): string => join(state, `worker-${index}`)
+
+/** A worker that has no identity of its own yet begins with that of the first process. */
+async function inherit(state: string, index: number): Promise<void> {
+  const dir = join(workerDir(state, index), 'identity')
+  if (await stat(dir).catch(() => undefined)) return
+  await mkdir(workerDir(state, index), { recursive: true, mode: 0o700 })
+  await cp(join(state, 'identity'), dir, { recursive: true })
+}

@@ -1,0 +1,22 @@
+/** `writ token`: a join token for a workload, from the control process of this machine. */
+
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { adminRequest } from '../control/node/client.ts'
+
+export function tokenCommand(): Command {
+  return new Command('token')
+    .description(
+      'make a join token: it proves one workload once, within ten minutes, and names the trust bundle to expect',
+    )
+    .argument('<workload>', 'name of a Workload in the mesh file, or a SPIFFE id of the trust domain')
+    .option('--state <dir>', "the control process's state folder", '.writ')
+    .option('--collector', 'make a collector token instead: an edge function posts its records with it')
+    .option('--json', 'print JSON')
+    .action(async (workload: string, options: { state: string; collector?: boolean; json?: boolean }) => {
+      const path = options.collector ? '/v1/collector-tokens' : '/v1/tokens'
+      const answer = await adminRequest(join(options.state, 'admin.sock'), 'POST', path, { workload })
+      const { token } = answer as { token: string }
+      process.stdout.write(options.json ? `${JSON.stringify({ workload, token })}\n` : `${token}\n`)
+    })
+}

@@ -1,0 +1,54 @@
+/** `writ up`: a whole mesh in one process, from one file. */
+
+import { Command } from 'commander'
+import { hostAndPort, number } from './options.ts'
+import { until } from './signals.ts'
+import { readMesh } from './wire/control-plane.ts'
+import { printEvents } from './wire/telemetry.ts'
+import { openUp } from './wire/up.ts'
+
+interface Options {
+  readonly file: string
+  readonly state: string
+  readonly policies: string
+  readonly page?: number
+  readonly listen?: { readonly address: string; readonly port: number }
+}
+
+export function upCommand(): Command {
+  return new Command('up')
+    .description('run a whole mesh in this process: issuer, control, log, page and the sidecar of every workload')
+    .requiredOption('-f, --file <mesh.yaml>', 'the mesh file')
+    .option('--state <dir>', 'where keys, spool and log live; mode 0700', '.writ')
+    .option('--policies <dir>', 'compiled policies: <dir>/<bundle>/bundle.tar.gz', 'policies')
+    .option('--page <port>', 'port of the page on loopback; default a free one', number)
+    .option(
+      '--listen <host:port>',
+      'where workloads outside this process join; default a free port on loopback',
+      hostAndPort,
+    )
+    .action(async (options: Options) => {
+      const onEvent = printEvents()
+      const up = await openUp({
+        mesh: await readMesh(options.file),
+        meshFile: options.file,
+        state: options.state,
+        policiesDir: options.policies,
+        ...(options.page === undefined ? {} : { pagePort: options.page }),
+        ...(options.listen === undefined ? {} : { listen: options.listen }),
+        onEvent,
+      })
+      try {
+        for (const { workload, proxy } of up.sidecars) {
+          for (const listener of proxy.listeners())
+            process.stdout.write(`${workload.id} ${listener.name} :${listener.port}\n`)
+        }
+        process.stdout.write(
+          `mesh door  https://${up.control.door.address}:${up.control.door.port}\npage       ${up.pageUrl}\n`,
+        )
+        await until('SIGINT', 'SIGTERM').wait()
+      } finally {
+        await up.close()
+      }
+    })
+}

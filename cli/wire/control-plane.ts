@@ -1,0 +1,239 @@
+/** The control plane of one cluster: issuer, configuration and its doors, and a producer of what it did. */
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Recorder } from '../../audit/node/recorder.ts'
+import { makeIdentify } from '../../ca/identify.ts'
+import type { Authority } from '../../ca/node/authority.ts'
+import { verifySignature } from '../../ca/node/crypto.ts'
+import { signHeadWith } from '../../ca/node/heads.ts'
+import { makeRegistrar, type Registrar } from '../../ca/node/registrar.ts'
+import type { LiveIdentity } from '../../ca/node/rotate.ts'
+import { localIdentitySource } from '../../ca/node/source.ts'
+import { fileTokens } from '../../ca/node/tokens.ts'
+import { makeHealth } from '../../control/health.ts'
+import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
+import type { MeshSettings } from '../../control/mesh/settings.ts'
+import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
+import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
+import type { DoorApp } from '../../control/node/http.ts'
+import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
+import type { StateFolder } from '../../control/node/state.ts'
+import { partsOf } from '../../control/parts.ts'
+import { toBase64 } from '../../core/bytes.ts'
+import { messageOf, WritError } from '../../core/fault.ts'
+import type { PolicyBundle } from '../../core/policy.ts'
+import type { FindReceipt, NowNs, RecordSink } from '../../core/ports.ts'
+import type { IssuanceBody } from '../../core/record.ts'
+import type { MeshSnapshot } from '../../core/snapshot.ts'
+import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import { openDenied } from './denied.ts'
+import { random, sha256 } from './machine.ts'
+import type { OnEvent } from './telemetry.ts'
+
+export interface ControlPlaneOptions {
+  readonly state: StateFolder
+  readonly authority: Authority
+  readonly identity: ControlIdentity
+  readonly recorder: Recorder
+  readonly config: Config
+  readonly findReceipt: FindReceipt
+  readonly listen: { readonly address: string; readonly port: number }
+  /** Routes of the audit that the admin door carries. */
+  readonly mounted: readonly DoorApp[]
+  readonly now: NowNs
+  readonly onEvent: OnEvent
+}
+
+export interface ControlPlane {
+  readonly id: SpiffeId
+  readonly door: MeshDoor
+  readonly registrar: Registrar
+  readonly sink: RecordSink
+  snapshot(): MeshSnapshot
+  /** Puts another configuration in force everywhere; resolves once it is recorded and served. */
+  apply(config: Config): Promise<void>
+  close(): Promise<void>
+}
+
+/** A mesh file, compiled against the bundles it may bind. */
+export interface Config {
+  readonly snapshot: MeshSnapshot
+  readonly settings: MeshSettings
+  readonly bundles: readonly PolicyBundle[]
+}
+
+/** Throws `config_invalid` with every problem of the file, each with its line. */
+export function compileConfig(
+  mesh: string,
+  meshFile: string,
+  bundles: readonly PolicyBundle[],
+  logKey: string,
+  onEvent: OnEvent,
+): Config {
+  const compiled = compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256, logKey })
+  if (!compiled.ok) throw invalidMesh(compiled, meshFile)
+  for (const warning of compiled.warnings) {
+    onEvent({ level: 'warn', from: meshFile, text: `line ${warning.line}: ${warning.document} ${warning.problem}` })
+  }
+  return { snapshot: compiled.snapshot, settings: compiled.settings, bundles }
+}
+
+/** The same for a process that needs the mesh's settings and serves no policies: bindings are not looked into. */
+export function compileMeshOnly(mesh: string, meshFile: string): Pick<Config, 'snapshot' | 'settings'> {
+  const compiled = compileMesh(mesh, { bundles: 'any', sha256 })
+  if (!compiled.ok) throw invalidMesh(compiled, meshFile)
+  return compiled
+}
+
+export const controlId = (trustDomain: TrustDomain): SpiffeId => spiffeId(trustDomain, '/writ/control') as SpiffeId
+export const auditorId = (trustDomain: TrustDomain): SpiffeId => spiffeId(trustDomain, '/writ/auditor') as SpiffeId
+
+export interface ControlIdentity {
+  readonly source: LiveIdentity
+  /** What was issued so far is kept there now, and what is issued later before it is in use. */
+  attach(sink: RecordSink): Promise<void>
+}
+
+/** Control holds the issuer's key, so it gives itself its certificate; the first one, before it can keep records. */
+export async function controlIdentity(authority: Authority, nowMs: () => number): Promise<ControlIdentity> {
+  const early: IssuanceBody[] = []
+  let keep = async (body: IssuanceBody): Promise<unknown> => early.push(body)
+  const source = await localIdentitySource(authority, controlId(authority.trustDomain), {
+    nowMs,
+    random,
+    keep: (body) => keep(body),
+  })
+  return {
+    source,
+    async attach(sink) {
+      for (const body of early.splice(0)) await sink.keep(body)
+      keep = async (body) => sink.keep(body)
+    },
+  }
+}
+
+export async function openControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { state, authority, now, onEvent } = options
+  const { source } = options.identity
+  const nowMs = (): number => Number(now() / 1_000_000n)
+  const id = controlId(authority.trustDomain)
+  const sink = await options.recorder.producer({ id, source, signHead: signHeadWith(source) })
+  await options.identity.attach(sink)
+  const denied = await openDenied(join(state.root, 'denied.json'))
+  const registrar = makeRegistrar({
+    authority,
+    tokens: fileTokens(join(state.ca, 'join-tokens.json')),
+    sink,
+    nowMs,
+    random,
+    svidTtlMs: options.config.settings.svidTtlMs,
+  })
+  const collectorTokens = openCollectorTokens(state.collectorTokens, nowMs)
+  const health = makeHealth()
+  const unexpected = (thrown: unknown): void => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) })
+  const changed = new Set<() => void>()
+  let config = options.config
+  const known = new Map<string, PolicyBundle>()
+
+  await sink.keep(trustEvent(authority))
+  await publish(config)
+  const partOf = partsOf(() => config.snapshot, sha256)
+  // Both generations only grow, and so does their sum: a change of either makes every open connection be judged anew.
+  const identify = makeIdentify(() => {
+    const { generation, bundles } = source.current()
+    return { generation: generation + denied.generation(), bundles, denied: denied.current() }
+  }, verifySignature)
+
+  const door = await openMeshDoor(
+    {
+      identity: source,
+      registrar,
+      identify,
+      trust: () => authority.bundle(),
+      partOf,
+      bundle: (digest) => known.get(digest)?.bytes,
+      denied: () => ({ generation: denied.generation(), denied: denied.current() }),
+      subscribe: (callback) => {
+        changed.add(callback)
+        return () => changed.delete(callback)
+      },
+      findReceipt: options.findReceipt,
+      health,
+      collectorToken: (token) => collectorTokens.find(token),
+      sink,
+      nowMs,
+      unexpected,
+    },
+    options.listen,
+  )
+  const admin: AdminDoor = await openAdminDoor(state.adminSocket, {
+    snapshot: () => config.snapshot,
+    partOf,
+    health,
+    spool: () => ({ ...options.recorder.status() }) as never,
+    createToken: (workload, ttlMs) => registrar.createToken(workload, ttlMs),
+    createCollectorToken: (workload, ttlMs) => collectorTokens.create(workload, ttlMs),
+    deny: async (subject) => {
+      await denied.add(subject)
+      for (const callback of changed) callback()
+    },
+    sink,
+    actor: `uid ${process.getuid?.() ?? 0}`,
+    mounted: options.mounted,
+    unexpected,
+  })
+
+  /** Recorded before it is served, so that no decision names a policy that the log does not know. */
+  async function publish(next: Config): Promise<void> {
+    for (const bundle of next.bundles) {
+      if (known.has(bundle.ref.sha256)) continue
+      await sink.keep({ kind: 'policy', action: 'published', ...bundle.ref })
+      known.set(bundle.ref.sha256, bundle)
+    }
+  }
+
+  return {
+    id,
+    door,
+    registrar,
+    sink,
+    snapshot: () => config.snapshot,
+    async apply(next) {
+      await publish(next)
+      await sink.keep({ kind: 'admin', action: 'snapshot_applied', actor: 'control', detail: next.snapshot.name })
+      config = next
+      for (const callback of changed) callback()
+    },
+    async close() {
+      await admin.close()
+      await door.close()
+      await sink.close()
+    },
+  }
+}
+
+const trustEvent = (authority: Authority) => {
+  const bundle = authority.bundle()
+  return {
+    kind: 'trust' as const,
+    trust_domain: bundle.trustDomain,
+    sequence: bundle.sequence,
+    roots: bundle.roots.map(toBase64),
+  }
+}
+
+function invalidMesh({ problems }: Extract<Compiled, { ok: false }>, meshFile: string): WritError {
+  const lines = problems.map(
+    ({ line, column, document, field, problem, cure }) =>
+      `${meshFile}:${line}:${column} ${document}${field ? ` ${field}` : ''}: ${problem}${cure ? ` (${cure})` : ''}`,
+  )
+  return new WritError('config_invalid', lines.join('\n  '), { cure: `mend it and run: writ check -f ${meshFile}` })
+}
+
+export const readMesh = async (file: string): Promise<string> =>
+  readFile(file, 'utf8').catch((thrown: unknown) => {
+    throw new WritError('not_found', `${file} cannot be read: ${messageOf(thrown)}`, {
+      cure: 'give the mesh file with -f',
+    })
+  })

@@ -1,0 +1,45 @@
+/** How a process of the mesh gets its own identity: it joins once with a token, and renews by mTLS from then on. */
+
+import { joinMesh, renewSvid } from '../../ca/node/client.ts'
+import type { IdentityEvent, LiveIdentity } from '../../ca/node/rotate.ts'
+import { openIdentitySource } from '../../ca/node/source.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { random } from './machine.ts'
+import type { OnEvent } from './telemetry.ts'
+
+export interface JoinOptions {
+  /** Folder of the key and certificate; mode 0700. */
+  readonly dir: string
+  /** Control's mesh door. */
+  readonly url: string
+  /** Control's own name. */
+  readonly expect: SpiffeId
+  /** Asked only where there is no SVID that still holds. */
+  readonly token: () => Promise<string>
+  /** The name that must come of it, where it is known beforehand. */
+  readonly id?: SpiffeId
+  readonly nowMs: () => number
+  readonly onEvent: OnEvent
+}
+
+export async function joinAs(options: JoinOptions): Promise<LiveIdentity> {
+  const { dir, url, expect, id, nowMs, onEvent } = options
+  return openIdentitySource({
+    dir,
+    ...(id === undefined ? {} : { id }),
+    obtain: {
+      join: async () => joinMesh({ url, token: await options.token(), expect, nowMs }),
+      renew: (state) => renewSvid({ url, state, expect, nowMs }),
+    },
+    nowMs,
+    random,
+    onEvent: (event) => tell(event, onEvent),
+  })
+}
+
+export function tell(event: IdentityEvent, onEvent: OnEvent): void {
+  if (event.kind === 'failed') {
+    const text = `${event.fault.message}; tries again in ${Math.round(event.retryInMs / 1000)} s`
+    onEvent({ level: 'warn', from: 'identity', text })
+  } else onEvent({ level: 'info', from: 'identity', text: `${event.kind} ${event.svid.id} ${event.svid.serial}` })
+}

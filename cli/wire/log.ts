@@ -1,0 +1,94 @@
+/** The log's half of a process: store, signer and auditor, put together. */
+
+import { type Auditor, type AuditorEvent, openAuditor } from '../../audit/node/auditor.ts'
+import { openFileSigner } from '../../audit/node/signer.ts'
+import { openStore, type Store, type StoreSettings } from '../../audit/node/store.ts'
+import { verifyHead } from '../../ca/node/heads.ts'
+import { WritError } from '../../core/fault.ts'
+import type { NowNs } from '../../core/ports.ts'
+import type { TrustDomain } from '../../core/spiffe.ts'
+import { software } from '../version.ts'
+import { random, sha256 } from './machine.ts'
+import type { OnEvent } from './telemetry.ts'
+
+export interface Log {
+  readonly store: Store
+  readonly auditor: Auditor
+  readonly verifierKey: string
+  close(): Promise<void>
+}
+
+export interface LogOptions {
+  /** Folder of the signer's key and last checkpoints; apart from the store, so that one cannot roll the other back. */
+  readonly signerDir: string
+  /** Folder of tiles and checkpoints (C2SP tlog-tiles). */
+  readonly logDir: string
+  readonly store: StoreSettings
+  readonly trustDomain: TrustDomain
+  readonly cluster: string
+  readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
+  readonly now: NowNs
+  readonly onEvent: OnEvent
+}
+
+export async function openLog(options: LogOptions): Promise<Log> {
+  const { trustDomain, cluster, rootsOf, now, logDir } = options
+  const signer = await openFileSigner({ dir: options.signerDir, name: `${trustDomain}/audit`, sha256 })
+  const closing: (() => Promise<void>)[] = [() => signer.close()]
+  const close = async (): Promise<void> => {
+    for (const step of closing.reverse()) await step()
+  }
+  try {
+    const store = await openStore(options.store)
+    closing.push(() => store.close())
+    const auditor = await openAuditor({
+      store,
+      logDir,
+      signer,
+      trustDomain,
+      cluster,
+      software,
+      verifyHead,
+      rootsOf,
+      now,
+      random,
+      sha256,
+      onEvent: (event) => tell(event, options.onEvent),
+    })
+    closing.push(() => auditor.close())
+    auditor.start()
+    return { store, auditor, verifierKey: signer.verifierKey, close }
+  } catch (thrown) {
+    await close()
+    throw thrown
+  }
+}
+
+function tell(event: AuditorEvent, onEvent: OnEvent): void {
+  switch (event.kind) {
+    case 'anomaly': {
+      const of = event.anomaly.of ? `${event.anomaly.of.epoch}-${event.anomaly.of.seq} ` : ''
+      onEvent({ level: 'warn', from: 'auditor', text: `${event.anomaly.anomaly}: ${of}${event.anomaly.detail}` })
+      return
+    }
+    case 'behind':
+      onEvent({ level: 'warn', from: 'auditor', text: `shard ${event.shard}: ${event.error.message}` })
+      return
+    case 'ingested':
+    case 'checkpoint':
+      return
+  }
+}
+
+/** The place of the store that a mesh file names; its URL stands in the environment, never in the file. */
+export function storeOf(
+  place: { readonly kind: 'embedded' } | { readonly kind: 'postgres'; readonly urlEnv: string },
+  dir: string,
+): StoreSettings {
+  if (place.kind === 'embedded') return { kind: 'pglite', dir }
+  const url = process.env[place.urlEnv]
+  if (url) return { kind: 'postgres', url }
+  throw new WritError('config_invalid', `the environment has no ${place.urlEnv}, where the store's URL should be`, {
+    cure: `export ${place.urlEnv}=postgres://user:password@host:5432/writ`,
+  })
+}

@@ -1,0 +1,184 @@
+/** One workload's sidecar: an identity, a snapshot and its bundles, a producer of records, and the listeners. */
+
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Recorder } from '../../audit/node/recorder.ts'
+import { makeIdentify } from '../../ca/identify.ts'
+import { verifySignature } from '../../ca/node/crypto.ts'
+import { signHeadWith } from '../../ca/node/heads.ts'
+import type { LiveIdentity } from '../../ca/node/rotate.ts'
+import { snapshotFor } from '../../control/mesh/scope.ts'
+import { messageOf, WritError } from '../../core/fault.ts'
+import type { NowNs } from '../../core/ports.ts'
+import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import { makeDecide, makePolicies } from '../../engine/index.ts'
+import { loadBundle } from '../../engine/node/open.ts'
+import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
+import { keepLastGood, type LastGood } from './last-good.ts'
+import { random, sha256 } from './machine.ts'
+import type { MeshClient } from './mesh-client.ts'
+import type { OnEvent } from './telemetry.ts'
+
+export interface SidecarOptions {
+  /** Folder of what must outlive a restart: last good snapshot and bundles. */
+  readonly dir: string
+  readonly source: LiveIdentity
+  readonly client: MeshClient
+  /** Opened by the shell, since several sidecars of one worker share a spool. */
+  readonly recorder: (snapshot: MeshSnapshot) => Promise<Recorder>
+  /** Told of each snapshot before it is put in force. */
+  readonly onSnapshot?: (snapshot: MeshSnapshot) => void
+  readonly reusePort: boolean
+  readonly now: NowNs
+  readonly onEvent: OnEvent
+}
+
+export interface Sidecar {
+  readonly workload: Workload
+  readonly proxy: OpenProxy
+  /** Whether what is in force here is this workload's part of `whole`. */
+  isCurrent(whole: MeshSnapshot): boolean
+  /** Stops taking requests, finishes those in flight within `drainMs`, and ends its epoch with a final head. */
+  close(drainMs: number): Promise<void>
+}
+
+/** Resolves once every listener of the workload is open. */
+export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
+  await mkdir(options.dir, { recursive: true, mode: 0o700 })
+  const lastGood = keepLastGood(join(options.dir, 'last-good'))
+  const { snapshot: first, stale } = await firstSnapshot(options, lastGood)
+  const id = options.source.current().svid.id
+  const workload = first.workloads.find((candidate) => candidate.id === id)
+  if (!workload) {
+    throw new WritError('not_found', `the mesh has no workload named ${id}`, {
+      cure: 'add a Workload document for it to the mesh file, or join with another token',
+    })
+  }
+
+  options.onSnapshot?.(first)
+  const recorder = await options.recorder(first)
+  const signHead = signHeadWith(options.source)
+  const sink = await recorder.producer({ id, source: options.source, signHead })
+  const policies = makePolicies()
+  const activate = async (snapshot: MeshSnapshot): Promise<void> => {
+    for (const ref of snapshot.bundles) {
+      if (policies.get(ref.bundle)?.ref.sha256 === ref.sha256) continue
+      const bytes = (await lastGood.bundle(ref.sha256)) ?? (await options.client.bundle(ref.sha256))
+      const policy = await loadBundle(bytes, ref.bundle, { now: options.now })
+      if (policy.ref.sha256 !== ref.sha256) {
+        throw new WritError(
+          'policy_invalid',
+          `bundle ${ref.bundle} is ${policy.ref.sha256} where ${ref.sha256} was due`,
+        )
+      }
+      await lastGood.keepBundle(ref.sha256, bytes)
+      // Kept before it takes effect, so that no decision names a policy that the log does not know.
+      await sink.keep({ kind: 'policy', action: 'activated', ...ref })
+      policies.put(policy)
+    }
+  }
+  await activate(first)
+  const identify = makeIdentify(() => options.source.current(), verifySignature)
+  const proxy = await openProxy({
+    snapshot: first,
+    workloads: [workload.name],
+    source: () => options.source,
+    identify: () => identify,
+    decide: makeDecide(policies),
+    sink: () => sink,
+    now: options.now,
+    random,
+    reusePort: options.reusePort,
+    onEvent: (event) => options.onEvent({ ...event, from: `${workload.name}: ${event.from}` }),
+  })
+
+  let applied = first.name
+  const stop = new AbortController()
+  const following = follow()
+
+  async function follow(): Promise<void> {
+    let name = stale ? '' : applied
+    for (let failures = 0; !stop.signal.aborted; ) {
+      try {
+        const snapshot = await options.client.snapshot(name, stop.signal)
+        failures = 0
+        if (!snapshot) continue
+        name = snapshot.name
+        options.onSnapshot?.(snapshot)
+        await activate(snapshot)
+        await proxy.apply(snapshot)
+        applied = snapshot.name
+        await lastGood.keepSnapshot(snapshot)
+      } catch (thrown) {
+        if (stop.signal.aborted) return
+        if (failures++ === 0) {
+          options.onEvent({
+            level: 'warn',
+            from: workload!.name,
+            text: `goes on with ${applied}: ${messageOf(thrown)}`,
+          })
+        }
+        await pause(Math.min(250 * 2 ** failures, 10_000), stop.signal)
+      }
+    }
+  }
+
+  const watching = watchDenied()
+  async function watchDenied(): Promise<void> {
+    let generation: number | undefined
+    while (!stop.signal.aborted) {
+      try {
+        const next = await options.client.denied(generation, stop.signal)
+        if (next) {
+          options.source.setDenied(next.denied)
+          generation = next.generation
+        }
+      } catch {
+        await pause(500, stop.signal) // The snapshot's loop says that control is away; the last list stays in force.
+      }
+    }
+  }
+
+  return {
+    workload,
+    proxy,
+    isCurrent: (whole) => snapshotFor(whole, id, sha256)?.name === applied,
+    async close(drainMs) {
+      stop.abort()
+      await proxy.drain(drainMs)
+      await Promise.all([following, watching])
+      await sink.close()
+    },
+  }
+
+  async function firstSnapshot(
+    { client, onEvent }: SidecarOptions,
+    kept: LastGood,
+  ): Promise<{ snapshot: MeshSnapshot; stale: boolean }> {
+    try {
+      const snapshot = await client.snapshot('', AbortSignal.timeout(10_000))
+      if (!snapshot) throw new WritError('unavailable', 'control gave no snapshot')
+      await kept.keepSnapshot(snapshot)
+      return { snapshot, stale: false }
+    } catch (thrown) {
+      const snapshot = await kept.snapshot()
+      if (!snapshot) throw thrown
+      onEvent({ level: 'warn', from: 'snapshot', text: `starts with the last good one: ${messageOf(thrown)}` })
+      return { snapshot, stale: true }
+    }
+  }
+}
+
+/** Resolves after that time, or at once when stopped. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+  })
+}

@@ -1,0 +1,220 @@
+/** A whole mesh in one process: issuer, control, log, page, and the sidecar of every workload. */
+
+import { join } from 'node:path'
+import { type Examined, verifyPlace } from '../../audit/node/examine.ts'
+import { counts } from '../../audit/query/node/edges.ts'
+import type { Report } from '../../audit/report/report.ts'
+import { openAuthority } from '../../ca/node/authority.ts'
+import type { ConsoleData } from '../../console/data.ts'
+import { auditRoutes } from '../../control/node/audit-routes.ts'
+import { openPageDoor, type PageDoor } from '../../control/node/page-door.ts'
+import { openState } from '../../control/node/state.ts'
+import { messageOf } from '../../core/fault.ts'
+import type { PolicyBundle } from '../../core/policy.ts'
+import type { NowNs } from '../../core/ports.ts'
+import type { MeshSnapshot } from '../../core/snapshot.ts'
+import { readPolicyFolder } from '../../engine/node/open.ts'
+import { logPlace, writeReports } from './audit.ts'
+import { type Config, type ControlPlane, compileConfig, controlIdentity, openControlPlane } from './control-plane.ts'
+import { openIngest } from './ingest.ts'
+import { joinAs } from './join.ts'
+import { type Log, openLog, storeOf } from './log.ts'
+import { openClock, random } from './machine.ts'
+import { meshClient } from './mesh-client.ts'
+import { pageData, pageRoutes } from './page.ts'
+import { openSidecar, pause, type Sidecar } from './sidecar.ts'
+import { openSpool, openStream } from './stream.ts'
+import type { OnEvent } from './telemetry.ts'
+
+export interface UpOptions {
+  /** Text of the mesh file, and its name for messages. */
+  readonly mesh: string
+  readonly meshFile: string
+  readonly state: string
+  /** Folder of compiled policies: `<dir>/<bundle>/bundle.tar.gz`. */
+  readonly policiesDir: string
+  /** Port of the page. Default: a free one. */
+  readonly pagePort?: number
+  /** Where workloads outside this process join. Default: a free port on loopback. */
+  readonly listen?: { readonly address: string; readonly port: number }
+  readonly onEvent: OnEvent
+}
+
+export interface Up {
+  readonly pageUrl: string
+  readonly control: ControlPlane
+  readonly log: Log
+  readonly sidecars: readonly Sidecar[]
+  readonly verifierKey: string
+  readonly logDir: string
+  snapshot(): MeshSnapshot
+  /** Puts another mesh file, or other bundles, in force; resolves once every sidecar runs it. */
+  apply(mesh: string, bundles: readonly PolicyBundle[]): Promise<void>
+  bundles(): readonly PolicyBundle[]
+  /** Resolves once everything kept so far is under a signed checkpoint, or after that time. */
+  settled(timeoutMs: number): Promise<void>
+  /** Inbound decisions in the log so far. */
+  inboundCounts(): Promise<{ readonly allowed: number; readonly denied: number; readonly faults: number }>
+  /** What the page shows. */
+  page(): Promise<ConsoleData>
+  /** The log from its files, and every row of the store against it. */
+  verify(): Promise<Examined>
+  writeReport(html: string, json: string): Promise<Report>
+  close(): Promise<void>
+}
+
+/** Time that requests in flight get when the mesh stops, in milliseconds. */
+const drainMs = 5000
+
+export async function openUp(options: UpOptions): Promise<Up> {
+  const { onEvent } = options
+  const now: NowNs = openClock()
+  const nowMs = (): number => Number(now() / 1_000_000n)
+  const closing: (() => unknown)[] = []
+  const close = async (): Promise<void> => {
+    for (const step of closing.reverse()) {
+      try {
+        await step()
+      } catch (thrown) {
+        onEvent({ level: 'error', from: 'stop', text: messageOf(thrown) })
+      }
+    }
+    closing.length = 0
+  }
+
+  try {
+    const state = openState(options.state)
+    closing.push(() => state.release())
+    let bundles = await readPolicyFolder(options.policiesDir)
+    const draft = compileConfig(options.mesh, options.meshFile, bundles, '', onEvent)
+    const { trustDomain, cluster, stream } = draft.snapshot
+    const authority = openAuthority({ dir: state.ca, trustDomain, nowMs, random })
+
+    const log = await openLog({
+      signerDir: join(state.root, 'signer'),
+      logDir: state.log,
+      store: storeOf(draft.settings.store, state.store),
+      trustDomain,
+      cluster,
+      rootsOf: (of) => (of === trustDomain ? authority.bundle().roots : []),
+      now,
+      onEvent,
+    })
+    closing.push(() => log.close())
+    const { auditor } = log
+    const place = logPlace(state.log, log.verifierKey, log.store.db)
+    if (stream.kind === 'kafka') {
+      const ingest = await openIngest(stream, auditor, onEvent)
+      closing.push(() => ingest.close())
+    }
+    const compile = (mesh: string, given: readonly PolicyBundle[]): Config =>
+      compileConfig(mesh, options.meshFile, given, log.verifierKey, onEvent)
+
+    const toLog = await openStream(stream, 'writ-up', auditor)
+    closing.push(() => toLog.close())
+    const recorder = await openSpool({
+      dir: state.spool,
+      snapshot: draft.snapshot,
+      stream: toLog,
+      findReceipt: auditor.findReceipt,
+      logKey: () => log.verifierKey,
+      now,
+      onEvent,
+    })
+    closing.push(async () => {
+      await recorder.close({ timeoutMs: 10_000 })
+      await auditor.checkpoint()
+    })
+
+    const identity = await controlIdentity(authority, nowMs)
+    closing.push(() => identity.source.close())
+    const control = await openControlPlane({
+      state,
+      authority,
+      identity,
+      recorder,
+      config: compile(options.mesh, bundles),
+      findReceipt: auditor.findReceipt,
+      listen: options.listen ?? { address: '127.0.0.1', port: 0 },
+      mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs })],
+      now,
+      onEvent,
+    })
+    closing.push(() => control.close())
+
+    const url = `https://${control.door.address}:${control.door.port}`
+    const sidecars: Sidecar[] = []
+    closing.push(() => Promise.all(sidecars.map((sidecar) => sidecar.close(drainMs))))
+    for (const workload of control.snapshot().workloads) {
+      const dir = join(state.root, 'workloads', workload.name)
+      const source = await joinAs({
+        dir: join(dir, 'identity'),
+        url,
+        expect: control.id,
+        token: () => control.registrar.createToken(workload.id),
+        id: workload.id,
+        nowMs,
+        onEvent,
+      })
+      const client = meshClient({ url, expect: control.id, source, nowMs })
+      const sidecar = await openSidecar({
+        dir,
+        source,
+        client,
+        recorder: async () => recorder,
+        reusePort: false,
+        now,
+        onEvent,
+      })
+      sidecars.push({
+        ...sidecar,
+        async close(ms) {
+          await sidecar.close(ms)
+          source.close()
+        },
+      })
+    }
+
+    const page: PageDoor = await openPageDoor(
+      pageRoutes(log, place, () => control.snapshot(), nowMs),
+      (thrown) => onEvent({ level: 'error', from: 'page', text: messageOf(thrown) }),
+      options.pagePort === undefined ? {} : { port: options.pagePort },
+    )
+    closing.push(() => page.close())
+
+    return {
+      pageUrl: page.url,
+      control,
+      log,
+      sidecars,
+      verifierKey: log.verifierKey,
+      logDir: state.log,
+      snapshot: () => control.snapshot(),
+      bundles: () => bundles,
+      async apply(mesh, given) {
+        await control.apply(compile(mesh, given))
+        bundles = given
+        const due = Date.now() + 10_000
+        while (sidecars.some((sidecar) => !sidecar.isCurrent(control.snapshot())) && Date.now() < due) {
+          await pause(20, AbortSignal.timeout(1000))
+        }
+      },
+      async settled(timeoutMs) {
+        const signal = AbortSignal.timeout(timeoutMs)
+        await pause(control.snapshot().audit.headEveryMs + 200, signal) // So that a head stands behind the last record.
+        await Promise.race([recorder.flushed(), pause(timeoutMs, signal)])
+        await auditor.checkpoint()
+      },
+      async inboundCounts() {
+        return counts(log.store.db)
+      },
+      page: () => pageData(log, control.snapshot(), state.log, nowMs()),
+      verify: () => verifyPlace(place),
+      writeReport: (html, json) => writeReports(place, html, json),
+      close,
+    }
+  } catch (thrown) {
+    await close()
+    throw thrown
+  }
+}
