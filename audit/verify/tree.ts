@@ -80,6 +80,9 @@ export async function rootOf(
   }
 }
 
+/** Files that may be missing before a shard is given up: a checkpoint may speak of more than there is time to miss. */
+export const maxMissing = 2000
+
 export async function* readTree(
   source: TreeSource,
   checkpoint: Checkpoint,
@@ -87,8 +90,16 @@ export async function* readTree(
   findings: Findings,
 ): AsyncGenerator<readonly PlacedLeaf[]> {
   const { size } = checkpoint
-  const add = (code: FindingCode, what: string, index?: number): void =>
+  let missing = 0
+  const add = (code: FindingCode, what: string, index?: number): void => {
+    if (code === 'tile_missing' || code === 'entries_missing') missing++
     findings.add({ level: 'broken', code, shard: source.shard, ...(index !== undefined && { index }), what })
+  }
+  const gaveUp = (): boolean => {
+    if (missing <= maxMissing) return false
+    add('too_many', `more than ${maxMissing} files are missing: the rest of this shard is not verified`)
+    return true
+  }
 
   const root = await rootOf(hashesFromTiles(sha256, source.read, size), size, sha256)
   const rooted = !('wrong' in root) && equalBytes(root, checkpoint.root)
@@ -102,6 +113,7 @@ export async function* readTree(
   for (let level = 1; widthOf(level, 0, size) > 0; level++) {
     for (let index = 0; widthOf(level, index, size) > 0; index++) {
       const tile = await readTile(source, level, index, size, add)
+      if (gaveUp()) return
       if (tile) await trusted(level, index, tile)
     }
   }
@@ -109,6 +121,7 @@ export async function* readTree(
     const tile = await readTile(source, 0, index, size, add)
     const isTrusted = tile !== undefined && (await trusted(0, index, tile))
     const entries = await readEntries(source, index, size, add)
+    if (gaveUp()) return
     if (entries) yield placeLeaves(entries, index * tileWidth, tile, isTrusted, sha256, add)
   }
 }

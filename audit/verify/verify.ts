@@ -13,7 +13,15 @@ import { decodeBundle, hashesFromTiles, tilePath, tileWidth, widthOf } from '../
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
 import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
-import { type OpenedCheckpoint, openCheckpoint, readCheckpoint, readTree, rootOf, type TreeSource } from './tree.ts'
+import {
+  maxMissing,
+  type OpenedCheckpoint,
+  openCheckpoint,
+  readCheckpoint,
+  readTree,
+  rootOf,
+  type TreeSource,
+} from './tree.ts'
 import { rootsAt, type TrustPeriod, TrustReader } from './trust.ts'
 
 /** A leaf as it was verified. `event` is undefined where it is no record. */
@@ -123,9 +131,11 @@ async function readTrust(
   const trust = new TrustReader(parts.verifyHead, parts.sha256)
   const decoder = new TextDecoder()
   for (const { source, checkpoint } of opened) {
-    for (let first = 0; first < checkpoint.size; first += tileWidth) {
+    let missing = 0
+    for (let first = 0; first < checkpoint.size && missing <= maxMissing; first += tileWidth) {
       // Nothing is verified here: what cannot be read is named by the pass that verifies.
       const bundle = await someEntries(source, first / tileWidth, checkpoint.size)
+      if (bundle.length === 0) missing++
       bundle.forEach((bytes, i) => {
         if (!decoder.decode(bytes).includes('/writ/c')) return // Only the control plane announces trust.
         const read = parseEvent(bytes)

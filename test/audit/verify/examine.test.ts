@@ -182,20 +182,18 @@ test('a row taken away, and one added, are found', async () => {
   expect(
     await changed(
       () =>
-        store.db
-          .insert(outcomes)
-          .values({
-            epoch: orders.epoch,
-            seq: 2,
-            shard: 1,
-            index: 1,
-            status: 200,
-            code: 'completed',
-            requestBytes: 0,
-            responseBytes: 0,
-            durationUs: 1,
-            upstream: '',
-          }),
+        store.db.insert(outcomes).values({
+          epoch: orders.epoch,
+          seq: 2,
+          shard: 1,
+          index: 1,
+          status: 200,
+          code: 'completed',
+          requestBytes: 0,
+          responseBytes: 0,
+          durationUs: 1,
+          upstream: '',
+        }),
       () => store.db.delete(outcomes).where(shard1),
     ),
   ).toEqual(['row_extra 1/1 outcomes has a row that no leaf made'])
