@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { expect, test, vi } from 'vitest'
 import { makeIdentify, type TrustState } from '../../ca/identify.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from '../../ca/node/crypto.ts'
@@ -88,6 +89,8 @@ test('a denied id and a denied serial of leaf or issuer are revoked, their neigh
   expect(denying('spiffe://bank.example/order')).toBe(orders)
   expect(denying(orders)).toBe('identity_revoked')
   expect(denying(svid.serial)).toBe('identity_revoked')
+  const issuer = new X509Certificate(svid.chain[1]!).serialNumber.toLowerCase()
+  expect(denying(issuer)).toBe('identity_revoked')
 })
 
 test('the answer is remembered with the connection until the generation moves', () => {
