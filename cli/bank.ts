@@ -1,19 +1,15 @@
 /** `npm start`: the main job on embedded defaults. A small bank runs, every call in it is judged and proven. */
 
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import pc from 'picocolors'
 import { WritError } from '../core/fault.ts'
-import type { MeshSnapshot } from '../core/snapshot.ts'
-import { portNear, withFreePorts } from './bank/ports.ts'
 import { printBank, printProgress, printSummary } from './bank/print.ts'
-import { type Bank, openBank } from './bank/services.ts'
+import { openBankMesh } from './bank/running.ts'
 import { type Seen, visit } from './bank/traffic.ts'
 import { until } from './signals.ts'
-import { root } from './version.ts'
-import { printEvents } from './wire/telemetry.ts'
-import { openUp, type Up } from './wire/up.ts'
+import { type OnEvent, printEvents } from './wire/telemetry.ts'
 
 export function bankCommand(): Command {
   return new Command('bank')
@@ -32,49 +28,7 @@ export function bankCommand(): Command {
     })
 }
 
-/** A running bank: its mesh and its three programs. */
-export interface RunningBank {
-  readonly up: Up
-  readonly bank: Bank
-  readonly meshFile: string
-  close(): Promise<void>
-}
-
-export async function openBankMesh(
-  state: string,
-  onEvent: ReturnType<typeof printEvents>,
-  policiesDir: string = join(root, 'policies'),
-): Promise<RunningBank> {
-  const { mesh } = await withFreePorts(await readFile(join(root, 'deploy/bank/mesh.yaml'), 'utf8'))
-  await mkdir(state, { recursive: true, mode: 0o700 })
-  const meshFile = join(state, 'mesh.yaml')
-  await writeFile(meshFile, mesh)
-  const up = await openUp({ mesh, meshFile, state, policiesDir, onEvent })
-  try {
-    const snapshot = up.snapshot()
-    const bank = await openBank({
-      storefront: await portNear(7101),
-      orders: appPort(snapshot, 'orders'),
-      ledger: appPort(snapshot, 'ledger'),
-      storefrontOut: outPort(snapshot, 'storefront'),
-      ordersOut: outPort(snapshot, 'orders'),
-    })
-    return {
-      up,
-      bank,
-      meshFile,
-      async close() {
-        await bank.close()
-        await up.close()
-      },
-    }
-  } catch (thrown) {
-    await up.close()
-    throw thrown
-  }
-}
-
-async function stay(state: string, onEvent: ReturnType<typeof printEvents>): Promise<void> {
+async function stay(state: string, onEvent: OnEvent): Promise<void> {
   const running = await openBankMesh(state, onEvent)
   const stop = until('SIGINT', 'SIGTERM')
   try {
@@ -93,7 +47,7 @@ async function stay(state: string, onEvent: ReturnType<typeof printEvents>): Pro
   }
 }
 
-async function once(state: string, visits: number, onEvent: ReturnType<typeof printEvents>): Promise<void> {
+async function once(state: string, visits: number, onEvent: OnEvent): Promise<void> {
   await rm(state, { recursive: true, force: true })
   const running = await openBankMesh(state, onEvent)
   let failed: readonly string[] = []
@@ -113,18 +67,4 @@ async function once(state: string, visits: number, onEvent: ReturnType<typeof pr
 
 function complain(seen: Seen): void {
   for (const surprise of seen.surprises.slice(0, 5)) process.stderr.write(`${pc.yellow('surprise')} ${surprise}\n`)
-}
-
-function appPort(snapshot: MeshSnapshot, name: string): number {
-  for (const listener of snapshot.workloads.find((workload) => workload.name === name)?.listeners ?? []) {
-    if (listener.direction === 'inbound') return listener.app.port
-  }
-  throw new WritError('internal', `the bank's mesh has no inbound listener for ${name}`)
-}
-
-function outPort(snapshot: MeshSnapshot, name: string): number {
-  for (const listener of snapshot.workloads.find((workload) => workload.name === name)?.listeners ?? []) {
-    if (listener.direction === 'outbound' && listener.bind.kind === 'tcp') return listener.bind.port
-  }
-  throw new WritError('internal', `the bank's mesh has no outbound port for ${name}`)
 }

@@ -66,7 +66,7 @@ async function run(options: Options): Promise<void> {
       ? auditorClient({ url: options.auditor, expect: auditorId(config.snapshot.trustDomain), source, nowMs })
       : undefined
     const findReceipt: FindReceipt = async (id) => auditor?.findReceipt(id)
-    const stream = await openStream(config.snapshot.stream, 'writ-control')
+    const stream = await openStream(config.snapshot.stream, 'writ-control', onEvent)
     const recorder = await openSpool({
       dir: state.spool,
       snapshot: config.snapshot,

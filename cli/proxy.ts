@@ -83,7 +83,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
     source,
     client,
     recorder: async (snapshot) => {
-      const stream = await openStream(snapshot.stream, id)
+      const stream = await openStream(snapshot.stream, id, onEvent)
       const recorder = await openSpool({
         dir: join(dir, 'spool'),
         snapshot,

@@ -4,7 +4,7 @@ import pc from 'picocolors'
 import type { Report } from '../../audit/report/report.ts'
 import type { Verification } from '../../audit/verify/verify.ts'
 import type { ConsoleDecision } from '../../console/data.ts'
-import type { RunningBank } from '../bank.ts'
+import type { RunningBank } from './running.ts'
 import type { Seen } from './traffic.ts'
 
 /** Who called whom, allowed or denied and why; where the log stands; what to try next. */

@@ -17,8 +17,21 @@ import { random, sha256 } from './machine.ts'
 import type { OnEvent } from './telemetry.ts'
 
 /** `auditor` is the one of this process, where there is one: an embedded stream needs it. */
-export async function openStream(place: StreamPlace, clientId: string, auditor?: Auditor): Promise<Stream> {
-  if (place.kind === 'kafka') return kafkaStream({ brokers: place.brokers, topic: place.topic, clientId })
+export async function openStream(
+  place: StreamPlace,
+  clientId: string,
+  onEvent: OnEvent,
+  auditor?: Auditor,
+): Promise<Stream> {
+  if (place.kind === 'kafka') {
+    const { brokers, topic } = place
+    return kafkaStream({
+      brokers,
+      topic,
+      clientId,
+      onEvent: ({ level, detail, name }) => onEvent({ level, from: 'kafka', text: `${name}: ${detail}` }),
+    })
+  }
   if (auditor) return embeddedStream(auditor.ingest, async () => BigInt((await auditor.nextOffset(0)) ?? '0'))
   throw new WritError('config_invalid', 'the mesh file has an embedded stream, which works within one process only', {
     cure: 'set spec.audit.stream.kafka in the Mesh document, or run everything by writ up',

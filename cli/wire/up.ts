@@ -110,7 +110,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
     const compile = (mesh: string, given: readonly PolicyBundle[]): Config =>
       compileConfig(mesh, options.meshFile, given, log.verifierKey, onEvent)
 
-    const toLog = await openStream(stream, 'writ-up', auditor)
+    const toLog = await openStream(stream, 'writ-up', onEvent, auditor)
     closing.push(() => toLog.close())
     const recorder = await openSpool({
       dir: state.spool,

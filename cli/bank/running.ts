@@ -1,0 +1,66 @@
+/** A running bank: its mesh, and its three programs beside their sidecars. */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { WritError } from '../../core/fault.ts'
+import type { MeshSnapshot } from '../../core/snapshot.ts'
+import { root } from '../version.ts'
+import type { OnEvent } from '../wire/telemetry.ts'
+import { openUp, type Up } from '../wire/up.ts'
+import { portNear, withFreePorts } from './ports.ts'
+import { type Bank, openBank } from './services.ts'
+
+export interface RunningBank {
+  readonly up: Up
+  readonly bank: Bank
+  readonly meshFile: string
+  close(): Promise<void>
+}
+
+export async function openBankMesh(
+  state: string,
+  onEvent: OnEvent,
+  policiesDir: string = join(root, 'policies'),
+): Promise<RunningBank> {
+  const { mesh } = await withFreePorts(await readFile(join(root, 'deploy/bank/mesh.yaml'), 'utf8'))
+  await mkdir(state, { recursive: true, mode: 0o700 })
+  const meshFile = join(state, 'mesh.yaml')
+  await writeFile(meshFile, mesh)
+  const up = await openUp({ mesh, meshFile, state, policiesDir, onEvent })
+  try {
+    const snapshot = up.snapshot()
+    const bank = await openBank({
+      storefront: await portNear(7101),
+      orders: appPort(snapshot, 'orders'),
+      ledger: appPort(snapshot, 'ledger'),
+      storefrontOut: outPort(snapshot, 'storefront'),
+      ordersOut: outPort(snapshot, 'orders'),
+    })
+    return {
+      up,
+      bank,
+      meshFile,
+      async close() {
+        await bank.close()
+        await up.close()
+      },
+    }
+  } catch (thrown) {
+    await up.close()
+    throw thrown
+  }
+}
+
+function appPort(snapshot: MeshSnapshot, name: string): number {
+  for (const listener of snapshot.workloads.find((workload) => workload.name === name)?.listeners ?? []) {
+    if (listener.direction === 'inbound') return listener.app.port
+  }
+  throw new WritError('internal', `the bank's mesh has no inbound listener for ${name}`)
+}
+
+function outPort(snapshot: MeshSnapshot, name: string): number {
+  for (const listener of snapshot.workloads.find((workload) => workload.name === name)?.listeners ?? []) {
+    if (listener.direction === 'outbound' && listener.bind.kind === 'tcp') return listener.bind.port
+  }
+  throw new WritError('internal', `the bank's mesh has no outbound port for ${name}`)
+}
