@@ -55,7 +55,8 @@ export function formatHtml(report: Report): string {
 <header>
 <p class="kicker">Writ · evidence from the audit log</p>
 <h1>${report.title}</h1>
-<p class="lead">${rangeText(report)}. ${report.summary}.</p>
+<p class="lead">${rangeText(report)}</p>
+<p class="result">${report.summary}.</p>
 </header>
 ${figures(report)}
 ${summary(report)}
@@ -90,10 +91,10 @@ function figures({ decisions: { allow, deny, fault } }: Report): Html {
 function summary({ checks }: Report): Html {
   const row = (
     check: Check,
-  ) => html`<tr><th scope="row"><a href="#${check.id}">${check.id}</a></th><td>${check.title}</td>
-<td class="number">${check.numerator.value} of ${check.denominator.value}</td><td>${check.threshold}</td><td>${verdict(check)}</td></tr>\n`
+  ) => html`<tr><th scope="row"><a href="#${check.id}">${check.id}</a></th><td>${verdict(check)}</td><td>${check.title}</td>
+<td class="number">${check.numerator.value} of ${check.denominator.value}</td><td>${check.threshold}</td></tr>\n`
   return html`<section aria-labelledby="summary"><h2 id="summary">Summary</h2><div class="scroll"><table>
-<thead><tr><th scope="col">Check</th><th scope="col">What it asks</th><th scope="col" class="number">Measured</th><th scope="col">Threshold</th><th scope="col">Verdict</th></tr></thead>
+<thead><tr><th scope="col">Check</th><th scope="col">Verdict</th><th scope="col">What it asks</th><th scope="col" class="number">Measured</th><th scope="col">Threshold</th></tr></thead>
 <tbody>${checks.map(row)}</tbody></table></div></section>`
 }
 

@@ -29,7 +29,8 @@ h3 { font-size: 1.22rem; margin: 0; }
 p { margin: 0 0 .8rem; max-width: 42rem; text-wrap: pretty; }
 a { color: var(--accent); text-underline-offset: .15em; }
 .kicker { font-size: .78rem; letter-spacing: .11em; text-transform: uppercase; color: var(--quiet); margin: 0 0 1.1rem; }
-.lead { font-size: 1.12rem; color: var(--quiet); margin-bottom: 2.2rem; }
+.lead { font-size: 1.12rem; color: var(--quiet); margin-bottom: .3rem; }
+.result { font-size: 1.12rem; margin-bottom: 2.2rem; }
 .quiet { color: var(--quiet); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
@@ -37,7 +38,7 @@ caption { text-align: left; color: var(--quiet); font-size: .84rem; padding-bott
 th, td { text-align: left; vertical-align: top; padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line); }
 thead th { font-weight: 600; font-size: .78rem; color: var(--quiet); white-space: nowrap; vertical-align: bottom; }
 tbody th { font-weight: 500; }
-td.number, th.number { text-align: right; }
+td.number, th.number { text-align: right; white-space: nowrap; padding-right: 1.6rem; }
 tr > :last-child { padding-right: 0; }
 code, pre { font-family: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "Liberation Mono", monospace; font-size: .84em; }
 code { overflow-wrap: anywhere; }
@@ -51,7 +52,7 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: 4p
 .figures div { background: var(--paper); padding: 1rem 1.1rem; }
 .figures dt { font-size: .8rem; color: var(--quiet); }
 .figures dd { margin: .15rem 0 0; font-size: 1.55rem; line-height: 1.2; font-family: "Iowan Old Style", "Palatino Linotype", Palatino, "Liberation Serif", Georgia, serif; }
-.check { margin: 0 0 2.4rem; padding: 0 0 0 1.3rem; border-left: 3px solid var(--line); }
+.check { margin: 1.8rem 0 2.4rem; padding: 0 0 0 1.3rem; border-left: 3px solid var(--line); }
 .check.is-pass { border-color: var(--pass); } .check.is-fail { border-color: var(--fail); } .check.is-insufficient-data { border-color: var(--open); }
 .check header { display: flex; gap: 1rem; align-items: baseline; justify-content: space-between; margin-bottom: .5rem; }
 .check .number { color: var(--quiet); font-weight: 400; margin-right: .5rem; }
