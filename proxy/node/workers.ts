@@ -35,7 +35,7 @@ const longestWaitMs = 10_000
 const oldMs = 30_000
 
 export async function runWorkers(options: WorkersOptions): Promise<Workers> {
-  if (options.count <= 1) {
+  if (options.count === 1) {
     await options.here()
     return { pids: () => [process.pid], stop: async () => {} }
   }
@@ -65,7 +65,7 @@ export async function runWorkers(options: WorkersOptions): Promise<Workers> {
       timers.add(timer)
     }
     child.on('exit', (code, signal) => ended(signal ?? `code ${code}`))
-    child.on('error', (error) => ended(error.message))
+    child.on('error', (error) => child.pid === undefined && ended(error.message)) // It could not be started.
   }
 
   for (let worker = 0; worker < options.count; worker++) start(worker, 0)

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readResponse } from '../../../proxy/http1/response.ts'
 
@@ -34,4 +35,28 @@ test.each([
   ['a folded field', 'HTTP/1.1 200 OK\nX: 1\n 2\n\n'],
 ])('%s is wrong', (_, text) => {
   expect(read(text)).toHaveProperty('wrong')
+})
+
+test('no text throws, and what is read has a status and an end', () => {
+  const piece = fc.constantFrom(
+    'HTTP/1.1 ',
+    'HTTP/1.0 ',
+    '200',
+    '204 ',
+    '\r\n',
+    'Content-Length: 3\r\n',
+    'a: b\r\n',
+    ':',
+    ' ',
+  )
+  const text = fc.array(fc.oneof(piece, piece, fc.string({ maxLength: 3, unit: 'binary-ascii' })), { maxLength: 10 })
+  fc.assert(
+    fc.property(text, fc.constantFrom('GET', 'HEAD'), (pieces, method) => {
+      const response = readResponse(`${pieces.join('')}\r\n\r\n`, method, { headFields: 100 })
+      if ('wrong' in response) return
+      expect(response.status).toBeGreaterThanOrEqual(100)
+      expect(['none', 'length', 'chunked', 'close']).toContain(response.framing.kind)
+    }),
+    { numRuns: 3000 },
+  )
 })
