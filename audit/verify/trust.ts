@@ -94,7 +94,8 @@ export class TrustReader {
     }
     const known = this.periods.filter(({ trustDomain }) => trustDomain === period.trustDomain)
     const believed = new Set(known.flatMap((old) => old.roots.map(toHex)))
-    // A bundle without new roots, told again at a restart, needs no more belief than we have.
+    if (sameRoots(known.at(-1)?.roots ?? [], roots)) return // Told again at a restart.
+    // A bundle without new roots needs no more belief than we have.
     if (known.length === 0 || roots.every((root) => believed.has(toHex(root)))) this.periods.push(period)
     else announcer.waiting.push({ seq: event.seq, index, period })
   }
@@ -111,6 +112,11 @@ export class TrustReader {
     this.periods.push(...announcer.waiting.filter(({ seq }) => seq < event.seq).map(({ period }) => period))
     announcer.waiting = announcer.waiting.filter(({ seq }) => seq > event.seq)
   }
+}
+
+function sameRoots(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+  const theirs = new Set(b.map(toHex))
+  return a.length === b.length && a.every((root) => theirs.has(toHex(root)))
 }
 
 const timeMs = (event: AuditEvent): number => Number(parseTime(event.timestamp)! / 1_000_000n)
