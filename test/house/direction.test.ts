@@ -50,7 +50,7 @@ function wrong(file: string, name: string, local: boolean): string | undefined {
     return `${file} imports ${name}: console imports core types`
   if (inNode(name) && !inNode(file) && from !== 'cli')
     return `${file} imports ${name}: nothing portable leans on /node/`
-  if (from === 'control' && to === 'cli') return `${file} imports ${name}: shells do not import the command line`
+  if (from !== 'cli' && to === 'cli') return `${file} imports ${name}: shells do not import the command line`
   return undefined
 }
 
@@ -84,6 +84,9 @@ test('the rules tell right from wrong', () => {
   expect(wrong('audit/log/note.ts', 'node-forge', false)).toContain('only files under /node/')
   expect(wrong('control/mesh.ts', 'fs', false)).toContain('only files under /node/')
   expect(wrong('ca/issue.ts', computedName, false)).toContain('computes')
+  expect(wrong('proxy/flow/route.ts', 'proxy/edge/guard.ts', true)).toContain('parts import only core')
+  expect(wrong('proxy/edge/guard.ts', 'cli/wire.ts', true)).toContain('command line')
+  expect(wrong('proxy/edge/guard.ts', 'engine/decide.ts', true)).toBeUndefined()
   expect(wrong('control/node/api.ts', 'audit/node/store.ts', true)).toBeUndefined()
   expect(wrong('cli/wire.ts', 'audit/node/store.ts', true)).toBeUndefined()
 })

@@ -36,6 +36,22 @@ test('lock files hold versions and hashes, no addresses', () => {
   }
 })
 
+test('the lock file knows the packages of every platform, without which npm ci refuses it', () => {
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, { version?: string; optionalDependencies?: Record<string, string> }>
+  }
+  const known = new Set(
+    Object.entries(packages).map(([place, { version }]) => `${place.split('node_modules/').at(-1)}@${version}`),
+  )
+  const wanted = Object.values(packages).flatMap(({ optionalDependencies = {} }) =>
+    Object.entries(optionalDependencies).flatMap(([name, version]) =>
+      /^\d/.test(version) ? [`${name}@${version}`] : [],
+    ),
+  )
+  const missing = wanted.filter((name) => !known.has(name))
+  expect(missing, 'run: node .ci/complete-lock.mjs').toEqual([])
+})
+
 test('no committed file names a registry or a path of one machine', () => {
   const own = 'test/house/lockfile.test.ts'
   const faults = committed

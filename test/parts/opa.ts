@@ -1,14 +1,15 @@
-/** The Rego compiler: the `opa` command that policies are built with. */
+/** The Rego compiler: the `opa` command that policies are built with, found as the product finds it. */
 
 import { homedir } from 'node:os'
-import { join } from 'node:path'
-import { findProgram, goProgram } from './find.ts'
+import { delimiter, join } from 'node:path'
+import { findCompiler, opaVersion } from '../../engine/node/compiler.ts'
 import type { Part } from './part.ts'
 
 export const opa: Part = {
-  install: 'OPA 1.x as `opa` on the PATH or named by WRIT_OPA, or Go to build it with',
-  prepare: async (say) =>
-    process.env['WRIT_OPA'] ??
-    (await findProgram('opa', [join(process.env['GOPATH'] ?? join(homedir(), 'go'), 'bin')])) ??
-    goProgram('opa', 'github.com/open-policy-agent/opa', 'v1.22.2', say),
+  install: `opa ${opaVersion} on the PATH or named by WRIT_OPA, or Go to build it with`,
+  prepare: (say) => {
+    const goBin = join(process.env['GOPATH'] ?? join(homedir(), 'go'), 'bin')
+    const PATH = [process.env['PATH'], goBin, '/usr/local/go/bin'].join(delimiter)
+    return findCompiler({ env: { ...process.env, PATH }, say })
+  },
 }
