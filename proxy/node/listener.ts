@@ -134,6 +134,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
 
   /** Judges the peer before the first byte of a request is read, and again on every request. */
   async function admit(socket: TLSSocket): Promise<void> {
+    socket.on('error', () => {}) // It may break while its peer is judged; the close that follows says so.
     const shown = peerOf(socket)
     if ('wrong' in shown) {
       refused(socket, 'identity_missing', shown.wrong)
@@ -141,6 +142,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
       return
     }
     const answer = await parts.identify(shown.peer, nowMs())
+    if (socket.destroyed) return // Its close has been; nobody would ever let go of it.
     if (answer.ok) return accept(socket, shown.peer)
     refused(socket, answer.code, answer.detail)
     socket.destroy()

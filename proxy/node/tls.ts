@@ -1,6 +1,7 @@
 /**
  * Every TLS option from one function for each side, so that a renewed context never falls back to a default: a
- * `setSecureContext` without `minVersion` would open TLS 1.2 again. Nothing here decides who a peer is; `Identify` does.
+ * `setSecureContext` without `minVersion` would open TLS 1.2 again. Nothing here decides who a peer is; `Identify` does,
+ * for a server alone and for a client after OpenSSL.
  */
 
 import { constants } from 'node:crypto'

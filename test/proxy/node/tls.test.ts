@@ -1,9 +1,11 @@
 import { constants } from 'node:crypto'
+import { connect } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { expect, test } from 'vitest'
 import type { SpiffeId } from '../../../core/spiffe.ts'
 import { serverTls } from '../../../proxy/node/tls.ts'
 import {
+  believe,
   call,
   callerTls,
   eventually,
@@ -78,20 +80,21 @@ test('an upstream whose root is not ours is not spoken to', async () => {
 })
 
 test.each([
-  ['no certificate', () => ({ ca: callerTls(webSvid, ca).ca })],
+  ['no certificate', 'identity_missing', () => ({ ca: callerTls(webSvid, ca).ca })],
   [
     'a certificate of another root',
+    'identity_untrusted',
     () => ({ ...callerTls(stranger.issue(web), stranger), ca: callerTls(webSvid, ca).ca }),
   ],
-  ['TLS 1.2', () => ({ ...callerTls(webSvid, ca), maxVersion: 'TLSv1.2' as const })],
-])('a caller with %s reaches nothing, and is counted by its address', async (_, tls) => {
+  ['TLS 1.2', 'handshake_failed', () => ({ ...callerTls(webSvid, ca), maxVersion: 'TLSv1.2' as const })],
+])('a caller with %s reaches nothing, and is counted by its address', async (_, code, tls) => {
   const app = await startAnswering(ok('hello'))
   const { port, sink } = await startProxy({ source: makeSource(ordersSvid, ca), listener: inbound(app.port) })
   const connection = call(port, tls() as Parameters<typeof call>[1])
   connection.send(get)
   expect(await connection.closed()).toBe('')
   await eventually(() => sink.refusals.length > 0)
-  expect(sink.refusals).toMatchObject([{ code: 'handshake_failed', source: '127.0.0.1' }])
+  expect(sink.refusals).toMatchObject([{ code, source: '127.0.0.1' }])
   expect(sink.decisions).toEqual([])
   expect(app.received()).toBe('')
 })
@@ -147,7 +150,7 @@ test('a renewed context is as strict as the first: TLS 1.3, a certificate, no re
   expect(await nameless.closed()).toBe('')
   await eventually(() => sink.refusals.length === 2)
   const options = serverTls(source.current())
-  expect(options).toMatchObject({ minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: true })
+  expect(options).toMatchObject({ minVersion: 'TLSv1.3', requestCert: true })
   expect(options.secureOptions).toBe(constants.SSL_OP_NO_TICKET)
 })
 
@@ -210,4 +213,40 @@ test('plain bytes at a TLS listener reach nothing', async () => {
   await eventually(() => sink.refusals.length > 0)
   expect(sink.refusals).toMatchObject([{ code: 'handshake_failed', source: '127.0.0.1' }])
   expect(app.received()).toBe('')
+})
+
+test('issuers that a caller or an upstream shows reach the judgement with the leaf, on both sides', async () => {
+  const app = await startAnswering(ok('hello'))
+  const callee = await startProxy({ source: makeSource(ca.issueBelow(orders), ca), listener: inbound(app.port) })
+  const services = [service('orders', callee.port, orders)]
+  const caller = await startProxy({ source: makeSource(ca.issueBelow(web), ca), listener: outbound(), services })
+  const connection = call(caller.port)
+  connection.send(get)
+  expect(await connection.until('hello')).toContain('200 OK')
+  expect(callee.sink.decisions).toMatchObject([{ code: 'allowed' }])
+})
+
+test('a caller that leaves while its name is judged leaves nothing behind', async () => {
+  const source = makeSource(ordersSvid, ca)
+  const judging = Promise.withResolvers<void>()
+  let asked = false
+  const { port, proxy } = await startProxy({
+    source,
+    listener: inbound(1),
+    more: {
+      identify: () => async (peer, nowMs) => {
+        asked = true
+        await judging.promise
+        return believe(source)(peer, nowMs)
+      },
+    },
+  })
+  const raw = connect({ port, host: '127.0.0.1' })
+  call(port, { ...callerTls(webSvid, ca), socket: raw })
+  await eventually(() => asked)
+  raw.resetAndDestroy() // An error on the other side, in the middle of its judgement.
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  judging.resolve()
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  expect(proxy.stats().listeners[0]?.connections).toBe(0)
 })
