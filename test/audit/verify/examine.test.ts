@@ -88,7 +88,7 @@ beforeAll(async () => {
   }
   await auditor.checkpoint()
   // An outcome told twice: the first counts, and both are in the log.
-  await send(0, orders, orders.write({ kind: 'outcomes', outcomes: [{ seq: 1, status: 500, ...end }] }), orders.head())
+  await send(0, orders, orders.write({ kind: 'outcomes', outcomes: [{ seq: 5, status: 500, ...end }] }), orders.head())
   const billing = new Producer('billing')
   await send(1, billing, billing.start(), billing.decision(), billing.head())
   await auditor.checkpoint()
@@ -200,17 +200,17 @@ test('a row taken away, and one added, are found', async () => {
 })
 
 test('an outcome changed or taken away is found', async () => {
-  const [row] = await store.db.select().from(outcomes).where(eq(outcomes.seq, 5))
-  const of5 = eq(outcomes.seq, 5)
+  const [row] = await store.db.select().from(outcomes).where(eq(outcomes.seq, 12))
+  const of12 = eq(outcomes.seq, 12)
   expect(
     await changed(
-      () => store.db.update(outcomes).set({ status: 201 }).where(of5),
-      () => store.db.update(outcomes).set({ status: row!.status }).where(of5),
+      () => store.db.update(outcomes).set({ status: 201 }).where(of12),
+      () => store.db.update(outcomes).set({ status: row!.status }).where(of12),
     ),
   ).toEqual([`row_differs 0/${row!.index} outcomes.status is 201, its leaf says 200`])
   expect(
     await changed(
-      () => store.db.delete(outcomes).where(of5),
+      () => store.db.delete(outcomes).where(of12),
       () => store.db.insert(outcomes).values(row!),
     ),
   ).toEqual([`row_missing 0/${row!.index} outcomes has no row for it`])
@@ -228,6 +228,16 @@ test('a leaf changed in its table is found', async () => {
     () => store.db.update(leaves).set({ bytes: row!.bytes }).where(of),
   )
   expect(found).toEqual(['row_differs 0/40 leaves.bytes is not what the log holds'])
+  expect(
+    await changed(
+      () =>
+        store.db
+          .update(leaves)
+          .set({ hash: new Uint8Array(32) })
+          .where(of),
+      () => store.db.update(leaves).set({ hash: row!.hash }).where(of),
+    ),
+  ).toEqual(['row_differs 0/40 leaves.hash is not the hash of its bytes'])
 })
 
 test('a checkpoint that was kept and is not of this log is found', async () => {

@@ -92,6 +92,14 @@ test('a leaf cut out of its bundle is named, though all after it moved up', asyn
   expect(found.filter((line) => line.includes('leaf_'))).toHaveLength(1)
 })
 
+test('the last leaves of a bundle cut off cleanly are named', async () => {
+  const found = await tampered((files) => {
+    const bundle = files.get(entries(1))!
+    files.set(entries(1), bundle.slice(0, entryAt(bundle, 254).from - 2))
+  })
+  expect(found.slice(0, 2)).toEqual(['broken leaf_missing 0/510', 'broken leaf_missing 0/511'])
+})
+
 test('two leaves swapped are both named', async () => {
   const signer = new Signer()
   const mesh = new Mesh().calls(30).head()
@@ -187,6 +195,18 @@ test('a record that arrives late closes its gap; a gap closed by nothing is a ho
   expect(told(whole).filter((line) => !line.startsWith('note'))).toEqual([])
 })
 
+test('another record in the place of one that was late does not fit the one after it', async () => {
+  const mesh = new Mesh().calls(20).head()
+  const index = mesh.indexOf(8)
+  const [late] = mesh.leaves.splice(index, 1)
+  const other = utf8(fromUtf8(late!).replace('"path":"/orders/6"', '"path":"/never"'))
+  expect(other).not.toEqual(late)
+  const found = told(await verifyLeaves([...mesh.leaves, mesh.gap('opened', 8, 8), other, mesh.gap('closed', 8, 8)]))
+  expect(found.filter((line) => line.startsWith('broken'))).toEqual([
+    `broken chain_broken 0/${mesh.leaves.length + 1} -9`,
+  ])
+})
+
 test('a gap closed without its record is a hole', async () => {
   const mesh = new Mesh().calls(20).head()
   mesh.leaves.splice(mesh.indexOf(8), 1)
@@ -220,6 +240,20 @@ test('a quote of another end than the log has is named', async () => {
   const extra = forged.decision({ verdict: 'allow', path: '/never' })
   const result = await verifyLeaves([...mesh.leaves, extra, mesh.orders.restart(), mesh.orders.head()])
   expect(told(result)[0]).toMatch(/^broken start_misquoted .* -0$/)
+})
+
+test('a quote with the right number and another hash is named; one that no head covers vouches for nothing', async () => {
+  const mesh = new Mesh().calls(12)
+  const before = [...mesh.leaves]
+  const { prev } = mesh.orders
+  mesh.orders.prev = 'ab'.repeat(32)
+  const result = await verifyLeaves([...before, mesh.orders.restart(), mesh.orders.head()])
+  expect(told(result)[0]).toMatch(/^broken start_misquoted .* -0$/)
+
+  const other = new Mesh().calls(12)
+  expect(prev).not.toBe(other.orders.prev)
+  const unsigned = told(await verifyLeaves([...other.leaves, other.orders.restart()]))
+  expect(unsigned.filter((line) => line.includes('unattested'))).toHaveLength(2)
 })
 
 test('a forged record at the end of an epoch is unattested, and breaks the log once the epoch is over', async () => {
