@@ -12,6 +12,7 @@ import { policyCommand } from './policy.ts'
 import { proxyCommand } from './proxy.ts'
 import { reportCommand } from './report.ts'
 import { schemaCommand } from './schema.ts'
+import { svidCommand } from './svid.ts'
 import { tokenCommand } from './token.ts'
 import { tourCommand } from './tour.ts'
 import { upCommand } from './up.ts'
@@ -36,6 +37,7 @@ export function program(): Command {
     checkCommand(),
     schemaCommand(),
     tokenCommand(),
+    svidCommand(),
     kafkaCommand(),
     bankCommand(),
     tourCommand(),

@@ -43,6 +43,7 @@ export async function askEachOnce({ targets, rate, tls }: AskOptions): Promise<r
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as { url: string; code: number })
+      .filter(({ url }) => url !== '') // The end of the list counts as one more.
       .map(({ url, code }) => ({ url, status: code }))
   } finally {
     await rm(folder, { recursive: true, force: true })
