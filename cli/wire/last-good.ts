@@ -1,6 +1,6 @@
 /** What a sidecar starts with when control is away: the last snapshot that worked, and its bundles. */
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkSnapshot } from '../../control/mesh/name.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
@@ -30,7 +30,13 @@ export function keepLastGood(dir: string): LastGood {
         return undefined // Torn or of another version: as good as none.
       }
     },
-    keepSnapshot: (snapshot) => write('snapshot.json', JSON.stringify(snapshot)),
+    async keepSnapshot(snapshot) {
+      await write('snapshot.json', JSON.stringify(snapshot))
+      const needed = new Set(snapshot.bundles.map((ref) => `${ref.sha256}.tar.gz`))
+      for (const name of await readdir(dir)) {
+        if (name.endsWith('.tar.gz') && !needed.has(name)) await rm(join(dir, name), { force: true })
+      }
+    },
     bundle: (digest) => read(`${digest}.tar.gz`), // Whoever loads it compares the digest again.
     keepBundle: (digest, bytes) => write(`${digest}.tar.gz`, bytes),
   }

@@ -14,6 +14,7 @@ import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makePolicies } from '../../engine/index.ts'
 import { loadBundle } from '../../engine/node/open.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
+import { software } from '../version.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
 import { random, sha256 } from './machine.ts'
 import type { MeshClient } from './mesh-client.ts'
@@ -41,6 +42,9 @@ export interface Sidecar {
   /** Stops taking requests, finishes those in flight within `drainMs`, and ends its epoch with a final head. */
   close(drainMs: number): Promise<void>
 }
+
+/** Time between two reports to control, in milliseconds. */
+const reportEveryMs = 5000
 
 /** Resolves once every listener of the workload is open. */
 export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
@@ -139,6 +143,25 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     }
   }
 
+  const reporting = report()
+  /** Control shows operators what each workload runs; a report that does not arrive is missed by nobody else. */
+  async function report(): Promise<void> {
+    while (!stop.signal.aborted) {
+      const { svid } = options.source.current()
+      const { bytes, pending } = recorder.status()
+      const maxBytes = first.audit.spoolMaxBytes
+      const status = {
+        snapshot: applied,
+        software,
+        serial: svid.serial,
+        not_after: new Date(svid.notAfterMs).toISOString(),
+        spool: { state: bytes < maxBytes ? 'ok' : 'full', bytes, max_bytes: maxBytes, pending },
+      }
+      await options.client.status(status).catch(() => undefined)
+      await pause(reportEveryMs, stop.signal)
+    }
+  }
+
   return {
     workload,
     proxy,
@@ -146,7 +169,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     async close(drainMs) {
       stop.abort()
       await proxy.drain(drainMs)
-      await Promise.all([following, watching])
+      await Promise.all([following, watching, reporting])
       await sink.close()
     },
   }

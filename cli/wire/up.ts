@@ -200,9 +200,10 @@ export async function openUp(options: UpOptions): Promise<Up> {
         }
       },
       async settled(timeoutMs) {
-        const signal = AbortSignal.timeout(timeoutMs)
-        await pause(control.snapshot().audit.headEveryMs + 200, signal) // So that a head stands behind the last record.
-        await Promise.race([recorder.flushed(), pause(timeoutMs, signal)])
+        const over = new AbortController()
+        await pause(control.snapshot().audit.headEveryMs + 200, over.signal) // So that a head stands behind the last record.
+        // Aborted, since the timer of a pause that lost the race would keep the process alive.
+        await Promise.race([recorder.flushed().finally(() => over.abort()), pause(timeoutMs, over.signal)])
         await auditor.checkpoint()
       },
       async inboundCounts() {
