@@ -1,18 +1,25 @@
 /** Trust bundles and certificates as JSON between a workload and control. */
 
 import { fromBase64, toBase64 } from '../core/bytes.ts'
-import type { TrustBundle } from '../core/identity.ts'
+import type { JwtKey, TrustBundle } from '../core/identity.ts'
 import { isObject, type Json } from '../core/json.ts'
 import { parseTrustDomain } from '../core/spiffe.ts'
+import { readJwtKey } from './jwt.ts'
 import { maxChain } from './path.ts'
 
-/** Most roots of one trust domain, and most trust domains of one answer. More refuses the answer. */
+/** Most roots and token keys of one trust domain, and most trust domains of one answer. More refuses the answer. */
 const maxRoots = 16
+const maxJwtKeys = 16
 const maxDomains = 256
 
 /** What GET /v1/trust answers, and what stands in `trust` of POST /v1/join and /v1/renew. */
-export function trustJson({ trustDomain, sequence, roots }: TrustBundle): Json {
-  return { trust_domain: trustDomain, sequence, roots: roots.map(toBase64) }
+export function trustJson({ trustDomain, sequence, roots, jwtKeys }: TrustBundle): Json {
+  return {
+    trust_domain: trustDomain,
+    sequence,
+    roots: roots.map(toBase64),
+    jwt_keys: jwtKeys?.map((key) => ({ ...key, use: 'jwt-svid' })),
+  }
 }
 
 export function readTrust(value: unknown): TrustBundle | undefined {
@@ -21,7 +28,16 @@ export function readTrust(value: unknown): TrustBundle | undefined {
   const trustDomain = typeof trust_domain === 'string' ? parseTrustDomain(trust_domain) : undefined
   const roots = readDers(value['roots'], maxRoots)
   if (!trustDomain || !roots || typeof sequence !== 'number' || !Number.isSafeInteger(sequence)) return undefined
-  return { trustDomain, sequence, roots }
+  if (value['jwt_keys'] === undefined) return { trustDomain, sequence, roots }
+  const jwtKeys = readJwtKeys(value['jwt_keys'])
+  return jwtKeys && { trustDomain, sequence, roots, jwtKeys }
+}
+
+/** Keys of kinds that we do not know are passed over (Trust Domain and Bundle section 4.1); two of one name are not. */
+function readJwtKeys(value: unknown): readonly JwtKey[] | undefined {
+  if (!Array.isArray(value) || value.length > maxJwtKeys) return undefined
+  const keys = value.flatMap((key) => readJwtKey(key) ?? [])
+  return new Set(keys.map(({ kid }) => kid)).size === keys.length ? keys : undefined
 }
 
 /** What POST /v1/join and /v1/renew answer. */

@@ -8,7 +8,7 @@ export interface Identity {
   readonly trustDomain: TrustDomain
   /** What proved it: an X509-SVID or a JWT-SVID; `declared` is a workload's own listener (0600 socket or loopback). */
   readonly proof: 'x509' | 'jwt' | 'declared'
-  /** The certificate's serial number in lower-case hex, empty where there is none. */
+  /** The certificate's serial number or the token's `jti`, in lower-case hex; empty where there is none. */
   readonly serial: string
   /** Milliseconds since 1970. For a chain: the narrowest window over all its certificates. */
   readonly notBeforeMs: number
@@ -49,9 +49,22 @@ export interface TrustBundle {
   readonly sequence: number
   /** Root certificates, DER. */
   readonly roots: readonly Uint8Array[]
+  /** Keys that may sign its JWT-SVIDs. Default none, and then none of its tokens is taken. */
+  readonly jwtKeys?: readonly JwtKey[]
   /** How often to ask for a newer one, in seconds. Default 300. */
   readonly refreshHintS?: number
 }
+
+/** A public key that may sign JWT-SVIDs: the members of its JWK (RFC 7517) that count. */
+export type JwtKey = {
+  /** What a token's header names it by. */
+  readonly kid: string
+  /** The only algorithm it is for, where it says one. */
+  readonly alg?: string
+} & (
+  | { readonly kty: 'EC'; readonly crv: string; readonly x: string; readonly y: string }
+  | { readonly kty: 'RSA'; readonly n: string; readonly e: string }
+)
 
 /** A workload's own certificate and key. */
 export interface Svid {

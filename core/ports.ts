@@ -48,6 +48,8 @@ export interface RecordSink {
     readonly source: string
     readonly code: string
     readonly detail: string
+    /** How many of them, where somebody has counted already. Default 1. */
+    readonly count?: number
   }): void
 }
 

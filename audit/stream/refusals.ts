@@ -18,6 +18,8 @@ export interface Refusal {
   readonly source: string
   readonly code: string
   readonly detail: string
+  /** How many of them, where somebody has counted already. Default 1. */
+  readonly count?: number
 }
 
 interface Counted {
@@ -50,9 +52,10 @@ export function countRefusal(refusals: Refusals, refusal: Refusal): boolean {
   const code = clip(refusal.code, maxName)
   const key = `${code} ${source}`
   const counted = window.distinct.get(key)
-  if (counted) counted.count++
-  else if (window.distinct.size >= refusalsPerSecond) window.others++
-  else window.distinct.set(key, { source, code, detail: clip(refusal.detail, maxDetail), count: 1 })
+  const { count = 1 } = refusal
+  if (counted) counted.count += count
+  else if (window.distinct.size >= refusalsPerSecond) window.others += count
+  else window.distinct.set(key, { source, code, detail: clip(refusal.detail, maxDetail), count })
   return true
 }
 

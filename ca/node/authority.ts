@@ -12,6 +12,7 @@ import { readSvid, signerDomain } from '../svid.ts'
 import { type Certificate, parseCertificate } from '../x509.ts'
 import { newKeyPair, privateKeyOf, spkiOf } from './crypto.ts'
 import { createText, privateFolder, readText, replaceText } from './files.ts'
+import { type JwtRequest, type MintedJwt, mintJwtSvid, openJwtSigner } from './jwt.ts'
 import { certificatesOf, keyOf, pemOf } from './pem.ts'
 import { nameOf, newSerial, writeCertificate } from './write.ts'
 
@@ -49,10 +50,11 @@ export interface Authority {
   readonly trustDomain: TrustDomain
   bundle(): TrustBundle
   issue(request: IssueRequest): IssuedLeaf
+  mintJwt(request: JwtRequest): Promise<MintedJwt>
 }
 
 export interface AuthorityOptions {
-  /** Holds `root.pem` and `issuer.pem`, each a key and its certificate. Created with mode 0700 if missing. */
+  /** Holds `root.pem` and `issuer.pem`, a key and its certificate each, and `jwt.pem`. Made with mode 0700 if missing. */
   readonly dir: string
   readonly trustDomain: TrustDomain
   readonly nowMs: () => number
@@ -70,7 +72,13 @@ export function openAuthority(options: AuthorityOptions): Authority {
   const rootPath = join(dir, 'root.pem')
   const issuerPath = join(dir, 'issuer.pem')
   const root = load(rootPath, trustDomain) ?? createRoot(rootPath, options)
-  const bundle: TrustBundle = { trustDomain, sequence: 1, roots: [root.certificate.der] }
+  const jwt = openJwtSigner(dir)
+  const bundle: TrustBundle = {
+    trustDomain,
+    sequence: 1,
+    roots: [root.certificate.der],
+    jwtKeys: [jwt.publicKey],
+  }
   let issuer = load(issuerPath, trustDomain)
 
   const currentIssuer = (): Signer => {
@@ -86,14 +94,21 @@ export function openAuthority(options: AuthorityOptions): Authority {
     trustDomain,
     bundle: () => bundle,
     issue(request) {
-      if (trustDomainOf(request.id) !== trustDomain) {
-        throw new WritError('certificate_invalid', `${request.id} is not of the trust domain ${trustDomain}`, {
-          cure: 'ask the authority of its own trust domain',
-        })
-      }
+      refuseForeign(request.id, trustDomain)
       return issueLeaf(currentIssuer(), request, nowMs(), random)
     },
+    async mintJwt(request) {
+      refuseForeign(request.id, trustDomain)
+      return mintJwtSvid(jwt, request, nowMs(), random)
+    },
   }
+}
+
+function refuseForeign(id: SpiffeId, trustDomain: TrustDomain): void {
+  if (trustDomainOf(id) === trustDomain) return
+  throw new WritError('certificate_invalid', `${id} is not of the trust domain ${trustDomain}`, {
+    cure: 'ask the authority of its own trust domain',
+  })
 }
 
 const isWorn = ({ notBeforeMs, notAfterMs }: Certificate, nowMs: number): boolean =>

@@ -10,6 +10,7 @@ import { parseCsr } from '../csr.ts'
 import { bundleDigest, formatToken, parseToken, secretDigest, type TokenStore, tokenMs } from '../join.ts'
 import type { Authority, IssuedLeaf } from './authority.ts'
 import { verifySignature } from './crypto.ts'
+import type { MintedJwt } from './jwt.ts'
 
 export interface Issued extends IssuedLeaf {
   /** The bundles that the newcomer starts with. */
@@ -23,6 +24,8 @@ export interface Registrar {
   join(token: string, csrDer: Uint8Array, source?: string): Promise<Issued>
   /** A fresh certificate for a peer that proved its name by the one before. */
   renew(identity: Identity, csrDer: Uint8Array): Promise<Issued>
+  /** A JWT-SVID in the name of a peer that proved it by its certificate, to be shown to `audience`. */
+  mintJwt(identity: Identity, audience: string): Promise<MintedJwt>
 }
 
 export interface RegistrarOptions {
@@ -89,13 +92,24 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
     },
 
     async renew(identity, csrDer) {
-      if (identity.proof !== 'x509' || identity.trustDomain !== authority.trustDomain) {
-        throw new WritError('forbidden', `${identity.id} cannot renew a certificate here`, {
-          cure: 'renew with a certificate of this trust domain that still holds',
-        })
-      }
+      refuseOthers(identity, 'renew a certificate')
       return issue(identity.id, csrDer, 'renewed', `svid:${identity.serial}`)
     },
+
+    async mintJwt(identity, audience) {
+      refuseOthers(identity, 'have a token')
+      const minted = await authority.mintJwt({ id: identity.id, audience })
+      await sink.keep({ ...issuanceBody('issued', identity.id, `svid:${identity.serial}`, minted), audience })
+      return minted
+    },
+  }
+
+  /** A token begets nothing: only who holds a certificate's key can go on as that name. */
+  function refuseOthers(identity: Identity, what: string): void {
+    if (identity.proof === 'x509' && identity.trustDomain === authority.trustDomain) return
+    throw new WritError('forbidden', `${identity.id} cannot ${what} here`, {
+      cure: 'come with a certificate of this trust domain that still holds',
+    })
   }
 }
 
@@ -117,7 +131,7 @@ export function issuanceBody(
   action: IssuanceBody['action'],
   subject: SpiffeId,
   evidence: string,
-  leaf?: IssuedLeaf,
+  leaf?: Pick<IssuedLeaf, 'serial' | 'notBeforeMs' | 'notAfterMs'>,
 ): IssuanceBody {
   return {
     kind: 'issuance',

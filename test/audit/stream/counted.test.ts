@@ -88,3 +88,14 @@ test('the 256th distinct source of a second is named, the 257th only counted', (
   expect(body).toMatchObject({ others: 1 })
   expect(body!.refusals).toHaveLength(256)
 })
+
+test('what somebody counted already counts that often, and takes one place', () => {
+  const refusals = newRefusals()
+  const refusal = { listener: 'edge', source: '10.0.0.1', code: 'identity_missing', detail: 'no token' }
+  countRefusal(refusals, { ...refusal, count: 40 })
+  countRefusal(refusals, refusal)
+  for (let i = 0; i < 256; i++) countRefusal(refusals, { ...refusal, source: `10.1.0.${i}`, count: 3 })
+  const [body] = takeRefusals(refusals)
+  expect(body!.refusals[0]).toMatchObject({ count: 41 })
+  expect(body!.others).toBe(3)
+})

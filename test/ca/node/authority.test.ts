@@ -66,7 +66,7 @@ test('keys lie in a folder of mode 0700, in files of mode 0600, and nothing else
   const dir = join(tempFolder(), 'ca')
   openAuthority({ dir, trustDomain: bank, nowMs: () => noonMs, random })
   expect(statSync(dir).mode & 0o777).toBe(0o700)
-  expect(readdirSync(dir).sort()).toEqual(['issuer.pem', 'root.pem'])
+  expect(readdirSync(dir).sort()).toEqual(['issuer.pem', 'jwt.pem', 'root.pem'])
   for (const name of readdirSync(dir)) expect(statSync(join(dir, name)).mode & 0o777).toBe(0o600)
 })
 

@@ -136,3 +136,12 @@ test('a server that speaks no TLS is unavailable', async () => {
   expect(await codeOf(joinMesh({ url: `https://127.0.0.1:${port}`, token, expect: expectControl }))).toBe('unavailable')
   server.close()
 })
+
+test('token keys that the first answer shows are not believed: the join token’s digest does not cover them', async () => {
+  const authority = newAuthority(bank, Date.now)
+  const forged = newAuthority(bank, Date.now).bundle().jwtKeys!
+  const control = await startControl(authority, { show: { ...authority.bundle(), jwtKeys: forged } })
+  const token = await control.registrar.createToken(orders)
+  const { bundles } = await joinMesh({ url: control.url, token, expect: expectControl })
+  expect(bundles).toEqual(bundlesOf(authority.bundle()))
+})

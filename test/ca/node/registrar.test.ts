@@ -10,7 +10,7 @@ import { fileTokens, memoryTokens } from '../../../ca/node/tokens.ts'
 import { verifySvid } from '../../../ca/svid.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { Identity } from '../../../core/identity.ts'
-import { bank, id, keepAll, newAuthority, newCsr, noonMs, orders, random, tempFolder } from '../world.ts'
+import { bank, domain, id, keepAll, newAuthority, newCsr, noonMs, orders, random, tempFolder } from '../world.ts'
 
 function open(tokens: TokenStore = memoryTokens(), authority: Authority = newAuthority(), fails = false) {
   const clock = { nowMs: noonMs }
@@ -154,4 +154,45 @@ test('a token reads as it was written, and nothing else reads as a token', () =>
     }),
   )
   fc.assert(fc.property(fc.string(), (text) => parseToken(text) === undefined))
+})
+
+const edge = 'spiffe://bank.example/edge-fn'
+const proven = (more: Partial<Identity> = {}): Identity => ({
+  id: orders,
+  trustDomain: bank,
+  proof: 'x509',
+  serial: 'ab',
+  notBeforeMs: 0,
+  notAfterMs: noonMs,
+  ...more,
+})
+
+test('who holds a certificate gets a token in its own name, and its issuance is on record before it leaves', async () => {
+  const { registrar, bodies } = open()
+  const minted = await registrar.mintJwt(proven(), edge)
+  expect(bodies).toEqual([
+    {
+      kind: 'issuance',
+      action: 'issued',
+      subject: orders,
+      serial: minted.serial,
+      not_before: '2026-11-23T11:59:00.000000000Z',
+      not_after: '2026-11-23T12:04:59.999000000Z',
+      evidence: 'svid:ab',
+      audience: edge,
+    },
+  ])
+  expect(await codeOf(open(memoryTokens(), newAuthority(), true).registrar.mintJwt(proven(), edge))).toBe(
+    'WritError: the spool is full',
+  )
+})
+
+test('a token begets no token and no certificate, and neither does a certificate of another trust domain', async () => {
+  const { registrar, bodies } = open()
+  const foreign = proven({ trustDomain: domain('other.example'), id: id('spiffe://other.example/a') })
+  for (const identity of [proven({ proof: 'jwt' }), proven({ proof: 'declared' }), foreign]) {
+    expect(await codeOf(registrar.mintJwt(identity, edge))).toBe('forbidden')
+    expect(await codeOf(registrar.renew(identity, newCsr()))).toBe('forbidden')
+  }
+  expect(bodies).toEqual([])
 })

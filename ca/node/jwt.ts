@@ -1,0 +1,91 @@
+/** Signs JWT-SVIDs with a key of its own, kept beside the issuer's. */
+
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { join } from 'node:path'
+import { SignJWT } from 'jose'
+import { toHex } from '../../core/bytes.ts'
+import { WritError } from '../../core/fault.ts'
+import type { JwtKey } from '../../core/identity.ts'
+import type { RandomBytes } from '../../core/ports.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { newKeyPair, sha256Hex, spkiOf } from './crypto.ts'
+import { createText, readText } from './files.ts'
+
+/** Life of a token unless another is asked for: five minutes, since nothing takes it back before its end. */
+export const jwtMs: number = 5 * 60_000
+/** How far a token begins in the past, for clocks that are behind. */
+const backdateMs = 60_000
+
+export interface JwtRequest {
+  readonly id: SpiffeId
+  /** Whom the token is shown to; nobody else takes it. */
+  readonly audience: string
+  /** Life of the token in milliseconds. Default five minutes. */
+  readonly ttlMs?: number
+}
+
+export interface MintedJwt {
+  readonly token: string
+  /** Its `jti`. */
+  readonly serial: string
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+}
+
+/** An ES256 key, and what the world sees of it. */
+export interface JwtSigner {
+  readonly key: KeyObject
+  readonly publicKey: JwtKey
+}
+
+/** The key in `jwt.pem`, mode 0600, made where there is none; whoever comes second takes that one. */
+export function openJwtSigner(dir: string): JwtSigner {
+  const path = join(dir, 'jwt.pem')
+  const known = readText(path)
+  if (known !== undefined) return signerOf(known, path)
+  const { keyPem } = newKeyPair()
+  return signerOf(createText(path, keyPem) ? keyPem : readText(path)!, path)
+}
+
+function signerOf(keyPem: string, path: string): JwtSigner {
+  const key = privateKeyIn(keyPem)
+  if (key?.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+    throw new WritError('certificate_invalid', `${path} is not a P-256 key`, {
+      cure: 'restore it from a backup, or remove it: tokens of the new key are taken once its trust bundle is known',
+    })
+  }
+  const { x, y } = createPublicKey(key).export({ format: 'jwk' })
+  const kid = sha256Hex(spkiOf(keyPem)).slice(0, 32)
+  return { key, publicKey: { kid, alg: 'ES256', kty: 'EC', crv: 'P-256', x: x!, y: y! } }
+}
+
+function privateKeyIn(pem: string): KeyObject | undefined {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    return undefined
+  }
+}
+
+/** JWT-SVID sections 2 and 3: `alg`, `kid`, `typ` and nothing else in the header. Whoever calls keeps the record. */
+export async function mintJwtSvid(
+  { key, publicKey }: JwtSigner,
+  { id, audience, ttlMs = jwtMs }: JwtRequest,
+  nowMs: number,
+  random: RandomBytes,
+): Promise<MintedJwt> {
+  const serial = toHex(random(16))
+  const nowS = Math.floor(nowMs / 1000)
+  const notBeforeS = nowS - backdateMs / 1000
+  const expS = nowS + Math.ceil(ttlMs / 1000)
+  const token = await new SignJWT()
+    .setProtectedHeader({ alg: 'ES256', kid: publicKey.kid, typ: 'JWT' })
+    .setSubject(id)
+    .setAudience(audience)
+    .setIssuedAt(nowS)
+    .setNotBefore(notBeforeS)
+    .setExpirationTime(expS)
+    .setJti(serial)
+    .sign(key)
+  return { token, serial, notBeforeMs: notBeforeS * 1000, notAfterMs: expS * 1000 - 1 }
+}

@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { isSignedBy, readJws, readJwtKey } from '../../ca/jwt.ts'
+import type { JwtKey } from '../../core/identity.ts'
+
+/** Wycheproof's JWS vectors: no token that should be refused holds under our strict reading and jose's signature check. */
+
+interface Group {
+  readonly comment: string
+  readonly public?: Readonly<Record<string, unknown>>
+  readonly private?: Readonly<Record<string, unknown>>
+  readonly tests: readonly {
+    readonly tcId: number
+    readonly comment: string
+    readonly jws: unknown
+    readonly result: 'valid' | 'invalid' | 'acceptable'
+  }[]
+}
+
+const folder = process.env['WRIT_VECTORS']
+const groups = load()
+
+function load(): readonly Group[] {
+  if (!folder) return []
+  try {
+    return JSON.parse(readFileSync(join(folder, 'json_web_signature_test.json'), 'utf8')).testGroups
+  } catch {
+    return []
+  }
+}
+
+/** Their keys as a bundle would hold them: with a name, and `jwt-svid` where they say that they are for signatures. */
+function keyOf({ public: key = {} }: Group): JwtKey | undefined {
+  return readJwtKey({
+    kid: 'any',
+    ...key,
+    use: key['use'] === 'sig' || key['use'] === undefined ? 'jwt-svid' : key['use'],
+  })
+}
+
+async function accepted(group: Group, jws: unknown): Promise<boolean> {
+  const key = keyOf(group)
+  const read = typeof jws === 'string' ? readJws(jws) : undefined
+  return key !== undefined && read !== undefined && 'jws' in read && (await isSignedBy(read.jws, key))
+}
+
+test.runIf(process.env['CI'])('the vectors are there', () => {
+  expect(groups.length, 'set WRIT_VECTORS to the folder that holds json_web_signature_test.json').toBeGreaterThan(0)
+})
+
+const here = test.skipIf(groups.length === 0)
+
+here('no bad token of Wycheproof is taken', async () => {
+  const wrong: string[] = []
+  let bad = 0
+  for (const group of groups) {
+    for (const { tcId, comment, jws, result } of group.tests) {
+      if (result !== 'invalid') continue
+      bad++
+      if (await accepted(group, jws)) wrong.push(`${tcId} ${comment}`)
+    }
+  }
+  expect(wrong).toEqual([])
+  expect(bad).toBeGreaterThan(300)
+})
+
+here(
+  'the good ones are taken, but for what no JWT-SVID is: HMAC, empty payloads, keys of another algorithm',
+  async () => {
+    const refused: string[] = []
+    let taken = 0
+    for (const group of groups) {
+      for (const { tcId, comment, jws, result } of group.tests) {
+        if (result !== 'valid') continue
+        if (await accepted(group, jws)) taken++
+        else if (group.public && comment !== 'emptyPayload') refused.push(`${tcId} ${comment}`)
+      }
+    }
+    expect(taken).toBe(26)
+    // RFC 7520's figures 20 and 27 come here with keys that are said to be for PS256 and for `ES521`.
+    expect(refused).toEqual(['346 Figure20', '347 Figure27', '350 Figure20', '351 Figure27'])
+  },
+)
+
+if (groups.length === 0) {
+  console.warn('Wycheproof is left out: set WRIT_VECTORS to the folder that holds json_web_signature_test.json')
+}
