@@ -59,6 +59,28 @@ export function readIssued(
   return bundles.includes(undefined) ? undefined : { chain, bundles: bundles as TrustBundle[] }
 }
 
+/** A JWT-SVID, and how long it holds. */
+export interface MintedToken {
+  readonly token: string
+  readonly serial: string
+  readonly notAfterMs: number
+}
+
+/** What POST /v1/jwt answers. */
+export const mintedJson = ({ token, serial, notAfterMs }: MintedToken): Json => ({
+  token,
+  serial,
+  not_after: new Date(notAfterMs).toISOString(),
+})
+
+export function readMinted(value: unknown): MintedToken | undefined {
+  if (!isObject(value)) return undefined
+  const { token, serial, not_after } = value
+  const notAfterMs = typeof not_after === 'string' ? Date.parse(not_after) : Number.NaN
+  if (typeof token !== 'string' || typeof serial !== 'string' || Number.isNaN(notAfterMs)) return undefined
+  return { token, serial, notAfterMs }
+}
+
 /** One to `most` certificates in base64. */
 function readDers(value: unknown, most: number): readonly Uint8Array[] | undefined {
   if (!Array.isArray(value) || value.length === 0 || value.length > most) return undefined

@@ -21,6 +21,7 @@ interface Options {
   readonly policies: string
   readonly listen: { readonly address: string; readonly port: number }
   readonly auditor?: string
+  readonly collector?: { readonly address: string; readonly port: number }
 }
 
 export function controlCommand(): Command {
@@ -38,6 +39,11 @@ export function controlCommand(): Command {
     .option(
       '--auditor <url>',
       "the auditor's door, which proves what may leave a spool; without it spools keep everything",
+    )
+    .option(
+      '--collector <host:port>',
+      'where edge functions hand in records: plain HTTP on loopback, behind a TLS terminator; default nowhere',
+      hostAndPort,
     )
     .action(run)
 }
@@ -84,6 +90,7 @@ async function run(options: Options): Promise<void> {
       config,
       findReceipt,
       listen: options.listen,
+      collector: options.collector,
       mounted: [],
       now,
       onEvent,
@@ -101,6 +108,9 @@ async function run(options: Options): Promise<void> {
       }
     }
     process.on('SIGHUP', () => void reload('read its files again'))
+    if (control.collector) {
+      process.stdout.write(`collector  http://${control.collector.address}:${control.collector.port}\n`)
+    }
     process.stdout.write(`mesh door  https://${control.door.address}:${control.door.port}\n`)
     // The auditor joins through this process, so its key is learnt only once it is up.
     while (auditor && logKey === '' && !stop.aborted) {

@@ -13,6 +13,7 @@ interface Options {
   readonly policies: string
   readonly page?: number
   readonly listen?: { readonly address: string; readonly port: number }
+  readonly collector?: { readonly address: string; readonly port: number }
 }
 
 export function upCommand(): Command {
@@ -27,8 +28,14 @@ export function upCommand(): Command {
       'where workloads outside this process join; default a free port on loopback',
       hostAndPort,
     )
+    .option(
+      '--collector <host:port>',
+      'where edge functions hand in records: plain HTTP on loopback, behind a TLS terminator; default nowhere',
+      hostAndPort,
+    )
     .action(async (options: Options) => {
       const onEvent = printEvents()
+      const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
       const up = await openUp({
         mesh: await readMesh(options.file),
         meshFile: options.file,
@@ -36,6 +43,7 @@ export function upCommand(): Command {
         policiesDir: options.policies,
         ...(options.page === undefined ? {} : { pagePort: options.page }),
         ...(options.listen === undefined ? {} : { listen: options.listen }),
+        ...(options.collector === undefined ? {} : { collector: options.collector }),
         onEvent,
       })
       try {
@@ -43,10 +51,12 @@ export function upCommand(): Command {
           for (const listener of proxy.listeners())
             process.stdout.write(`${workload.id} ${listener.name} :${listener.port}\n`)
         }
+        const { collector } = up.control
+        if (collector) process.stdout.write(`collector  http://${collector.address}:${collector.port}\n`)
         process.stdout.write(
           `mesh door  https://${up.control.door.address}:${up.control.door.port}\npage       ${up.pageUrl}\n`,
         )
-        await until('SIGINT', 'SIGTERM').wait()
+        await stop.wait()
       } finally {
         await up.close()
       }

@@ -14,6 +14,7 @@ import type { SpiffeId } from '../core/spiffe.ts'
 export const maxCollectedBytes: number = 256 * 1024
 const maxRecords = 256
 const maxOutcomes = 1024
+const maxRefusals = 256
 
 /** Deepest nesting of a record's input, and its largest size as canonical JSON: a leaf of the log has a 16-bit length. */
 const maxDepth = 32
@@ -24,9 +25,18 @@ export interface CollectedOutcome extends OutcomeItem {
   readonly epoch: string
 }
 
+/** Callers without a name that were refused, counted by the function: per source and code, as sidecars count theirs. */
+export interface CollectedRefusal {
+  readonly source: string
+  readonly code: DecisionCode
+  readonly detail: string
+  readonly count: number
+}
+
 export interface Collected {
   readonly records: readonly DecisionBody[]
   readonly outcomes: readonly CollectedOutcome[]
+  readonly refusals: readonly CollectedRefusal[]
 }
 
 const verdicts: Readonly<Record<DecisionCode, Verdict>> = {
@@ -108,10 +118,25 @@ const outcome = z.strictObject({
   upstream: text(300),
 })
 
+const refusal = z.strictObject({
+  source: text(64),
+  code: z.enum(namesOf(verdicts)).refine((code) => verdicts[code] === 'deny', { error: 'is no refusal' }),
+  detail: text(200),
+  count: z.int().min(1).max(1_000_000_000),
+})
+
 export const collected: z.ZodType<Collected> = z
-  .strictObject({ records: z.array(decision).max(maxRecords), outcomes: z.array(outcome).max(maxOutcomes) })
+  .strictObject({
+    records: z.array(decision).max(maxRecords),
+    outcomes: z.array(outcome).max(maxOutcomes),
+    refusals: z.array(refusal).max(maxRefusals),
+  })
   .partial()
-  .transform(({ records = [], outcomes = [] }) => ({ records: records as unknown as DecisionBody[], outcomes }))
+  .transform(({ records = [], outcomes = [], refusals = [] }) => ({
+    records: records as unknown as DecisionBody[],
+    outcomes,
+    refusals,
+  }))
 
 /** Without recursion: what nests too deep must not find out how deep our own stack is. */
 function depthWithin(value: unknown, most: number): boolean {
@@ -149,7 +174,7 @@ export function makeCollector(sink: RecordSink, remembered = 65_536): Collect {
   const recent = new Map<string, { readonly id: RecordId; readonly workload: SpiffeId }>()
   const keyOf = (item: { epoch: string; seq: number }): string => decisionId(item as unknown as RecordId)
 
-  return async (workload, { records, outcomes }) => {
+  return async (workload, { records, outcomes, refusals }) => {
     for (const record of records) {
       if (record.workload !== workload) throw foreign(`a record of ${record.workload} by the token of ${workload}`)
     }
@@ -174,6 +199,8 @@ export function makeCollector(sink: RecordSink, remembered = 65_536): Collect {
       else unknown++
       recent.delete(keyOf(item)) // A decision ends once.
     }
+    // Under the name of the token's workload, whatever the function says; the sink bounds them like any stranger's.
+    for (const item of refusals) sink.refused({ listener: workload, ...item })
     return { ids: ids.map(({ epoch, seq }) => ({ epoch, seq })), unknown_outcomes: unknown }
   }
 }

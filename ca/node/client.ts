@@ -8,7 +8,7 @@ import { isObject, type Json, parseJson } from '../../core/json.ts'
 import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
 import { bundleDigest, parseToken } from '../join.ts'
 import { verifySvid } from '../svid.ts'
-import { readIssued, readTrust } from '../wire.ts'
+import { type MintedToken, readIssued, readMinted, readTrust } from '../wire.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from './crypto.ts'
 import { call, type Reply } from './https.ts'
 import { writeCsr } from './write.ts'
@@ -60,6 +60,17 @@ export async function joinMesh(options: Reach & { readonly token: string }): Pro
 export function renewSvid(options: Reach & { readonly state: IdentityState }): Promise<Joined> {
   const { svid, bundles, denied } = options.state
   return obtain({ ...options, bundles, denied, svid, path: '/v1/renew', with: {} })
+}
+
+/** A JWT-SVID in our own name, to be shown to `audience`. */
+export async function fetchJwtSvid(
+  options: Reach & { readonly state: IdentityState; readonly audience: string },
+): Promise<MintedToken> {
+  const body = { audience: options.audience }
+  const reply = await caRequest({ ...options, method: 'POST', path: '/v1/jwt', body, maxBytes: maxTrustBytes })
+  const minted = reply.status === 200 ? readMinted(jsonOf(reply)) : undefined
+  if (!minted) throw refusalOf(reply, options.url)
+  return minted
 }
 
 export interface CaRequest extends Reach {
@@ -193,7 +204,7 @@ function judgeServer({ url, expect, bundles, denied, nowMs = Date.now }: Trustin
   }
 }
 
-function jsonOf({ bytes }: Reply): Json | undefined {
+function jsonOf({ bytes }: Pick<Reply, 'bytes'>): Json | undefined {
   try {
     return parseJson(fromUtf8(bytes))
   } catch {
@@ -210,7 +221,7 @@ const passedOn: readonly FaultCode[] = [
 ]
 
 /** RFC 9457 problem details, where there are any, as the fault that the server meant. */
-function refusalOf(reply: Reply, url: string): WritError {
+function refusalOf(reply: Pick<Reply, 'status' | 'bytes'>, url: string): WritError {
   const problem = jsonOf(reply)
   const text = (name: string): string | undefined => {
     const value = isObject(problem) ? problem[name] : undefined

@@ -15,6 +15,7 @@ import { makeHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
+import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
@@ -39,6 +40,8 @@ export interface ControlPlaneOptions {
   readonly config: Config
   readonly findReceipt: FindReceipt
   readonly listen: { readonly address: string; readonly port: number }
+  /** Where the collector listens in plain HTTP for edge functions, on loopback. Default nowhere. */
+  readonly collector?: { readonly address: string; readonly port: number } | undefined
   /** Routes of the audit that the admin door carries. */
   readonly mounted: readonly DoorApp[]
   readonly now: NowNs
@@ -48,6 +51,7 @@ export interface ControlPlaneOptions {
 export interface ControlPlane {
   readonly id: SpiffeId
   readonly door: MeshDoor
+  readonly collector: CollectorDoor | undefined
   readonly registrar: Registrar
   readonly sink: RecordSink
   snapshot(): MeshSnapshot
@@ -145,28 +149,32 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     return { generation: generation + denied.generation(), bundles, denied: denied.current() }
   }, verifySignature)
 
+  const collecting = {
+    collectorToken: (token: string) => collectorTokens.find(token),
+    denied: () => ({ generation: denied.generation(), denied: denied.current() }),
+    sink,
+    unexpected,
+  }
   const door = await openMeshDoor(
     {
+      ...collecting,
       identity: source,
       registrar,
       identify,
       trust: () => authority.bundle(),
       partOf,
       bundle: (digest) => known.get(digest)?.bytes,
-      denied: () => ({ generation: denied.generation(), denied: denied.current() }),
       subscribe: (callback) => {
         changed.add(callback)
         return () => changed.delete(callback)
       },
       findReceipt: options.findReceipt,
       health,
-      collectorToken: (token) => collectorTokens.find(token),
-      sink,
       nowMs,
-      unexpected,
     },
     options.listen,
   )
+  const collector = options.collector && (await openCollectorDoor(collecting, options.collector))
   const admin: AdminDoor = await openAdminDoor(state.adminSocket, {
     snapshot: () => config.snapshot,
     partOf,
@@ -196,6 +204,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   return {
     id,
     door,
+    collector,
     registrar,
     sink,
     snapshot: () => config.snapshot,
@@ -207,6 +216,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     },
     async close() {
       await admin.close()
+      await collector?.close()
       await door.close()
       await sink.close()
     },

@@ -37,6 +37,8 @@ export interface UpOptions {
   readonly pagePort?: number
   /** Where workloads outside this process join. Default: a free port on loopback. */
   readonly listen?: { readonly address: string; readonly port: number }
+  /** Where edge functions hand in their records, on loopback. Default nowhere. */
+  readonly collector?: { readonly address: string; readonly port: number }
   readonly onEvent: OnEvent
 }
 
@@ -136,6 +138,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       config: compile(options.mesh, bundles),
       findReceipt: auditor.findReceipt,
       listen: options.listen ?? { address: '127.0.0.1', port: 0 },
+      collector: options.collector,
       mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs })],
       now,
       onEvent,

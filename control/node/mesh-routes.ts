@@ -1,24 +1,24 @@
-/** What the mesh door answers: joining, renewing, snapshots, bundles, the deny list, health, receipts and collection. */
+/** What the mesh door answers: joining, renewing, tokens, snapshots, bundles, the deny list, health, receipts and collection. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Context } from 'hono'
 import { z } from 'zod'
-import { issuedJson, trustJson } from '../../ca/wire.ts'
+import { issuedJson, type MintedToken, mintedJson, trustJson } from '../../ca/wire.ts'
 import { fromBase64, toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Identity, TrustBundle } from '../../core/identity.ts'
 import type { Json } from '../../core/json.ts'
-import type { FindReceipt, Identify, RecordSink } from '../../core/ports.ts'
+import type { FindReceipt, Identify } from '../../core/ports.ts'
 import { parseEpoch } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import { collected, makeCollector, maxCollectedBytes } from '../collector.ts'
 import { type Health, healthReport } from '../health.ts'
 import type { PartOf } from '../parts.ts'
 import { problemResponse } from '../problem.ts'
 import { makeRate, type RateOptions } from '../rate.ts'
 import { type Subscribe, waitOf, waitUntil } from '../wait.ts'
-import { type DoorApp, type DoorEnv, doorApp, readJson, type Unexpected } from './http.ts'
+import { type CollectorParts, collectorRoutes } from './collector-routes.ts'
+import { type DoorApp, type DoorEnv, doorApp, readJson } from './http.ts'
 import { peers } from './peer.ts'
 
 type Later<T> = T | Promise<T>
@@ -29,11 +29,13 @@ export interface Issued {
   readonly bundles: readonly TrustBundle[]
 }
 
-export interface MeshRouteParts {
+export interface MeshRouteParts extends CollectorParts {
   readonly registrar: {
     /** `csr` is PKCS#10, DER; `source` the caller's address. Throws `token_invalid`, `certificate_invalid`. */
     join(token: string, csr: Uint8Array, source: string): Later<Issued>
     renew(identity: Identity, csr: Uint8Array): Later<Issued>
+    /** A JWT-SVID in the peer's own name, for one audience. */
+    mintJwt(identity: Identity, audience: string): Later<MintedToken>
   }
   readonly identify: Identify
   /** The roots of our own trust domain. */
@@ -46,10 +48,7 @@ export interface MeshRouteParts {
   readonly subscribe: Subscribe
   readonly findReceipt: FindReceipt
   readonly health: Health
-  readonly collectorToken: (token: string) => SpiffeId | undefined
-  readonly sink: RecordSink
   readonly nowMs: () => number
-  readonly unexpected: Unexpected
   /** Joins per source address. Default: 128 at once, 2 a second, 4096 sources remembered. */
   readonly joinRate?: RateOptions
 }
@@ -57,13 +56,16 @@ export interface MeshRouteParts {
 const maxBodyBytes = 16 * 1024
 const joinBody = z.strictObject({ token: z.string().min(1).max(1024), csr: z.string().max(maxBodyBytes) })
 const renewBody = z.strictObject({ csr: z.string().max(maxBodyBytes) })
+/** Printable, so that it stands in records as it is. */
+const jwtBody = z.strictObject({
+  audience: z.string().regex(/^[\x21-\x7e]{1,2048}$/, 'is not 1 to 2048 visible characters'),
+})
 
 /** `closing` ends the waits of long polls. */
 export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp {
   const app = doorApp(parts.unexpected)
   const peerOf = peers()
   const mayJoin = makeRate(parts.joinRate ?? { burst: 128, perSecond: 2, sources: 4096 })
-  const collect = makeCollector(parts.sink)
 
   app.get('/v1/trust', () => json(trustJson(parts.trust())))
 
@@ -76,16 +78,7 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     return json(issuedJson(await parts.registrar.join(token, derOf(csr), addressOf(c))))
   })
 
-  app.post('/v1/records', async (c) => {
-    const workload = parts.collectorToken(bearerOf(c.req.header('authorization')))
-    if (workload === undefined) {
-      const cure = 'make one with writ token --collector'
-      const headers = { 'www-authenticate': 'Bearer', connection: 'close' }
-      return problemResponse({ code: 'unauthorized', detail: 'no collector token, or a wrong one', cure, headers })
-    }
-    if (parts.denied().denied.has(workload)) throw new WritError('forbidden', `${workload} is on the deny list`)
-    return c.json(await collect(workload, await readJson(c.req.raw, maxCollectedBytes, collected)))
-  })
+  app.route('/', collectorRoutes(parts))
 
   // Everything below is for workloads that prove their name, again on every request.
   const mesh = <Path extends string>(
@@ -105,6 +98,11 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
   mesh('post', '/v1/renew', async (c, identity) => {
     const { csr } = await readJson(c.req.raw, maxBodyBytes, renewBody)
     return json(issuedJson(await parts.registrar.renew(identity, derOf(csr))))
+  })
+
+  mesh('post', '/v1/jwt', async (c, identity) => {
+    const { audience } = await readJson(c.req.raw, maxBodyBytes, jwtBody)
+    return json(mintedJson(await parts.registrar.mintJwt(identity, audience)))
   })
 
   mesh('get', '/v1/snapshot', async (c, identity) => {
@@ -177,8 +175,6 @@ const notOfTheMesh = (id: SpiffeId): WritError =>
   new WritError('forbidden', `no workload of this mesh is ${id}`, {
     cure: 'add a Workload document with this identity',
   })
-
-const bearerOf = (header: string | undefined): string => /^Bearer ([\x21-\x7e]{1,1024})$/i.exec(header ?? '')?.[1] ?? ''
 
 function derOf(text: string): Uint8Array {
   const der = fromBase64(text)

@@ -11,7 +11,7 @@ import { chainOf } from '../../ca/node/https.ts'
 import { pemOf } from '../../ca/node/pem.ts'
 import { makeRegistrar, type Registrar } from '../../ca/node/registrar.ts'
 import { memoryTokens } from '../../ca/node/tokens.ts'
-import { issuedJson, trustJson } from '../../ca/wire.ts'
+import { issuedJson, mintedJson, trustJson } from '../../ca/wire.ts'
 import { fromBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Identified, TrustBundle } from '../../core/identity.ts'
@@ -65,6 +65,9 @@ export async function startControl(
         case '/v1/renew':
           if (!caller?.ok) throw new WritError('unauthorized', caller?.detail ?? 'no certificate', { cure: 'join' })
           return issuedJson(await registrar.renew(caller.identity, csr()))
+        case '/v1/jwt':
+          if (!caller?.ok) throw new WritError('unauthorized', caller?.detail ?? 'no certificate', { cure: 'join' })
+          return mintedJson(await registrar.mintJwt(caller.identity, body.audience))
         case '/v1/large':
           return 'x'.repeat(10_000)
         case '/v1/silence':

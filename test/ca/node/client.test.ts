@@ -1,6 +1,7 @@
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
-import { caRequest, joinMesh, renewSvid } from '../../../ca/node/client.ts'
+import { makeJwtIdentify } from '../../../ca/jwt.ts'
+import { caRequest, fetchJwtSvid, joinMesh, renewSvid } from '../../../ca/node/client.ts'
 import { verifySignature } from '../../../ca/node/crypto.ts'
 import { verifySvid } from '../../../ca/svid.ts'
 import { fromUtf8 } from '../../../core/bytes.ts'
@@ -144,4 +145,13 @@ test('token keys that the first answer shows are not believed: the join token’
   const token = await control.registrar.createToken(orders)
   const { bundles } = await joinMesh({ url: control.url, token, expect: expectControl })
   expect(bundles).toEqual(bundlesOf(authority.bundle()))
+})
+
+test('a token is fetched over mTLS in the name of the certificate, for the audience that was asked for', async () => {
+  const { control, state, authority } = await joined()
+  const audience = 'spiffe://bank.example/edge-fn'
+  const { token, serial } = await fetchJwtSvid({ url: control.url, expect: expectControl, state, audience })
+  const identify = makeJwtIdentify({ keysOf: () => authority.bundle().jwtKeys, audience })
+  const peer = { evidence: { kind: 'jwt', token } as const, address: '', port: 0 }
+  expect(await identify(peer, Date.now())).toMatchObject({ ok: true, identity: { id: orders, serial } })
 })

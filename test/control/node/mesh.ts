@@ -112,6 +112,7 @@ export async function testMesh(options: MeshDoorOptions = {}, change: Partial<Me
           renewals.push(id)
           return { chain: [new Uint8Array([3])], bundles: [trust] }
         },
+        mintJwt: ({ id }, audience) => ({ token: `${id} for ${audience}`, serial: 'ab', notAfterMs: 1_300_000 }),
       },
       identify,
       trust: () => trust,

@@ -155,8 +155,38 @@ test('any JSON is read or refused, never thrown on', () => {
 test('only so many decisions are remembered for their outcomes: the oldest is forgotten', async () => {
   const sink = testSink()
   const collect = makeCollector(sink, 2)
-  await collect(orders, { records: [record(), record(), record()], outcomes: [] })
-  const ended = await collect(orders, { records: [], outcomes: [outcome(1), outcome(2), outcome(3)] as never })
+  await collect(orders, { records: [record(), record(), record()], outcomes: [], refusals: [] })
+  const outcomes = [outcome(1), outcome(2), outcome(3)] as never
+  const ended = await collect(orders, { records: [], outcomes, refusals: [] })
   expect(ended.unknown_outcomes).toBe(1)
   expect(sink.outcomes.map(([id]) => id.seq)).toEqual([2, 3])
+})
+
+const refusal = (change: object = {}) => ({
+  source: '192.0.2.1',
+  code: 'identity_missing',
+  detail: 'no token',
+  count: 7,
+  ...change,
+})
+
+test('counts of nameless callers are counted under the token’s own workload, and only as refusals', async () => {
+  const it = await mesh()
+  expect(await codeOf(post(it, { refusals: [refusal()] }))).toBe(200)
+  expect(it.sink.refusals).toEqual([{ listener: orders, ...refusal() }])
+  for (const wrong of [
+    refusal({ listener: payments }),
+    refusal({ code: 'allowed' }),
+    refusal({ code: 'nonsense' }),
+    refusal({ count: 0 }),
+    refusal({ count: 1.5 }),
+    refusal({ source: 'x'.repeat(65) }),
+    refusal({ detail: 'x'.repeat(201) }),
+  ]) {
+    expect(await codeOf(post(it, { refusals: [wrong] }))).toBe(400)
+  }
+  expect(await codeOf(post(it, { refusals: Array(257).fill(refusal()) }))).toBe(400)
+  expect(await codeOf(post(it, { refusals: Array(256).fill(refusal()) }))).toBe(200)
+  expect(await codeOf(post(it, { refusals: [refusal()] }, 'guessed'))).toBe(401)
+  expect(it.sink.refusals).toHaveLength(257)
 })

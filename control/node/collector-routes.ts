@@ -1,0 +1,35 @@
+/** Where edge functions hand in their records. The token says for which workload, and for no other. */
+
+import { WritError } from '../../core/fault.ts'
+import type { RecordSink } from '../../core/ports.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { collected, makeCollector, maxCollectedBytes } from '../collector.ts'
+import { problemResponse } from '../problem.ts'
+import { type DoorApp, doorApp, readJson, type Unexpected } from './http.ts'
+
+export interface CollectorParts {
+  /** Whom a token speaks for; undefined where it is unknown or over. */
+  readonly collectorToken: (token: string) => SpiffeId | undefined
+  readonly denied: () => { readonly denied: ReadonlySet<string> }
+  readonly sink: RecordSink
+  readonly unexpected: Unexpected
+}
+
+export function collectorRoutes(parts: CollectorParts): DoorApp {
+  const app = doorApp(parts.unexpected)
+  const collect = makeCollector(parts.sink)
+
+  app.post('/v1/records', async (c) => {
+    const workload = parts.collectorToken(bearerOf(c.req.header('authorization')))
+    if (workload === undefined) {
+      const cure = 'make one with writ token --collector'
+      const headers = { 'www-authenticate': 'Bearer', connection: 'close' }
+      return problemResponse({ code: 'unauthorized', detail: 'no collector token, or a wrong one', cure, headers })
+    }
+    if (parts.denied().denied.has(workload)) throw new WritError('forbidden', `${workload} is on the deny list`)
+    return c.json(await collect(workload, await readJson(c.req.raw, maxCollectedBytes, collected)))
+  })
+  return app
+}
+
+const bearerOf = (header: string | undefined): string => /^Bearer ([\x21-\x7e]{1,1024})$/i.exec(header ?? '')?.[1] ?? ''
