@@ -1,50 +1,51 @@
-/** An issuer and two SVIDs in PEM files, for every proxy of a run alike: P-256, as the mesh issues them. */
+/** An authority of the mesh and two SVIDs from it, in PEM files, so that every proxy of a run has the same ones. */
 
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { run } from '../test/parts/child.ts'
+import { type Authority, openAuthority } from '../ca/node/authority.ts'
+import { newKeyPair } from '../ca/node/crypto.ts'
+import { pemOf } from '../ca/node/pem.ts'
+import { random } from '../cli/wire/machine.ts'
+import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../core/spiffe.ts'
 
 export interface Certificates {
+  /** Folder of the authority that signed them. */
+  readonly authority: string
   readonly roots: string
-  readonly caller: { readonly cert: string; readonly key: string }
-  readonly server: { readonly cert: string; readonly key: string }
+  readonly caller: KeyFiles
+  readonly server: KeyFiles
 }
 
-export const callerId = 'spiffe://bank.example/storefront'
-export const serverId = 'spiffe://bank.example/orders'
+export interface KeyFiles {
+  readonly cert: string
+  readonly key: string
+}
+
+export const trustDomain: TrustDomain = parseTrustDomain('bank.example')!
+export const callerId: SpiffeId = parseSpiffeId('spiffe://bank.example/storefront')!
+export const serverId: SpiffeId = parseSpiffeId('spiffe://bank.example/orders')!
+
+export const authorityIn = (dir: string): Authority => openAuthority({ dir, trustDomain, nowMs: Date.now, random })
 
 export async function makeCertificates(folder: string): Promise<Certificates> {
-  const file = (name: string): string => join(folder, name)
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-days', '1']
-  const make = async (name: string, subject: string, extensions: readonly string[], issuer: readonly string[]) => {
-    const config = file(`${name}.cnf`)
-    await writeFile(
-      config,
-      ['[req]', 'distinguished_name=dn', 'x509_extensions=ext', '[dn]', '[ext]', ...extensions].join('\n'),
-    )
-    const out = ['-keyout', file(`${name}.key`), '-out', file(`${name}.pem`)]
-    await run('openssl', ['req', '-x509', '-config', config, ...key, '-subj', subject, ...out, ...issuer])
-    return { cert: file(`${name}.pem`), key: file(`${name}.key`) }
+  const dir = join(folder, 'authority')
+  const authority = authorityIn(dir)
+  const write = async (name: string, text: string): Promise<string> => {
+    const path = join(folder, name)
+    await writeFile(path, text, { mode: 0o600 })
+    return path
   }
-  const root = await make(
-    'root',
-    '/O=bench',
-    [
-      'basicConstraints=critical,CA:true',
-      'keyUsage=critical,keyCertSign,cRLSign',
-      'subjectAltName=URI:spiffe://bank.example',
-    ],
-    [],
-  )
-  const leaf = (name: string, id: string) =>
-    make(
-      name,
-      `/O=${name}`,
-      [
-        ...['basicConstraints=critical,CA:false', 'keyUsage=critical,digitalSignature'],
-        ...['extendedKeyUsage=serverAuth,clientAuth', `subjectAltName=URI:${id}`],
-      ],
-      ['-CA', root.cert, '-CAkey', root.key],
-    )
-  return { roots: root.cert, caller: await leaf('caller', callerId), server: await leaf('server', serverId) }
+  const leaf = async (name: string, id: SpiffeId): Promise<KeyFiles> => {
+    const { spki, keyPem } = newKeyPair()
+    const { chain } = authority.issue({ id, spki })
+    return { cert: await write(`${name}.pem`, pemsOf(chain)), key: await write(`${name}.key`, keyPem) }
+  }
+  return {
+    authority: dir,
+    roots: await write('roots.pem', pemsOf(authority.bundle().roots)),
+    caller: await leaf('caller', callerId),
+    server: await leaf('server', serverId),
+  }
 }
+
+const pemsOf = (chain: readonly Uint8Array[]): string => chain.map((der) => pemOf(der, 'CERTIFICATE')).join('')

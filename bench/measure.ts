@@ -62,3 +62,11 @@ export function parseStat(text: string): Stat {
   const field = (number: number): number => fields[number - 3]!
   return { parent: field(4), ticks: field(14) + field(15) + field(16) + field(17), pages: field(24) }
 }
+
+/** Time that one core was not idle since the machine started, in milliseconds; what a hypervisor took counts too. */
+export function busyMsOf(core: number): number {
+  const fields = new RegExp(`^cpu${core} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'))?.[1]
+  if (fields === undefined) return 0
+  const [user, nice, system, , , irq, softirq, steal] = fields.split(' ').map(Number)
+  return ((user! + nice! + system! + irq! + softirq! + (steal ?? 0)) * 1000) / setting('CLK_TCK')
+}

@@ -1,15 +1,24 @@
 /** Where the proxy of this project enters the comparison: one worker in a process of its own, on one core. */
 
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { request } from 'node:https'
+import { join } from 'node:path'
+import { startChild } from '../test/parts/child.ts'
 import type { Certificates } from './certificates.ts'
+import { type Kept, keptIn } from './kept.ts'
+import type { Judged, WorkerOptions } from './worker.ts'
 
 export interface WritProxyOptions {
   readonly upstreamPort: number
-  /** Undefined is plain HTTP. Otherwise `server` is its SVID, and callers show one that `roots` signed. */
-  readonly tls: Certificates | undefined
-  /** Ask the policy of policies/bank and keep a record of each decision (`bounded`), streaming included. */
-  readonly judged: boolean
+  /** False is plain HTTP, on the listener that a workload calls out by. Otherwise callers show an SVID. */
+  readonly tls: boolean
+  readonly certificates: Certificates
+  /** Asks a policy and keeps a record of each decision (`bounded`), streaming included. */
+  readonly judged: Omit<Judged, 'spool'> | undefined
   /** In front of the command, to pin it. */
   readonly before: readonly string[]
+  /** Options of Node, to profile it. */
+  readonly nodeOptions?: readonly string[]
   /** For its state; removed by the run. */
   readonly folder: string
 }
@@ -17,10 +26,74 @@ export interface WritProxyOptions {
 export interface RunningProxy {
   readonly port: number
   pid(): number | undefined
+  /** Ends it and says what it did. */
+  readonly end?: () => Promise<Ended>
   remove(): Promise<void>
 }
 
-/** Undefined where the proxy has no such way to run: the case is left out of the table and named below it. */
-export type StartWritProxy = (options: WritProxyOptions) => Promise<RunningProxy | undefined>
+export interface Ended {
+  /** Requests that it served, by its own count. */
+  readonly requests: number
+  /** Records that the stream took. */
+  readonly published: number
+  readonly refused: number
+  /** What lies on the disk; undefined where nothing was judged. */
+  readonly kept: Kept | undefined
+}
 
-export const startWritProxy: StartWritProxy = async () => undefined
+/** Requests that `startWritProxy` itself sends to a judged proxy and that must be refused. */
+export const probes = 1
+
+export async function startWritProxy(options: WritProxyOptions): Promise<RunningProxy> {
+  const { certificates, judged, upstreamPort, tls, before, nodeOptions = [] } = options
+  const dir = await mkdtemp(join(options.folder, 'writ-'))
+  const worker: WorkerOptions = {
+    authority: certificates.authority,
+    upstreamPort,
+    direction: tls ? 'inbound' : 'outbound',
+    judged: judged && { ...judged, spool: join(dir, 'spool') },
+  }
+  const [command, ...args] = [
+    ...[...before, process.execPath, ...nodeOptions, join(import.meta.dirname, 'worker.ts')],
+    JSON.stringify(worker),
+  ]
+  const child = startChild(command!, args, { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] })
+  const printed = async (pattern: RegExp, withinMs: number): Promise<string> => {
+    await child.printed(pattern, withinMs)
+    return pattern.exec(child.logs())![1]!
+  }
+  const port = Number(await printed(/^PORT (\d+)$/m, 30_000))
+  if (worker.judged) await expectRefusal(port, certificates)
+  return {
+    port,
+    pid: () => child.pid,
+    async end() {
+      const ending = child.stop()
+      const said = JSON.parse(await printed(/^END (\{.*\})$/m, 60_000)) as Omit<Ended, 'kept'>
+      await ending
+      return { ...said, kept: worker.judged && keptIn(worker.judged.spool) }
+    },
+    async remove() {
+      await child.kill()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A policy that says yes to everything would make a fine figure. */
+async function expectRefusal(port: number, { caller, roots }: Certificates): Promise<void> {
+  const options = {
+    ...{ host: '127.0.0.1', port, method: 'DELETE', path: '/orders/1', agent: false as const },
+    cert: await readFile(caller.cert),
+    key: await readFile(caller.key),
+    ca: await readFile(roots),
+    checkServerIdentity: () => undefined,
+  }
+  const status = await new Promise<number | undefined>((resolve, reject) => {
+    const call = request(options, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode))
+    })
+    call.on('error', reject).end()
+  })
+  if (status !== 403) throw new Error(`DELETE was answered ${status}, where the policy refuses it with 403`)
+}
