@@ -4,10 +4,12 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import pc from 'picocolors'
+import { openState } from '../control/node/state.ts'
 import { WritError } from '../core/fault.ts'
 import { printBank, printProgress, printSummary } from './bank/print.ts'
 import { openBankMesh } from './bank/running.ts'
 import { type Seen, visit } from './bank/traffic.ts'
+import { number } from './options.ts'
 import { until } from './signals.ts'
 import { type OnEvent, printEvents } from './wire/telemetry.ts'
 
@@ -18,22 +20,21 @@ export function bankCommand(): Command {
       '--once',
       'make a fixed number of calls, verify the log, write a report, exit 0 only if every count adds up',
     )
-    .option('--state <dir>', 'where keys, spool and log live', '.writ/bank')
-    .option('--visits <n>', 'how many visits --once makes', '120')
+    .option('--state <dir>', 'where keys, spool and log live; --once empties and uses <dir>-once', '.writ/bank')
+    .option('--visits <n>', 'how many visits --once makes', number, 120)
     .option('--verbose', 'show what the parts say')
-    .action(async (options: { once?: boolean; state: string; visits: string; verbose?: boolean }) => {
+    .action(async (options: { once?: boolean; state: string; visits: number; verbose?: boolean }) => {
       const onEvent = printEvents(options.verbose ? 'info' : 'warn')
-      if (options.once) await once(join(`${options.state}-once`), Number(options.visits), onEvent)
+      if (options.once) await once(`${options.state.replace(/\/+$/, '')}-once`, options.visits, onEvent)
       else await stay(options.state, onEvent)
     })
 }
 
 async function stay(state: string, onEvent: OnEvent): Promise<void> {
+  const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
   const running = await openBankMesh(state, onEvent)
-  const stop = until('SIGINT', 'SIGTERM')
   try {
-    const first = await visit(running.bank.urls.storefront, 12)
-    complain(first)
+    complain(await visit(running.bank.urls.storefront, 12))
     await running.up.settled(10_000)
     await printBank(running, state)
     // The page stays alive; a visit every other second is some 10 records a second.
@@ -48,6 +49,7 @@ async function stay(state: string, onEvent: OnEvent): Promise<void> {
 }
 
 async function once(state: string, visits: number, onEvent: OnEvent): Promise<void> {
+  openState(state).release() // Throws where another run is still at it: its folder is not taken from under it.
   await rm(state, { recursive: true, force: true })
   const running = await openBankMesh(state, onEvent)
   let failed: readonly string[] = []

@@ -10,6 +10,7 @@ import { exitCodeOf, printFault } from './fault.ts'
 import { kafkaCommand } from './kafka.ts'
 import { policyCommand } from './policy.ts'
 import { proxyCommand } from './proxy.ts'
+import { quietProcess } from './quiet.ts'
 import { reportCommand } from './report.ts'
 import { schemaCommand } from './schema.ts'
 import { svidCommand } from './svid.ts'
@@ -24,7 +25,8 @@ export function program(): Command {
       'Proves who is calling, asks a Rego policy, and keeps every answer in a log nobody can quietly change.',
     )
     .version(version)
-    .showHelpAfterError('(run with --help for what it takes)')
+    .showHelpAfterError('  cure: run it with --help to see what it takes')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'error usage: ')) })
     .exitOverride()
   for (const command of [
     upCommand(),
@@ -44,17 +46,21 @@ export function program(): Command {
   ]) {
     root.addCommand(command)
   }
-  for (const command of root.commands) inherit(command)
+  inherit(root)
   return root
 }
 
-/** Subcommands throw instead of exiting, so that one place decides on exit codes. */
-function inherit(command: Command): void {
-  command.exitOverride()
-  for (const inner of command.commands) inherit(inner)
+/** Subcommands speak as their parent does, and throw instead of exiting, so that one place decides on exit codes. */
+function inherit(parent: Command): void {
+  for (const command of parent.commands) {
+    command.copyInheritedSettings(parent).exitOverride()
+    inherit(command)
+  }
 }
 
-async function run(argv: readonly string[]): Promise<void> {
+/** Runs what the arguments name; never rejects. The exit code is left in `process.exitCode`. */
+export async function run(argv: readonly string[]): Promise<void> {
+  quietProcess()
   try {
     await program().parseAsync([...argv])
   } catch (thrown) {

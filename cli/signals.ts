@@ -7,13 +7,21 @@ export interface Until {
   wait(ms?: number): Promise<void>
 }
 
-/** The first of these signals ends the wait; a second one ends the process at once. */
+/**
+ * A terminal tells the whole group of Ctrl-C, and npm passes it on once more: within this time, in milliseconds, a
+ * second signal is the first one again.
+ */
+const sameMs = 1000
+
+/** The first of these signals ends the wait; one that comes later than a moment after it ends the process at once. */
 export function until(...signals: readonly NodeJS.Signals[]): Until {
   const controller = new AbortController()
+  let firstAt: number | undefined
   for (const signal of signals) {
-    process.once(signal, () => {
+    process.on(signal, () => {
+      firstAt ??= performance.now()
       controller.abort()
-      process.once(signal, () => process.exit(130))
+      if (performance.now() - firstAt > sameMs) process.exit(130)
     })
   }
   return {

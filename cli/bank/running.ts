@@ -1,6 +1,6 @@
 /** A running bank: its mesh, and its three programs beside their sidecars. */
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WritError } from '../../core/fault.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
@@ -23,11 +23,10 @@ export async function openBankMesh(
   policiesDir: string = join(root, 'policies'),
 ): Promise<RunningBank> {
   const { mesh } = await withFreePorts(await readFile(join(root, 'deploy/bank/mesh.yaml'), 'utf8'))
-  await mkdir(state, { recursive: true, mode: 0o700 })
   const meshFile = join(state, 'mesh.yaml')
-  await writeFile(meshFile, mesh)
   const up = await openUp({ mesh, meshFile, state, policiesDir, onEvent })
   try {
+    await writeFile(meshFile, mesh) // Only now is the folder ours: another process may have held it.
     const snapshot = up.snapshot()
     const bank = await openBank({
       storefront: await portNear(7101),
