@@ -13,6 +13,7 @@ import { proxyCommand } from './proxy.ts'
 import { quietProcess } from './quiet.ts'
 import { reportCommand } from './report.ts'
 import { schemaCommand } from './schema.ts'
+import { statusCommand } from './status.ts'
 import { svidCommand } from './svid.ts'
 import { tokenCommand } from './token.ts'
 import { tourCommand } from './tour.ts'
@@ -38,6 +39,7 @@ export function program(): Command {
     policyCommand(),
     checkCommand(),
     schemaCommand(),
+    statusCommand(),
     tokenCommand(),
     svidCommand(),
     kafkaCommand(),
