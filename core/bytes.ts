@@ -2,7 +2,8 @@
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
-const hexDigits = '0123456789abcdef'
+/** Two digits for each byte. */
+const hexPairs: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
@@ -11,7 +12,7 @@ export const fromUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes)
 
 export function toHex(bytes: Uint8Array): string {
   let text = ''
-  for (const byte of bytes) text += hexDigits[byte >> 4]! + hexDigits[byte & 15]!
+  for (let i = 0; i < bytes.length; i++) text += hexPairs[bytes[i]!]!
   return text
 }
 

@@ -2,11 +2,19 @@
 
 export type Nanoseconds = bigint
 
+/** The last whole second that was asked for: records come by the thousand within one. */
+let lastSecond = Number.NaN
+let lastText = ''
+
 /** RFC 3339 in UTC with nine digits: `2026-11-23T17:04:09.123456789Z`, which sorts as text. */
 export function formatTime(ns: Nanoseconds): string {
-  const ms = Number(ns / 1_000_000n)
-  const rest = Number(ns % 1_000_000n)
-  return `${new Date(ms).toISOString().slice(0, -1)}${String(rest).padStart(6, '0')}Z`
+  const second = Number(ns / 1_000_000_000n)
+  const rest = Number(ns % 1_000_000_000n)
+  if (second !== lastSecond) {
+    lastText = new Date(second * 1000).toISOString().slice(0, -4)
+    lastSecond = second
+  }
+  return `${lastText}${String(rest).padStart(9, '0')}Z`
 }
 
 const shape = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z$/
