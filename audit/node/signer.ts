@@ -31,7 +31,7 @@ export interface FileSigner extends CheckpointSigner {
 /** The first run makes the key. */
 export async function openFileSigner({ dir, name, sha256 }: SignerSettings): Promise<FileSigner> {
   await makeFolder(join(dir, 'last'), 0o700)
-  const unlock = await lockFolder(dir)
+  const lock = lockFolder(dir)
   try {
     const secret = await openKey(dir)
     const key = noteKey(sha256, name, secret.publicKey)
@@ -56,11 +56,11 @@ export async function openFileSigner({ dir, name, sha256 }: SignerSettings): Pro
       },
       close: async () => {
         await turn
-        await unlock()
+        lock.release()
       },
     }
   } catch (thrown) {
-    await unlock()
+    lock.release()
     throw thrown
   }
 }

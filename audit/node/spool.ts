@@ -10,6 +10,7 @@ import { type Epoch, noHash } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { OnNotice } from '../stream/notice.ts'
 import type { SealedRecord } from '../stream/producer.ts'
+import { type FolderLock, lockFolder } from './lock.ts'
 import type { SpoolFiles } from './spool-files.ts'
 import {
   encodeDeclared,
@@ -20,7 +21,6 @@ import {
   type Previous,
   writeRecord,
 } from './spool-frame.ts'
-import { type SpoolLock, takeLock } from './spool-lock.ts'
 import { type Segment, scanFolder } from './spool-scan.ts'
 import { type SyncGroup, syncGroup } from './spool-sync.ts'
 
@@ -61,7 +61,7 @@ export class Spool {
   onReadable: () => void = () => {}
 
   readonly #options: SpoolOptions
-  #lock: SpoolLock
+  #lock: FolderLock
   readonly #previous: Map<SpiffeId, Previous>
   readonly #channels = new Set<Channel>()
   readonly #sync: SyncGroup
@@ -82,7 +82,7 @@ export class Spool {
     } catch (thrown) {
       throw unavailable(`the spool folder ${dir} cannot be made: ${messageOf(thrown)}`, thrown)
     }
-    this.#lock = takeLock(dir, options.random)
+    this.#lock = lockFolder(dir, 'audit_unavailable')
     try {
       if (this.#lock.takenFrom !== undefined) {
         const detail = `${dir}: its owner is dead: ${this.#lock.takenFrom}`
@@ -313,7 +313,7 @@ export class Spool {
     const { dir, files } = this.#options
     try {
       files.makeFolder(dir)
-      if (!this.#lock.held()) this.#lock = takeLock(dir, this.#options.random)
+      if (!this.#lock.held()) this.#lock = lockFolder(dir, 'audit_unavailable')
       this.#roll()
       files.syncNow(this.#active.fd!)
       files.syncFolderNow(dir)

@@ -9,7 +9,7 @@ import pg from 'pg'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { migrate } from '../store/migrate.ts'
 import { type Db, schema } from '../store/schema.ts'
-import { lockFolder } from './lock.ts'
+import { type FolderLock, lockFolder } from './lock.ts'
 
 export type StoreSettings =
   /** Without `dir` everything is in memory and gone when the store is closed. */
@@ -73,22 +73,22 @@ function openPostgres(settings: StoreSettings & { readonly kind: 'postgres' }): 
 }
 
 async function openLite(dir: string | undefined): Promise<Opened> {
-  if (dir === undefined) return lite(new PGlite(), async () => undefined)
+  if (dir === undefined) return lite(new PGlite(), undefined)
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  const unlock = await lockFolder(dir)
+  const lock = lockFolder(dir)
   try {
-    return await lite(new PGlite(join(dir, 'pg')), unlock)
+    return await lite(new PGlite(join(dir, 'pg')), lock)
   } catch (thrown) {
-    await unlock()
+    lock.release()
     throw storeFault(thrown)
   }
 }
 
-async function lite(client: PGlite, unlock: () => Promise<void>): Promise<Opened> {
+async function lite(client: PGlite, lock: FolderLock | undefined): Promise<Opened> {
   await client.waitReady
   const close = async (): Promise<void> => {
     await client.close()
-    await unlock()
+    lock?.release()
   }
   return { db: drizzleLite(client, { schema }) as unknown as Db, close }
 }

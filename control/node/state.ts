@@ -1,7 +1,8 @@
 /** The state folder of a control process: its layout, its permissions, and the lock that keeps it one process's own. */
 
-import { chmodSync, linkSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { lockFolder } from '../../audit/node/lock.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 
 export interface StateFolder {
@@ -35,13 +36,13 @@ export function openState(folder: string): StateFolder {
     spool: join(root, 'spool'),
   }
   for (const path of [root, ...Object.values(folders)]) makePrivate(path)
-  const release = lock(join(root, 'control.lock'))
+  const lock = lockFolder(root)
   return {
     root,
     ...folders,
     adminSocket: join(root, 'admin.sock'),
     collectorTokens: join(root, 'collector-tokens.json'),
-    release,
+    release: () => lock.release(),
   }
 }
 
@@ -63,49 +64,5 @@ function makePrivate(path: string): void {
   }
   if ((found.mode & 0o077) !== 0) {
     throw new WritError('forbidden', `${path} is open to others`, { cure: `chmod 700 ${path}` })
-  }
-}
-
-/** A file with our process id, put in place whole by link(2), so that nobody ever reads half of one. */
-function lock(path: string): () => void {
-  const mine = `${path}.${process.pid}`
-  writeFileSync(mine, `${process.pid}\n`, { mode: 0o600 })
-  try {
-    for (let attempt = 0; attempt < 2; attempt++) {
-      try {
-        linkSync(mine, path)
-        return () => rmSync(path, { force: true })
-      } catch (thrown) {
-        if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown
-      }
-      const holder = holderOf(path)
-      if (holder !== undefined && isAlive(holder)) {
-        throw new WritError('in_use', `process ${holder} holds ${path}`, {
-          cure: `stop it, or remove the file if process ${holder} is something else`,
-        })
-      }
-      rmSync(path, { force: true }) // Its process is gone.
-    }
-    throw new WritError('in_use', `another process took ${path} at the same moment`, { cure: 'try again' })
-  } finally {
-    rmSync(mine, { force: true })
-  }
-}
-
-function holderOf(path: string): number | undefined {
-  try {
-    const pid = Number(readFileSync(path, 'utf8').trim())
-    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -40,7 +40,7 @@ test('the folder is made for its owner alone', () => {
     expect(statSync(path).mode & 0o777, path).toBe(0o700)
   }
   expect(state.adminSocket).toBe(join(folder, 'new/admin.sock'))
-  expect(readdirSync(state.root).sort()).toEqual(['ca', 'control.lock', 'log', 'spool', 'store'])
+  expect(readdirSync(state.root).sort()).toEqual(['ca', 'lock', 'log', 'spool', 'store'])
 })
 
 test('a folder that others can look into is refused, also one further down', () => {
@@ -66,10 +66,10 @@ test('one process holds the folder; a lock whose process is gone is taken over',
   const state = openState(folder)
   expect(codeOf(() => openState(folder))).toBe('in_use')
   state.release()
-  expect(existsSync(join(folder, 'control.lock'))).toBe(false)
-  writeFileSync(join(folder, 'control.lock'), '99999999\n')
+  expect(existsSync(join(folder, 'lock'))).toBe(false)
+  writeFileSync(join(folder, 'lock'), '99999999\n')
   expect(codeOf(() => openState(folder))).toBe('good')
-  expect(readFileSync(join(folder, 'control.lock'), 'utf8')).toBe(`${process.pid}\n`)
+  expect(readFileSync(join(folder, 'lock'), 'utf8')).toContain(`"pid":${process.pid},`)
 })
 
 const orders = 'spiffe://bank.example/orders' as SpiffeId
