@@ -4,9 +4,10 @@ import type { Evidence, Peer } from '../../core/identity.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Decide, Identify, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
+import { problem } from '../flow/problem.ts'
 import type { FindRoute } from '../flow/route.ts'
-import { serve } from '../serve.ts'
-import { fetchExchange, type Handler } from './exchange.ts'
+import { type Parts, serve } from '../serve.ts'
+import { fetchExchange, type Handler, responseOf } from './exchange.ts'
 
 export interface GuardOptions {
   /** The workload that the handler is. */
@@ -18,18 +19,48 @@ export interface GuardOptions {
   readonly policy: PolicyUse
   readonly identify: Identify
   readonly decide: Decide
-  readonly sink: RecordSink
+  /** `flush` is called after each request, and sends on what need not be kept before the answer. */
+  readonly sink: RecordSink & { flush?(): Promise<void> }
   readonly now?: NowNs
   readonly random?: RandomBytes
   /** What the caller showed. Default: the bearer token of `Authorization`, as a JWT-SVID. */
   readonly evidence?: (request: Request) => Evidence
-  /** The caller's address where the platform tells it. Default `cf-connecting-ip` is not read; empty. */
+  /**
+   * The caller's address, where the platform tells it in a way that callers cannot. Default none: headers such as
+   * `cf-connecting-ip` are as good as whoever sets them.
+   */
   readonly address?: (request: Request) => string
 }
 
+/** What a platform gives beside the request; of it, what lets work go on after the response has left. */
+export interface RequestContext {
+  waitUntil(work: Promise<unknown>): void
+}
+
+export type Guarded = (request: Request, context?: RequestContext) => Promise<Response>
+
 /** The handler behind its policy. What comes back is a fetch handler again. */
-export function guard(handler: Handler, options: GuardOptions): (request: Request) => Promise<Response> {
-  const now = options.now ?? (() => BigInt(Date.now()) * 1_000_000n)
+export function guard(handler: Handler, options: GuardOptions): Guarded {
+  const { evidence = bearer, address = () => '', sink } = options
+  const parts = partsOf(options)
+  const nowMs = (): number => Number(parts.now() / 1_000_000n)
+
+  return async (request, context) => {
+    try {
+      const peer: Peer = { evidence: evidence(request), address: address(request), port: 0 }
+      const exchange = fetchExchange(request, handler, peer, nowMs)
+      await serve(exchange, parts)
+      const flushed = sink.flush?.()
+      if (flushed) context?.waitUntil(flushed)
+      return await exchange.response
+    } catch {
+      // Not a part's way of saying no: something is broken, and what is broken lets nobody in.
+      return responseOf(problem(503, 'internal', { requestId: '', decisionId: undefined }))
+    }
+  }
+}
+
+function partsOf(options: GuardOptions): Parts {
   const name = options.workload.slice(options.workload.lastIndexOf('/') + 1)
   const service = options.service ?? name
   const found = {
@@ -39,8 +70,8 @@ export function guard(handler: Handler, options: GuardOptions): (request: Reques
     timeoutMs: 0,
   }
   const findRoute: FindRoute = () => found
-  const parts = {
-    direction: 'inbound' as const,
+  return {
+    direction: 'inbound',
     listener: options.listener ?? `${name}/edge`,
     workload: options.workload,
     policy: options.policy,
@@ -48,23 +79,13 @@ export function guard(handler: Handler, options: GuardOptions): (request: Reques
     identify: options.identify,
     decide: options.decide,
     sink: options.sink,
-    now,
-    random: options.random ?? ((length: number) => crypto.getRandomValues(new Uint8Array(length))),
-  }
-  return async (request) => {
-    const peer: Peer = {
-      evidence: (options.evidence ?? bearer)(request),
-      address: options.address?.(request) ?? '',
-      port: 0,
-    }
-    const exchange = fetchExchange(request, handler, peer, () => Number(now() / 1_000_000n))
-    await serve(exchange, parts)
-    return exchange.response
+    now: options.now ?? (() => BigInt(Date.now()) * 1_000_000n),
+    random: options.random ?? ((length) => crypto.getRandomValues(new Uint8Array(length))),
   }
 }
 
-/** RFC 6750 section 2.1. Two tokens are nobody's. */
+/** RFC 6750 section 2.1. Whatever follows the scheme is for `identify` to read: two tokens are nobody's. */
 function bearer(request: Request): Evidence {
-  const token = /^Bearer ([A-Za-z0-9._~+/=-]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+  const token = /^Bearer +(.*)$/is.exec(request.headers.get('authorization') ?? '')?.[1]
   return token === undefined ? { kind: 'none' } : { kind: 'jwt', token }
 }
