@@ -1,0 +1,10 @@
+/** Every builtin that a policy may call beyond those compiled into it, by name. */
+
+import type { Builtin } from './builtin.ts'
+import { numbers } from './numbers.ts'
+
+export const builtins: ReadonlyMap<string, Builtin> = new Map(
+  Object.entries({
+    ...numbers,
+  }),
+)
