@@ -53,10 +53,9 @@ function judgedHttp(facts: RequestFacts, head: RequestHead): Members {
 
 function recordedHttp(facts: RequestFacts, head: RequestHead, use: PolicyUse | undefined): Members {
   const http: Members = { ...commonHttp(facts, head), path: use?.recordQuery ? pathAndQuery(head) : head.path }
-  const headers: Members = {}
+  const headers: Members = Object.create(null) // A field may be called `__proto__`, and is then one like any other.
   for (const name of use?.recordHeaders ?? []) {
-    const value = head.headers[name]
-    if (value !== undefined) headers[name] = value
+    if (Object.hasOwn(head.headers, name)) headers[name] = head.headers[name]!
   }
   if (Object.keys(headers).length > 0) http['headers'] = headers
   return http

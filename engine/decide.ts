@@ -2,7 +2,7 @@
 
 import { type DecidedBy, type Decision, type DecisionFault, fault } from '../core/decision.ts'
 import { messageOf } from '../core/fault.ts'
-import { policyInput } from '../core/input.ts'
+import { policyInputText } from '../core/input-text.ts'
 import type { Decide } from '../core/ports.ts'
 import type { Policies } from './policies.ts'
 import { boundedReason, readResult } from './result.ts'
@@ -14,7 +14,7 @@ export function makeDecide(policies: Pick<Policies, 'get'>): Decide {
     if (!policy) return fault('policy_missing', boundedReason(`policy ${use.bundle} is not loaded`))
     const from: DecidedBy = { by: 'policy', policy: policy.ref }
     try {
-      const answer = policy.evaluate(use.entrypoint, policyInput(facts), facts.atNs)
+      const answer = policy.evaluateText(use.entrypoint, policyInputText(facts), facts.atNs)
       if (!answer.ok) return faultOf(from, answer.fault, answer.detail)
       const result = readResult(answer.value)
       switch (result.kind) {

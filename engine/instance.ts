@@ -124,7 +124,7 @@ function evaluate(policy: Loaded, entrypoint: string, inputJson: Uint8Array): An
   if (exports.opa_heap_ptr_get() - policy.dataHeapPtr > heapSlackBytes) exports.opa_heap_ptr_set(policy.dataHeapPtr)
 
   const raw = exports.opa_malloc(inputJson.length)
-  new Uint8Array(policy.mem.buffer).set(inputJson, raw)
+  bytesOf(policy).set(inputJson, raw)
   const input = exports.opa_json_parse(raw, inputJson.length)
   if (input === 0) return { kind: 'error', detail: 'the policy could not read its input' }
 
@@ -133,18 +133,30 @@ function evaluate(policy: Loaded, entrypoint: string, inputJson: Uint8Array): An
   exports.opa_eval_ctx_set_data(context, policy.dataAddr)
   exports.opa_eval_ctx_set_entrypoint(context, id)
   exports.eval(context)
-  return readAnswer(textAt(policy.mem, exports.opa_json_dump(exports.opa_eval_ctx_get_result(context))))
+  return readAnswer(policy, exports.opa_json_dump(exports.opa_eval_ctx_get_result(context)))
 }
 
+/** The two answers that most policies give most of the time, as OPA dumps them. */
+const yes = { bytes: utf8('[{"result":true}]\0'), answer: { kind: 'value', value: true } } as const
+const no = { bytes: utf8('[{"result":false}]\0'), answer: { kind: 'value', value: false } } as const
+
 /** A result set is `[{"result": value}]`, or `[]` where the rule is undefined. OPA's dump of a number is not always JSON. */
-function readAnswer(text: string): Answer {
+function readAnswer(policy: Loaded, at: number): Answer {
+  const memory = bytesOf(policy)
+  if (standsAt(memory, at, yes.bytes)) return yes.answer
+  if (standsAt(memory, at, no.bytes)) return no.answer
   let results: readonly { readonly result: Json }[]
   try {
-    results = JSON.parse(text)
+    results = JSON.parse(textAt(policy, at))
   } catch {
     return { kind: 'unreadable', detail: 'the answer is not JSON' }
   }
   return results[0] === undefined ? { kind: 'undefined' } : { kind: 'value', value: results[0].result }
+}
+
+function standsAt(memory: Uint8Array, at: number, bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (memory[at + i] !== bytes[i]) return false
+  return true
 }
 
 function memoryNote(module: WebAssembly.Module): number {
@@ -167,7 +179,7 @@ function firstLoad(load: () => Loaded): Loaded {
     })
   }
   const { exports } = policy.wasmInstance
-  const called = JSON.parse(textAt(policy.mem, exports.opa_json_dump(exports.builtins()))) as Record<string, number>
+  const called = JSON.parse(textAt(policy, exports.opa_json_dump(exports.builtins()))) as Record<string, number>
   const missing = Object.keys(called).filter((name) => !hostBuiltins.has(name))
   if (missing.length === 0) return policy
   throw new WritError('policy_invalid', `the policy calls builtins that are not available: ${missing.join(', ')}`, {
@@ -175,11 +187,13 @@ function firstLoad(load: () => Loaded): Loaded {
   })
 }
 
+/** Anew each time, since memory that grows leaves earlier views behind. */
+const bytesOf = ({ mem }: Loaded): Uint8Array => new Uint8Array(mem.buffer)
+
 /** C text: up to its NUL. */
-function textAt(memory: WebAssembly.Memory, at: number): string {
-  const bytes = new Uint8Array(memory.buffer)
-  const end = bytes.indexOf(0, at)
-  return text.decode(bytes.subarray(at, end))
+function textAt(policy: Loaded, at: number): string {
+  const memory = bytesOf(policy)
+  return text.decode(memory.subarray(at, memory.indexOf(0, at)))
 }
 
 /**

@@ -21,10 +21,10 @@ export function plainJson(value: unknown, limits: PlainLimits): Plain {
   return bytes.length > limits.maxBytes ? tooLong : { ok: true, bytes }
 }
 
-type Refused = Extract<Plain, { readonly ok: false }>
+export type Refused = Extract<Plain, { readonly ok: false }>
 
 const tooDeep: Refused = { ok: false, limit: true, wrong: 'nested too deeply' }
-const tooLong: Refused = { ok: false, limit: true, wrong: 'too long' }
+export const tooLong: Refused = { ok: false, limit: true, wrong: 'too long' }
 const not = (what: string): Refused => ({
   ok: false,
   limit: false,

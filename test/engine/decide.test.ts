@@ -144,3 +144,9 @@ test('any rule can be asked of the exact revision, and of no other', async () =>
   })
   expect(await evaluate(policy.ref, 't/none', {})).toMatchObject({ ok: false, fault: 'policy_undefined' })
 })
+
+test('a request that holds half a character is a fault, with the whole one it is judged', () => {
+  const with_ = (service: string) => ({ ...facts, destination: { ...facts.destination, service } })
+  expect(makeDecide(policies)(with_('\ud83d'), use('yes'))).toMatchObject({ verdict: 'fault', code: 'policy_error' })
+  expect(makeDecide(policies)(with_('\ud83d\ude00'), use('yes'))).toMatchObject({ verdict: 'allow' })
+})
