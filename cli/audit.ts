@@ -1,22 +1,14 @@
 /** `writ audit query` asks the log, `writ audit verify` proves it. */
 
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { Command } from 'commander'
 import pc from 'picocolors'
-import { type LogPlace, verifyPlace } from '../audit/node/examine.ts'
-import { readVerifierKey } from '../audit/node/logfolder.ts'
-import { openStore, type Store, type StoreSettings } from '../audit/node/store.ts'
 import type { Answer } from '../audit/query/answer.ts'
 import { readQuestion } from '../audit/query/ask.ts'
 import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format.ts'
-import { findDecisions } from '../audit/query/node/find.ts'
 import { formatVerification } from '../audit/verify/format.ts'
-import { verifyHead } from '../ca/node/heads.ts'
-import { adminRequest } from '../control/node/client.ts'
-import { WritError } from '../core/fault.ts'
+import { askRunning } from './ask.ts'
 import { number } from './options.ts'
-import { sha256 } from './wire/machine.ts'
+import type { PlaceOptions } from './place.ts'
 
 export function auditCommand(): Command {
   const audit = new Command('audit').description('ask the log who reached what, and verify that nobody changed it')
@@ -80,37 +72,26 @@ function queryCommand(): Command {
     })
 }
 
-/** A running process holds its store alone, so it is asked; without one the store is opened here. */
+/** A running process is asked; without one the store is opened here. */
 async function answerTo(pairs: readonly [string, string][], options: QueryOptions): Promise<Answer> {
   const question = readQuestion(pairs, Date.now()) // Wrong questions are refused before anybody is asked.
-  const socket = join(options.state, 'admin.sock')
-  if (options.database === undefined && existsSync(socket)) {
+  if (options.database === undefined) {
     const query = new URLSearchParams(pairs as [string, string][]).toString()
-    try {
-      return (await adminRequest(socket, 'GET', `/v1/audit/query?${query}`)) as unknown as Answer
-    } catch (thrown) {
-      if (!isNobody(thrown)) throw thrown
-    }
+    const answer = await askRunning(options.state, `/v1/audit/query?${query}`)
+    if (answer !== undefined) return answer as unknown as Answer
   }
+  // Read only now: a question to a running process is answered before these modules are read.
+  const [{ findDecisions }, { openStore }, { storeOf }] = await Promise.all([
+    import('../audit/query/node/find.ts'),
+    import('../audit/node/store.ts'),
+    import('./place.ts'),
+  ])
   const store = await openStore(storeOf(options))
   try {
     return await findDecisions(store.db, question)
   } finally {
     await store.close()
   }
-}
-
-/** The socket of a process that was killed stays behind. */
-export const isNobody = (thrown: unknown): boolean =>
-  thrown instanceof WritError && thrown.code === 'unavailable' && thrown.message.startsWith('no control process')
-
-export function storeOf(options: { readonly state: string; readonly database?: string | boolean }): StoreSettings {
-  if (typeof options.database === 'string') return { kind: 'postgres', url: options.database }
-  const dir = join(options.state, 'store')
-  if (existsSync(dir)) return { kind: 'pglite', dir }
-  throw new WritError('not_found', `there is no store in ${options.state}`, {
-    cure: 'give the state folder with --state, or PostgreSQL with --database',
-  })
 }
 
 function printTable({ rows, next }: Answer): void {
@@ -125,13 +106,6 @@ function printTable({ rows, next }: Answer): void {
 const paint: Paint = (verdict, text) =>
   verdict === 'allow' ? pc.green(text) : verdict === 'deny' ? pc.red(text) : pc.yellow(text)
 
-export interface PlaceOptions {
-  readonly state: string
-  readonly log?: string
-  readonly key?: string
-  readonly database?: string | boolean
-}
-
 function verifyCommand(): Command {
   return new Command('verify')
     .description('verify the log offline: tree, signatures, chains, gaps; exit 0 whole, 1 broken')
@@ -141,6 +115,10 @@ function verifyCommand(): Command {
     .option('--state <dir>', "the process's state folder", '.writ')
     .option('--json', 'print JSON')
     .action(async (options: PlaceOptions & { readonly json?: boolean }) => {
+      const [{ openPlace }, { verifyPlace }] = await Promise.all([
+        import('./place.ts'),
+        import('../audit/node/examine.ts'),
+      ])
       const { place, store } = await openPlace(options)
       try {
         const { verification, compared } = await verifyPlace(place)
@@ -153,28 +131,4 @@ function verifyCommand(): Command {
         await store?.close()
       }
     })
-}
-
-/** The log that options name, with the tables where they are asked for. Whoever opens the store closes it. */
-export async function openPlace(
-  options: PlaceOptions,
-): Promise<{ readonly place: LogPlace; readonly store: Store | undefined }> {
-  const dir = options.log ?? join(options.state, 'log')
-  const key = await readVerifierKey(options.key ?? keyFileOf(options), sha256)
-  const store = options.database ? await openStore(storeOf(options)) : undefined
-  return { place: { dir, key, verifyHead, sha256, ...(store && { db: store.db }) }, store }
-}
-
-function keyFileOf({ state, log }: PlaceOptions): string {
-  const places = [
-    join(state, 'signer', 'log.pub'),
-    join(state, 'log', 'log.pub'),
-    ...(log === undefined ? [] : [join(log, 'log.pub')]),
-  ]
-  // A key that lies beside the log it vouches for proves only that the two belong together.
-  const found = (log === undefined ? places : places.slice(2)).find((path) => existsSync(path))
-  if (found !== undefined) return found
-  throw new WritError('usage', 'no verifier key', {
-    cure: 'give it with --key: the text or the file log.pub that the auditor made, from somebody you trust',
-  })
 }

@@ -32,7 +32,7 @@ export function bankCommand(): Command {
 
 async function stay(state: string, onEvent: OnEvent): Promise<void> {
   const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
-  const running = await openBankMesh(state, onEvent)
+  const running = await openBankMesh(state, onEvent, 'usual')
   try {
     complain(await visit(running.bank.urls.storefront, 12))
     await running.up.settled(10_000)

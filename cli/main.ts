@@ -1,26 +1,31 @@
 /** The command `writ`: names its subcommands, runs one, and turns whatever it throws into one clear line. */
 
 import { Command, CommanderError } from 'commander'
-import { auditCommand } from './audit.ts'
-import { auditorCommand } from './auditor.ts'
-import { bankCommand } from './bank.ts'
-import { checkCommand } from './check.ts'
-import { controlCommand } from './control.ts'
 import { exitCodeOf, printFault } from './fault.ts'
-import { kafkaCommand } from './kafka.ts'
-import { policyCommand } from './policy.ts'
-import { proxyCommand } from './proxy.ts'
 import { quietProcess } from './quiet.ts'
-import { reportCommand } from './report.ts'
-import { schemaCommand } from './schema.ts'
-import { statusCommand } from './status.ts'
-import { svidCommand } from './svid.ts'
-import { tokenCommand } from './token.ts'
-import { tourCommand } from './tour.ts'
-import { upCommand } from './up.ts'
 import { version } from './version.ts'
 
-export function program(): Command {
+/** Each is read only when it is asked for: `writ token` answers before the modules of a whole mesh would be read. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import('./up.ts')).upCommand(),
+  control: async () => (await import('./control.ts')).controlCommand(),
+  proxy: async () => (await import('./proxy.ts')).proxyCommand(),
+  auditor: async () => (await import('./auditor.ts')).auditorCommand(),
+  audit: async () => (await import('./audit.ts')).auditCommand(),
+  report: async () => (await import('./report.ts')).reportCommand(),
+  policy: async () => (await import('./policy.ts')).policyCommand(),
+  check: async () => (await import('./check.ts')).checkCommand(),
+  schema: async () => (await import('./schema.ts')).schemaCommand(),
+  status: async () => (await import('./status.ts')).statusCommand(),
+  token: async () => (await import('./token.ts')).tokenCommand(),
+  svid: async () => (await import('./svid.ts')).svidCommand(),
+  kafka: async () => (await import('./kafka.ts')).kafkaCommand(),
+  bank: async () => (await import('./bank.ts')).bankCommand(),
+  tour: async () => (await import('./tour.ts')).tourCommand(),
+}
+
+/** With all its commands, or with the one that is named. */
+export async function program(named = ''): Promise<Command> {
   const root = new Command('writ')
     .description(
       'Proves who is calling, asks a Rego policy, and keeps every answer in a log nobody can quietly change.',
@@ -29,25 +34,8 @@ export function program(): Command {
     .showHelpAfterError('  cure: run it with --help to see what it takes')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'error usage: ')) })
     .exitOverride()
-  for (const command of [
-    upCommand(),
-    controlCommand(),
-    proxyCommand(),
-    auditorCommand(),
-    auditCommand(),
-    reportCommand(),
-    policyCommand(),
-    checkCommand(),
-    schemaCommand(),
-    statusCommand(),
-    tokenCommand(),
-    svidCommand(),
-    kafkaCommand(),
-    bankCommand(),
-    tourCommand(),
-  ]) {
-    root.addCommand(command)
-  }
+  const wanted = Object.hasOwn(commands, named) ? [commands[named]!] : Object.values(commands)
+  for (const command of await Promise.all(wanted.map((read) => read()))) root.addCommand(command)
   inherit(root)
   return root
 }
@@ -64,7 +52,7 @@ function inherit(parent: Command): void {
 export async function run(argv: readonly string[]): Promise<void> {
   quietProcess()
   try {
-    await program().parseAsync([...argv])
+    await (await program(argv[2])).parseAsync([...argv])
   } catch (thrown) {
     // Commander has printed its own message; help and version are no errors.
     if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 2

@@ -29,11 +29,11 @@ interface Built {
 }
 
 export function policyCommand(): Command {
-  const command = new Command('policy').description('Compiles Rego policies into bundles, and tests them.')
+  const command = new Command('policy').description('compile Rego policies into bundles, and test them')
   command
     .command('build')
     .argument('[dir]', 'a policy, or a folder of policies', 'policies')
-    .description(`Compiles each policy and writes its ${bundleFile} beside it: the same bytes on every machine.`)
+    .description(`compile each policy and write its ${bundleFile} beside it: the same bytes on every machine`)
     .option('--check', 'write nothing; exit 1 when a committed bundle is not what its sources give')
     .option('--edge <out>', 'also write policy.wasm, data.json and ref.json below OUT/<policy>, for hosts like Workers')
     .option(
@@ -48,7 +48,7 @@ export function policyCommand(): Command {
   command
     .command('test')
     .argument('[dir]', 'a policy, or a folder of policies', 'policies')
-    .description('Runs the *_test.rego files of each policy with `opa test`; exits with its code.')
+    .description('run the *_test.rego files of each policy with `opa test`; exits with its code')
     .option('-v, --verbose', 'name each test')
     .option('--json', 'print the reports as JSON')
     .addHelpText('after', compilerHelp)

@@ -1,15 +1,12 @@
 /** `writ report`: what the log shows, check by check, as a page to hand over. */
 
-import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { Command } from 'commander'
-import { reportPlace } from '../audit/node/examine.ts'
 import { parseMoment } from '../audit/query/moment.ts'
 import { formatHtml } from '../audit/report/html.ts'
 import type { Report } from '../audit/report/report.ts'
-import { adminRequest } from '../control/node/client.ts'
-import { isNobody, openPlace, type PlaceOptions } from './audit.ts'
+import { askRunning } from './ask.ts'
+import type { PlaceOptions } from './place.ts'
 
 interface ReportOptions extends PlaceOptions {
   readonly from?: string
@@ -44,18 +41,15 @@ export function reportCommand(): Command {
 
 /** Where a process runs that holds the store, it makes the report, and holds its tables against the log. */
 async function reportOf(options: ReportOptions, fromMs: number | undefined, toMs: number | undefined): Promise<Report> {
-  const socket = join(options.state, 'admin.sock')
   const own = options.log === undefined && options.key === undefined && typeof options.database !== 'string'
-  if (own && existsSync(socket)) {
+  if (own) {
     const query = new URLSearchParams()
     if (fromMs !== undefined) query.set('from', new Date(fromMs).toISOString())
     if (toMs !== undefined) query.set('to', new Date(toMs).toISOString())
-    try {
-      return (await adminRequest(socket, 'GET', `/v1/report?${query}`)) as unknown as Report
-    } catch (thrown) {
-      if (!isNobody(thrown)) throw thrown
-    }
+    const report = await askRunning(options.state, `/v1/report?${query}`)
+    if (report !== undefined) return report as unknown as Report
   }
+  const [{ openPlace }, { reportPlace }] = await Promise.all([import('./place.ts'), import('../audit/node/examine.ts')])
   const { place, store } = await openPlace(options)
   try {
     const range = { ...(fromMs !== undefined && { fromMs }), ...(toMs !== undefined && { toMs }) }

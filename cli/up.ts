@@ -47,15 +47,15 @@ export function upCommand(): Command {
         onEvent,
       })
       try {
-        for (const { workload, proxy } of up.sidecars) {
-          for (const listener of proxy.listeners())
-            process.stdout.write(`${workload.id} ${listener.name} :${listener.port}\n`)
-        }
-        const { collector } = up.control
-        if (collector) process.stdout.write(`collector  http://${collector.address}:${collector.port}\n`)
-        process.stdout.write(
-          `mesh door  https://${up.control.door.address}:${up.control.door.port}\npage       ${up.pageUrl}\n`,
-        )
+        const { door, collector } = up.control
+        const lines = [
+          ...up.sidecars.flatMap(({ proxy }) => proxy.listeners().map((it) => `listening  ${it.name} :${it.port}`)),
+          ...(collector ? [`collector  http://${collector.address}:${collector.port}`] : []),
+          `mesh door  https://${door.address}:${door.port}`,
+          `log key    ${up.verifierKey}`,
+          `page       ${up.pageUrl}`,
+        ]
+        process.stdout.write(`${lines.join('\n')}\n`)
         await stop.wait()
       } finally {
         await up.close()

@@ -2,19 +2,20 @@
 
 import { createServer } from 'node:net'
 
-/** Replaces every 7xxx port of the mesh file that is taken by one that is free. */
-export async function withFreePorts(mesh: string): Promise<{ readonly mesh: string; readonly moved: number }> {
-  const wanted = [...new Set([...mesh.matchAll(/port: (7\d{3})\b/g)].map((match) => Number(match[1])))]
+/** Whether the usual ports are wanted, or any that are free. */
+export type Wanted = 'usual' | 'any'
+
+/** Replaces every 7xxx port of the mesh file that is taken, or not wanted, by one that is free. */
+export async function withFreePorts(mesh: string, wanted: Wanted): Promise<string> {
+  const usual = new Set([...mesh.matchAll(/port: (7\d{3})\b/g)].map((match) => Number(match[1])))
   const places = new Map<number, number>()
-  for (const port of wanted) places.set(port, (await isFree(port)) ? port : await freePort())
-  return {
-    mesh: mesh.replaceAll(/port: (7\d{3})\b/g, (_, port: string) => `port: ${places.get(Number(port))}`),
-    moved: [...places].filter(([from, to]) => from !== to).length,
-  }
+  for (const port of usual) places.set(port, await portNear(port, wanted))
+  return mesh.replaceAll(/port: (7\d{3})\b/g, (_, port: string) => `port: ${places.get(Number(port))}`)
 }
 
-/** The given port where it is free, else another. */
-export const portNear = async (port: number): Promise<number> => ((await isFree(port)) ? port : freePort())
+/** The given port where it is wanted and free, else another. */
+export const portNear = async (port: number, wanted: Wanted): Promise<number> =>
+  wanted === 'usual' && (await isFree(port)) ? port : freePort()
 
 const isFree = (port: number): Promise<boolean> =>
   new Promise((resolve) => {

@@ -17,19 +17,22 @@ export interface RunningBank {
   close(): Promise<void>
 }
 
+/** On the ports of its mesh file where these are free; a run that nobody else is to reach takes `any`. */
 export async function openBankMesh(
   state: string,
   onEvent: OnEvent,
-  policiesDir: string = join(root, 'policies'),
+  ports: 'usual' | 'any' = 'any',
 ): Promise<RunningBank> {
-  const { mesh } = await withFreePorts(await readFile(join(root, 'deploy/bank/mesh.yaml'), 'utf8'))
+  const usual = await readFile(join(root, 'deploy/bank/mesh.yaml'), 'utf8')
+  const mesh = await withFreePorts(usual, ports)
+  const policiesDir = join(root, 'policies')
   const meshFile = join(state, 'mesh.yaml')
   const up = await openUp({ mesh, meshFile, state, policiesDir, onEvent })
   try {
     await writeFile(meshFile, mesh) // Only now is the folder ours: another process may have held it.
     const snapshot = up.snapshot()
     const bank = await openBank({
-      storefront: await portNear(7101),
+      storefront: await portNear(7101, ports),
       orders: appPort(snapshot, 'orders'),
       ledger: appPort(snapshot, 'ledger'),
       storefrontOut: outPort(snapshot, 'storefront'),

@@ -53,7 +53,7 @@ test('the Compose file gives each command options that it takes, and all that it
   )
   expect(commands.map(([name]) => name).sort()).toEqual(['auditor', 'control', 'proxy', 'proxy'])
   for (const [name, ...given] of commands) {
-    const taken = program().commands.find((command) => command.name() === name)!.options
+    const taken = (await program(name)).commands.find((command) => command.name() === name)!.options
     const names = given.map((option) => option.split('=')[0])
     expect(taken.map((option) => option.long)).toEqual(expect.arrayContaining(names))
     expect(names).toEqual(expect.arrayContaining(taken.flatMap(({ mandatory, long }) => (mandatory ? [long] : []))))
