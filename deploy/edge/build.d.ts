@@ -11,6 +11,6 @@ declare module '*/data.json' {
 }
 
 declare module '*/ref.json' {
-  const ref: import('writ/edge').PolicyRef
+  const ref: { readonly bundle: string; readonly revision: string; readonly sha256: string }
   export default ref
 }

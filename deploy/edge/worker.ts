@@ -1,6 +1,7 @@
 /** An edge function behind Writ: each call is identified, judged by policy and kept in the log before `hello` sees it. */
 
-import { type Guarded, openEdge, type RequestContext } from 'writ/edge'
+// In a project of your own: 'writ/edge'.
+import { type Guarded, openEdge, type RequestContext } from '../../proxy/edge/index.ts'
 import data from './build/hello/data.json' with { type: 'json' }
 import module from './build/hello/policy.wasm'
 import ref from './build/hello/ref.json' with { type: 'json' }

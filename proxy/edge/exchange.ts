@@ -124,5 +124,13 @@ function forwarded(request: Request, head: RequestHead, onward: Onward): Request
   const headers = new Headers(head.headers)
   for (const name of onward.removeHeaders) headers.delete(name)
   for (const [name, value] of Object.entries(onward.setHeaders)) headers.set(name, value)
-  return new Request(url, new Request(request, { headers }))
+  // Member by member: what some platforms give is a Request by its members alone, which the constructor does not take.
+  const { method, body, redirect, signal } = request
+  const init = { method, headers, body, redirect, signal, duplex: 'half', ...ofWorkers(request) }
+  return new Request(url, init)
+}
+
+/** What Workers tell of a connection, which handlers there expect to find. */
+function ofWorkers(request: object): object | undefined {
+  return 'cf' in request && request.cf !== undefined ? { cf: request.cf } : undefined
 }

@@ -94,7 +94,9 @@ export default { fetch: (request, _, context) => worker.fetch(request, env, cont
   const { default: worker } = await import(pathToFileURL(join(folder, 'worker.mjs')).href)
   const waited: Promise<unknown>[] = []
   const context = { waitUntil: (work: Promise<unknown>) => void waited.push(work) }
-  server = createServer(getRequestListener((request) => worker.fetch(request, env, context)))
+  server = createServer(
+    getRequestListener((given) => worker.fetch(given, env, context), { overrideGlobalObjects: false }),
+  )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   urls.node = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 })
