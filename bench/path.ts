@@ -78,12 +78,16 @@ const outcome: Outcome = {
     upstream: '127.0.0.1:8080',
   },
 }
+const connections = Array.from({ length: 32 }, (_, i) => ({
+  peer: { evidence: { kind: 'none' }, address: '127.0.0.1', port: 40_000 + i } as Peer,
+  local: { address: '127.0.0.1', port: 8443 },
+}))
 let refused = 0
 async function request(number: number): Promise<void> {
-  const peer: Peer = { evidence: { kind: 'none' }, address: '127.0.0.1', port: 40_000 + (number % 32) }
   const head = readRequest(headOf(`/orders/new-${number}`), 'https', limitDefaults)
   const exchange: Exchange = {
-    ...{ peer, head, local: { address: '127.0.0.1', port: 8443 } },
+    ...connections[number % connections.length]!,
+    head,
     forward: async () => outcome,
     refuse: async () => {
       refused++

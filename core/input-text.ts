@@ -1,40 +1,28 @@
 /**
- * The inputs of core/input.ts as JSON text, written in one go: every request pays for them. What they hold is said
- * there alone; test/core/input-text.test.ts holds the two equal for any facts. Throws a TypeError on a lone surrogate.
+ * The input of a policy (core/input.ts) as JSON text, written in one go: every request pays for it. What it holds is
+ * said there alone; test/core/input-text.test.ts holds the two equal for any facts.
  */
 
 import type { RequestFacts, RequestHead } from './facts.ts'
-import { parsePath, parseQuery, pathAndQuery } from './input.ts'
+import { contextOf, destinationOf, parsePath, parseQuery, pathAndQuery, sourceOf } from './input.ts'
 import { canonicalJson, canonicalString as quoted } from './json.ts'
-import type { PolicyUse } from './policy.ts'
 import { formatTime } from './time.ts'
 
-/** JSON of `policyInput(facts)`; its members are in no particular order. */
+/** JSON of `policyInput(facts)`, in no particular order. Throws a TypeError on half a character. */
 export function policyInputText(facts: RequestFacts): string {
   const { head } = facts
   const { identified } = facts.source
   let text = `{"attributes":${attributesText(facts, head && judgedHttpText(facts, head))}`
   if (head) text += `,"parsed_path":${stepsText(head.path)},"parsed_query":${queryText(head.query)}`
   if (identified.ok) text += `,"source_principal":${quoted(identified.identity.id)}`
-  return `${text},"version":{"encoding":"protojson","ext_authz":"v3"},"writ":${contextText(facts)}}`
-}
-
-/** Canonical JSON (RFC 8785) of `recordedInput(facts, use)`. */
-export function recordedInputText(facts: RequestFacts, use: PolicyUse | undefined): string {
-  const { head } = facts
-  const http = head && recordedHttpText(facts, head, use)
-  return `{"attributes":${attributesText(facts, http)},"writ":${contextText(facts)}}`
+  return `${text},"version":{"encoding":"protojson","ext_authz":"v3"},"writ":${canonicalJson(contextOf(facts))}}`
 }
 
 function attributesText(facts: RequestFacts, http: string | undefined): string {
-  const { source, destination } = facts
   const request = http === undefined ? '' : `,"request":{"http":${http},"time":"${formatTime(facts.atNs)}"}`
-  const principal = source.identified.ok ? `,"principal":${quoted(source.identified.identity.id)}` : ''
-  return `{"destination":{"address":${addressText(destination)}}${request},"source":{"address":${addressText(source)}${principal}}}`
+  const destination = canonicalJson(destinationOf(facts.destination))
+  return `{"destination":${destination}${request},"source":${canonicalJson(sourceOf(facts.source))}}`
 }
-
-const addressText = (end: { readonly address: string; readonly port: number }): string =>
-  `{"socketAddress":{"address":${quoted(end.address)},"portValue":${canonicalJson(end.port)}}}`
 
 function judgedHttpText(facts: RequestFacts, head: RequestHead): string {
   const { headers, query } = head
@@ -49,21 +37,6 @@ function judgedHttpText(facts: RequestFacts, head: RequestHead): string {
   return `${text}},"query":${query === undefined ? '""' : quoted(query)},${commonHttpText(facts, head, host, method, path)}}`
 }
 
-function recordedHttpText(facts: RequestFacts, head: RequestHead, use: PolicyUse | undefined): string {
-  const path = quoted(use?.recordQuery ? pathAndQuery(head) : head.path)
-  const common = commonHttpText(facts, head, quoted(head.authority), quoted(head.method), path)
-  return `{${use && use.recordHeaders.length > 0 ? recordedHeadersText(head, use) : ''}${common}}`
-}
-
-function recordedHeadersText(head: RequestHead, use: PolicyUse): string {
-  const kept: Record<string, string> = Object.create(null)
-  for (const name of use.recordHeaders) {
-    if (Object.hasOwn(head.headers, name)) kept[name] = head.headers[name]!
-  }
-  const text = canonicalJson(kept)
-  return text === '{}' ? '' : `"headers":${text},`
-}
-
 const commonHttpText = (facts: RequestFacts, head: RequestHead, host: string, method: string, path: string): string =>
   `"host":${host},"id":${quoted(facts.requestId)},"method":${method},"path":${path},"protocol":"${head.protocol}","scheme":"${head.scheme}"`
 
@@ -73,8 +46,3 @@ function stepsText(path: string): string {
 }
 
 const queryText = (query: string | undefined): string => (query === undefined ? '{}' : canonicalJson(parseQuery(query)))
-
-function contextText({ direction, listener, workload, destination: { service } }: RequestFacts): string {
-  const serviceText = service === undefined ? '' : `"service":${quoted(service)},`
-  return `{"direction":"${direction}","listener":${quoted(listener)},${serviceText}"workload":${quoted(workload)}}`
-}

@@ -4,7 +4,7 @@
  */
 
 import type { RequestFacts, RequestHead } from './facts.ts'
-import type { Json } from './json.ts'
+import { constantJson, type Json } from './json.ts'
 import type { PolicyUse } from './policy.ts'
 import { formatTime } from './time.ts'
 
@@ -19,24 +19,46 @@ export function policyInput(facts: RequestFacts): Json {
   }
   if (facts.source.identified.ok) input['source_principal'] = facts.source.identified.identity.id
   input['version'] = { encoding: 'protojson', ext_authz: 'v3' }
-  input['writ'] = context(facts)
+  input['writ'] = contextOf(facts)
   return input
 }
 
 /** What the record keeps: no headers but those the binding names, no query unless it says so, nothing derived. */
 export function recordedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
-  return { attributes: attributes(facts, facts.head && recordedHttp(facts, facts.head, use)), writ: context(facts) }
+  return { attributes: attributes(facts, facts.head && recordedHttp(facts, facts.head, use)), writ: contextOf(facts) }
 }
 
 function attributes(facts: RequestFacts, http: Members | undefined): Json {
-  const source: Members = { address: socketAddress(facts.source) }
-  if (facts.source.identified.ok) source['principal'] = facts.source.identified.identity.id
-  const whole: Members = {
-    destination: { address: socketAddress(facts.destination) },
-    source,
-  }
-  if (http) whole['request'] = { http, time: formatTime(facts.atNs) }
-  return whole
+  const destination = destinationOf(facts.destination)
+  const source = sourceOf(facts.source)
+  if (!http) return { destination, source }
+  return { destination, request: { http, time: formatTime(facts.atNs) }, source }
+}
+
+/**
+ * The ends of a connection are the same for all its requests: whoever brings the same objects gets the same JSON, whose
+ * text is written once.
+ */
+export function destinationOf(of: RequestFacts['destination']): Json {
+  return remembered(destinations, of, ({ address, port }) => ({ address: socketAddress(address, port) }))
+}
+
+export function sourceOf(of: RequestFacts['source']): Json {
+  return remembered(sources, of, ({ address, port, identified }) => ({
+    address: socketAddress(address, port),
+    ...(identified.ok ? { principal: identified.identity.id } : undefined),
+  }))
+}
+
+const destinations = new WeakMap<RequestFacts['destination'], Json>()
+const sources = new WeakMap<RequestFacts['source'], Json>()
+
+function remembered<Of extends object>(known: WeakMap<Of, Json>, of: Of, make: (of: Of) => Members): Json {
+  const made = known.get(of)
+  if (made !== undefined) return made
+  const value = constantJson(make(of))
+  known.set(of, value)
+  return value
 }
 
 function judgedHttp(facts: RequestFacts, head: RequestHead): Members {
@@ -48,38 +70,45 @@ function judgedHttp(facts: RequestFacts, head: RequestHead): Members {
     ':path': path,
     ':scheme': head.scheme,
   }
-  return { ...commonHttp(facts, head), headers, path, query: head.query ?? '' }
+  return { headers, query: head.query ?? '', ...commonHttp(facts, head, path) }
 }
 
 function recordedHttp(facts: RequestFacts, head: RequestHead, use: PolicyUse | undefined): Members {
-  const http: Members = { ...commonHttp(facts, head), path: use?.recordQuery ? pathAndQuery(head) : head.path }
+  const common = commonHttp(facts, head, use?.recordQuery ? pathAndQuery(head) : head.path)
   const headers: Members = Object.create(null) // A field may be called `__proto__`, and is then one like any other.
   for (const name of use?.recordHeaders ?? []) {
     if (Object.hasOwn(head.headers, name)) headers[name] = head.headers[name]!
   }
-  if (Object.keys(headers).length > 0) http['headers'] = headers
-  return http
+  return Object.keys(headers).length > 0 ? { headers, ...common } : common
 }
 
-function commonHttp(facts: RequestFacts, head: RequestHead): Members {
+/** In the order of canonical JSON, as everything here: so it need not be sorted. */
+function commonHttp(facts: RequestFacts, head: RequestHead, path: string): Members {
   return {
     host: head.authority,
     id: facts.requestId,
     method: head.method,
+    path,
     protocol: head.protocol,
     scheme: head.scheme,
   }
 }
 
-function context(facts: RequestFacts): Json {
-  const whole: Members = { direction: facts.direction, listener: facts.listener, workload: facts.workload }
-  if (facts.destination.service !== undefined) whole['service'] = facts.destination.service
-  return whole
+export function contextOf({ direction, listener, workload, destination }: RequestFacts): Json {
+  const known = contexts.get(destination)
+  if (known?.direction === direction && known.listener === listener && known.workload === workload) return known.json
+  const { service } = destination
+  const json = constantJson({ direction, listener, ...(service === undefined ? undefined : { service }), workload })
+  contexts.set(destination, { direction, listener, workload, json })
+  return json
 }
 
-const socketAddress = (end: { readonly address: string; readonly port: number }): Json => ({
-  socketAddress: { address: end.address, portValue: end.port },
-})
+const contexts = new WeakMap<
+  RequestFacts['destination'],
+  Pick<RequestFacts, 'direction' | 'listener' | 'workload'> & { readonly json: Json }
+>()
+
+const socketAddress = (address: string, portValue: number): Json => ({ socketAddress: { address, portValue } })
 
 export const pathAndQuery = (head: RequestHead): string =>
   head.query === undefined ? head.path : `${head.path}?${head.query}`

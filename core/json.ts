@@ -26,6 +26,8 @@ function canonicalArray(items: readonly Json[]): string {
 }
 
 function canonicalObject(object: Members): string {
+  const known = texts.get(object)
+  if (known !== undefined) return known
   const keys = Object.keys(object)
   if (!isSorted(keys)) keys.sort()
   let text = '{'
@@ -41,6 +43,21 @@ function canonicalObject(object: Members): string {
 function isSorted(keys: readonly string[]): boolean {
   for (let i = 1; i < keys.length; i++) if (keys[i - 1]! > keys[i]!) return false
   return true
+}
+
+const texts = new WeakMap<object, string>()
+
+/** An object that stays as it is, for it is frozen to its depth: its text is written once, however often it is asked for. */
+export function constantJson<Value extends Members>(value: Value): Value {
+  freeze(value)
+  texts.set(value, canonicalObject(value))
+  return value
+}
+
+function freeze(value: Json | undefined): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+  Object.freeze(value)
+  for (const member of Object.values(value)) freeze(member)
 }
 
 /** Nothing in it to escape and no surrogate: nearly every text there is. */

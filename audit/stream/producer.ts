@@ -5,7 +5,7 @@
 
 import { toBase64, toBase64Url, toHex, utf8 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
-import { canonicalJson, type Json } from '../../core/json.ts'
+import { canonicalJson } from '../../core/json.ts'
 import type { Sha256, SignHead } from '../../core/ports.ts'
 import {
   type AuditEvent,
@@ -21,6 +21,7 @@ import {
 } from '../../core/record.ts'
 import type { SpiffeId, TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
+import { eventText } from './event-text.ts'
 
 export interface Producer {
   readonly td: TrustDomain
@@ -168,15 +169,12 @@ function shorten(body: Extract<EventBody, { kind: 'decision' }>, sha256: Sha256)
 }
 
 function encodeLeaf(envelope: Envelope, body: EventBody): Uint8Array {
-  const event = { ...body, ...envelope, ...(body.kind === 'decision' && decisionName(envelope)) }
   try {
-    return utf8(`\0${canonicalJson(event as unknown as Json)}`)
+    return utf8(`\0${eventText(envelope, body)}`)
   } catch (thrown) {
     throw new WritError('record_invalid', `a record of kind ${body.kind}: ${messageOf(thrown)}`, { cause: thrown })
   }
 }
-
-const decisionName = ({ epoch, seq }: Envelope) => ({ decision_id: `${epoch}-${seq}` })
 
 function envelopeOf(producer: Producer, nowNs: bigint): Envelope {
   const { td, cluster, id, epoch, next, prev } = producer

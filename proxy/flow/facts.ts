@@ -23,18 +23,41 @@ export function readFacts(
   parts: FactParts,
 ): RequestFacts {
   const head = isHead(exchange.head) ? exchange.head : undefined
-  const destination = parts.direction === 'outbound' && found ? found.endpoint : exchange.local
+  const reached = parts.direction === 'outbound' && found ? found.endpoint : exchange.local
   return {
     direction: parts.direction,
     workload: parts.workload,
     listener: parts.listener,
-    source: { identified, address: exchange.peer.address, port: exchange.peer.port },
-    destination: { service: found?.service, address: destination.address, port: destination.port },
+    source: sourceOf(exchange.peer, identified),
+    destination: destinationOf(reached, found?.service),
     head,
     requestId: requestIdOf(head) ?? toHex(parts.random(16)),
     traceId: head ? traceIdOf(fieldOf(head, 'traceparent')) : '',
     atNs,
   }
+}
+
+type Source = RequestFacts['source']
+type Destination = RequestFacts['destination']
+
+/** The last ones of a peer and of an address: what stays the same over a connection's requests is the same object. */
+const sources = new WeakMap<object, Source>()
+const destinations = new WeakMap<object, Destination>()
+
+function sourceOf(peer: Exchange['peer'], identified: Identified): Source {
+  const known = sources.get(peer)
+  if (known?.identified === identified) return known
+  const source = { identified, address: peer.address, port: peer.port }
+  sources.set(peer, source)
+  return source
+}
+
+function destinationOf(reached: Exchange['local'], service: string | undefined): Destination {
+  const known = destinations.get(reached)
+  if (known && known.service === service) return known
+  const destination = { service, address: reached.address, port: reached.port }
+  destinations.set(reached, destination)
+  return destination
 }
 
 /** A caller's own id is taken only in a shape that can stand in any log, header and query. */

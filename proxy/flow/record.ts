@@ -7,8 +7,8 @@ import type { RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { Identity } from '../../core/identity.ts'
 import { recordedInput } from '../../core/input.ts'
-import { canonicalJson, type Json } from '../../core/json.ts'
-import type { PolicyUse } from '../../core/policy.ts'
+import { canonicalJson, constantJson, type Json } from '../../core/json.ts'
+import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { DecisionBody, RecordId } from '../../core/record.ts'
 import { formatTime } from '../../core/time.ts'
@@ -50,20 +50,35 @@ type MadeBy = Pick<DecisionBody, 'by' | 'bundles' | 'path'>
 
 function madeBy({ from }: Decision, use: PolicyUse | undefined): MadeBy {
   if (from.by === 'proxy') return { by: 'proxy' }
-  const { bundle, revision, sha256 } = from.policy
-  return { by: 'policy', bundles: { [bundle]: { revision, sha256 } }, ...(use ? { path: use.entrypoint } : undefined) }
+  return { by: 'policy', bundles: bundlesOf(from.policy), ...(use ? { path: use.entrypoint } : undefined) }
+}
+
+/** What is the same for all decisions of a policy, and for all of an identity, is put together once. */
+const bundlesOf = remembered(({ bundle, revision, sha256 }: PolicyRef) => ({ [bundle]: { revision, sha256 } }))
+
+const proven = remembered((identity: Identity) => ({
+  proof: identity.proof,
+  serial: identity.serial,
+  not_before: formatTime(BigInt(Math.trunc(identity.notBeforeMs)) * 1_000_000n),
+  not_after: formatTime(BigInt(Math.trunc(identity.notAfterMs)) * 1_000_000n),
+}))
+
+function remembered<Of extends object, Made extends { readonly [key: string]: Json }>(
+  make: (of: Of) => Made,
+): (of: Of) => Made {
+  const known = new WeakMap<Of, Made>()
+  return (of) => {
+    const before = known.get(of)
+    if (before) return before
+    const made = constantJson(make(of))
+    known.set(of, made)
+    return made
+  }
 }
 
 /** Text of a policy may hold anything, also halves of characters, which canonical JSON cannot. */
 const boundedReasons = (reasons: readonly string[]): readonly string[] =>
   reasons.slice(0, maxReasons).map((reason) => reason.slice(0, maxReason).toWellFormed())
-
-const proven = (identity: Identity): NonNullable<DecisionBody['peer']> => ({
-  proof: identity.proof,
-  serial: identity.serial,
-  not_before: formatTime(BigInt(Math.trunc(identity.notBeforeMs)) * 1_000_000n),
-  not_after: formatTime(BigInt(Math.trunc(identity.notAfterMs)) * 1_000_000n),
-})
 
 function boundedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
   const input = recordedInput(facts, use)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { RequestFacts } from '../../core/facts.ts'
 import { policyInput, recordedInput } from '../../core/input.ts'
-import { policyInputText, recordedInputText } from '../../core/input-text.ts'
+import { policyInputText } from '../../core/input-text.ts'
 import { canonicalJson, type Json } from '../../core/json.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import { parseSpiffeId, trustDomainOf } from '../../core/spiffe.ts'
@@ -74,12 +74,36 @@ test('what a policy reads is its input, whole, with no member twice', () => {
   )
 })
 
-test('what a record keeps is its input as canonical JSON, byte for byte', () => {
+test('what a record keeps is part of what was judged, and the query and named headers only where the policy says so', () => {
   fc.assert(
     fc.property(facts, use, (of, by) => {
-      expect(recordedInputText(of, by)).toBe(canonicalJson(recordedInput(of, by)))
+      const judged = policyInput(of) as { attributes: { request?: { http: Record<string, Json> } } }
+      const kept = recordedInput(of, by) as typeof judged
+      const { headers: given = {}, query: _, ...http } = judged.attributes.request?.http ?? {}
+      const named = Object.entries(given as Record<string, Json>).filter(([name]) => by?.recordHeaders.includes(name))
+      const headers = named.length > 0 ? { headers: Object.fromEntries(named) } : {}
+      const path = of.head && !by?.recordQuery ? { path: of.head.path } : {}
+      const request = judged.attributes.request && {
+        ...judged.attributes.request,
+        http: { ...http, ...headers, ...path },
+      }
+      const attributes = { ...judged.attributes, ...(request && { request }) }
+      expect(canonicalJson(kept)).toBe(canonicalJson({ attributes, writ: (judged as { writ?: Json }).writ }))
     }),
   )
+})
+
+test('a connection that is identified anew, or a listener that shares an address, gets facts of its own', () => {
+  const base = {
+    ...{ direction: 'inbound', workload, listener: 'a', head: undefined, requestId: 'r', traceId: '', atNs: 1n },
+    source: { identified: { ok: true, identity: { ...identity, proof: 'x509' } }, address: '::1', port: 1 },
+    destination: { service: undefined, address: '::1', port: 2 },
+  } as const satisfies RequestFacts
+  const identified = { ok: false, code: 'identity_expired', detail: '' } as const
+  for (const next of [base, { ...base, listener: 'b' }, { ...base, source: { ...base.source, identified } }]) {
+    expect(policyInputText(next)).toContain(`"listener":"${next.listener}"`)
+    expect(policyInputText(next).includes('"principal"')).toBe(next.source.identified.ok)
+  }
 })
 
 test('a field that claims to be the path changes nothing', () => {
@@ -94,5 +118,4 @@ test('a field that claims to be the path changes nothing', () => {
 test('half a character is refused, and not mended', () => {
   const [one] = fc.sample(facts, 1)
   expect(() => policyInputText({ ...one!, listener: '\ud800' })).toThrow(TypeError)
-  expect(() => recordedInputText({ ...one!, listener: '\ud800' }, undefined)).toThrow(TypeError)
 })
