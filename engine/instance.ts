@@ -1,14 +1,21 @@
 /**
- * One running policy: the only file that knows @open-policy-agent/opa-wasm. The library loads the module and serves its
- * builtins; the evaluation itself drives OPA's Wasm ABI, because the library's own `evaluate` takes false, null and
- * bytes for no input at all, cannot tell an unreadable input from an undefined answer, and dies after 512 errors.
+ * One running policy. It speaks OPA's Wasm ABI by itself: @open-policy-agent/opa-wasm takes false, null and bytes for no
+ * input at all, cannot tell an unreadable input from an undefined answer, dies after 512 errors, hands builtins JSON,
+ * which has no sets, and ends the evaluation at what OPA calls undefined.
  */
 
-import * as opaWasm from '@open-policy-agent/opa-wasm'
-import { utf8 } from '../core/bytes.ts'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { concat, utf8 } from '../core/bytes.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import type { Json } from '../core/json.ts'
+import type { BuiltinContext, BuiltinHost } from './builtins/builtin.ts'
+import { makeContext } from './builtins/context.ts'
+import { builtins } from './builtins/index.ts'
+import { itemsOf } from './builtins/operand.ts'
+import { makePatternCache } from './builtins/patterns.ts'
+import { type LoadedPolicy, loadModule, PolicyAbort, put, takeValue, textAt } from './load.ts'
 import { memorySectionName, readMemoryNote, stackPointerName } from './module.ts'
+import type { Value } from './value.ts'
 
 export type Answer =
   | { readonly kind: 'value'; readonly value: Json }
@@ -17,51 +24,28 @@ export type Answer =
   | { readonly kind: 'limit'; readonly detail: string }
   | { readonly kind: 'unreadable'; readonly detail: string }
 
+/** All results of an entry point, exactly: of a rule one `{"result": value}`, or none where it is undefined. */
+export type ExactAnswer =
+  | Extract<Answer, { readonly kind: 'error' | 'limit' }>
+  | { readonly kind: 'results'; readonly results: readonly Value[] }
+
 export interface Instance {
   readonly entrypoints: readonly string[]
   /** Asks one entry point. `nowNs` is what `time.now_ns` answers, however often it is asked. Never throws. */
   ask(entrypoint: string, inputJson: Uint8Array, nowNs: bigint): Answer
+  /** The same with the answer as a value, and with an input in OPA's value syntax; none where it is left out. */
+  askExactly(entrypoint: string, input: Uint8Array | undefined, evaluation: Evaluation): ExactAnswer
   /** Memory that the policy holds now, in bytes. */
   memoryBytes(): number
 }
 
-/** What OPA exports (ABI 1.3). All but the stack pointer are functions of addresses in the policy's own memory. */
-interface Exports {
-  readonly [stackPointerName]: { value: number }
-  builtins(): number
-  opa_malloc(size: number): number
-  opa_json_parse(at: number, length: number): number
-  opa_json_dump(value: number): number
-  opa_heap_ptr_get(): number
-  opa_heap_ptr_set(at: number): void
-  opa_eval_ctx_new(): number
-  opa_eval_ctx_set_input(context: number, value: number): void
-  opa_eval_ctx_set_data(context: number, value: number): void
-  opa_eval_ctx_set_entrypoint(context: number, entrypoint: number): void
-  opa_eval_ctx_get_result(context: number): number
-  eval(context: number): void
+export interface Evaluation {
+  readonly nowNs: bigint
+  /** What `rand.intn` and `uuid.rfc4122` follow from. Default: a hash of time and input, so that a replay repeats them. */
+  readonly seed?: Uint8Array
+  /** Hears what builtins were answered by the world: what OPA's decision log calls `nd_builtin_cache`. */
+  readonly record?: (name: string, args: readonly Value[], result: Value) => void
 }
-
-type Loaded = Pick<opaWasm.LoadedPolicy, 'mem' | 'dataAddr' | 'setData'> & {
-  readonly wasmInstance: { readonly exports: Exports }
-  readonly entrypoints: Readonly<Record<string, number>>
-  readonly dataHeapPtr: number
-}
-
-/** The library has this beside the asynchronous `loadPolicy`, but its types forget the default export. */
-const { loadPolicySync } = (
-  opaWasm as unknown as {
-    default: {
-      loadPolicySync(
-        module: WebAssembly.Module,
-        memory: { initial: number; maximum: number },
-        builtins: Readonly<Record<string, () => ArrayBuffer>>,
-      ): Loaded
-    }
-  }
-).default
-
-const text = new TextDecoder()
 
 const pageBytes = 65_536
 
@@ -71,69 +55,94 @@ const pageBytes = 65_536
  */
 const heapSlackBytes = 4 * 1024 ** 2
 
-/**
- * Builtins that a policy may call beyond those compiled into it. Of the library's own, `regex.split` is left out for
- * its backtracking, and `yaml.*` because they need a Node global: a policy must answer the same on every host.
- */
-const hostBuiltins: ReadonlySet<string> = new Set(['json.is_valid', 'sprintf', 'time.now_ns'])
-
 /** Loads a prepared module with its data. Throws `policy_invalid` when it cannot be run here. */
-export function openInstance(module: WebAssembly.Module, dataJson: Uint8Array, maxMemoryBytes: number): Instance {
+export function openInstance(
+  module: WebAssembly.Module,
+  dataJson: Uint8Array,
+  maxMemoryBytes: number,
+  host: BuiltinHost = {},
+): Instance {
   const memory = { initial: memoryNote(module), maximum: Math.floor(maxMemoryBytes / pageBytes) }
-  let nowNs = 0n
-  const load = (): Loaded => {
-    // As JSON text, since nanoseconds do not fit a number.
-    const policy = loadPolicySync(module, { ...memory }, { 'time.now_ns': () => ownBuffer(utf8(`${nowNs}`)) })
-    policy.setData(ownBuffer(dataJson))
-    return policy
+  const patterns = makePatternCache()
+  let running: Evaluated | undefined
+  let context: BuiltinContext | undefined
+  const load = (): LoadedPolicy =>
+    loadModule(module, { ...memory }, dataJson, {
+      builtins,
+      context: () => (context ??= contextOf(running!)), // Most evaluations need none.
+    })
+  const contextOf = (of: Evaluated): BuiltinContext => {
+    const seed = (): Uint8Array => of.seed ?? sha256(concat(utf8(`${of.nowNs} `), of.input))
+    return makeContext({ ...of, seed }, patterns, host)
   }
 
   const first = firstLoad(load)
-  let loaded: Loaded | undefined = first
+  let loaded: LoadedPolicy | undefined = first
+
+  function run<T>(of: Evaluated, evaluate: (policy: LoadedPolicy) => T): T | Failed {
+    running = of
+    context = undefined
+    try {
+      loaded ??= load()
+    } catch (thrown) {
+      return { kind: 'limit', detail: `the policy could not be loaded again: ${textOf(thrown)}` }
+    }
+    const { exports } = loaded
+    const stackPointer = exports[stackPointerName].value
+    try {
+      return evaluate(loaded)
+    } catch (thrown) {
+      if (isTrap(thrown)) {
+        loaded = undefined // Its memory may be anything now.
+        return { kind: 'limit', detail: `the evaluation was stopped: ${textOf(thrown)}` }
+      }
+      exports[stackPointerName].value = stackPointer
+      exports.opa_heap_ptr_set(loaded.dataHeapPtr) // Whatever was half built goes.
+      return { kind: 'error', detail: textOf(thrown) }
+    }
+  }
+
   return {
     entrypoints: Object.keys(first.entrypoints),
     memoryBytes: () => loaded?.mem.buffer.byteLength ?? 0,
-    ask(entrypoint, inputJson, atNs) {
-      nowNs = atNs
-      try {
-        loaded ??= load()
-      } catch (thrown) {
-        return { kind: 'limit', detail: `the policy could not be loaded again: ${textOf(thrown)}` }
-      }
-      const { exports } = loaded.wasmInstance
-      const stackPointer = exports[stackPointerName].value
-      try {
-        return evaluate(loaded, entrypoint, inputJson)
-      } catch (thrown) {
-        if (isTrap(thrown)) {
-          loaded = undefined // Its memory may be anything now.
-          return { kind: 'limit', detail: `the evaluation was stopped: ${textOf(thrown)}` }
-        }
-        exports[stackPointerName].value = stackPointer
-        exports.opa_heap_ptr_set(loaded.dataHeapPtr) // Whatever was half built goes.
-        return { kind: 'error', detail: textOf(thrown) }
-      }
-    },
+    ask: (entrypoint, input, nowNs) =>
+      run({ nowNs, input }, (policy) => {
+        const result = evaluate(policy, entrypoint, input, 'opa_json_parse')
+        return result === undefined ? { kind: 'undefined' } : readAnswer(policy, policy.exports.opa_json_dump(result))
+      }),
+    askExactly: (entrypoint, input, evaluation) =>
+      run({ ...evaluation, input: input ?? new Uint8Array(0) }, (policy) => {
+        const result = evaluate(policy, entrypoint, input, 'opa_value_parse')
+        return { kind: 'results', results: result === undefined ? [] : itemsOf(takeValue(policy, result)) }
+      }),
   }
 }
 
-function evaluate(policy: Loaded, entrypoint: string, inputJson: Uint8Array): Answer {
+type Evaluated = Evaluation & { readonly input: Uint8Array }
+type Failed = Extract<Answer, { readonly kind: 'error' | 'limit' }>
+
+/** Address of the result set, or undefined where there is no such entry point. */
+function evaluate(
+  policy: LoadedPolicy,
+  entrypoint: string,
+  input: Uint8Array | undefined,
+  parse: 'opa_json_parse' | 'opa_value_parse',
+): number | undefined {
   const id = Object.hasOwn(policy.entrypoints, entrypoint) ? policy.entrypoints[entrypoint] : undefined
-  if (id === undefined) return { kind: 'undefined' }
-  const { exports } = policy.wasmInstance
+  if (id === undefined) return undefined
+  const { exports } = policy
   if (exports.opa_heap_ptr_get() - policy.dataHeapPtr > heapSlackBytes) exports.opa_heap_ptr_set(policy.dataHeapPtr)
 
-  const raw = exports.opa_malloc(inputJson.length)
-  bytesOf(policy).set(inputJson, raw)
-  const input = exports.opa_json_parse(raw, inputJson.length)
-  if (input === 0) return { kind: 'error', detail: 'the policy could not read its input' }
-
   const context = exports.opa_eval_ctx_new()
-  exports.opa_eval_ctx_set_input(context, input)
+  if (input) {
+    const value = exports[parse](put(policy, input), input.length)
+    if (value === 0) throw new PolicyAbort('the policy could not read its input')
+    exports.opa_eval_ctx_set_input(context, value)
+  }
   exports.opa_eval_ctx_set_data(context, policy.dataAddr)
   exports.opa_eval_ctx_set_entrypoint(context, id)
   exports.eval(context)
-  return readAnswer(policy, exports.opa_json_dump(exports.opa_eval_ctx_get_result(context)))
+  return exports.opa_eval_ctx_get_result(context)
 }
 
 /** The two answers that most policies give most of the time, as OPA dumps them. */
@@ -141,13 +150,13 @@ const yes = { bytes: utf8('[{"result":true}]\0'), answer: { kind: 'value', value
 const no = { bytes: utf8('[{"result":false}]\0'), answer: { kind: 'value', value: false } } as const
 
 /** A result set is `[{"result": value}]`, or `[]` where the rule is undefined. OPA's dump of a number is not always JSON. */
-function readAnswer(policy: Loaded, at: number): Answer {
-  const memory = bytesOf(policy)
+function readAnswer(policy: LoadedPolicy, at: number): Answer {
+  const memory = new Uint8Array(policy.mem.buffer)
   if (standsAt(memory, at, yes.bytes)) return yes.answer
   if (standsAt(memory, at, no.bytes)) return no.answer
   let results: readonly { readonly result: Json }[]
   try {
-    results = JSON.parse(textAt(policy, at))
+    results = JSON.parse(textAt(policy.mem, at))
   } catch {
     return { kind: 'unreadable', detail: 'the answer is not JSON' }
   }
@@ -168,8 +177,8 @@ function memoryNote(module: WebAssembly.Module): number {
   })
 }
 
-function firstLoad(load: () => Loaded): Loaded {
-  let policy: Loaded
+function firstLoad(load: () => LoadedPolicy): LoadedPolicy {
+  let policy: LoadedPolicy
   try {
     policy = load()
   } catch (thrown) {
@@ -178,42 +187,23 @@ function firstLoad(load: () => Loaded): Loaded {
       cause: thrown,
     })
   }
-  const { exports } = policy.wasmInstance
-  const called = JSON.parse(textAt(policy, exports.opa_json_dump(exports.builtins()))) as Record<string, number>
-  const missing = Object.keys(called).filter((name) => !hostBuiltins.has(name))
+  const missing = [...policy.called.values()].filter((name) => !builtins.has(name))
   if (missing.length === 0) return policy
   throw new WritError('policy_invalid', `the policy calls builtins that are not available: ${missing.join(', ')}`, {
-    cure: `Write it without them. Beyond those compiled into a policy there are ${[...hostBuiltins].join(', ')}.`,
+    cure: 'Write it without them; docs/CONFORMANCE.md says which there are.',
   })
 }
 
-/** Anew each time, since memory that grows leaves earlier views behind. */
-const bytesOf = ({ mem }: Loaded): Uint8Array => new Uint8Array(mem.buffer)
-
-/** C text: up to its NUL. */
-function textAt(policy: Loaded, at: number): string {
-  const memory = bytesOf(policy)
-  return text.decode(memory.subarray(at, memory.indexOf(0, at)))
-}
-
 /**
- * OPA's own aborts are thrown as strings and builtins throw errors of their own; after those the instance is sound.
- * A trap, an exhausted stack or an exhausted heap can stop it anywhere.
+ * After an error of a builtin's, or an abort of the policy's own, the instance is sound. A trap, an exhausted stack or
+ * an exhausted heap can stop it anywhere.
  */
 function isTrap(thrown: unknown): boolean {
   return (
     thrown instanceof WebAssembly.RuntimeError ||
     thrown instanceof RangeError ||
-    (typeof thrown === 'string' && thrown.startsWith('opa_malloc'))
+    (thrown instanceof PolicyAbort && thrown.message.startsWith('opa_malloc'))
   )
 }
 
-function textOf(thrown: unknown): string {
-  const plain = typeof thrown === 'object' && thrown !== null && 'message' in thrown ? thrown.message : thrown
-  return messageOf(plain).slice(0, 500).toWellFormed()
-}
-
-/** The library takes bytes only as an ArrayBuffer of exactly their length. */
-function ownBuffer(bytes: Uint8Array): ArrayBuffer {
-  return bytes.slice().buffer as ArrayBuffer
-}
+const textOf = (thrown: unknown): string => messageOf(thrown).slice(0, 500).toWellFormed()

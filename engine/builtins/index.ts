@@ -2,9 +2,13 @@
 
 import type { Builtin } from './builtin.ts'
 import { numbers } from './numbers.ts'
+import { strings } from './strings.ts'
+import { time } from './time.ts'
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
   Object.entries({
     ...numbers,
+    ...strings,
+    ...time,
   }),
 )

@@ -3,9 +3,10 @@ import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
 import type { Json } from '../../core/json.ts'
 import { readBundle } from '../../engine/bundle.ts'
-import { openInstance } from '../../engine/instance.ts'
+import { type Evaluation, openInstance } from '../../engine/instance.ts'
 import { prepareModule } from '../../engine/module.ts'
 import type { Policy } from '../../engine/policy.ts'
+import { formatValue } from '../../engine/value.ts'
 import { bundleOf, openRego, wasmOf } from './compiled.ts'
 
 const rego = `package t
@@ -17,10 +18,13 @@ clock := [time.now_ns(), time.now_ns() == time.now_ns(), time.now_ns()]
 matches := [name | some name in input.names; regex.match(input.pattern, name)]
 sized := count([x | some x in numbers.range(1, input.upto)])
 formatted := sprintf(input.format, input.values)
+stepped := count(numbers.range_step(1, input.upto, 1))
+drawn := [rand.intn("a", 1000000), rand.intn("a", 1000000), rand.intn("b", 1000000)]
+long := [input.n, 9007199254740993, {"b", "a"}, {[1]: "key"}]
 `
-const rules = ['whole', 'given', 'none', 'conflict', 'clock', 'matches', 'sized', 'formatted'].map(
-  (rule) => `t/${rule}`,
-)
+const rules = [
+  ...['whole', 'given', 'none', 'conflict', 'clock', 'matches', 'sized', 'formatted', 'stepped', 'drawn', 'long'],
+].map((rule) => `t/${rule}`)
 
 let policy: Policy
 beforeAll(async () => {
@@ -47,11 +51,53 @@ test('after 2000 evaluation errors the policy answers as before', () => {
   expect(value('t/conflict', { values: [7] })).toBe(7)
 })
 
-test('errors thrown by a builtin cost nothing either', () => {
+test('an error of a builtin is undefined and one of the host ends the evaluation; neither costs anything', () => {
   for (let i = 0; i < 2000; i++) {
-    if (faultOf('t/formatted', { format: '%(', values: [] }) !== 'policy_error') expect(i).toBe(-1)
+    if (faultOf('t/formatted', { format: 1, values: [] }) !== 'policy_undefined') expect(i).toBe(-1)
+    if (faultOf('t/stepped', { upto: 1e9 }) !== 'policy_error') expect(i).toBe(-1)
   }
   expect(value('t/formatted', { format: '%s may', values: ['storefront'] })).toBe('storefront may')
+  expect(value('t/stepped', { upto: 1000 })).toBe(1000)
+})
+
+test('asked exactly, an answer keeps its sets, keys and digits, and takes an input that has them', () => {
+  const instance = openInstance(compile(preparedWasm), utf8('{}'), 16 * 1024 ** 2)
+  const ask = (rule: string, input: string | undefined) => {
+    const answer = instance.askExactly(rule, input === undefined ? undefined : utf8(input), { nowNs: 0n })
+    return answer.kind === 'results' ? formatValue(answer.results) : answer
+  }
+  expect(ask('t/long', '{"n": {1.50, set(), 9007199254740995}}')).toBe(
+    '[{"result": [{1.50, 9007199254740995, set()}, 9007199254740993, {"a", "b"}, {[1]: "key"}]}]',
+  )
+  expect(ask('t/given', undefined)).toBe('[]')
+  expect(ask('t/given', 'null')).toBe('[{"result": true}]')
+  expect(ask('t/whole', '{1,')).toEqual({ kind: 'error', detail: 'the policy could not read its input' })
+  expect(ask('t/conflict', '{"values": [1, 2]}')).toMatchObject({ kind: 'error' })
+})
+
+test('what a policy draws follows from time and input, or from the seed that is passed in', () => {
+  const instance = openInstance(compile(preparedWasm), utf8('{}'), 16 * 1024 ** 2)
+  const draw = (input: string, evaluation: Evaluation) => {
+    const answer = instance.askExactly('t/drawn', utf8(input), evaluation)
+    return answer.kind === 'results' ? formatValue(answer.results) : answer
+  }
+  const first = draw('1', { nowNs: 1n })
+  expect(first).toMatch(/^\[\{"result": \[(\d+), \1, (?!\1)\d+\]\}\]$/)
+  expect(draw('1', { nowNs: 1n })).toBe(first)
+  expect(draw('2', { nowNs: 1n })).not.toBe(first)
+  expect(draw('1', { nowNs: 2n })).not.toBe(first)
+  const seed = Uint8Array.of(7)
+  expect(draw('1', { nowNs: 1n, seed })).toBe(draw('2', { nowNs: 2n, seed }))
+})
+
+test('what the world answered is told to whoever listens', () => {
+  const instance = openInstance(compile(preparedWasm), utf8('{}'), 16 * 1024 ** 2)
+  const told: unknown[] = []
+  instance.askExactly('t/clock', utf8('1'), { nowNs: 5n, record: (...what) => void told.push(what) })
+  expect(told[0]).toEqual(['time.now_ns', [], 5])
+  told.length = 0
+  instance.ask('t/clock', utf8('1'), 5n)
+  expect(told).toEqual([])
 })
 
 test('the library alone is dead by then: the reason for the stack pointer', async () => {
@@ -144,9 +190,9 @@ test('a policy that needs more memory than the library gives by default is loade
 })
 
 test('builtins that are missing are named when the policy is loaded', async () => {
-  await expect(openRego('package t\nr := [hex.encode(input.a), regex.split("a", input.b)]', ['t/r'])).rejects.toThrow(
-    /hex\.encode, regex\.split/,
-  )
+  await expect(
+    openRego('package t\nr := [rego.parse_module("a", input), net.lookup_ip_addr(input)]', ['t/r']),
+  ).rejects.toThrow(/net\.lookup_ip_addr, rego\.parse_module|rego\.parse_module, net\.lookup_ip_addr/)
 })
 
 test('a module that was not prepared is refused', () => {
