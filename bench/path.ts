@@ -18,6 +18,7 @@ import { trustDomainOf } from '../core/spiffe.ts'
 import { makeDecide, makePolicies } from '../engine/index.ts'
 import { loadBundle } from '../engine/node/open.ts'
 import type { Exchange } from '../proxy/exchange.ts'
+import { inBlocks } from '../proxy/flow/random.ts'
 import { appRoute } from '../proxy/flow/route.ts'
 import { readRequest } from '../proxy/http1/request.ts'
 import { limitDefaults } from '../proxy/limits.ts'
@@ -54,7 +55,7 @@ const app = { address: '127.0.0.1', port: 8080 }
 const parts: Parts = {
   ...{ direction: 'inbound', listener: 'bench/http', workload: serverId, policy },
   findRoute: appRoute({ direction: 'inbound', name: 'http', bind, app, service: 'orders', policy }),
-  ...{ identify: () => identified, decide: makeDecide(policies), sink, now, random },
+  ...{ identify: () => identified, decide: makeDecide(policies), sink, now, random: inBlocks(random) },
 }
 
 const headOf = (path: string): string =>

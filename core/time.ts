@@ -2,19 +2,24 @@
 
 export type Nanoseconds = bigint
 
-/** The last whole second that was asked for: records come by the thousand within one. */
+/** The last second that was asked for, since records come by the thousand within one, and the last moment itself. */
 let lastSecond = Number.NaN
+let lastSecondText = ''
+let lastNs: Nanoseconds = -1n
 let lastText = ''
 
 /** RFC 3339 in UTC with nine digits: `2026-11-23T17:04:09.123456789Z`, which sorts as text. */
 export function formatTime(ns: Nanoseconds): string {
+  if (ns === lastNs) return lastText
   const second = Number(ns / 1_000_000_000n)
   const rest = Number(ns % 1_000_000_000n)
   if (second !== lastSecond) {
-    lastText = new Date(second * 1000).toISOString().slice(0, -4)
+    lastSecondText = new Date(second * 1000).toISOString().slice(0, -4)
     lastSecond = second
   }
-  return `${lastText}${String(rest).padStart(9, '0')}Z`
+  lastText = `${lastSecondText}${String(rest).padStart(9, '0')}Z`
+  lastNs = ns
+  return lastText
 }
 
 const shape = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z$/

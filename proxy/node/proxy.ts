@@ -5,6 +5,7 @@ import type { Identity, IdentityState } from '../../core/identity.ts'
 import type { Decide, Identify, IdentitySource, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
 import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import { inBlocks } from '../flow/random.ts'
 import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
@@ -58,6 +59,7 @@ const poolSweepMs = 1000
 export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const limits: Limits = { ...limitDefaults, ...options.limits }
   const onEvent = options.onEvent ?? (() => {})
+  const random = inBlocks(options.random)
   const nowMs = (): number => Number(options.now() / 1_000_000n)
   const pools = new Map<SpiffeId, Pool>()
   const running = new Map<string, Running>()
@@ -90,7 +92,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       decide: options.decide,
       sink: options.sink(workload.id),
       now: options.now,
-      random: options.random,
+      random,
     }
   }
 
@@ -118,7 +120,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
 
   async function put(snapshot: MeshSnapshot): Promise<void> {
     if (closed) throw new WritError('unavailable', 'the proxy is stopping')
-    const outbound = routesOf(snapshot, () => fraction(options.random))
+    const outbound = routesOf(snapshot, () => fraction(random))
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
         .filter(({ name }) => options.workloads.includes(name))

@@ -29,7 +29,7 @@ const proxy = await openProxy({
   now: () => BigInt(Date.now()) * 1_000_000n,
   random: (length) => {
     const bytes = new Uint8Array(length)
-    new DataView(bytes.buffer).setUint32(0, process.pid)
+    for (let i = 0; i + 4 <= length; i += 4) new DataView(bytes.buffer).setUint32(i, process.pid)
     return bytes
   },
   reusePort: true,
