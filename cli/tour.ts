@@ -1,27 +1,28 @@
 /** `npm run tour`: a denied call, why, one Rego line edited, the same call allowed, a byte tampered with, the report. */
 
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import pc from 'picocolors'
+import { tilePath, tileWidth, widthOf } from '../audit/log/tiles.ts'
 import type { ConsoleDecision } from '../console/data.ts'
 import { WritError } from '../core/fault.ts'
 import { readBundle } from '../engine/index.ts'
 import { decisionLine, inOrder } from './bank/print.ts'
 import { openBankMesh, type RunningBank } from './bank/running.ts'
 import { send, tryPath, visit } from './bank/traffic.ts'
-import { widthOf, wrap } from './bank/wrap.ts'
+import { columnsOf, wrap } from './bank/wrap.ts'
 import { until } from './signals.ts'
 import { editedBundle, editedPolicy, line } from './tour/edit.ts'
 import { verifyFolder } from './wire/audit.ts'
 import { printEvents } from './wire/telemetry.ts'
 
 /** A paragraph, wrapped where there is a terminal. */
-const say = (text: string): void => write(wrap(text, widthOf(process.stdout), 2))
+const say = (text: string): void => write(wrap(text, columnsOf(process.stdout), 2))
 const write = (text: string): void => void process.stdout.write(`${text}\n`)
-const show = (decision: ConsoleDecision): void => write(decisionLine(decision, widthOf(process.stdout)))
+const show = (decision: ConsoleDecision): void => write(decisionLine(decision, columnsOf(process.stdout)))
 
 export function tourCommand(): Command {
   return new Command('tour')
@@ -31,7 +32,7 @@ export function tourCommand(): Command {
       const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
       const state = await mkdtemp(join(tmpdir(), 'writ-tour-'))
       try {
-        await walk(state, steps(options.wait && process.stdin.isTTY === true, stop.signal))
+        await walk(state, steps(options.wait && process.stdin.isTTY === true, stop.signal), stop.signal)
       } catch (thrown) {
         await rm(state, { recursive: true, force: true })
         if (!stop.aborted) throw thrown
@@ -62,26 +63,28 @@ async function enter(end: AbortSignal): Promise<void> {
   }
 }
 
-async function walk(state: string, next: Next): Promise<void> {
+async function walk(state: string, next: Next, end: AbortSignal): Promise<void> {
   const html = join(state, 'report.html')
   await next('A bank starts: storefront calls orders, orders calls ledger, each behind a sidecar')
   const running = await openBankMesh(join(state, 'bank'), printEvents('warn'))
+  let refused: number
   try {
-    await change(running, state, next)
+    end.throwIfAborted()
+    refused = await change(running, state, next)
     await running.up.writeReport(html, join(state, 'report.json'))
   } finally {
     await running.close()
   }
   await next('Somebody changes one byte of the log')
-  await tamper(state)
+  await tamper(state, refused)
   await next('The report')
   await rm(join(state, 'policies'), { recursive: true, force: true })
   write(`  ${pc.cyan(`file://${html}`)}\n`)
   say(`Everything of this tour lies in ${state}; remove it when you like.`)
 }
 
-/** A denied call, its reason, and the same call after one edit. */
-async function change({ up, bank, meshFile }: RunningBank, state: string, next: Next): Promise<void> {
+/** A denied call, its reason, and the same call after one edit. Gives the refusal's place in the log. */
+async function change({ up, bank, meshFile }: RunningBank, state: string, next: Next): Promise<number> {
   await visit(bank.urls.storefront, 3)
   await up.settled(10_000)
   for (const decision of inOrder((await up.page()).latest.slice(0, 6))) show(decision)
@@ -121,10 +124,11 @@ async function change({ up, bank, meshFile }: RunningBank, state: string, next: 
   if (passed !== 200 || allowed?.verdict !== 'allow') throw unexpected(`the call was answered ${passed}`)
   write('')
   show(allowed)
+  return denied.index
 }
 
-/** One byte changed and put back, with the log verified each time from its files alone. */
-async function tamper(state: string): Promise<void> {
+/** One byte of that entry changed and put back, with the log verified each time from its files alone. */
+async function tamper(state: string, entry: number): Promise<void> {
   const log = join(state, 'bank/log')
   const key = (await readFile(join(state, 'bank/signer/log.pub'), 'utf8')).trim()
   const verdict = async (): Promise<string | undefined> => {
@@ -133,38 +137,38 @@ async function tamper(state: string): Promise<void> {
     const finding = findings.find(({ level }) => level === 'broken')
     return finding?.index === undefined ? finding?.what : `${finding.what} (entry ${finding.index})`
   }
-  const before = await verdict()
-  if (before !== undefined) throw unexpected(`the log did not verify: ${before}`)
+  const { ok, shards } = await verifyFolder(log, key)
+  if (!ok || !shards[0]) throw unexpected('the log did not verify')
   say(`Before: ${pc.green('the log verifies')}`)
 
-  const file = await anEntryFile(join(log, '0/tile/entries'))
+  const bundle = Math.floor(entry / tileWidth)
+  const file = join(log, '0', tilePath('entries', bundle, widthOf(0, bundle, shards[0].size)))
   const good = await readFile(file)
-  const at = good.indexOf('"DELETE"') + 1
+  const at = good.indexOf('"DELETE"', startOf(good, entry % tileWidth)) + 1
   const bad = Buffer.from(good)
   bad[at] = 'H'.charCodeAt(0)
   await writeFile(file, bad)
-  say(`Byte ${at} of ${file} was ${JSON.stringify('D')} and is ${JSON.stringify('H')} now.`)
+  say(
+    `Byte ${at} of ${file}, in the record of the refusal, was ${JSON.stringify('D')} and is ${JSON.stringify('H')} now.`,
+  )
   const after = await verdict()
   await writeFile(file, good)
   if (after === undefined) throw unexpected('the changed byte was not noticed')
   say(`After:  ${pc.red('the log does not verify')}`)
-  write(wrap(after, widthOf(process.stdout), 10))
+  write(wrap(after, columnsOf(process.stdout), 10))
   const back = await verdict()
   if (back !== undefined) throw unexpected(`with the byte put back the log did not verify: ${back}`)
   say(`The byte is back: ${pc.green('the log verifies')}`)
+}
+
+/** Where an entry of a bundle begins: each is its length in two bytes, then itself (C2SP tlog-tiles). */
+function startOf(bundle: Buffer, entry: number): number {
+  let at = 0
+  for (let i = 0; i < entry; i++) at += 2 + bundle.readUInt16BE(at)
+  return at
 }
 
 const painted = (status: number): string => (status === 200 ? pc.green : pc.red)(String(status))
 
 const unexpected = (what: string): WritError =>
   new WritError('internal', `the tour did not show what it should: ${what}`)
-
-/** The file of the entries that hold the cancelled order: the last one, whole or partial. */
-async function anEntryFile(dir: string): Promise<string> {
-  const names = (await readdir(dir, { recursive: true, withFileTypes: true }))
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort()
-  for (const name of names.toReversed()) if ((await readFile(name)).includes('"DELETE"')) return name
-  throw unexpected(`no entry below ${dir} holds the cancelled order`)
-}

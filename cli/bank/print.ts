@@ -6,12 +6,12 @@ import type { Verification } from '../../audit/verify/verify.ts'
 import type { ConsoleDecision } from '../../console/data.ts'
 import type { RunningBank } from './running.ts'
 import { type Seen, tryPath } from './traffic.ts'
-import { widthOf, wrap } from './wrap.ts'
+import { columnsOf, wrap } from './wrap.ts'
 
 /** Who called whom, allowed or denied and why; where the log stands; what to try next. */
 export async function printBank({ up, bank }: RunningBank, state: string): Promise<void> {
   const page = await up.page()
-  const width = widthOf(process.stdout)
+  const width = columnsOf(process.stdout)
   const { checkpoint } = page
   const tries = [
     [

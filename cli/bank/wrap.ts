@@ -1,7 +1,7 @@
 /** Text on a terminal of some width. */
 
 /** Columns of a terminal; a file or a pipe has no end to its lines. */
-export const widthOf = (stream: { readonly columns?: number | undefined }): number =>
+export const columnsOf = (stream: { readonly columns?: number | undefined }): number =>
   stream.columns ? Math.max(stream.columns, 40) : Number.POSITIVE_INFINITY
 
 /** Breaks between words; every line begins with that many spaces. A word that is longer than a line stays whole. */

@@ -46,9 +46,10 @@ describe('the page', () => {
     expect(page).toContain('storefront may not DELETE /orders/{id} at orders: no edge allows it')
     const record = /href="(\/record\/[0-9a-f]{24}-\d+)"/.exec(page)?.[1]
     expect(record).toBeDefined()
-    const answer = await get(record!, cookie)
-    expect(answer.status).toBe(200)
-    expect(await answer.text()).toMatch(/bank\.example\/audit\/0\n\d+\n/)
+    // The newest record waits for its checkpoint, a second at most.
+    await expect
+      .poll(async () => (await get(record!, cookie)).text(), { timeout: 10_000 })
+      .toMatch(/bank\.example\/audit\/0\n\d+\n/)
     expect(page).toContain('href="/report"')
     expect(await (await get('/report', cookie)).text()).toContain('The log was not changed')
     expect((await get('/record/nonsense', cookie)).status).toBe(404)

@@ -58,20 +58,10 @@ test('the log verifies from its files; one byte of one entry changed, and that e
   await writeFile(join(entries, file), bytes)
   const tampered = indexOf(bytes, '"dELETE"')
 
-  const [text, json] = await Promise.all([writ(...verify), writ(...verify, '--json')])
-  expect(text).toMatchObject({ code: 1, err: '' })
-  expect(text.out).toMatch(/^BROKEN\n/)
-  expect(text.out).toContain(`shard 0 leaf ${tampered}`)
-  const { ok, findings } = JSON.parse(json.out) as { ok: boolean; findings: { level: string; index?: number }[] }
-  expect(ok).toBe(false)
-  expect(findings.filter(({ level }) => level === 'broken').map(({ index }) => index)).toContain(tampered)
-})
-
-test('a page that cannot be written is an error of the path, not of the log', async () => {
-  const where = ['--log', join(state, 'log'), '--key', join(state, 'signer/log.pub')]
-  const { code, out, err } = await writ('report', ...where, '--out', join(state, 'nowhere/report.html'))
-  expect({ code, out }).toEqual({ code: 2, out: '' })
-  expect(err).toMatch(/^error not_found: .*nowhere\/report\.html'\n {2}cure: give a path that exists\n$/)
+  const broken = await writ(...verify)
+  expect(broken).toMatchObject({ code: 1, err: '' })
+  expect(broken.out).toMatch(/^BROKEN\n/)
+  expect(broken.out).toMatch(new RegExp(`^broken +\\w+ +shard 0 leaf ${tampered}( |$)`, 'm'))
 })
 
 test('a folder that another run is at is not taken from under it', async () => {

@@ -111,23 +111,6 @@ test('a mesh file that is wrong names each line, and nothing is left running', a
   expect(err).toContain(`  cure: mend it and run: writ check -f ${bad}\n`)
 })
 
-test('a page port that is taken is an error that names it', async () => {
-  const { port } = app.address() as AddressInfo
-  const { code, out, err } = await writ(
-    'up',
-    '-f',
-    meshFile,
-    '--state',
-    join(folder, 'third'),
-    '--policies',
-    join(repository, 'policies'),
-    '--page',
-    String(port),
-  )
-  expect({ code, out }).toEqual({ code: 3, out: '' })
-  expect(err).toContain(`error in_use: cannot listen on 127.0.0.1:${port}`)
-})
-
 function call(method: string, path: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const sent = request({ host: '127.0.0.1', port: outbound, method, path, headers: { host: 'orders' } }, (answer) => {
