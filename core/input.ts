@@ -75,8 +75,9 @@ function judgedHttp(facts: RequestFacts, head: RequestHead): Members {
 
 function recordedHttp(facts: RequestFacts, head: RequestHead, use: PolicyUse | undefined): Members {
   const common = commonHttp(facts, head, use?.recordQuery ? pathAndQuery(head) : head.path)
+  if (!use || use.recordHeaders.length === 0) return common
   const headers: Members = Object.create(null) // A field may be called `__proto__`, and is then one like any other.
-  for (const name of use?.recordHeaders ?? []) {
+  for (const name of use.recordHeaders) {
     if (Object.hasOwn(head.headers, name)) headers[name] = head.headers[name]!
   }
   return Object.keys(headers).length > 0 ? { headers, ...common } : common

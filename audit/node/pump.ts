@@ -152,9 +152,10 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
 
   /** Takes whole frames; throws on bytes that are none. */
   const intoLanes = (segment: Segment, got: number): number => {
+    const chunk = buffer.slice(0, got) // What is sent from it lies there until the stream has it.
     let at = 0
     for (;;) {
-      const result = readFrame(buffer, at, got, readAt)
+      const result = readFrame(chunk, at, got, readAt)
       if ('short' in result) break
       if ('wrong' in result) throw new Error(`${result.wrong} at ${readAt + at}`)
       const { frame } = result
@@ -166,7 +167,7 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
         const channel = channels.get(frame.channel)
         if (!channel) throw new Error(`a record of no declared epoch at ${frame.at}`)
         const seq = channel.next++
-        if (frame.at >= cursor.at) queue(channel, seq, frame.leaf.slice(1), segment.number, frame.at)
+        if (frame.at >= cursor.at) queue(channel, seq, frame.leaf.subarray(1), segment.number, frame.at)
       }
       at = result.next
     }

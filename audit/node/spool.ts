@@ -181,6 +181,7 @@ export class Spool {
       if (channel.next === 0) this.#previous.delete(channel.producer)
       channel.next = record.seq + 1
       channel.prev = record.hash
+      if (records[i + 1]?.channel === channel) continue // What follows at once is the last of its epoch, or is before it.
       const { producer, epoch } = channel
       segment.last.set(epoch, { producer, seq: record.seq, at: begins[i]!, length: record.leaf.length })
     }

@@ -29,7 +29,7 @@ export function addOutcome(outcomes: Outcomes, seq: number, outcome: Outcome, no
     request_bytes: count(outcome.requestBytes),
     response_bytes: count(outcome.responseBytes),
     duration_us: count(outcome.durationUs),
-    upstream: outcome.upstream.slice(0, 56).replace(escaped, '?'),
+    upstream: bounded(outcome.upstream),
   })
   return true
 }
@@ -45,6 +45,12 @@ export function takeOutcomes(outcomes: Outcomes): OutcomesBody | undefined {
   outcomes.items = []
   return { kind: 'outcomes', outcomes: items }
 }
+
+/** An address as it stands, which it nearly always may. */
+const bounded = (upstream: string): string =>
+  plain.test(upstream) ? upstream : upstream.slice(0, 56).replace(escaped, '?')
+
+const plain = /^[!#-[\]-~]{0,56}$/
 
 /** What is no printable ASCII or would be escaped: an address has none of it, and the record's size stays bounded. */
 const escaped = /[^!#-[\]-~]/g
