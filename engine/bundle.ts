@@ -4,6 +4,7 @@ import { fromUtf8, toHex } from '../core/bytes.ts'
 import { WritError } from '../core/fault.ts'
 import { isObject, type Json, parseJson } from '../core/json.ts'
 import type { PolicyRef } from '../core/policy.ts'
+import { type BundleVerification, verifyFiles } from './signature.ts'
 import { readTar, type TarFile } from './tar.ts'
 
 export interface BundleContent {
@@ -25,6 +26,7 @@ export interface BundleLimits {
 }
 
 interface Manifest {
+  /** Empty where whoever built it gave none; it then goes by its digest. */
   readonly revision: string
   readonly roots: readonly string[]
   readonly entrypoints: readonly string[]
@@ -34,16 +36,24 @@ interface Manifest {
 
 type Members = { [key: string]: Json }
 
-/** `name` is the bundle's name in this mesh; `sha256` (hex) is computed where the caller has not. Throws `policy_invalid`. */
+export interface BundleOptions extends BundleLimits {
+  /** Hex digest of the bytes, where the caller has it already. */
+  readonly sha256?: string
+  /** Keys that must have signed it. Default: a signature is not asked for, and one that is there not looked at. */
+  readonly verification?: BundleVerification
+}
+
+/** `name` is the bundle's name in this mesh. Throws `policy_invalid`. */
 export async function readBundle(
   bytes: Uint8Array,
   name: string,
-  limits: BundleLimits & { readonly sha256?: string } = {},
+  limits: BundleOptions = {},
 ): Promise<BundleContent> {
   const maxPacked = limits.maxPackedBytes ?? 32 * 1024 ** 2
   if (bytes.length > maxPacked) throw invalid(`it is longer than ${maxPacked} bytes`)
   const archive = await unpack(bytes, limits.maxUnpackedBytes ?? 128 * 1024 ** 2)
   const files = new Map(readTar(archive, limits.maxFiles ?? 4096).map((file) => [file.name, file]))
+  if (limits.verification) await verifyFiles([...files.values()], limits.verification)
   for (const { name } of files.values()) refuseUnread(name)
 
   const { revision, roots, entrypoints, module } = readManifest(files.get('.manifest'))
@@ -52,7 +62,7 @@ export async function readBundle(
   const data = readData([...files.values()])
   checkRoots(data, roots)
   const sha256 = limits.sha256 ?? (await sha256Hex(bytes))
-  return { ref: { bundle: name, revision, sha256 }, entrypoints, data, wasm: wasm.bytes }
+  return { ref: { bundle: name, revision: revision || sha256.slice(0, 16), sha256 }, entrypoints, data, wasm: wasm.bytes }
 }
 
 async function unpack(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {
@@ -89,9 +99,9 @@ function refuseUnread(name: string): void {
 function readManifest(file: TarFile | undefined): Manifest {
   const manifest = file && jsonOf(file)
   if (!isObject(manifest)) throw invalid('it has no .manifest that is a JSON object')
-  const { revision, roots = [''], wasm } = manifest
-  if (typeof revision !== 'string' || !/^[\x21-\x7e]{1,256}$/.test(revision)) {
-    throw invalid('its revision is no word of 1 to 256 visible characters')
+  const { revision = '', roots = [''], wasm } = manifest
+  if (typeof revision !== 'string' || !/^[\x21-\x7e]{0,256}$/.test(revision)) {
+    throw invalid('its revision is no word of at most 256 visible characters')
   }
   if (!Array.isArray(roots) || !roots.every((root) => typeof root === 'string')) throw invalid('bad "roots"')
   if (!Array.isArray(wasm) || wasm.length === 0) throw invalid('it holds no compiled entry point')

@@ -1,6 +1,6 @@
 /** The policy engine, for those outside the package. It runs on any host that has WebAssembly. */
 
-export { type BundleContent, type BundleLimits, readBundle } from './bundle.ts'
+export { type BundleContent, type BundleLimits, type BundleOptions, readBundle } from './bundle.ts'
 export { makeDecide } from './decide.ts'
 export { makeEvaluate } from './evaluate.ts'
 export { prepareModule } from './module.ts'
@@ -12,3 +12,4 @@ export {
   type PolicyLimits,
   type PolicySource,
 } from './policies.ts'
+export type { BundleVerification, SignatureAlgorithm, VerificationKey } from './signature.ts'

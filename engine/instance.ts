@@ -10,7 +10,7 @@ import { messageOf, WritError } from '../core/fault.ts'
 import type { Json } from '../core/json.ts'
 import type { BuiltinContext, BuiltinHost } from './builtins/builtin.ts'
 import { makeContext } from './builtins/context.ts'
-import { builtins } from './builtins/index.ts'
+import { builtins, isAvailable } from './builtins/index.ts'
 import { itemsOf } from './builtins/operand.ts'
 import { makePatternCache } from './builtins/patterns.ts'
 import { type LoadedPolicy, loadModule, PolicyAbort, put, takeValue, textAt } from './load.ts'
@@ -76,7 +76,7 @@ export function openInstance(
     return makeContext({ ...of, seed }, patterns, host)
   }
 
-  const first = firstLoad(load)
+  const first = firstLoad(load, host)
   let loaded: LoadedPolicy | undefined = first
 
   function run<T>(of: Evaluated, evaluate: (policy: LoadedPolicy) => T): T | Failed {
@@ -177,7 +177,7 @@ function memoryNote(module: WebAssembly.Module): number {
   })
 }
 
-function firstLoad(load: () => LoadedPolicy): LoadedPolicy {
+function firstLoad(load: () => LoadedPolicy, host: BuiltinHost): LoadedPolicy {
   let policy: LoadedPolicy
   try {
     policy = load()
@@ -187,7 +187,7 @@ function firstLoad(load: () => LoadedPolicy): LoadedPolicy {
       cause: thrown,
     })
   }
-  const missing = [...policy.called.values()].filter((name) => !builtins.has(name))
+  const missing = [...policy.called.values()].filter((name) => !isAvailable(name, host))
   if (missing.length === 0) return policy
   throw new WritError('policy_invalid', `the policy calls builtins that are not available: ${missing.join(', ')}`, {
     cure: 'Write it without them; docs/CONFORMANCE.md says which there are.',

@@ -1,14 +1,39 @@
 /** Every builtin that a policy may call beyond those compiled into it, by name. */
 
-import type { Builtin } from './builtin.ts'
+import type { Builtin, BuiltinHost } from './builtin.ts'
+import { encoding } from './encoding.ts'
+import { net } from './net/cidr.ts'
 import { numbers } from './numbers.ts'
+import { objects } from './objects.ts'
+import { semver } from './semver.ts'
 import { strings } from './strings.ts'
 import { time } from './time.ts'
+import { units } from './units.ts'
+import { uri } from './uri.ts'
+import { uuid } from './uuid.ts'
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
   Object.entries({
+    ...encoding,
+    ...net,
     ...numbers,
+    ...objects,
+    ...semver,
     ...strings,
     ...time,
+    ...units,
+    ...uri,
+    ...uuid,
   }),
 )
+
+/** What the host must be able to do for a builtin to be there at all. */
+const needs: Readonly<Record<string, keyof BuiltinHost>> = {
+  'net.lookup_ip_addr': 'lookupIpAddr',
+}
+
+/** May a policy call it on this host? */
+export function isAvailable(name: string, host: BuiltinHost): boolean {
+  const need = Object.hasOwn(needs, name) ? needs[name] : undefined
+  return builtins.has(name) && (need === undefined || host[need] !== undefined)
+}

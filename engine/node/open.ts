@@ -5,16 +5,14 @@ import { basename, join } from 'node:path'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
-import { type BundleLimits, readBundle } from '../bundle.ts'
+import { type BundleLimits, type BundleOptions, readBundle } from '../bundle.ts'
 import { prepareModule } from '../module.ts'
 import { openPolicy, type Policy, type PolicyLimits } from '../policy.ts'
 
 export const bundleFile = 'bundle.tar.gz'
 
-export interface LoadOptions extends PolicyLimits, BundleLimits {
+export interface LoadOptions extends PolicyLimits, BundleOptions {
   readonly now: NowNs
-  /** Hex digest of the bytes, where the caller has it already. */
-  readonly sha256?: string
 }
 
 /** Reads, compiles and warms a bundle; what is returned can be put in force. Throws `policy_invalid`. */

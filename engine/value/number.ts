@@ -22,8 +22,9 @@ export class Decimal {
 const shape = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?$/
 const integer = /^-?(?:0|[1-9][0-9]*)$/
 
-/** The form that holds `text` as it is written, or undefined where it is no number. */
-export function readNumber(text: string): RegoNumber | undefined {
+/** The form that holds a number as it is written, or undefined where it is no number. */
+export function readNumber(written: string): RegoNumber | undefined {
+  const text = written.replace(/^(-?)\.(?=[0-9])/, '$10.') // OPA's arithmetic leaves out a zero before the point.
   if (!shape.test(text)) return undefined
   const double = Number(text)
   if (String(double) === text && (Number.isSafeInteger(double) || !Number.isInteger(double))) return double

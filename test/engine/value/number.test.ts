@@ -23,10 +23,11 @@ test('a double holds what it writes back; more digits are another form', () => {
   expect(readNumber('1.0')).toEqual(new Decimal('1.0'))
   expect(readNumber('1e3')).toEqual(new Decimal('1e3'))
   expect(readNumber('-0')).toEqual(new Decimal('-0'))
+  expect([readNumber('.5'), readNumber('-.5')]).toEqual([0.5, -0.5])
 })
 
 test('what is no number of JSON is none here', () => {
-  for (const text of ['', '-', '+1', '01', '.5', '0x10', '1_000', 'NaN', 'Infinity', '1e1e1', ' 1']) {
+  for (const text of ['', '-', '+1', '01', '.', '-.', '0x10', '1_000', 'NaN', 'Infinity', '1e1e1', ' 1']) {
     expect(readNumber(text)).toBeUndefined()
   }
   expect(() => writeNumber(Number.NaN)).toThrow(TypeError)
