@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import { afterAll, test as always, beforeAll, describe, expect } from 'vitest'
 import { startChromium } from '../parts/chromium.ts'
 import { needs } from '../parts/needs.ts'
-import { type Ended, type Started, start, temporary, writ } from './writ.ts'
+import { type Ended, type Started, start, temporaryForAll, writ } from './writ.ts'
 
 /** `npm start`: a bank that stays, its page, the questions to its socket, and its end. */
 
 const inBrowser = needs('chromium')
 
-let folder: string
-let state: string
+const folder = temporaryForAll()
+const state = join(folder, 'bank')
 let bank: Started
 let url: URL
 
@@ -18,14 +18,15 @@ const pageUrl = async (process: Started): Promise<URL> =>
   new URL((await process.said(/http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]+/))[0])
 
 beforeAll(async () => {
-  folder = await temporary(afterAll)
-  state = join(folder, 'bank')
   bank = start(['bank', '--state', state])
   url = await pageUrl(bank)
   await bank.said(/Stop with Ctrl-C/)
 })
 
-afterAll(() => bank.signal('SIGKILL'))
+afterAll(async () => {
+  bank.signal('SIGKILL')
+  await bank.ended
+})
 
 describe('the page', () => {
   const get = (path: string, cookie = ''): Promise<Response> =>

@@ -1,16 +1,15 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Ended, start, temporary, writ } from './writ.ts'
+import { beforeAll, expect, test } from 'vitest'
+import { type Ended, start, temporary, temporaryForAll, writ } from './writ.ts'
 
 /** `npm start -- --once`: the whole line, counted on both sides. */
 
-let state: string
+const folder = temporaryForAll()
+const state = join(folder, 'bank-once')
 let run: Ended
 
 beforeAll(async () => {
-  const folder = await temporary(afterAll)
-  state = join(folder, 'bank-once')
   run = await writ('bank', '--once', '--visits', '24', '--state', join(folder, 'bank'))
 })
 

@@ -1,19 +1,16 @@
 import { mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { editedPolicy, line, prepared } from '../../cli/tour/edit.ts'
 import { buildPolicy } from '../../engine/node/build.ts'
 import { needs } from '../parts/needs.ts'
-import { type Ended, start, temporary } from './writ.ts'
+import { type Ended, start, temporaryForAll } from './writ.ts'
 
 /** `npm run tour`: it shows what it says, without a compiler too, and the edit that was compiled beforehand is the edit. */
 
 const withOpa = needs('opa')
 
-let folder: string
-beforeAll(async () => {
-  folder = await temporary(afterAll)
-})
+const folder = temporaryForAll()
 
 /** A machine on which nobody ever compiled a policy: nothing on the PATH, no cache. */
 const bare: NodeJS.ProcessEnv = { PATH: '', HOME: '/nonexistent', XDG_CACHE_HOME: '/nonexistent' }

@@ -7,13 +7,13 @@ import { parseCheckpoint } from '../../audit/log/checkpoint.ts'
 import { readBundle } from '../../audit/log/tiles.ts'
 import { sourcesIn } from '../../audit/node/logfolder.ts'
 import { freePort } from '../parts/ports.ts'
-import { type Ended, repository, type Started, start, temporary, writ } from './writ.ts'
+import { type Ended, repository, type Started, start, temporaryForAll, writ } from './writ.ts'
 
 /** `writ up` with a mesh of one's own: a storefront that calls orders, under the bank's policy, killed once and stopped once. */
 
-let folder: string
-let state: string
-let meshFile: string
+const folder = temporaryForAll()
+const state = join(folder, 'state')
+const meshFile = join(folder, 'mesh.yaml')
 let outbound: number
 let app: Server
 const reached: string[] = []
@@ -21,9 +21,6 @@ const reached: string[] = []
 const up = (): Started => start(['up', '-f', meshFile, '--state', state, '--policies', join(repository, 'policies')])
 
 beforeAll(async () => {
-  folder = await temporary(afterAll)
-  state = join(folder, 'state')
-  meshFile = join(folder, 'mesh.yaml')
   app = createServer((asked, answer) => {
     reached.push(`${asked.method} ${asked.url}`)
     answer.end('served\n')

@@ -1,10 +1,11 @@
 /** The command as its users run it: a process of its own, with what it prints on either side and how it ends. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 
 export const repository: string = join(import.meta.dirname, '../..')
 const main = join(repository, 'cli/main.ts')
@@ -91,9 +92,16 @@ export function start(args: readonly string[], options: RunOptions = {}): Starte
 
 export const writ = (...args: readonly string[]): Promise<Ended> => start(args).ended
 
-/** A folder for one test, or one file where `keep` is given its end. */
-export async function temporary(atEnd: (remove: () => Promise<void>) => unknown = onTestFinished): Promise<string> {
+/** A folder for one test. */
+export async function temporary(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'writ-cli-'))
-  atEnd(() => rm(folder, { recursive: true, force: true }))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A folder for the tests of a file, which asks for it outside of its hooks: inside of one, `afterAll` is not heard. */
+export function temporaryForAll(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'writ-cli-'))
+  afterAll(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
