@@ -44,11 +44,7 @@ export interface BundleOptions extends BundleLimits {
 }
 
 /** `name` is the bundle's name in this mesh. Throws `policy_invalid`. */
-export async function readBundle(
-  bytes: Uint8Array,
-  name: string,
-  limits: BundleOptions = {},
-): Promise<BundleContent> {
+export async function readBundle(bytes: Uint8Array, name: string, limits: BundleOptions = {}): Promise<BundleContent> {
   const maxPacked = limits.maxPackedBytes ?? 32 * 1024 ** 2
   if (bytes.length > maxPacked) throw invalid(`it is longer than ${maxPacked} bytes`)
   const archive = await unpack(bytes, limits.maxUnpackedBytes ?? 128 * 1024 ** 2)
@@ -62,7 +58,12 @@ export async function readBundle(
   const data = readData([...files.values()])
   checkRoots(data, roots)
   const sha256 = limits.sha256 ?? (await sha256Hex(bytes))
-  return { ref: { bundle: name, revision: revision || sha256.slice(0, 16), sha256 }, entrypoints, data, wasm: wasm.bytes }
+  return {
+    ref: { bundle: name, revision: revision || sha256.slice(0, 16), sha256 },
+    entrypoints,
+    data,
+    wasm: wasm.bytes,
+  }
 }
 
 async function unpack(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> {

@@ -13,9 +13,12 @@ import { formatValue, isArray, isNumber, parseJsonValue, RegoObject, type Value 
 export const signaturesFile = '.signatures.json'
 
 /** What OPA signs with. `HS…` is a shared secret: whoever can verify can also sign. */
+// biome-ignore format: by family
 export const signatureAlgorithms = [
-  ...(['ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512'] as const),
-  ...(['HS256', 'HS384', 'HS512'] as const),
+  'ES256', 'ES384', 'ES512',
+  'PS256', 'PS384', 'PS512',
+  'RS256', 'RS384', 'RS512',
+  'HS256', 'HS384', 'HS512',
 ] as const
 
 export type SignatureAlgorithm = (typeof signatureAlgorithms)[number]

@@ -78,9 +78,16 @@ test('data lies under the roots that the manifest names, and roots do not overla
   expect(await rooted('a', {})).toContain('roots')
 })
 
-test('a manifest must name a revision and one module that is there', async () => {
+test('a bundle without a revision goes by its digest', async () => {
+  for (const none of [{ revision: '' }, { revision: undefined }]) {
+    const { ref } = await read(gzipped([manifest(none), module]))
+    expect(ref.revision).toBe(ref.sha256.slice(0, 16))
+  }
+})
+
+test('a manifest has a revision that is a word, and one module that is there', async () => {
   expect(await refused(gzipped([module]))).toContain('.manifest')
-  expect(await refused(gzipped([manifest({ revision: '' }), module]))).toContain('revision')
+  expect(await refused(gzipped([manifest({ revision: 7 }), module]))).toContain('revision')
   expect(await refused(gzipped([manifest({ revision: 'a\nb' }), module]))).toContain('revision')
   expect(await refused(gzipped([manifest({ wasm: [] }), module]))).toContain('entry point')
   expect(await refused(gzipped([manifest()]))).toContain('does not hold')
