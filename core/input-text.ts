@@ -24,17 +24,23 @@ function attributesText(facts: RequestFacts, http: string | undefined): string {
   return `{"destination":${destination}${request},"source":${canonicalJson(sourceOf(facts.source))}}`
 }
 
-function judgedHttpText(facts: RequestFacts, head: RequestHead): string {
-  const { headers, query } = head
+/** A head that can give its fields one by one, and does unless their names repeat. */
+type ReadableHead = RequestHead & {
+  readonly eachField?: (visit: (name: string, value: string) => void) => boolean
+}
+
+function judgedHttpText(facts: RequestFacts, head: ReadableHead): string {
   const method = quoted(head.method)
   const path = quoted(pathAndQuery(head))
   const host = quoted(head.authority)
   let text = `{"headers":{":authority":${host},":method":${method},":path":${path},":scheme":"${head.scheme}"`
-  for (const name of Object.keys(headers)) {
+  const add = (name: string, value: string): void => {
     // No caller's field takes the place of one of those four: no name with a colon is a token either.
-    if (name.charCodeAt(0) !== 58) text += `,${quoted(name)}:${quoted(headers[name]!)}`
+    if (name.charCodeAt(0) !== 58) text += `,${quoted(name)}:${quoted(value)}`
   }
-  return `${text}},"query":${query === undefined ? '""' : quoted(query)},${commonHttpText(facts, head, host, method, path)}}`
+  if (!head.eachField?.(add)) for (const name of Object.keys(head.headers)) add(name, head.headers[name]!)
+  const query = head.query === undefined ? '""' : quoted(head.query)
+  return `${text}},"query":${query},${commonHttpText(facts, head, host, method, path)}}`
 }
 
 const commonHttpText = (facts: RequestFacts, head: RequestHead, host: string, method: string, path: string): string =>

@@ -57,9 +57,15 @@ const bad = (detail: string): FieldsFault => ({ code: 'bad_request', detail })
 
 const none: readonly string[] = []
 
-/** Lengths of the names that `special` knows: other fields cost no more than their characters. */
-const specialLengths = new Uint8Array(64)
-for (const length of [2, 4, 6, 7, 10, 14, 16, 17, 18, 19, 23]) specialLengths[length] = 1
+/** The names that `special` knows, with hyphens. */
+const specialNames = [
+  ...['host', 'content-length', 'transfer-encoding', 'connection', 'expect', 'upgrade', 'te', 'trailer', 'keep-alive'],
+  ...['http2-settings', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'x-forwarded-client-cert'],
+]
+
+/** Their lengths and first letters: other fields cost no more than their characters. */
+const maybeSpecial = new Uint8Array(64 * 32)
+for (const name of specialNames) maybeSpecial[(name.length << 5) | (name.charCodeAt(0) & 31)] = 1
 
 /** Reads field lines from `from` to the blank line at the end of `text`. */
 export function readFields(text: string, from: number, maxFields: number): Fields | FieldsFault {
@@ -88,7 +94,8 @@ export function readFields(text: string, from: number, maxFields: number): Field
     while (valueEnd > valueStart && isBlank(text.charCodeAt(valueEnd - 1))) valueEnd--
     i += 2
 
-    const name = specialLengths[nameEnd - nameStart] === 1 ? special(text.slice(nameStart, nameEnd)) : 'other'
+    const looks = ((nameEnd - nameStart) << 5) | (text.charCodeAt(nameStart) & 31)
+    const name = maybeSpecial[looks] === 1 ? special(text.slice(nameStart, nameEnd)) : 'other'
     switch (name) {
       case 'other':
         at.push(nameStart, nameEnd, valueStart, valueEnd)
@@ -237,6 +244,25 @@ function isNamed(text: string, from: number, lowerName: string): boolean {
     const lower = code >= 65 && code <= 90 ? code + 32 : code
     if (lower !== lowerName.charCodeAt(i)) return false
   }
+  return true
+}
+
+/** Most fields that are looked through for repeated ones two by two. */
+const fewFields = 24
+
+/**
+ * Gives each field by its lower-case name without building a map of them. Where there are many, or a name is repeated
+ * and its values have to be joined, it gives nothing and returns false.
+ */
+export function eachField({ text, at }: Fields, visit: (name: string, value: string) => void): boolean {
+  if (at.length > 4 * fewFields) return false
+  const names: string[] = []
+  for (let i = 0; i < at.length; i += 4) {
+    const name = text.slice(at[i], at[i + 1]).toLowerCase()
+    if (names.includes(name)) return false
+    names.push(name)
+  }
+  for (let i = 0; i < names.length; i++) visit(names[i]!, text.slice(at[4 * i + 2], at[4 * i + 3]))
   return true
 }
 

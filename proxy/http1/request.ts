@@ -3,7 +3,7 @@
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import { normalisePath, queryFault } from '../flow/normalise.ts'
 import type { Limits } from '../limits.ts'
-import { type Fields, type Framing, fieldMap, fieldValue, isToken, noBody, readFields } from './fields.ts'
+import { eachField, type Fields, type Framing, fieldMap, fieldValue, isToken, noBody, readFields } from './fields.ts'
 
 /** A request head and what its connection has to know. `headers` is built when somebody asks for it. */
 export class Request implements RequestHead {
@@ -34,6 +34,11 @@ export class Request implements RequestHead {
 
   field(name: string): string | undefined {
     return this.#headers ? this.#headers[name] : fieldValue(this.fields, name)
+  }
+
+  /** Each field, without building `headers`; false, and nothing given, where that takes a map. */
+  eachField(visit: (name: string, value: string) => void): boolean {
+    return eachField(this.fields, visit)
   }
 
   /** Whether the caller wants to use its connection again (RFC 9112 section 9.3). HTTP/1.0 callers never do here. */

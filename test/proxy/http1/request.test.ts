@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { HeadFault } from '../../../core/facts.ts'
+import type { HeadFault, RequestFacts } from '../../../core/facts.ts'
+import { policyInput } from '../../../core/input.ts'
+import { policyInputText } from '../../../core/input-text.ts'
 import { Request, readRequest } from '../../../proxy/http1/request.ts'
 import { broken, byteText, headEnd, more, tooLong } from '../../../proxy/http1/scan.ts'
 import { writeRequest } from '../../../proxy/http1/write.ts'
@@ -83,6 +85,45 @@ X-Forwarded-Client-Cert: URI=spiffe://a/b\nX_Forwarded-Client_Cert: URI=spiffe:/
   expect(head.headers).toEqual({ 'x-stays': '1' })
   expect(head.keepAlive).toBe(false)
   expect(writeRequest(head, { set: {}, remove: [] })).toBe('GET / HTTP/1.1\r\nhost: a\r\nX-Stays: 1\r\n\r\n')
+})
+
+test.each([
+  ...['te', 'trailer', 'keep-alive', 'http2-settings', 'proxy-connection', 'proxy-authenticate'],
+  ...['proxy-authorization', 'x-forwarded-client-cert'],
+])('%s never travels on, however it is spelled; one letter more does', (name) => {
+  for (const spelled of [name, name.toUpperCase(), name.replaceAll('-', '_')]) {
+    const head = good(`GET / HTTP/1.1\nHost: a\n${spelled}: 1\n${spelled}s: 2\n\n`)
+    expect(head.headers).toEqual({ [`${spelled.toLowerCase()}s`]: '2' })
+  }
+})
+
+test('fields are given one by one as the map has them, or none where names repeat or are many', () => {
+  const name = fc.stringMatching(/^[A-Za-z_-]{1,3}$/)
+  const list = fc.array(fc.tuple(name, fc.stringMatching(/^[!-~]{0,5}$/)), { maxLength: 40 })
+  fc.assert(
+    fc.property(list, (fields) => {
+      const kept = fields.filter(([one]) => one.toLowerCase() !== 'te')
+      const head = good(`GET / HTTP/1.1\nHost: a\n${kept.map(([one, value]) => `${one}: ${value}\n`).join('')}\n`)
+      const given: [string, string][] = []
+      const whole = head.eachField((one, value) => given.push([one, value]))
+      const names = new Set(kept.map(([one]) => one.toLowerCase()))
+      expect(whole).toBe(names.size === kept.length && kept.length <= 24)
+      expect(given).toEqual(whole ? Object.entries(head.headers) : [])
+    }),
+  )
+})
+
+test('a policy reads the fields of a head that it is given one by one', () => {
+  const facts = { direction: 'inbound', workload: 'w', listener: 'l', requestId: 'r', traceId: '', atNs: 1n } as const
+  const ends = {
+    source: { identified: { ok: false, code: 'identity_missing', detail: '' }, address: 'a', port: 1 },
+    destination: { service: undefined, address: 'b', port: 2 },
+  } as const
+  for (const more of ['', 'x-a: 2\n']) {
+    const head = good(`GET /a?b HTTP/1.1\nHost: a\nX-A: "1"\nAccept: */*\n${more}\n`)
+    const of = { ...facts, ...ends, head } as unknown as RequestFacts
+    expect(JSON.parse(policyInputText(of))).toEqual(policyInput(of))
+  }
 })
 
 test('CONNECT, TRACE and an upgrade are not served; an Upgrade that Connection does not name is only dropped', () => {
