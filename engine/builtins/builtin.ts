@@ -1,6 +1,6 @@
 /** What a builtin of the host is: a function of values, with what one evaluation gives it. */
 
-import type { Value } from '../value.ts'
+import type { RegoObject, Value } from '../value.ts'
 import type { PatternCache } from './patterns.ts'
 
 /** Returns undefined where Rego's answer is undefined. Throws `BuiltinError`; anything else ends the evaluation. */
@@ -34,4 +34,6 @@ export interface BuiltinHost {
   readonly lookupIpAddr?: (name: string) => readonly string[] | undefined
   /** The syntax tree of a Rego module as JSON; throws where it does not parse. */
   readonly parseModule?: (filename: string, rego: string) => Value
+  /** The response to a request, both as `http.send` has them. Throws a BuiltinError where there is none. */
+  readonly httpSend?: (request: RegoObject) => Value
 }

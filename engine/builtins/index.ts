@@ -5,9 +5,10 @@ import { encoding } from './encoding.ts'
 import { net } from './net/cidr.ts'
 import { numbers } from './numbers.ts'
 import { objects } from './objects.ts'
+import { regex } from './regex.ts'
 import { semver } from './semver.ts'
 import { strings } from './strings.ts'
-import { time } from './time.ts'
+import { time } from './time/builtins.ts'
 import { units } from './units.ts'
 import { uri } from './uri.ts'
 import { uuid } from './uuid.ts'
@@ -18,6 +19,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     ...net,
     ...numbers,
     ...objects,
+    ...regex,
     ...semver,
     ...strings,
     ...time,
