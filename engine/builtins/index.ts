@@ -1,7 +1,10 @@
 /** Every builtin that a policy may call beyond those compiled into it, by name. */
 
+import { aws } from './aws.ts'
 import type { Builtin, BuiltinHost } from './builtin.ts'
+import { digest } from './digest.ts'
 import { encoding } from './encoding.ts'
+import { http } from './http.ts'
 import { net } from './net/cidr.ts'
 import { numbers } from './numbers.ts'
 import { objects } from './objects.ts'
@@ -15,7 +18,10 @@ import { uuid } from './uuid.ts'
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
   Object.entries({
+    ...aws,
+    ...digest,
     ...encoding,
+    ...http,
     ...net,
     ...numbers,
     ...objects,
@@ -31,6 +37,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
 
 /** What the host must be able to do for a builtin to be there at all. */
 const needs: Readonly<Record<string, keyof BuiltinHost>> = {
+  'http.send': 'httpSend',
   'net.lookup_ip_addr': 'lookupIpAddr',
 }
 
