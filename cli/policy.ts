@@ -9,13 +9,19 @@ import { canonicalJson } from '../core/json.ts'
 import { readBundle } from '../engine/bundle.ts'
 import { prepareModule } from '../engine/module.ts'
 import { buildPolicy, policyFoldersIn, testPolicy } from '../engine/node/build.ts'
+import { readSigningKey } from '../engine/node/keys.ts'
 import { bundleFile, loadBundle } from '../engine/node/open.ts'
+import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
 
 interface BuildFlags {
   readonly check?: boolean
   readonly edge?: string
   readonly entrypoint: readonly string[]
   readonly json?: boolean
+  readonly signingKey?: string
+  readonly signingAlg?: string
+  readonly keyId?: string
+  readonly scope?: string
 }
 
 interface Built {
@@ -42,6 +48,13 @@ export function policyCommand(): Command {
       collect,
       [],
     )
+    .option(
+      '--signing-key <file>',
+      'sign each bundle as OPA does: a private key as PEM, or the secret of an HS… algorithm',
+    )
+    .option('--signing-alg <name>', "default the one of the key's curve, or RS256")
+    .option('--key-id <id>', 'name of the key for those who verify; default "default"')
+    .option('--scope <scope>', 'what the signature is good for; default none')
     .option('--json', 'print what was built as JSON')
     .addHelpText('after', compilerHelp)
     .action(build)
@@ -62,9 +75,10 @@ Needs opa: $WRIT_OPA, or opa on PATH; else it is installed once with Go, if that
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 async function build(dir: string, flags: BuildFlags): Promise<void> {
+  const signer = await signerOf(flags)
   const built: Built[] = []
   for (const folder of await policyFoldersIn(dir)) {
-    const one = await buildOne(folder, flags)
+    const one = await buildOne(folder, flags, signer)
     built.push(one)
     if (!flags.json) process.stdout.write(`${lineFor(one, flags.check === true)}\n`)
   }
@@ -77,17 +91,40 @@ async function build(dir: string, flags: BuildFlags): Promise<void> {
   }
 }
 
-async function buildOne(folder: string, flags: BuildFlags): Promise<Built> {
+async function signerOf({ signingKey, signingAlg, keyId, scope, check }: BuildFlags): Promise<Signer | undefined> {
+  if (signingKey === undefined) {
+    if (signingAlg === undefined && keyId === undefined && scope === undefined) return undefined
+    throw new WritError('usage', 'there is nothing to sign with', { cure: 'Name the key with --signing-key.' })
+  }
+  if (check) throw new WritError('usage', '--check writes nothing, so there is nothing to sign')
+  const key = await readSigningKey(signingKey, signingAlg)
+  return { ...key, ...(keyId === undefined ? {} : { keyId }), ...(scope === undefined ? {} : { scope }) }
+}
+
+async function buildOne(folder: string, flags: BuildFlags, signer: Signer | undefined): Promise<Built> {
   const policy = basename(resolve(folder))
-  const bytes = await buildPolicy(folder, { entrypoints: flags.entrypoint })
-  // Loading shows what compiling does not: builtins that no proxy has, and data that none can hold.
-  const { ref, entrypoints } = await loadBundle(bytes, policy, { now: () => 0n })
+  const unsigned = await buildPolicy(folder, { entrypoints: flags.entrypoint })
   const path = join(folder, bundleFile)
   const before = await bytesOf(path)
-  const changed = before === undefined || !equalBytes(before, bytes)
+  const same = before !== undefined && gives(before, unsigned)
+  // No two signatures are alike, so without a key a bundle that is up to date keeps the one it has.
+  const bytes = signer ? await signBundle(unsigned, signer) : same ? before : unsigned
+  // Loading shows what compiling does not: builtins that no proxy has, and data that none can hold.
+  const { ref, entrypoints } = await loadBundle(bytes, policy, { now: () => 0n })
+  const changed = !same || signer !== undefined
   if (changed && !flags.check) await replace(path, bytes)
   if (flags.edge !== undefined) await writeEdge(join(flags.edge, policy), bytes, policy)
   return { policy, revision: ref.revision, sha256: ref.sha256, entrypoints, bytes: bytes.length, changed }
+}
+
+/** Whether what lies there is what the sources give, signed or not. */
+function gives(before: Uint8Array, unsigned: Uint8Array): boolean {
+  if (equalBytes(before, unsigned)) return true
+  try {
+    return equalBytes(unsignedBundle(before), unsigned)
+  } catch {
+    return false // No archive of ours.
+  }
 }
 
 /** What a host needs that compiles no bytes: it imports the module and hands all three to `openPolicy`. */

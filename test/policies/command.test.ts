@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { policyCommand } from '../../cli/policy.ts'
+import { readBundle } from '../../engine/bundle.ts'
 import { openPolicy } from '../../engine/policies.ts'
+import { keyPair } from '../engine/signed.ts'
 
 let root: string
 let out: string
@@ -87,4 +89,28 @@ test("test exits with OPA's code: 0 where all pass, another where one fails", as
     { policy: 'bad', code: 2, results: [{ name: 'test_r', fail: true }] },
     { policy: 'good', code: 0 },
   ])
+})
+
+test('a signing key signs the bundle; what is signed counts as up to date, and building without one leaves it so', async () => {
+  const dir = await policy('one', 'r := 1')
+  await run('build', dir)
+  const unsigned = await readFile(join(dir, 'bundle.tar.gz'))
+  const pair = keyPair()
+  await writeFile(join(root, 'key.pem'), pair.privatePem)
+  await run('build', dir, '--signing-key', join(root, 'key.pem'), '--signing-alg', 'ES256', '--key-id', 'k1')
+  const signed = await readFile(join(dir, 'bundle.tar.gz'))
+  const keys = [{ algorithm: 'ES256', key: pair.publicPem, id: 'k1' }] as const
+  expect((await readBundle(signed, 'one', { verification: { keys } })).ref.bundle).toBe('one')
+  await expect(readBundle(unsigned, 'one', { verification: { keys } })).rejects.toThrow('not signed')
+  await run('build', dir, '--check')
+  await run('build', dir)
+  expect(await readFile(join(dir, 'bundle.tar.gz'))).toEqual(signed)
+  await writeFile(join(dir, 'data.json'), '{"a": 1}')
+  await expect(run('build', dir, '--check')).rejects.toMatchObject({ code: 'policy_invalid' })
+})
+
+test('signing flags without a key, or with --check, are a mistake', async () => {
+  const dir = await policy('one', 'r := 1')
+  await expect(run('build', dir, '--key-id', 'k1')).rejects.toMatchObject({ code: 'usage' })
+  await expect(run('build', dir, '--check', '--signing-key', 'x')).rejects.toMatchObject({ code: 'usage' })
 })

@@ -1,0 +1,41 @@
+/** Signs a bundle as OPA does, so that any OPA can verify it, and takes the signature off again. */
+
+import { gunzipSync } from 'node:zlib'
+import { CompactSign } from 'jose'
+import { toHex, utf8 } from '../../core/bytes.ts'
+import { digestOf, signaturesFile } from '../signature.ts'
+import { readTar, type TarFile } from '../tar.ts'
+import type { SigningKey } from './keys.ts'
+import { pack } from './pack.ts'
+
+export interface Signer extends SigningKey {
+  /** What verifiers know the key by. Default `default`, as in OPA. */
+  readonly keyId?: string
+  /** What the signature is good for; verifiers that name another scope, or none, refuse it. Default none. */
+  readonly scope?: string
+}
+
+/** The same files with one signature over all of them. */
+export async function signBundle(bundle: Uint8Array, signer: Signer): Promise<Uint8Array> {
+  const files = unsignedFiles(bundle)
+  const entries = await Promise.all(
+    files.map(async (file) => ({
+      name: file.name,
+      hash: toHex(await digestOf(file, 'SHA-256')),
+      algorithm: 'SHA-256',
+    })),
+  )
+  const claims = { files: entries, ...(signer.scope === undefined ? {} : { scope: signer.scope }) }
+  const token = await new CompactSign(utf8(JSON.stringify(claims)))
+    .setProtectedHeader({ alg: signer.algorithm, kid: signer.keyId ?? 'default', typ: 'JWT' })
+    .sign(signer.key)
+  const signature = { name: signaturesFile, bytes: utf8(JSON.stringify({ signatures: [token] })) }
+  // OPA finds the module that a manifest names by `/policy.wasm` only under just that name.
+  return pack([...files, signature].map(({ name, bytes }) => ({ name: `/${name}`, bytes })))
+}
+
+/** What was signed: the same bytes as before where the bundle is one of ours. */
+export const unsignedBundle = (bundle: Uint8Array): Uint8Array => pack(unsignedFiles(bundle))
+
+const unsignedFiles = (bundle: Uint8Array): readonly TarFile[] =>
+  readTar(gunzipSync(bundle), 10_000).filter(({ name }) => name !== signaturesFile)
