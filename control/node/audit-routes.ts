@@ -9,6 +9,7 @@ import { parseMoment } from '../../audit/query/moment.ts'
 import { counts, edges } from '../../audit/query/node/edges.ts'
 import { findDecisions, latest } from '../../audit/query/node/find.ts'
 import { findLeaf } from '../../audit/query/node/leaf.ts'
+import { decisionLeaves } from '../../audit/query/node/leaves.ts'
 import { formatHtml } from '../../audit/report/html.ts'
 import { fromUtf8, toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
@@ -35,6 +36,13 @@ export function auditRoutes({ place, findReceipt, nowMs }: AuditDeps): DoorApp {
   app.get('/v1/audit/latest', async (c) => {
     const { limit } = readQuestion(pairsOf(c.req.url), nowMs())
     return c.json({ rows: await latest(db, Math.min(limit ?? 50, maxLimit)) })
+  })
+
+  // Leaves as they are in the log, a line each; the last line says where to read on, and its lack that something was cut.
+  app.get('/v1/audit/decisions', async (c) => {
+    const { leaves, next } = await decisionLeaves(db, readQuestion(pairsOf(c.req.url), nowMs()))
+    const lines = [...leaves.map(({ bytes }) => fromUtf8(bytes)), JSON.stringify({ next })]
+    return c.body(`${lines.join('\n')}\n`, 200, { 'content-type': 'application/x-ndjson' })
   })
 
   app.get('/v1/audit/edges', async (c) => {

@@ -24,7 +24,7 @@ export async function latest(db: Db, limit: number): Promise<readonly DecisionRo
   return (await findDecisions(db, { limit })).rows
 }
 
-async function shardsOf(db: Db): Promise<readonly number[]> {
+export async function shardsOf(db: Db): Promise<readonly number[]> {
   const rows = await db.selectDistinct({ shard: epochs.shard }).from(epochs).orderBy(epochs.shard)
   return rows.map(({ shard }) => shard)
 }
@@ -103,7 +103,7 @@ async function coveredSize(db: Db, shard: number): Promise<number> {
   return Number(row?.size ?? 0)
 }
 
-function conditionsOf(question: Question): SQL[] {
+export function conditionsOf(question: Question): SQL[] {
   const { caller, target, verdict, direction, code, method, path, fromMs, toMs, requestId, revision, id } = question
   const conditions: (SQL | undefined)[] = []
   if (caller !== undefined) conditions.push(named(records.caller, caller))

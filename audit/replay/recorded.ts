@@ -1,0 +1,131 @@
+/**
+ * From a recorded decision back to the facts that were judged: core/input.ts says what a record keeps of them, and makes
+ * a policy's input of what is rebuilt here. What a record leaves out cannot be told from what was never sent.
+ */
+
+import type { RequestFacts, RequestHead } from '../../core/facts.ts'
+import type { Identified, Identity } from '../../core/identity.ts'
+import { isObject, type Json } from '../../core/json.ts'
+import type { AuditEvent, DecisionBody } from '../../core/record.ts'
+import { parseSpiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import { parseTime } from '../../core/time.ts'
+
+export type Recalled =
+  | {
+      readonly kind: 'facts'
+      readonly facts: RequestFacts
+      /** Whether the record shows a query. Where it does not, there was none, or it was not kept. */
+      readonly showsQuery: boolean
+    }
+  /** Only a digest was kept of an input that was too long for a record. */
+  | { readonly kind: 'oversize'; readonly bytes: number }
+  /** Not what a proxy writes; says which member. */
+  | { readonly kind: 'unreadable'; readonly member: string }
+
+/** Headers are those that the record kept. The body was written by others: nothing of it is taken on trust. */
+export function recall(event: AuditEvent<DecisionBody>): Recalled {
+  const body = event as unknown as Json
+  const oversize = at(body, 'input', 'oversize')
+  if (typeof oversize === 'number') return { kind: 'oversize', bytes: oversize }
+  try {
+    return readFacts(body, at(body, 'input'))
+  } catch (thrown) {
+    if (thrown instanceof Unreadable) return { kind: 'unreadable', member: thrown.message }
+    throw thrown
+  }
+}
+
+class Unreadable extends Error {}
+
+function readFacts(body: Json, input: Json | undefined): Recalled {
+  const http = at(input, 'attributes', 'request', 'http')
+  const destination = at(input, 'attributes', 'destination')
+  const source = at(input, 'attributes', 'source')
+  const service = at(input, 'writ', 'service')
+  const time = at(input, 'attributes', 'request', 'time') ?? at(body, 'timestamp')
+  const head = http === undefined ? undefined : readHead(http)
+  const facts: RequestFacts = {
+    direction: oneOf(['inbound', 'outbound'], at(input, 'writ', 'direction'), 'writ.direction'),
+    workload: idOf(at(input, 'writ', 'workload'), 'writ.workload'),
+    listener: text(at(input, 'writ', 'listener'), 'writ.listener'),
+    source: { identified: identifiedOf(at(source, 'principal'), at(body, 'peer')), ...socketOf(source, 'source') },
+    destination: {
+      service: service === undefined ? undefined : text(service, 'writ.service'),
+      ...socketOf(destination, 'destination'),
+    },
+    head,
+    requestId: head ? text(at(http, 'id'), 'http.id') : '',
+    traceId: '',
+    atNs: parseTime(text(time, 'time')) ?? fail('time'),
+  }
+  return { kind: 'facts', facts, showsQuery: head?.query !== undefined }
+}
+
+function readHead(http: Json): RequestHead {
+  const whole = text(at(http, 'path'), 'http.path')
+  const cut = whole.indexOf('?') // No path in its normal form holds one.
+  return {
+    method: text(at(http, 'method'), 'http.method'),
+    authority: text(at(http, 'host'), 'http.host'),
+    path: cut < 0 ? whole : whole.slice(0, cut),
+    query: cut < 0 ? undefined : whole.slice(cut + 1),
+    headers: headersOf(at(http, 'headers') ?? {}),
+    protocol: oneOf(['HTTP/1.1', 'HTTP/1.0', 'HTTP/2'], at(http, 'protocol'), 'http.protocol'),
+    scheme: oneOf(['http', 'https'], at(http, 'scheme'), 'http.scheme'),
+  }
+}
+
+function headersOf(value: Json): Readonly<Record<string, string>> {
+  if (!isObject(value) || !Object.values(value).every((field) => typeof field === 'string')) fail('http.headers')
+  return value as Readonly<Record<string, string>>
+}
+
+function socketOf(of: Json | undefined, name: string): { readonly address: string; readonly port: number } {
+  const port = at(of, 'address', 'socketAddress', 'portValue')
+  return {
+    address: text(at(of, 'address', 'socketAddress', 'address'), `${name}.address`),
+    port: typeof port === 'number' ? port : fail(`${name}.portValue`),
+  }
+}
+
+function identifiedOf(principal: Json | undefined, peer: Json | undefined): Identified {
+  if (principal === undefined) return { ok: false, code: 'identity_missing', detail: 'the record names no caller' }
+  const id = idOf(principal, 'source.principal')
+  const serial = at(peer, 'serial')
+  const identity: Identity = {
+    id,
+    trustDomain: trustDomainOf(id),
+    proof: proofs.find((known) => known === at(peer, 'proof')) ?? 'x509',
+    serial: typeof serial === 'string' ? serial : '',
+    notBeforeMs: momentOf(at(peer, 'not_before')),
+    notAfterMs: momentOf(at(peer, 'not_after')),
+  }
+  return { ok: true, identity }
+}
+
+const proofs = ['x509', 'jwt', 'declared'] as const
+
+function momentOf(value: Json | undefined): number {
+  const ns = typeof value === 'string' ? parseTime(value) : undefined
+  return ns === undefined ? 0 : Number(ns / 1_000_000n)
+}
+
+const idOf = (value: Json | undefined, member: string) => parseSpiffeId(text(value, member)) ?? fail(member)
+
+const text = (value: Json | undefined, member: string): string => (typeof value === 'string' ? value : fail(member))
+
+const oneOf = <Word extends string>(words: readonly Word[], value: Json | undefined, member: string): Word =>
+  words.find((word) => word === value) ?? fail(member)
+
+function fail(member: string): never {
+  throw new Unreadable(member)
+}
+
+function at(value: Json | undefined, ...steps: readonly string[]): Json | undefined {
+  let here = value
+  for (const step of steps) {
+    if (!isObject(here) || !Object.hasOwn(here, step)) return undefined
+    here = here[step]
+  }
+  return here
+}
