@@ -7,6 +7,7 @@ import { kafkaStream } from '../../audit/node/kafka.ts'
 import { concat, toHex } from '../../core/bytes.ts'
 import { type AuditEvent, type Epoch, encodeEvent, noHash } from '../../core/record.ts'
 import { type Answered, askEachOnce } from '../parts/ask.ts'
+import { run } from '../parts/child.ts'
 import { needs } from '../parts/needs.ts'
 import { curl, type Mesh, openMesh } from './mesh.ts'
 
@@ -213,11 +214,17 @@ describe('a mesh whose parts are killed', () => {
     minute,
   )
 
-  test('a stranger and a caller without a certificate get nothing', async () => {
+  test('a caller without a certificate gets nothing, and its failed handshake is a record', async () => {
     await mesh.renewClient()
     expect(await curl(mesh, '/items/by-curl')).toBe('200')
-    const bare = curl({ ...mesh, client: { cert: '/dev/null', key: '/dev/null' } }, '/items/x')
+    const bare = run('curl', ['-sk', `https://127.0.0.1:${mesh.port}/items/x`])
     await expect(bare).rejects.toThrow()
+    const due = Date.now() + 15_000
+    const refused = async (): Promise<Record<string, unknown>[]> =>
+      rows(`select 1 as n from records r join leaves l using (shard, index) where r.kind = 'refusals'
+        and r.producer = 'spiffe://e2e.example/web' and convert_from(l.bytes, 'utf8') like '%"code":"identity_missing"%'`)
+    while ((await refused()).length === 0 && Date.now() < due) await pause(200)
+    expect(await refused()).toHaveLength(1)
   })
 
   test(
