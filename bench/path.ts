@@ -26,7 +26,7 @@ import { type Parts, serve } from '../proxy/serve.ts'
 import { authorityIn, callerId, serverId, trustDomain } from './certificates.ts'
 import { bankPolicy, peersPolicy } from './policies.ts'
 
-const rounds = 12
+const rounds = Number(process.env.ROUNDS ?? 12)
 const perRound = 4000
 /** Requests that are in flight together, as those of one turn of a busy loop are. */
 const together = 16

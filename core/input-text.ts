@@ -47,8 +47,9 @@ const commonHttpText = (facts: RequestFacts, head: RequestHead, host: string, me
   `"host":${host},"id":${quoted(facts.requestId)},"method":${method},"path":${path},"protocol":"${head.protocol}","scheme":"${head.scheme}"`
 
 function stepsText(path: string): string {
-  if (!path.includes('%')) return `[${path.slice(1).split('/').map(quoted).join(',')}]`
-  return canonicalJson(parsePath(path))
+  if (path.includes('%')) return canonicalJson(parsePath(path))
+  const text = quoted(path.slice(1))
+  return text.includes('/') ? `[${text.replaceAll('/', '","')}]` : `[${text}]` // No escape of JSON has a slash here.
 }
 
 const queryText = (query: string | undefined): string => (query === undefined ? '{}' : canonicalJson(parseQuery(query)))

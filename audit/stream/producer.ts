@@ -4,6 +4,7 @@
  */
 
 import { toBase64, toBase64Url, toHex, utf8 } from '../../core/bytes.ts'
+import type { Verdict } from '../../core/decision.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { canonicalJson } from '../../core/json.ts'
 import type { Sha256, SignHead } from '../../core/ports.ts'
@@ -108,12 +109,18 @@ export function seal(
       ...producer,
       next: producer.next + 1,
       prev: record.hash,
-      counts: body.kind === 'decision' ? { ...counts, [body.verdict]: counts[body.verdict] + 1 } : counts,
+      counts: body.kind === 'decision' ? counted(counts, body.verdict) : counts,
       unheaded: producer.unheaded + 1,
     },
     records: [record],
   }
 }
+
+const counted = ({ allow, deny, fault }: HeadBody['counts'], verdict: Verdict): HeadBody['counts'] => ({
+  allow: verdict === 'allow' ? allow + 1 : allow,
+  deny: verdict === 'deny' ? deny + 1 : deny,
+  fault: verdict === 'fault' ? fault + 1 : fault,
+})
 
 /**
  * A signed head, after an `svid` record where the certificate was renewed since the last. Throws a WritError

@@ -1,6 +1,6 @@
 /** What goes on: where an allowed request is sent and what is changed on the way, or what a refused caller reads. */
 
-import { type Decision, type HeaderEffects, statusOf } from '../../core/decision.ts'
+import { type Decision, statusOf } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import { decisionId, type RecordId } from '../../core/record.ts'
 import type { Onward, Refusal } from '../exchange.ts'
@@ -29,26 +29,35 @@ const ours: ReadonlySet<string> = new Set([
 ])
 
 export function onward(facts: RequestFacts, found: Found, decision: Decision, kept: RecordId): Onward {
-  const effects: HeaderEffects = (decision.verdict === 'allow' && decision.effects) || {}
-  const removed = (effects.removeFromRequest ?? []).map((name) => name.toLowerCase()).filter(isTheirs)
+  const effects = decision.verdict === 'allow' ? decision.effects : undefined
+  const setHeaders = theirs(effects?.setOnRequest)
+  setHeaders['x-request-id'] = facts.requestId
+  const vouched = vouchedFor(facts)
+  if (vouched !== undefined) setHeaders[forwardedIdentity] = vouched
+  const setResponseHeaders = theirs(effects?.setOnResponse)
+  setResponseHeaders['x-writ-decision'] = decisionId(kept)
+  const removed = effects?.removeFromRequest?.map((name) => name.toLowerCase()).filter(isTheirs)
   return {
     endpoint: found.endpoint,
-    setHeaders: { ...theirs(effects.setOnRequest), 'x-request-id': facts.requestId, ...vouchedFor(facts) },
-    removeHeaders: [...removed, forwardedIdentity],
-    setResponseHeaders: { ...theirs(effects.setOnResponse), 'x-writ-decision': decisionId(kept) },
+    setHeaders,
+    removeHeaders: removed ? [...removed, forwardedIdentity] : alwaysRemoved,
+    setResponseHeaders,
     timeoutMs: found.timeoutMs,
   }
 }
 
+const alwaysRemoved = [forwardedIdentity]
+
 /** Whom we vouch for towards our own workload, in the form of Envoy's SANITIZE_SET. Outbound, the peer proves itself. */
-function vouchedFor({ direction, workload, source: { identified } }: RequestFacts): Readonly<Record<string, string>> {
-  if (direction === 'outbound' || !identified.ok) return {}
-  return { [forwardedIdentity]: `By=${workload};URI=${identified.identity.id}` }
+function vouchedFor({ direction, workload, source: { identified } }: RequestFacts): string | undefined {
+  if (direction === 'outbound' || !identified.ok) return undefined
+  return `By=${workload};URI=${identified.identity.id}`
 }
 
 /** What a policy may change: names that are tokens and not ours, values that stay on their line. */
-function theirs(fields: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+function theirs(fields: Readonly<Record<string, string>> | undefined): Record<string, string> {
   const kept: Record<string, string> = {}
+  if (!fields) return kept
   for (const [name, value] of Object.entries(fields)) {
     const lower = name.toLowerCase()
     if (isTheirs(lower) && isFieldValue(value)) kept[lower] = value

@@ -28,30 +28,35 @@ export function decisionBody(
   use: PolicyUse | undefined,
 ): DecisionBody {
   const { identified } = facts.source
-  return {
+  const { from } = decision
+  const body: Draft = {
     kind: 'decision',
     direction: facts.direction,
     workload: facts.workload,
     listener: facts.listener,
     verdict: decision.verdict,
     code: decision.code,
+    by: from.by,
     enforced: true,
     reasons: boundedReasons(decision.reasons),
     input: boundedInput(facts, use),
     request_id: facts.requestId,
-    ...madeBy(decision, use),
-    ...(identified.ok ? { peer: proven(identified.identity) } : undefined),
-    ...(found ? { service: found.service, route: found.route } : undefined),
-    ...(facts.traceId === '' ? undefined : { trace_id: facts.traceId }),
   }
+  if (from.by === 'policy') {
+    body.bundles = bundlesOf(from.policy)
+    if (use) body.path = use.entrypoint
+  }
+  if (identified.ok) body.peer = proven(identified.identity)
+  if (found) {
+    body.service = found.service
+    body.route = found.route
+  }
+  if (facts.traceId !== '') body.trace_id = facts.traceId
+  return body
 }
 
-type MadeBy = Pick<DecisionBody, 'by' | 'bundles' | 'path'>
-
-function madeBy({ from }: Decision, use: PolicyUse | undefined): MadeBy {
-  if (from.by === 'proxy') return { by: 'proxy' }
-  return { by: 'policy', bundles: bundlesOf(from.policy), ...(use ? { path: use.entrypoint } : undefined) }
-}
+/** Filled in place: every request makes one, and spreading parts into each other would make four objects of it. */
+type Draft = { -readonly [name in keyof DecisionBody]: DecisionBody[name] }
 
 /** What is the same for all decisions of a policy, and for all of an identity, is put together once. */
 const bundlesOf = remembered(({ bundle, revision, sha256 }: PolicyRef) => ({ [bundle]: { revision, sha256 } }))
@@ -78,7 +83,9 @@ function remembered<Of extends object, Made extends { readonly [key: string]: Js
 
 /** Text of a policy may hold anything, also halves of characters, which canonical JSON cannot. */
 const boundedReasons = (reasons: readonly string[]): readonly string[] =>
-  reasons.slice(0, maxReasons).map((reason) => reason.slice(0, maxReason).toWellFormed())
+  reasons.length === 0
+    ? reasons
+    : reasons.slice(0, maxReasons).map((reason) => reason.slice(0, maxReason).toWellFormed())
 
 function boundedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
   const input = recordedInput(facts, use)
