@@ -5,6 +5,7 @@ import type { Builtin, BuiltinHost } from './builtin.ts'
 import { digest } from './digest.ts'
 import { encoding } from './encoding.ts'
 import { http } from './http.ts'
+import { json } from './json.ts'
 import { net } from './net/cidr.ts'
 import { numbers } from './numbers.ts'
 import { objects } from './objects.ts'
@@ -22,6 +23,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     ...digest,
     ...encoding,
     ...http,
+    ...json,
     ...net,
     ...numbers,
     ...objects,

@@ -6,7 +6,7 @@ import { escapeUrl, unescapeUrl } from './go/escape.ts'
 import { parseAddress } from './net/address.ts'
 import { stringOf } from './operand.ts'
 
-interface Uri {
+export interface Uri {
   readonly scheme: string
   readonly host: string
   readonly path: string
@@ -15,7 +15,7 @@ interface Uri {
   readonly fragment: string
 }
 
-function readUri(text: string): Uri {
+export function readUri(text: string): Uri {
   const [before, rawFragment] = cut(text, '#')
   const fragment = unescapeUrl(rawFragment, 'fragment')
   const nothing = { scheme: '', host: '', path: '', rawPath: '', rawQuery: '', fragment }

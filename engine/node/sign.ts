@@ -17,7 +17,7 @@ export interface Signer extends SigningKey {
 
 /** The same files with one signature over all of them. */
 export async function signBundle(bundle: Uint8Array, signer: Signer): Promise<Uint8Array> {
-  const files = unsignedFiles(bundle)
+  const files = filesOf(bundle).filter(isOther)
   const entries = await Promise.all(
     files.map(async (file) => ({
       name: file.name,
@@ -34,8 +34,13 @@ export async function signBundle(bundle: Uint8Array, signer: Signer): Promise<Ui
   return pack([...files, signature].map(({ name, bytes }) => ({ name: `/${name}`, bytes })))
 }
 
-/** What was signed: the same bytes as before where the bundle is one of ours. */
-export const unsignedBundle = (bundle: Uint8Array): Uint8Array => pack(unsignedFiles(bundle))
+/** What was signed, as we pack it; undefined where there is no signature to take off. */
+export function unsignedBundle(bundle: Uint8Array): Uint8Array | undefined {
+  const files = filesOf(bundle)
+  const unsigned = files.filter(isOther)
+  return unsigned.length < files.length ? pack(unsigned) : undefined
+}
 
-const unsignedFiles = (bundle: Uint8Array): readonly TarFile[] =>
-  readTar(gunzipSync(bundle), 10_000).filter(({ name }) => name !== signaturesFile)
+const filesOf = (bundle: Uint8Array): readonly TarFile[] => readTar(gunzipSync(bundle), 10_000)
+
+const isOther = ({ name }: TarFile): boolean => name !== signaturesFile
