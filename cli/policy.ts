@@ -1,4 +1,4 @@
-/** `writ policy`: compiles policies into the bundles that are committed beside them, and runs their tests. */
+/** `writ policy`: compiles policies into the bundles that are committed beside them, tests them, and tries them out. */
 
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -12,6 +12,8 @@ import { buildPolicy, policyFoldersIn, testPolicy } from '../engine/node/build.t
 import { readSigningKey } from '../engine/node/keys.ts'
 import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
+import { evalCommand } from './policy-eval.ts'
+import { impactCommand } from './policy-impact.ts'
 
 interface BuildFlags {
   readonly check?: boolean
@@ -35,7 +37,9 @@ interface Built {
 }
 
 export function policyCommand(): Command {
-  const command = new Command('policy').description('compile Rego policies into bundles, and test them')
+  const command = new Command('policy').description(
+    'compile Rego policies into bundles, test them, and see what they would decide',
+  )
   command
     .command('build')
     .argument('[dir]', 'a policy, or a folder of policies', 'policies')
@@ -66,6 +70,8 @@ export function policyCommand(): Command {
     .option('--json', 'print the reports as JSON')
     .addHelpText('after', compilerHelp)
     .action(test)
+  command.addCommand(evalCommand())
+  command.addCommand(impactCommand())
   return command
 }
 
@@ -121,7 +127,7 @@ async function buildOne(folder: string, flags: BuildFlags, signer: Signer | unde
 function gives(before: Uint8Array, unsigned: Uint8Array): boolean {
   if (equalBytes(before, unsigned)) return true
   try {
-    return equalBytes(unsignedBundle(before), unsigned)
+    return equalBytes(unsignedBundle(before) ?? before, unsigned)
   } catch {
     return false // No archive of ours.
   }
