@@ -10,12 +10,14 @@ import { net } from './net/cidr.ts'
 import { numbers } from './numbers.ts'
 import { objects } from './objects.ts'
 import { regex } from './regex.ts'
+import { runtime } from './runtime.ts'
 import { semver } from './semver.ts'
 import { strings } from './strings.ts'
 import { time } from './time/builtins.ts'
 import { units } from './units.ts'
 import { uri } from './uri.ts'
 import { uuid } from './uuid.ts'
+import { yaml } from './yaml/builtins.ts'
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
   Object.entries({
@@ -28,12 +30,14 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     ...numbers,
     ...objects,
     ...regex,
+    ...runtime,
     ...semver,
     ...strings,
     ...time,
     ...units,
     ...uri,
     ...uuid,
+    ...yaml,
   }),
 )
 
@@ -41,6 +45,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
 const needs: Readonly<Record<string, keyof BuiltinHost>> = {
   'http.send': 'httpSend',
   'net.lookup_ip_addr': 'lookupIpAddr',
+  'rego.parse_module': 'parseModule',
 }
 
 /** May a policy call it on this host? */
