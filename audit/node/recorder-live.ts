@@ -49,7 +49,8 @@ export function newLive(options: LiveOptions): Live {
   const { producer, channel, ports, spool, writer, settings, now, sha256, onNotice } = options
   const outcomes = newOutcomes()
   const refusals = newRefusals()
-  let refusalsAtMs = toMs(now())
+  let tickMs = toMs(now())
+  let refusalsAtMs = tickMs
   let headOnItsWay = false
   let unsigned = false
   let closing: Promise<void> | undefined
@@ -153,6 +154,7 @@ export function newLive(options: LiveOptions): Live {
     tick() {
       if (!started || ended || closing) return
       const nowMs = toMs(now())
+      tickMs = nowMs
       if (outcomesDue(outcomes, nowMs)) emitOutcomes()
       if (refusals.size > 0 && nowMs - refusalsAtMs >= refusalsEveryMs) emitRefusals()
       if (!headOnItsWay && headDue(live.producer, nowMs, settings)) emitHead(false).catch(headFailed)
@@ -164,9 +166,9 @@ export function newLive(options: LiveOptions): Live {
         return keepBody(body)
       },
       outcome(id, outcome) {
-        const nowMs = toMs(now())
-        if (ended || id.epoch !== producer.epoch || !addOutcome(outcomes, id.seq, outcome, nowMs)) writer.lost++
-        else if (outcomesDue(outcomes, nowMs)) emitOutcomes()
+        // Time of the last tick: an outcome may be written a tick earlier than it had to be, never later.
+        if (ended || id.epoch !== producer.epoch || !addOutcome(outcomes, id.seq, outcome, tickMs)) writer.lost++
+        else if (outcomesDue(outcomes, tickMs)) emitOutcomes()
       },
       refused(refusal) {
         if (closing || !countRefusal(refusals, refusal)) writer.lost++

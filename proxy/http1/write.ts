@@ -43,22 +43,27 @@ export function writeAnswer(
   return `${head}${close ? 'connection: close\r\n' : ''}${added(headers)}\r\n`
 }
 
-/** The lines as they came, in runs: each was read strictly, so each is one field for every reader. */
+/** The lines as they came, in runs that follow each other at once: each was read strictly, so each is one field for every reader. */
 function copied({ text, at }: Fields, changes: FieldChanges): string {
+  const replaced = [...Object.keys(changes.set), ...changes.remove]
   let lines = ''
+  let from = 0
+  let to = -1
   for (let i = 0; i < at.length; i += 4) {
     const name = at[i]!
-    const end = at[i + 3]!
-    if (isReplaced(text, name, at[i + 1]!, changes)) continue
-    lines += `${text.slice(name, end)}\r\n`
+    if (isReplaced(text, name, at[i + 1]!, replaced)) continue
+    if (name !== to + 2) {
+      if (to >= 0) lines += `${text.slice(from, to)}\r\n`
+      from = name
+    }
+    to = at[i + 3]!
   }
-  return lines
+  return to < 0 ? lines : `${lines}${text.slice(from, to)}\r\n`
 }
 
 /** An underscore counts as a hyphen here: a server that reads CGI variables would take one name for the other. */
-function isReplaced(text: string, from: number, to: number, changes: FieldChanges): boolean {
-  for (const name in changes.set) if (sameName(text, from, to, name)) return true
-  for (const name of changes.remove) if (sameName(text, from, to, name)) return true
+function isReplaced(text: string, from: number, to: number, replaced: readonly string[]): boolean {
+  for (const name of replaced) if (sameName(text, from, to, name)) return true
   return false
 }
 

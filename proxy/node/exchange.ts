@@ -229,20 +229,24 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   }
 
   /** Reads a response head and what follows it; whether bytes are left over after the response. */
-  #readHead(bytes: Buffer, length: number): boolean {
-    const arrived = bytes.subarray(0, length)
-    let rest = this.#partial ? Buffer.concat([this.#partial, arrived]) : arrived
-    this.#partial = undefined
-    while (rest.length > 0) {
-      const end = headEnd(rest, this.#scanned, rest.length, this.#caller.limits.headBytes)
+  #readHead(arrived: Buffer, length: number): boolean {
+    let bytes = arrived
+    let to = length
+    if (this.#partial) {
+      bytes = Buffer.concat([this.#partial, arrived.subarray(0, length)])
+      to = bytes.length
+      this.#partial = undefined
+    }
+    while (to > 0) {
+      const end = headEnd(bytes, this.#scanned, to, this.#caller.limits.headBytes)
       if (end === more) {
-        this.#scanned = rest.length
-        this.#partial = Buffer.from(rest) // A copy: the buffer is used again.
+        this.#scanned = to
+        this.#partial = Buffer.from(bytes.subarray(0, to)) // A copy: the buffer is used again.
         return false
       }
       this.#scanned = 0
       const response =
-        end < 0 ? undefined : readResponse(rest.toString('latin1', 0, end), this.#method, this.#caller.limits)
+        end < 0 ? undefined : readResponse(bytes.toString('latin1', 0, end), this.#method, this.#caller.limits)
       // We never ask for another protocol, so 101 answers nothing.
       if (!response || 'wrong' in response || response.status === 101) {
         this.fail('upstream_invalid')
@@ -250,9 +254,10 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       }
       if (response.status >= 200) {
         this.#begin(response)
-        return this.#readBody(rest, end, rest.length)
+        return this.#readBody(bytes, end, to)
       }
-      rest = rest.subarray(end)
+      bytes = bytes.subarray(end, to)
+      to = bytes.length
     }
     return false
   }

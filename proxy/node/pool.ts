@@ -148,10 +148,13 @@ class EndpointPool {
   readonly #waiting: Borrower[] = []
   #connecting = 0
   #closed = false
+  /** Time of the last sweep: near enough to count an idle connection's time from, and too early rather than too late. */
+  #sweptMs: number
 
   constructor(endpoint: Endpoint, parts: PoolParts) {
     this.#endpoint = endpoint
     this.#parts = parts
+    this.#sweptMs = parts.nowMs()
   }
 
   get size(): number {
@@ -191,7 +194,8 @@ class EndpointPool {
 
   sweep(): void {
     const { limits, nowMs } = this.#parts
-    const oldest = nowMs() - (this.#endpoint.identity === undefined ? limits.appIdleMs : limits.upstreamIdleMs)
+    this.#sweptMs = nowMs()
+    const oldest = this.#sweptMs - (this.#endpoint.identity === undefined ? limits.appIdleMs : limits.upstreamIdleMs)
     while (this.#idle[0] && this.#idle[0].idleSinceMs < oldest) this.#idle.shift()!.socket.destroy()
   }
 
@@ -280,7 +284,7 @@ class EndpointPool {
       borrower.onUpstream(upstream)
       return
     }
-    upstream.idleSinceMs = this.#parts.nowMs()
+    upstream.idleSinceMs = this.#sweptMs
     this.#idle.push(upstream)
   }
 

@@ -87,6 +87,18 @@ X-Forwarded-Client-Cert: URI=spiffe://a/b\nX_Forwarded-Client_Cert: URI=spiffe:/
   expect(writeRequest(head, { set: {}, remove: [] })).toBe('GET / HTTP/1.1\r\nhost: a\r\nX-Stays: 1\r\n\r\n')
 })
 
+test('lines travel as they came, without those that are replaced, dropped or padded, wherever they stand', () => {
+  const kept = { set: { 'x-b': 'new' }, remove: ['x_d'] }
+  const head = good(
+    'GET / HTTP/1.1\nX-A:1\nX_B: 2\nX-C: 3 \t\nTE: x\nX-D: 4\nx-e:\nHost: a\nX-F:  6\nX-b: 7\nX-G: 8\nX-H: 9\n\n',
+  )
+  expect(writeRequest(head, kept).replaceAll('\r\n', '|')).toBe(
+    'GET / HTTP/1.1|host: a|X-A:1|X-C: 3|x-e:|X-F:  6|X-G: 8|X-H: 9|x-b: new||',
+  )
+  const all = good('GET / HTTP/1.1\nHost: a\nX-A: 1\nX-B: 2\n\n')
+  expect(writeRequest(all, { set: {}, remove: ['x-a', 'x-b'] })).toBe('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+})
+
 test.each([
   ...['te', 'trailer', 'keep-alive', 'http2-settings', 'proxy-connection', 'proxy-authenticate'],
   ...['proxy-authorization', 'x-forwarded-client-cert'],
