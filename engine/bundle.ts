@@ -4,8 +4,9 @@ import { fromUtf8, toHex } from '../core/bytes.ts'
 import { WritError } from '../core/fault.ts'
 import { isObject, type Json, parseJson } from '../core/json.ts'
 import type { PolicyRef } from '../core/policy.ts'
-import { type BundleVerification, verifyFiles } from './signature.ts'
+import { verifyFiles } from './signature.ts'
 import { readTar, type TarFile } from './tar.ts'
+import type { BundleVerification } from './verification.ts'
 
 export interface BundleContent {
   readonly ref: PolicyRef

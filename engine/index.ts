@@ -12,4 +12,4 @@ export {
   type PolicyLimits,
   type PolicySource,
 } from './policies.ts'
-export type { BundleVerification, SignatureAlgorithm, VerificationKey } from './signature.ts'
+export type { BundleVerification, SignatureAlgorithm, VerificationKey } from './verification.ts'

@@ -9,37 +9,9 @@ import { messageOf, WritError } from '../core/fault.ts'
 import { isObject, type Json, parseJson } from '../core/json.ts'
 import type { TarFile } from './tar.ts'
 import { formatValue, isArray, isNumber, parseJsonValue, RegoObject, type Value } from './value.ts'
+import type { BundleVerification, SignatureAlgorithm, VerificationKey } from './verification.ts'
 
 export const signaturesFile = '.signatures.json'
-
-/** What OPA signs with. `HS…` is a shared secret: whoever can verify can also sign. */
-// biome-ignore format: by family
-export const signatureAlgorithms = [
-  'ES256', 'ES384', 'ES512',
-  'PS256', 'PS384', 'PS512',
-  'RS256', 'RS384', 'RS512',
-  'HS256', 'HS384', 'HS512',
-] as const
-
-export type SignatureAlgorithm = (typeof signatureAlgorithms)[number]
-
-export interface VerificationKey {
-  /** The only algorithm that it is for, whatever a token says of itself. */
-  readonly algorithm: SignatureAlgorithm
-  /** A public key as PEM (SPKI); for `HS…` the bytes of the secret. */
-  readonly key: string | Uint8Array
-  /** The id that tokens name it by. Default: it answers for every id that no other key has. */
-  readonly id?: string
-}
-
-/** A bundle that is read with this is signed, or refused. */
-export interface BundleVerification {
-  readonly keys: readonly VerificationKey[]
-  /** Id of the key that must have signed. Default: the one that the token names. */
-  readonly keyId?: string
-  /** What the token's `scope` must be. Default: it has none. */
-  readonly scope?: string
-}
 
 /** Throws `policy_invalid` with the reason. `files` are those of the archive, the signature among them. */
 export async function verifyFiles(files: readonly TarFile[], verification: BundleVerification): Promise<void> {

@@ -5,7 +5,7 @@ import { concat } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 
 export interface BundlePlace {
-  /** As `bundleUrl` made it. */
+  /** As `bundleUrl` makes it. */
   readonly url: string
   /** File with a bearer token, read anew for each request, so that it can be renewed. Default none is sent. */
   readonly tokenFile?: string
@@ -83,24 +83,6 @@ function statusFault(status: number): WritError {
 /** fetch hides what happened behind "fetch failed". */
 const reasonOf = (thrown: unknown): string =>
   thrown instanceof Error && thrown.cause !== undefined ? messageOf(thrown.cause) : messageOf(thrown)
-
-/** Throws `config_invalid` with what is wrong: plain HTTP off this machine, or a password in the URL. */
-export function bundleUrl(url: string, resource: string): string {
-  const wrong = wrongUrl(url)
-  if (wrong) throw new WritError('config_invalid', `${url} ${wrong}`)
-  return new URL(`${url.replace(/\/+$/, '')}/${resource.replace(/^\/+/, '')}`).href
-}
-
-export function wrongUrl(url: string): string | undefined {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  if (!parsed) return 'is no URL'
-  if (parsed.username !== '' || parsed.password !== '') return 'holds a password; give a tokenFile'
-  if (parsed.search !== '' || parsed.hash !== '') return 'has a query or a fragment; these belong into resource'
-  if (parsed.protocol === 'https:') return undefined
-  if (parsed.protocol !== 'http:') return 'is neither https nor http'
-  const loopback = /^(?:localhost|\[::1\]|127(?:\.[0-9]{1,3}){3})$/.test(parsed.hostname)
-  return loopback ? undefined : 'is plain HTTP, which is for this machine alone'
-}
 
 const maxTokenBytes = 16 * 1024
 

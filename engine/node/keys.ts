@@ -3,7 +3,8 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { messageOf, WritError } from '../../core/fault.ts'
-import { type SignatureAlgorithm, secretFor, signatureAlgorithms, type VerificationKey } from '../signature.ts'
+import { secretFor } from '../signature.ts'
+import { type SignatureAlgorithm, signatureAlgorithms, type VerificationKey } from '../verification.ts'
 
 /** Longest key file, in bytes. */
 const maxBytes = 64 * 1024

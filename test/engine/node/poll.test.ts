@@ -2,7 +2,6 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, expect, vi } from 'vitest'
-import { bundleUrl } from '../../../engine/node/bundle-request.ts'
 import { readVerificationKey } from '../../../engine/node/keys.ts'
 import {
   type BundleSource,
@@ -244,20 +243,4 @@ test('the token comes from its file each time, and a file that holds none sends 
   await problem('holds no bearer token')
   expect(server.asked.every(({ headers }) => /^Bearer \w+$/.test(headers.authorization ?? ''))).toBe(true)
   expect(await readFile(join(dir, 'app', 'source.json'), 'utf8')).not.toContain('second')
-})
-
-test('plain HTTP is for this machine; elsewhere it is HTTPS, without a password in the URL', () => {
-  expect(bundleUrl('https://bundles.example/v1/', '/bundles/app')).toBe('https://bundles.example/v1/bundles/app')
-  for (const url of ['http://127.0.0.1:8', 'http://localhost', 'http://[::1]:8'])
-    expect(bundleUrl(url, 'x')).toContain('/x')
-  for (const url of [
-    'http://bundles.example',
-    'http://127.0.0.1.example',
-    'http://localhost.example',
-    'http://10.0.0.1',
-  ])
-    expect(() => bundleUrl(url, 'x')).toThrow('plain HTTP')
-  expect(() => bundleUrl('https://a:b@bundles.example', 'x')).toThrow('password')
-  expect(() => bundleUrl('file:///etc', 'x')).toThrow('neither https nor http')
-  expect(() => bundleUrl('bundles', 'x')).toThrow('no URL')
 })
