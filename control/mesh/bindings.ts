@@ -12,12 +12,16 @@ export function resolveBindings(input: {
   readonly workloads: readonly Placed<WorkloadSpec>[]
   readonly services: ReadonlyMap<string, KnownService>
   readonly bundles: readonly PolicyRef[] | 'any'
+  /** Their bundles may come later; until then whoever binds them denies everything. */
+  readonly sources: readonly Placed<unknown>[]
 }): { readonly policies: ReadonlyMap<string, PolicyUse>; readonly problems: Problem[] } {
   const problems: Problem[] = []
   const bound = new Map<string, { readonly use: PolicyUse; readonly by: string }>()
+  const nameable = new Set(input.sources.map(({ name }) => name))
+  for (const ref of input.bundles === 'any' ? [] : input.bundles) nameable.add(ref.bundle)
   for (const binding of input.bindings) {
-    if (input.bundles !== 'any' && !input.bundles.some((ref) => ref.bundle === binding.spec.bundle)) {
-      const there = input.bundles.map((ref) => ref.bundle).sort(byText)
+    if (input.bundles !== 'any' && !nameable.has(binding.spec.bundle)) {
+      const there = [...nameable].sort(byText)
       const cure = there.length > 0 ? `build it, or use one of ${there.slice(0, 8).join(', ')}` : 'build it first'
       problems.push(problemAt(binding, ['spec', 'bundle'], `there is no bundle ${binding.spec.bundle}`, cure))
     }

@@ -8,6 +8,7 @@ import { resolveBindings } from './bindings.ts'
 import { checkGateways } from './gateways.ts'
 import type { MeshSpec } from './kinds.ts'
 import { nameSnapshot } from './name.ts'
+import { policySourcesOf } from './policy-sources.ts'
 import { byPlace, type Placed, type Problem, problemAt } from './problem.ts'
 import { type MeshDocuments, readDocuments } from './read.ts'
 import { resolveRoutes } from './routes.ts'
@@ -54,9 +55,11 @@ export function compileMesh(text: string, world: World): Compiled {
     ...parts,
     bindings: found.PolicyBinding,
     bundles: world.bundles,
+    sources: found.PolicySource,
   })
+  const { policySources, problems: ofSources } = policySourcesOf(found.PolicySource, found.PolicyBinding)
   problems.push(...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
-  problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings)
+  problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings, ...ofSources)
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
@@ -77,7 +80,8 @@ export function compileMesh(text: string, world: World): Compiled {
     stream: settings.stream,
     logKey: world.logKey ?? '',
   }
-  return { ok: true, snapshot: nameSnapshot(content, world.sha256), settings, warnings: problems }
+  const snapshot = nameSnapshot(content, world.sha256)
+  return { ok: true, snapshot, settings: { ...settings, policySources }, warnings: problems }
 }
 
 function auditOf({ audit }: MeshSpec): MeshSnapshot['audit'] {

@@ -14,7 +14,15 @@ export const maxDocuments = 4096
 export type MeshDocuments = { readonly [K in Kind]: Placed<Specs[K]>[] }
 
 export function readDocuments(text: string): { readonly found: MeshDocuments; readonly problems: Problem[] } {
-  const found: MeshDocuments = { Mesh: [], Workload: [], Service: [], PolicyBinding: [], HTTPRoute: [], Gateway: [] }
+  const found: MeshDocuments = {
+    Mesh: [],
+    Workload: [],
+    Service: [],
+    PolicyBinding: [],
+    PolicySource: [],
+    HTTPRoute: [],
+    Gateway: [],
+  }
   const problems: Problem[] = []
   try {
     readInto(found, problems, text)

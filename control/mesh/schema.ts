@@ -13,6 +13,7 @@ import {
   type WorkloadSpec,
   workloadSpec,
 } from './kinds.ts'
+import { type PolicySourceSpec, policySourceSpec } from './policy-sources.ts'
 import { name } from './words.ts'
 
 export interface Specs {
@@ -20,6 +21,7 @@ export interface Specs {
   readonly Workload: WorkloadSpec
   readonly Service: ServiceSpec
   readonly PolicyBinding: PolicyBindingSpec
+  readonly PolicySource: PolicySourceSpec
   readonly HTTPRoute: HttpRouteSpec
   readonly Gateway: GatewaySpec
 }
@@ -31,6 +33,7 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   Workload: 'writ.dev/v1',
   Service: 'writ.dev/v1',
   PolicyBinding: 'writ.dev/v1',
+  PolicySource: 'writ.dev/v1',
   HTTPRoute: 'gateway.networking.k8s.io/v1',
   Gateway: 'gateway.networking.k8s.io/v1',
 }
@@ -66,6 +69,7 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   Workload: whole('Workload', workloadSpec),
   Service: whole('Service', serviceSpec),
   PolicyBinding: whole('PolicyBinding', policyBindingSpec),
+  PolicySource: whole('PolicySource', policySourceSpec),
   HTTPRoute: whole('HTTPRoute', httpRouteSpec),
   Gateway: whole('Gateway', gatewaySpec),
 }

@@ -2,6 +2,7 @@
 
 import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
 import type { MeshSpec } from './kinds.ts'
+import type { PolicySource } from './policy-sources.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
 import { durationMs } from './words.ts'
 
@@ -11,12 +12,17 @@ export interface MeshSettings {
   readonly store: { readonly kind: 'embedded' } | { readonly kind: 'postgres'; readonly urlEnv: string }
   /** Life of an SVID, in milliseconds. Default one hour. */
   readonly svidTtlMs: number
+  /** Bundles that are asked of a server. */
+  readonly policySources: readonly PolicySource[]
 }
 
 const minute = 60_000
 const hour = 60 * minute
 
-export function settingsOf(mesh: Placed<MeshSpec>): { readonly settings: MeshSettings; readonly problems: Problem[] } {
+export function settingsOf(mesh: Placed<MeshSpec>): {
+  readonly settings: Omit<MeshSettings, 'policySources'>
+  readonly problems: Problem[]
+} {
   const { audit, identity } = mesh.spec
   const problems: Problem[] = []
   const svidTtlMs = identity?.ttl === undefined ? hour : durationMs(identity.ttl)
@@ -33,7 +39,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): { readonly settings: MeshSet
   }
   const stream = audit?.stream ?? 'embedded'
   const store = audit?.store ?? 'embedded'
-  const settings: MeshSettings = {
+  const settings: Omit<MeshSettings, 'policySources'> = {
     stream:
       stream === 'embedded'
         ? { kind: 'embedded' }

@@ -1,0 +1,126 @@
+/** Policy sources: bundles that control asks a bundle server for, where they are not in its policies folder. */
+
+import { z } from 'zod'
+import { wrongUrl } from '../../engine/bundle-url.ts'
+import { type Polling, pollingDefaults } from '../../engine/poll.ts'
+import { type SignatureAlgorithm, signatureAlgorithms } from '../../engine/verification.ts'
+import type { PolicyBindingSpec } from './kinds.ts'
+import { type Placed, type Problem, problemAt } from './problem.ts'
+import { byText, duration, durationMs } from './words.ts'
+
+export interface PolicySourceSpec {
+  readonly url: string
+  readonly resource?: string
+  readonly polling?: { readonly min?: string; readonly max?: string; readonly wait?: string }
+  readonly tokenFile?: string
+  readonly verification?: {
+    readonly keyFile: string
+    readonly keyId?: string
+    readonly scope?: string
+    readonly algorithm?: SignatureAlgorithm
+  }
+}
+
+/** What control opens. Files are as the document names them: relative to the mesh file. */
+export interface PolicySource extends Pick<PolicySourceSpec, 'url' | 'resource' | 'tokenFile' | 'verification'> {
+  /** Name of the bundle. */
+  readonly name: string
+  readonly polling: Polling
+}
+
+const file = z.string().regex(/^[^\0-\x1f\x7f\ud800-\udfff]{1,4096}$/, { error: 'is not the path of a file' })
+const word = z.string().regex(/^[\x21-\x7e]{1,256}$/, { error: 'is not a word of 1 to 256 visible characters' })
+
+export const policySourceSpec: z.ZodType<PolicySourceSpec> = z
+  .strictObject({
+    url: z
+      .string()
+      .max(2048)
+      .superRefine((url, context) => {
+        const message = wrongUrl(url)
+        if (message) context.addIssue({ code: 'custom', message })
+      })
+      .describe('URL of the bundle server: https, or http on a loopback address.'),
+    resource: z
+      .string()
+      .regex(/^[\x21-\x22\x24-\x7e]{1,1024}$/, { error: 'is not a path below the URL' })
+      .describe('Path of the bundle below the URL. Default bundles/<name>.')
+      .exactOptional(),
+    polling: z
+      .strictObject({
+        min: duration.describe('Shortest time between requests, 1s or more. Default 60s.').exactOptional(),
+        max: duration.describe('Longest time between requests, a day or less. Default 120s.').exactOptional(),
+        wait: duration
+          .describe('How long a server that can is asked to wait for news, 4m or less; 0s is never. Default 60s.')
+          .exactOptional(),
+      })
+      .exactOptional(),
+    tokenFile: file
+      .describe('File with a bearer token, read for each request. Relative to the mesh file.')
+      .exactOptional(),
+    verification: z
+      .strictObject({
+        keyFile: file.describe(
+          'Public key or certificate as PEM; for HS256 to HS512 the secret. Relative to the mesh file.',
+        ),
+        keyId: word.describe('Id of that key. Default: it answers for every id that a bundle names.').exactOptional(),
+        scope: z
+          .string()
+          .max(256)
+          .describe('Scope that the signature must have. Default: it has none.')
+          .exactOptional(),
+        algorithm: z
+          .enum(signatureAlgorithms)
+          .describe("The only one that is taken. Default that of the key's curve, or RS256.")
+          .exactOptional(),
+      })
+      .describe('With it a bundle is signed by this key, or not taken.')
+      .exactOptional(),
+  })
+  .describe('A bundle from a server that speaks OPA\u2019s bundle service API, named like the bundle.')
+
+const day = 24 * 60 * 60_000
+
+export function policySourcesOf(
+  found: readonly Placed<PolicySourceSpec>[],
+  bindings: readonly Placed<PolicyBindingSpec>[],
+): { readonly policySources: readonly PolicySource[]; readonly problems: Problem[] } {
+  const problems = found.flatMap((placed) => problemsOf(placed, bindings))
+  const policySources = found.map(({ name, spec }): PolicySource => {
+    const { polling: _, ...given } = spec
+    return { name, ...given, polling: pollingOf(spec) }
+  })
+  return { policySources: policySources.toSorted((a, b) => byText(a.name, b.name)), problems }
+}
+
+function pollingOf({ polling = {} }: PolicySourceSpec): Polling {
+  const min = polling.min === undefined ? undefined : durationMs(polling.min)
+  const max = polling.max === undefined ? undefined : durationMs(polling.max)
+  return {
+    // Whoever gives one of the two means it: the other one follows.
+    minMs: min ?? Math.min(pollingDefaults.minMs, max ?? pollingDefaults.minMs),
+    maxMs: max ?? Math.max(pollingDefaults.maxMs, min ?? pollingDefaults.maxMs),
+    waitS: polling.wait === undefined ? pollingDefaults.waitS : Math.ceil(durationMs(polling.wait) / 1000),
+  }
+}
+
+function problemsOf(source: Placed<PolicySourceSpec>, bindings: readonly Placed<PolicyBindingSpec>[]): Problem[] {
+  const { minMs, maxMs, waitS } = pollingOf(source.spec)
+  const problems: Problem[] = []
+  const wrong = (field: string, problem: string, cure: string): void => {
+    problems.push(problemAt(source, ['spec', 'polling', field], problem, cure))
+  }
+  if (minMs < 1000) wrong('min', 'is less than a second', 'ask less often')
+  if (maxMs > day) wrong('max', 'is more than a day', 'ask at least once a day')
+  if (minMs > maxMs) wrong('max', 'is less than min', 'make it longer')
+  if (waitS > 240) wrong('wait', 'is more than 4m', 'wait less long')
+  if (source.spec.verification === undefined) {
+    const problem = 'takes bundles that nobody signed: whoever holds the server makes the policy'
+    problems.push(problemAt(source, ['spec'], problem, 'give verification', 'warning'))
+  }
+  if (!bindings.some(({ spec }) => spec.bundle === source.name)) {
+    const problem = `no PolicyBinding names the bundle ${source.name}`
+    problems.push(problemAt(source, ['metadata', 'name'], problem, 'bind it, or correct the name', 'warning'))
+  }
+  return problems
+}
