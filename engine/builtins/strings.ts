@@ -4,7 +4,9 @@ import { isNumber, type RegoNumber, toDouble, type Value, writeNumber } from '..
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from './builtin.ts'
 import { termText } from './go/quote.ts'
 import { type GoArg, sprintf } from './go/sprintf.ts'
-import { arrayOf, intOf, stringOf, stringsOf } from './operand.ts'
+import { arrayOf, intOf, objectArg, stringOf, stringsOf } from './operand.ts'
+import { parseTemplate } from './template/parse.ts'
+import { runTemplate } from './template/run.ts'
 
 const anyAffix =
   (match: (text: string, affix: string) => boolean) =>
@@ -68,11 +70,18 @@ function goNumber(value: RegoNumber): GoArg {
   return Number.isFinite(double) ? { type: 'float64', value: double } : { type: 'string', value: text }
 }
 
+function renderTemplate({ patterns }: BuiltinContext, template: Value, variables: Value): Value {
+  const text = stringOf(template)
+  const nodes = patterns.compiled('template', text, () => parseTemplate(text))
+  return runTemplate(nodes, objectArg(variables)).replaceAll('<no value>', '<undefined>')
+}
+
 export const strings: BuiltinFamily = {
   sprintf: format,
   indexof_n: indexofN,
   'strings.any_prefix_match': anyAffix((text, affix) => text.startsWith(affix)),
   'strings.any_suffix_match': anyAffix((text, affix) => text.endsWith(affix)),
   'strings.count': count,
+  'strings.render_template': renderTemplate,
   'strings.split_n': splitN,
 }
