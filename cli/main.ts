@@ -12,6 +12,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
   auditor: async () => (await import('./auditor.ts')).auditorCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
+  explain: async () => (await import('./explain.ts')).explainCommand(),
   report: async () => (await import('./report.ts')).reportCommand(),
   policy: async () => (await import('./policy.ts')).policyCommand(),
   check: async () => (await import('./check.ts')).checkCommand(),

@@ -1,0 +1,99 @@
+/** A recorded decision in plain words. */
+
+import { cut, shortId, visible } from '../../audit/query/table.ts'
+import type { Recalled } from '../../audit/replay/recorded.ts'
+import type { Found } from './find.ts'
+import type { Retraced, TriedLine } from './tried.ts'
+
+const maxLines = 40
+const maxText = 100
+
+export function explanationText(found: Found, recalled: Recalled, retraced: Retraced | undefined): string {
+  const { event, row } = found
+  const facts: readonly (readonly [string, string])[] = [
+    ['when', `${row.time.slice(0, 23).replace('T', ' ')} UTC`],
+    ['caller', callerText(found)],
+    ['target', [row.target ?? '-', row.service && `service ${row.service}`, event.listener].filter(Boolean).join(', ')],
+    ['answer', `${row.verdict} ${row.code}${row.enforced ? '' : ', in shadow: it changed nothing'}`],
+    ['made by', madeByText(found)],
+    ...row.reasons.map((reason) => ['reason', reason] as const),
+    ['outcome', outcomeText(found)],
+    ['request', [row.requestId, row.traceId && `trace ${row.traceId}`].filter(Boolean).join(', ') || '-'],
+    ['proof', proofText(found)],
+    ['not kept', notKeptText(recalled)],
+  ]
+  const lines = facts.map(([name, text]) => `  ${name.padEnd(8)}  ${visible(text)}`)
+  return [titleOf(found), ...lines, ...retracedLines(retraced, row.verdict), ''].join('\n')
+}
+
+function titleOf({ row }: Found): string {
+  const request = [row.method, row.path].filter(Boolean).join(' ') || 'a request that could not be read'
+  const caller = shortId(row.caller) ?? 'somebody without identity'
+  return visible(`${caller} asked ${shortId(row.target) ?? '-'} for ${request}: ${words[row.verdict] ?? row.verdict}`)
+}
+
+const words: Readonly<Record<string, string>> = {
+  allow: 'allowed',
+  deny: 'denied',
+  fault: 'refused, for nobody could tell',
+}
+
+function callerText({ event, row }: Found): string {
+  if (row.caller === null) return 'proved no name'
+  const { peer } = event
+  return peer ? `${row.caller}, by ${peer.proof} ${peer.serial}, valid to ${peer.not_after.slice(0, 19)}Z` : row.caller
+}
+
+function madeByText({ event, row }: Found): string {
+  if (row.by !== 'policy' || row.bundle === null) return 'the proxy, before any policy was asked'
+  return `rule ${event.path ?? '?'} of ${row.bundle}, revision ${row.revision ?? '?'}`
+}
+
+function outcomeText({ row }: Found): string {
+  if (row.outcome === null) return 'not known (yet)'
+  const ms = row.durationUs === null ? '?' : (row.durationUs / 1000).toFixed(1)
+  return `${row.outcome} with status ${row.status} after ${ms} ms${row.upstream ? `, from ${row.upstream}` : ''}`
+}
+
+function proofText({ row, hash, size }: Found): string {
+  const place = `leaf ${row.index} of log ${row.shard}, hash ${hash.slice(0, 16)}…`
+  const over = size === undefined ? '' : ` over ${size} leaves`
+  const covered = row.covered ? `covered by the signed checkpoint${over}` : 'not yet covered by a signed checkpoint'
+  return `${place}, ${covered}; ${row.attested ? 'its producer signed for it' : 'its producer has not yet signed for it'}`
+}
+
+/** What no record shows cannot be told from what was never sent. */
+function notKeptText(recalled: Recalled): string {
+  if (recalled.kind === 'oversize') return `the whole input of ${recalled.bytes} bytes: it was too long for a record`
+  if (recalled.kind === 'unreadable') return `cannot be told: the record cannot be read at ${recalled.member}`
+  const { head } = recalled.facts
+  if (!head) return 'the request: its head could not be read'
+  const kept = Object.keys(head.headers)
+  const headers = kept.length === 0 ? 'headers, if there were any' : `headers other than ${kept.join(', ')}`
+  return recalled.showsQuery ? headers : `the query, if there was one; ${headers}`
+}
+
+function retracedLines(retraced: Retraced | undefined, verdict: string): readonly string[] {
+  if (!retraced) return []
+  if (retraced.kind === 'none') return ['', `The lines that were tried cannot be shown: ${retraced.why}.`]
+  const { folder, held, failed, allowed } = retraced
+  const lines: string[] = []
+  if (held.length > 0) lines.push('', `What held in ${folder}:`, ...linesText(held))
+  if (failed.length > 0) lines.push('', `What was tried in ${folder} and did not hold:`, ...linesText(failed))
+  if (allowed !== (verdict === 'allow')) {
+    const says = allowed === undefined ? 'no answer' : allowed ? 'allow' : 'deny'
+    lines.push('', `With what was recorded opa says ${says}: a fact that was not kept, or a limit, made the decision.`)
+  }
+  return lines
+}
+
+function linesText(lines: readonly TriedLine[]): readonly string[] {
+  const shown = lines.slice(0, maxLines)
+  const places = shown.map(({ file, row }) => `${file}:${row}`)
+  const width = Math.max(...places.map((place) => place.length))
+  const texts = shown.map(({ text, times }, i) => {
+    const often = times > 1 ? `  (${times} times)` : ''
+    return `  ${places[i]!.padEnd(width)}  ${cut(visible(text), maxText)}${often}`
+  })
+  return lines.length > maxLines ? [...texts, `  and ${lines.length - maxLines} more: --json has them`] : texts
+}

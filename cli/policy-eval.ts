@@ -1,0 +1,119 @@
+/** `writ policy eval`: asks a policy about one request that nobody has sent, as a proxy would. */
+
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { Command } from 'commander'
+import { type Decision, statusOf } from '../core/decision.ts'
+import { messageOf, WritError } from '../core/fault.ts'
+import { policyInput } from '../core/input.ts'
+import type { PolicyBundle } from '../core/policy.ts'
+import { makeDecide } from '../engine/decide.ts'
+import { loadBundle, readPolicyFolder } from '../engine/node/open.ts'
+import type { Policy } from '../engine/policy.ts'
+import { openClock } from './wire/machine.ts'
+import type { Described } from './wire/request.ts'
+import { sourcesOf } from './wire/sources.ts'
+
+interface EvalFlags {
+  readonly file: string
+  readonly bundle?: string
+  readonly policies: string
+  readonly bundleName?: string
+  readonly entrypoint?: string
+  readonly json?: boolean
+}
+
+export const evalCommand = (): Command =>
+  new Command('eval')
+    .description('ask a policy about one described request, through the same path as a proxy')
+    .requiredOption('-f, --file <file>', 'the request: YAML with caller, target, method, path, headers and service')
+    .option('--bundle <file>', 'a bundle file')
+    .option('--policies <dir>', 'folder of policies, each with its bundle in a folder of its own', 'policies')
+    .option('--bundle-name <name>', 'which of them (default: the only one)')
+    .option('--entrypoint <rule>', 'the rule to ask, such as writ/authz/result (default: the only one)')
+    .option('--json', 'print JSON, with the input that the policy saw')
+    .addHelpText('after', '\nThe exit code is 0 whatever the verdict is; --json has it for scripts.')
+    .action(evaluate)
+
+async function evaluate(flags: EvalFlags): Promise<void> {
+  const text = await readFile(flags.file, 'utf8').catch((cause: unknown) => {
+    throw new WritError('not_found', `${flags.file} cannot be read: ${messageOf(cause)}`, {
+      cure: 'give a file that describes one request with -f',
+      cause,
+    })
+  })
+  const policy = await openNamed(flags)
+  const entrypoint = entrypointOf(policy, flags.entrypoint)
+  const use = { bundle: policy.ref.bundle, entrypoint, recordHeaders: [], recordQuery: false }
+  const { judgeDescribed } = await import('./wire/request.ts') // Read only now: the other commands of `policy` read no YAML.
+  const described = await judgeDescribed(text, flags.file, use, makeDecide({ get: () => policy }), Date.now())
+  process.stdout.write(flags.json ? jsonOf(described, entrypoint) : textOf(described, policy, entrypoint))
+  if (flags.bundle === undefined) await warnOfEdits(join(flags.policies, policy.ref.bundle), policy, entrypoint)
+}
+
+async function openNamed({ bundle, policies, bundleName }: EvalFlags): Promise<Policy> {
+  const now = openClock()
+  if (bundle === undefined) {
+    const found = pick(await readPolicyFolder(policies), policies, bundleName)
+    return loadBundle(found.bytes, found.ref.bundle, { now })
+  }
+  const bytes = await readFile(bundle).catch((cause: unknown) => {
+    throw new WritError('not_found', `${bundle} cannot be read: ${messageOf(cause)}`, {
+      cure: 'give a bundle file',
+      cause,
+    })
+  })
+  return loadBundle(new Uint8Array(bytes), bundleName ?? basename(dirname(resolve(bundle))), { now })
+}
+
+function pick(found: readonly PolicyBundle[], folder: string, name: string | undefined): PolicyBundle {
+  const fitting = found.filter(({ ref }) => name === undefined || ref.bundle === name)
+  const [one, other] = fitting
+  if (one && !other) return one
+  const names = found.map(({ ref }) => ref.bundle).join(', ')
+  const what = one
+    ? `${folder} holds more than one policy`
+    : `${folder} holds no bundle${name === undefined ? '' : ` ${name}`}`
+  throw new WritError(one ? 'usage' : 'not_found', what, {
+    cure: names === '' ? `build them with: writ policy build ${folder}` : `name one with --bundle-name: ${names}`,
+  })
+}
+
+function entrypointOf({ ref, entrypoints }: Policy, asked: string | undefined): string {
+  const [one, other] = entrypoints
+  if (asked !== undefined && entrypoints.includes(asked)) return asked
+  if (asked === undefined && one !== undefined && other === undefined) return one
+  const what = asked === undefined ? 'has more than one entry point' : `has no entry point ${asked}`
+  throw new WritError('usage', `policy ${ref.bundle} ${what}`, { cure: `--entrypoint takes ${entrypoints.join(', ')}` })
+}
+
+function textOf({ facts, decision }: Described, { ref }: Policy, entrypoint: string): string {
+  const { verdict, code, from, reasons } = decision
+  const by =
+    from.by === 'proxy' ? 'the proxy, before any policy' : `${ref.bundle} revision ${ref.revision}, ${entrypoint}`
+  const lines = [`${verdict} ${code}`, `status   ${statusTextOf(decision)}`, `by       ${by}`]
+  for (const reason of reasons) lines.push(`reason   ${reason}`)
+  if (verdict === 'allow' && decision.effects) lines.push(`effects  ${JSON.stringify(decision.effects)}`)
+  if (facts.head) lines.push(`judged   ${facts.head.method} ${facts.head.path} at ${facts.workload}`)
+  return `${lines.join('\n')}\n`
+}
+
+const statusOfRefusal = (decision: Decision): number =>
+  (decision.verdict === 'deny' ? decision.answer?.status : undefined) ?? statusOf(decision.code)
+
+const statusTextOf = (decision: Decision): string =>
+  decision.verdict === 'allow' ? "the workload's own" : String(statusOfRefusal(decision))
+
+function jsonOf({ facts, decision }: Described, entrypoint: string): string {
+  const status = decision.verdict === 'allow' ? null : statusOfRefusal(decision)
+  return `${JSON.stringify({ ...decision, status, entrypoint, input: policyInput(facts) }, null, 2)}\n`
+}
+
+/** Who edits Rego and forgets to build it would wonder at the answer. */
+async function warnOfEdits(folder: string, { ref }: Policy, entrypoint: string): Promise<void> {
+  const sources = await sourcesOf(folder, ref.revision, entrypoint)
+  if (sources.kind !== 'other') return
+  process.stderr.write(
+    `note: the Rego in ${folder} is not what its bundle was built from; to ask it, run: writ policy build ${folder}\n`,
+  )
+}

@@ -1,0 +1,98 @@
+/** A policy that is not in force yet, ready to be asked: built from its sources, or read from a bundle file. */
+
+import { readFile, stat } from 'node:fs/promises'
+import { basename, dirname, resolve } from 'node:path'
+import { everything, type Leavable } from '../../audit/replay/reads.ts'
+import type { Candidate } from '../../audit/replay/replay.ts'
+import { messageOf, WritError } from '../../core/fault.ts'
+import { readBundle } from '../../engine/bundle.ts'
+import { makeDecide } from '../../engine/decide.ts'
+import { loadModule } from '../../engine/load.ts'
+import { memorySectionName, prepareModule, readMemoryNote } from '../../engine/module.ts'
+import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
+import { compilerAtHand } from '../../engine/node/compiler.ts'
+import { loadBundle } from '../../engine/node/open.ts'
+import type { Policy } from '../../engine/policy.ts'
+import { readsOfSources } from './opa.ts'
+
+export interface CandidateOptions {
+  /** Rules to compile beside those that say `entrypoint: true`. */
+  readonly entrypoints: readonly string[]
+  /** Default: the name of the folder that holds the sources or the bundle. */
+  readonly name?: string
+}
+
+/** Their answers depend on more than a request and its time: OPA's own list without what follows from the time. */
+const worldly: ReadonlySet<string> = new Set([
+  'http.send',
+  'io.jwt.encode_sign',
+  'io.jwt.encode_sign_raw',
+  'net.lookup_ip_addr',
+  'opa.runtime',
+  'rand.intn',
+  'uuid.rfc4122',
+])
+
+export async function openCandidate(path: string, { entrypoints, name }: CandidateOptions): Promise<Candidate> {
+  const folder = await folderOf(path)
+  const bytes = folder === undefined ? new Uint8Array(await readFile(path)) : await buildPolicy(folder, { entrypoints })
+  const policy = await loadBundle(
+    bytes,
+    name ?? basename(folder === undefined ? dirname(resolve(path)) : resolve(folder)),
+    {
+      now: () => BigInt(Date.now()) * 1_000_000n,
+    },
+  )
+  const reads = folder === undefined ? new Map<string, Leavable>() : await readsOfAll(folder, policy.entrypoints)
+  return {
+    ref: policy.ref,
+    decide: makeDecide({ get: () => policy }),
+    // Of a bundle without its sources nobody can tell what it reads.
+    reads: (entrypoint) =>
+      reads.get(entrypoint) ?? (policy.entrypoints.includes(entrypoint) ? everything : readsOfNone),
+    worldly: (await calledBuiltins(bytes, policy)).filter((builtin) => worldly.has(builtin)),
+  }
+}
+
+/** An entry point that is not there answers nothing, whatever is asked. */
+const readsOfNone: Leavable = { query: false, headers: new Set() }
+
+/** The one folder of sources that a path names, or undefined where it is a file. */
+async function folderOf(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new WritError('not_found', `${path} cannot be read: ${messageOf(cause)}`, {
+      cure: 'give the folder of a policy, or a bundle file',
+      cause,
+    })
+  })
+  if (!found.isDirectory()) return undefined
+  const [folder, other] = await policyFoldersIn(path)
+  if (other === undefined) return folder
+  throw new WritError('usage', `${path} holds more than one policy`, { cure: `give one of them, such as ${folder}` })
+}
+
+async function readsOfAll(folder: string, entrypoints: readonly string[]): Promise<ReadonlyMap<string, Leavable>> {
+  const reads = new Map<string, Leavable>()
+  const opa = await compilerAtHand(process.env)
+  if (opa === undefined) return reads
+  for (const entrypoint of entrypoints) {
+    const found = await readsOfSources(opa, folder, entrypoint)
+    if (found) reads.set(entrypoint, found)
+  }
+  return reads
+}
+
+/** Names of the builtins that a policy asks its host for. */
+async function calledBuiltins(bytes: Uint8Array, { ref }: Policy): Promise<readonly string[]> {
+  const { wasm } = await readBundle(bytes, ref.bundle, { sha256: ref.sha256 })
+  const module = await WebAssembly.compile(prepareModule(wasm) as Uint8Array<ArrayBuffer>)
+  const [note] = WebAssembly.Module.customSections(module, memorySectionName)
+  const initial = readMemoryNote(new Uint8Array(note!))
+  const { called } = loadModule(module, { initial }, new TextEncoder().encode('{}'), {
+    builtins: new Map(),
+    context: () => {
+      throw new WritError('internal', 'a policy was asked while its builtins were counted')
+    },
+  })
+  return [...called.values()].sort()
+}

@@ -1,0 +1,151 @@
+/** A request as somebody describes it in a few lines of YAML, and the facts that a proxy would have made of it. */
+
+import { parseDocument } from 'yaml'
+import { z } from 'zod'
+import { parseMoment } from '../../audit/query/moment.ts'
+import { toHex } from '../../core/bytes.ts'
+import type { Decision } from '../../core/decision.ts'
+import type { HeadFault, RequestFacts, RequestHead } from '../../core/facts.ts'
+import { messageOf, WritError } from '../../core/fault.ts'
+import type { Identified } from '../../core/identity.ts'
+import type { PolicyUse } from '../../core/policy.ts'
+import type { Decide } from '../../core/ports.ts'
+import { parseSpiffeId, parseTrustDomain, pathOf, type SpiffeId, spiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import { readFacts } from '../../proxy/flow/facts.ts'
+import { judge } from '../../proxy/flow/judge.ts'
+import { normalisePath, queryFault } from '../../proxy/flow/normalise.ts'
+import type { Found } from '../../proxy/flow/route.ts'
+import { random } from './machine.ts'
+
+const word = z.string().min(1).max(2048)
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/ // RFC 9110 section 5.6.2.
+const field = z
+  .union([z.string(), z.number(), z.boolean()])
+  .transform(String)
+  .pipe(
+    z
+      .string()
+      .max(8192)
+      .regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'holds characters that no header may'),
+  )
+
+const described = z.strictObject({
+  caller: word.exactOptional(),
+  target: word,
+  trustDomain: word.exactOptional(),
+  method: z.string().regex(token, 'is no method').default('GET'),
+  path: z.string().max(8192).startsWith('/', 'begins with a slash'),
+  headers: z.record(z.string().regex(token, 'is no name of a header'), field).default({}),
+  service: word.exactOptional(),
+  time: z.string().exactOptional(),
+})
+
+export interface Described {
+  readonly facts: RequestFacts
+  /** What the proxy refuses before it asks a policy, it refuses here. */
+  readonly decision: Decision
+}
+
+/** Asks as an inbound listener of the target would. Throws `config_invalid` with each field that is wrong. */
+export async function judgeDescribed(
+  text: string,
+  file: string,
+  use: PolicyUse,
+  decide: Decide,
+  nowMs: number,
+): Promise<Described> {
+  const request = readRequest(text, file)
+  const workload = nameOf(request.target, 'target', request, file)
+  const service = request.service ?? pathOf(workload).slice(1)
+  const head = headOf(request, service)
+  const identified = identifiedOf(request, file, nowMs)
+  const atMs = request.time === undefined ? nowMs : parseMoment(request.time, nowMs, 'time')
+  const exchange = {
+    head,
+    peer: { evidence: { kind: 'none' }, address: '127.0.0.1', port: 40_000 },
+    local: { address: '127.0.0.1', port: 443 },
+  } as const
+  const found: Found = {
+    route: service,
+    service,
+    endpoint: { address: '127.0.0.1', port: 80, identity: undefined },
+    timeoutMs: 0,
+  }
+  const parts = { direction: 'inbound', listener: `${pathOf(workload).slice(1)}/inbound`, workload, random } as const
+  const facts = readFacts(exchange, identified, found, BigInt(atMs) * 1_000_000n, parts)
+  return { facts, decision: await judge(exchange, facts, found, { direction: 'inbound', policy: use, decide }) }
+}
+
+type Request = z.output<typeof described>
+
+function readRequest(text: string, file: string): Request {
+  const document = parseDocument(text, { logLevel: 'silent' })
+  const [fault] = [...document.errors, ...document.warnings]
+  if (fault) throw invalid(file, [fault.message.split('\n')[0]!])
+  let value: unknown
+  try {
+    value = document.toJS({ maxAliasCount: 100 })
+  } catch (thrown) {
+    throw invalid(file, [messageOf(thrown)])
+  }
+  const read = described.safeParse(value)
+  if (read.success) return read.data
+  throw invalid(
+    file,
+    read.error.issues.map(({ path, message }) => {
+      const problem = message.endsWith('received undefined') ? 'is missing' : message
+      return path.length > 0 ? `${path.join('.')}: ${problem}` : problem
+    }),
+  )
+}
+
+/** In the form that the proxy's parsers give it; what they refuse is refused. */
+function headOf({ method, path: target, headers }: Request, authority: string): RequestHead | HeadFault {
+  const cut = target.indexOf('?')
+  const normal = normalisePath(cut < 0 ? target : target.slice(0, cut))
+  if ('wrong' in normal) return { code: 'bad_request', detail: normal.wrong }
+  const query = cut < 0 ? undefined : target.slice(cut + 1)
+  const wrong = query === undefined ? undefined : queryFault(query)
+  if (wrong !== undefined) return { code: 'bad_request', detail: wrong }
+  const fields: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(headers)) {
+    const known = fields[name.toLowerCase()]
+    fields[name.toLowerCase()] = known === undefined ? value : `${known}, ${value}`
+  }
+  return { method, authority, path: normal.path, query, headers: fields, protocol: 'HTTP/1.1', scheme: 'https' }
+}
+
+function identifiedOf(request: Request, file: string, nowMs: number): Identified {
+  if (request.caller === undefined) {
+    return { ok: false, code: 'identity_missing', detail: 'the request was described without a caller' }
+  }
+  const id = nameOf(request.caller, 'caller', request, file)
+  const [notBeforeMs, notAfterMs] = [nowMs - 60_000, nowMs + 3_600_000]
+  const serial = toHex(random(8))
+  return { ok: true, identity: { id, trustDomain: trustDomainOf(id), proof: 'x509', serial, notBeforeMs, notAfterMs } }
+}
+
+/** A whole id, or a path in the trust domain that the file names or that its other id is of. */
+function nameOf(text: string, member: 'caller' | 'target', request: Request, file: string): SpiffeId {
+  if (text.startsWith('spiffe://')) {
+    return parseSpiffeId(text) ?? raise(file, `${member}: ${JSON.stringify(text)} is no SPIFFE id of a workload`)
+  }
+  const other = parseSpiffeId((member === 'caller' ? request.target : request.caller) ?? '')
+  const domain =
+    request.trustDomain === undefined ? other && trustDomainOf(other) : parseTrustDomain(request.trustDomain)
+  if (!domain)
+    raise(
+      file,
+      `${member}: ${text} needs a trustDomain beside it, or is a whole id such as spiffe://bank.example/${text}`,
+    )
+  return spiffeId(domain, text) ?? raise(file, `${member}: ${JSON.stringify(text)} is no name of a workload`)
+}
+
+function raise(file: string, problem: string): never {
+  throw invalid(file, [problem])
+}
+
+const invalid = (file: string, problems: readonly string[]): WritError =>
+  new WritError('config_invalid', problems.map((problem) => `${file}: ${problem}`).join('\n'), {
+    cure: 'it takes caller, target, trustDomain, method, path, headers, service and time; see docs/POLICIES.md',
+  })
