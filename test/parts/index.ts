@@ -2,6 +2,7 @@
 
 import { chromium } from './chromium.ts'
 import { compose } from './compose.ts'
+import { conformance } from './conformance.ts'
 import { dockerfile } from './dockerfile.ts'
 import { kafka } from './kafka.ts'
 import { nginx } from './nginx.ts'
@@ -15,6 +16,7 @@ import { workerd } from './workerd.ts'
 export type PartName =
   | 'chromium'
   | 'compose'
+  | 'conformance'
   | 'curl'
   | 'dockerfile'
   | 'kafka'
@@ -36,5 +38,6 @@ export const parts: Readonly<Record<PartName, Part>> = {
   curl,
   openssl,
   compose,
+  conformance,
   dockerfile,
 }
