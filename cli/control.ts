@@ -1,5 +1,6 @@
 /** `writ control`: the control plane of one cluster as a process of its own. */
 
+import { join } from 'node:path'
 import { Command } from 'commander'
 import { openAuthority } from '../ca/node/authority.ts'
 import { openState } from '../control/node/state.ts'
@@ -9,8 +10,17 @@ import { readPolicyFolder } from '../engine/node/open.ts'
 import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { auditorClient } from './wire/auditor-client.ts'
-import { auditorId, compileConfig, controlIdentity, openControlPlane, readMesh } from './wire/control-plane.ts'
+import {
+  auditorId,
+  compileConfig,
+  compileMeshOnly,
+  controlIdentity,
+  openControlPlane,
+  readMesh,
+} from './wire/control-plane.ts'
+import { inTurn } from './wire/in-turn.ts'
 import { openClock, random } from './wire/machine.ts'
+import { openPolicySources } from './wire/policy-sources.ts'
 import { pause } from './wire/sidecar.ts'
 import { openSpool, openStream } from './wire/stream.ts'
 import { printEvents } from './wire/telemetry.ts'
@@ -54,16 +64,15 @@ async function run(options: Options): Promise<void> {
   const nowMs = (): number => Number(now() / 1_000_000n)
   const stop = until('SIGINT', 'SIGTERM')
   const state = openState(options.state)
+  const sources = openPolicySources({ dir: join(state.root, 'policy-sources'), meshFile: options.file, now, onEvent })
   try {
     let logKey = ''
-    const load = async () =>
-      compileConfig(
-        await readMesh(options.file),
-        options.file,
-        await readPolicyFolder(options.policies),
-        logKey,
-        onEvent,
-      )
+    const load = async () => {
+      const mesh = await readMesh(options.file)
+      await sources.follow(compileMeshOnly(mesh, options.file).settings.policySources)
+      const bundles = sources.over(await readPolicyFolder(options.policies))
+      return compileConfig(mesh, options.file, bundles, logKey, onEvent)
+    }
     const config = await load()
     const authority = openAuthority({ dir: state.ca, trustDomain: config.snapshot.trustDomain, nowMs, random })
     const identity = await controlIdentity(authority, nowMs)
@@ -91,13 +100,14 @@ async function run(options: Options): Promise<void> {
       findReceipt,
       listen: options.listen,
       collector: options.collector,
-      mounted: [],
+      mounted: [sources.routes],
       now,
       onEvent,
     })
+    const oneByOne = inTurn()
     const reload = async (why: string): Promise<void> => {
       try {
-        await control.apply(await load())
+        await oneByOne(async () => control.apply(await load()))
         onEvent({ level: 'info', from: 'control', text: `${why}: ${control.snapshot().name}` })
       } catch (thrown) {
         onEvent({
@@ -107,6 +117,7 @@ async function run(options: Options): Promise<void> {
         })
       }
     }
+    sources.attach(control.sink, (why) => void reload(why))
     process.on('SIGHUP', () => void reload('read its files again'))
     if (control.collector) {
       process.stdout.write(`collector  http://${control.collector.address}:${control.collector.port}\n`)
@@ -122,11 +133,13 @@ async function run(options: Options): Promise<void> {
       }
     }
     await stop.wait()
+    await sources.close()
     await control.close()
     await recorder.close({ timeoutMs: 10_000 })
     await stream.close()
     source.close()
   } finally {
+    await sources.close()
     state.release()
   }
 }

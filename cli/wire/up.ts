@@ -15,13 +15,22 @@ import type { NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { readPolicyFolder } from '../../engine/node/open.ts'
 import { logPlace, writeReports } from './audit.ts'
-import { type Config, type ControlPlane, compileConfig, controlIdentity, openControlPlane } from './control-plane.ts'
+import {
+  type Config,
+  type ControlPlane,
+  compileConfig,
+  compileMeshOnly,
+  controlIdentity,
+  openControlPlane,
+} from './control-plane.ts'
+import { inTurn } from './in-turn.ts'
 import { openIngest } from './ingest.ts'
 import { joinAs } from './join.ts'
 import { type Log, openLog, storeOf } from './log.ts'
 import { openClock, random } from './machine.ts'
 import { meshClient } from './mesh-client.ts'
 import { pageData, pageRoutes } from './page.ts'
+import { openPolicySources } from './policy-sources.ts'
 import { openSidecar, pause, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -87,8 +96,13 @@ export async function openUp(options: UpOptions): Promise<Up> {
   try {
     const state = openState(options.state)
     closing.push(() => state.release())
+    const { meshFile } = options
+    let mesh = options.mesh
     let bundles = await readPolicyFolder(options.policiesDir)
-    const draft = compileConfig(options.mesh, options.meshFile, bundles, '', onEvent)
+    const sources = openPolicySources({ dir: join(state.root, 'policy-sources'), meshFile, now, onEvent })
+    closing.push(() => sources.close())
+    await sources.follow(compileMeshOnly(mesh, meshFile).settings.policySources)
+    const draft = compileConfig(mesh, meshFile, sources.over(bundles), '', onEvent)
     const { trustDomain, cluster, stream } = draft.snapshot
     const authority = openAuthority({ dir: state.ca, trustDomain, nowMs, random })
 
@@ -110,7 +124,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       closing.push(() => ingest.close())
     }
     const compile = (mesh: string, given: readonly PolicyBundle[]): Config =>
-      compileConfig(mesh, options.meshFile, given, log.verifierKey, onEvent)
+      compileConfig(mesh, meshFile, sources.over(given), log.verifierKey, onEvent)
 
     const toLog = await openStream(stream, 'writ-up', onEvent, auditor)
     closing.push(() => toLog.close())
@@ -135,15 +149,23 @@ export async function openUp(options: UpOptions): Promise<Up> {
       authority,
       identity,
       recorder,
-      config: compile(options.mesh, bundles),
+      config: compile(mesh, bundles),
       findReceipt: auditor.findReceipt,
       listen: options.listen ?? { address: '127.0.0.1', port: 0 },
       collector: options.collector,
-      mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs })],
+      mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }), sources.routes],
       now,
       onEvent,
     })
     closing.push(() => control.close())
+    const oneByOne = inTurn()
+    sources.attach(control.sink, () => {
+      oneByOne(() => control.apply(compile(mesh, bundles))).catch((thrown: unknown) =>
+        onEvent({ level: 'error', from: 'control', text: messageOf(thrown) }),
+      )
+    })
+
+    closing.push(() => sources.close()) // Before control: what comes now is for the next start.
 
     const url = `https://${control.door.address}:${control.door.port}`
     const sidecars: Sidecar[] = []
@@ -194,9 +216,13 @@ export async function openUp(options: UpOptions): Promise<Up> {
       logDir: state.log,
       snapshot: () => control.snapshot(),
       bundles: () => bundles,
-      async apply(mesh, given) {
-        await control.apply(compile(mesh, given))
-        bundles = given
+      async apply(next, given) {
+        await oneByOne(async () => {
+          await sources.follow(compileMeshOnly(next, meshFile).settings.policySources)
+          await control.apply(compile(next, given))
+          mesh = next
+          bundles = given
+        })
         const due = Date.now() + 10_000
         while (sidecars.some((sidecar) => !sidecar.isCurrent(control.snapshot())) && Date.now() < due) {
           await pause(20, AbortSignal.timeout(1000))
