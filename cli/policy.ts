@@ -14,6 +14,7 @@ import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
 import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
+import { rollbackCommand } from './policy-rollback.ts'
 
 interface BuildFlags {
   readonly check?: boolean
@@ -72,6 +73,7 @@ export function policyCommand(): Command {
     .action(test)
   command.addCommand(evalCommand())
   command.addCommand(impactCommand())
+  command.addCommand(rollbackCommand())
   return command
 }
 

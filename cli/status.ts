@@ -19,14 +19,31 @@ interface Status {
   }[]
 }
 
+interface Source {
+  readonly bundle: string
+  readonly url: string
+  readonly signed: boolean
+  readonly revision?: string
+  readonly rolled_back: boolean
+  readonly answered_at?: string
+  readonly problem?: string
+  readonly kept: readonly { readonly revision: string }[]
+}
+
 export function statusCommand(): Command {
   return new Command('status')
-    .description('show what each workload runs: its snapshot, the end of its certificate, its spool')
+    .description('show what each workload runs, and where policies that are asked of a server stand')
     .option('--state <dir>', "the control process's state folder", '.writ')
     .option('--json', 'print JSON')
     .action(async (options: { state: string; json?: boolean }) => {
-      const status = (await adminRequest(join(options.state, 'admin.sock'), 'GET', '/v1/status')) as unknown as Status
-      process.stdout.write(options.json ? `${JSON.stringify(status)}\n` : formatStatus(status))
+      const socket = join(options.state, 'admin.sock')
+      const status = (await adminRequest(socket, 'GET', '/v1/status')) as unknown as Status
+      const { sources } = (await adminRequest(socket, 'GET', '/v1/policy-sources')) as unknown as { sources: Source[] }
+      process.stdout.write(
+        options.json
+          ? `${JSON.stringify({ ...status, policy_sources: sources })}\n`
+          : `${formatStatus(status)}${formatSources(sources)}`,
+      )
     })
 }
 
@@ -38,7 +55,26 @@ export function formatStatus({ trust_domain, cluster, snapshot, workloads }: Sta
     report?.not_after?.slice(0, 19) ?? '-',
     report?.spool ? `${report.spool.state}, ${report.spool.pending} to send` : '-',
   ])
-  const table = [['WORKLOAD', 'SNAPSHOT', 'REPORTED (UTC)', 'CERTIFICATE UNTIL', 'SPOOL'], ...rows]
+  const head = ['WORKLOAD', 'SNAPSHOT', 'REPORTED (UTC)', 'CERTIFICATE UNTIL', 'SPOOL']
+  return `${trust_domain}, cluster ${cluster}, snapshot ${snapshot}\n\n${tableOf([head, ...rows])}`
+}
+
+/** Empty where all policies lie in the policies folder. */
+export function formatSources(sources: readonly Source[]): string {
+  if (sources.length === 0) return ''
+  const rows = sources.map(({ bundle, revision, rolled_back, signed, answered_at, kept }) => [
+    bundle,
+    `${revision ?? 'none yet'}${rolled_back ? ' (rolled back)' : ''}`,
+    signed ? 'verified' : 'unsigned',
+    answered_at?.slice(0, 19) ?? 'never',
+    kept.map((one) => one.revision).join(' ') || '-',
+  ])
+  const problems = sources.flatMap(({ bundle, url, problem }) => (problem ? [`${bundle}: ${url}: ${problem}\n`] : []))
+  const head = ['POLICY SOURCE', 'REVISION', 'SIGNATURE', 'ANSWERED (UTC)', 'KEPT']
+  return `\n${tableOf([head, ...rows])}${problems.length > 0 ? '\n' : ''}${problems.join('')}`
+}
+
+function tableOf(table: readonly (readonly string[])[]): string {
   const widths = table[0]!.map((_, i) => Math.max(...table.map((row) => row[i]!.length)))
   const lines = table.map((row) =>
     row
@@ -46,5 +82,5 @@ export function formatStatus({ trust_domain, cluster, snapshot, workloads }: Sta
       .join('  ')
       .trimEnd(),
   )
-  return `${trust_domain}, cluster ${cluster}, snapshot ${snapshot}\n\n${lines.join('\n')}\n`
+  return `${lines.join('\n')}\n`
 }
