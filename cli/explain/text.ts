@@ -1,7 +1,9 @@
 /** A recorded decision in plain words. */
 
+import type { DecisionRow } from '../../audit/query/answer.ts'
 import { cut, shortId, visible } from '../../audit/query/table.ts'
 import type { Recalled } from '../../audit/replay/recorded.ts'
+import { isObject } from '../../core/json.ts'
 import type { Found } from './find.ts'
 import type { Retraced, TriedLine } from './tried.ts'
 
@@ -12,13 +14,15 @@ export function explanationText(found: Found, recalled: Recalled, retraced: Retr
   const { event, row } = found
   const facts: readonly (readonly [string, string])[] = [
     ['when', `${row.time.slice(0, 23).replace('T', ' ')} UTC`],
-    ['caller', callerText(found)],
+    ['caller', row.caller ?? 'proved no name'],
+    ...provedBy(found),
     ['target', [row.target ?? '-', row.service && `service ${row.service}`, event.listener].filter(Boolean).join(', ')],
     ['answer', `${row.verdict} ${row.code}${row.enforced ? '' : ', in shadow: it changed nothing'}`],
     ['made by', madeByText(found)],
     ...row.reasons.map((reason) => ['reason', reason] as const),
     ['outcome', outcomeText(found)],
     ['request', [row.requestId, row.traceId && `trace ${row.traceId}`].filter(Boolean).join(', ') || '-'],
+    ['leaf', `${row.index} of log ${row.shard}, hash ${found.hash.slice(0, 16)}…`],
     ['proof', proofText(found)],
     ['not kept', notKeptText(recalled)],
   ]
@@ -29,8 +33,12 @@ export function explanationText(found: Found, recalled: Recalled, retraced: Retr
 function titleOf({ row }: Found): string {
   const request = [row.method, row.path].filter(Boolean).join(' ') || 'a request that could not be read'
   const caller = shortId(row.caller) ?? 'somebody without identity'
-  return visible(`${caller} asked ${shortId(row.target) ?? '-'} for ${request}: ${words[row.verdict] ?? row.verdict}`)
+  return visible(`${caller} asked ${shortId(row.target) ?? '-'} for ${request}: ${wordOf(row)}`)
 }
+
+/** An outbound listener judges nothing. */
+const wordOf = ({ verdict, code }: DecisionRow): string =>
+  code === 'routed' ? 'passed on, to be judged where it arrives' : (words[verdict] ?? verdict)
 
 const words: Readonly<Record<string, string>> = {
   allow: 'allowed',
@@ -38,10 +46,13 @@ const words: Readonly<Record<string, string>> = {
   fault: 'refused, for nobody could tell',
 }
 
-function callerText({ event, row }: Found): string {
-  if (row.caller === null) return 'proved no name'
-  const { peer } = event
-  return peer ? `${row.caller}, by ${peer.proof} ${peer.serial}, valid to ${peer.not_after.slice(0, 19)}Z` : row.caller
+/** A record's body was written by others: what has not the form that ours have is not shown. */
+function provedBy({ event }: Found): readonly (readonly [string, string])[] {
+  const peer: unknown = event.peer
+  if (!isObject(peer)) return []
+  const { proof, serial, not_after: until } = peer
+  if (typeof proof !== 'string' || typeof serial !== 'string' || typeof until !== 'string') return []
+  return [['proved', `by ${proof} ${serial}, valid to ${until.slice(0, 19)}Z`]]
 }
 
 function madeByText({ event, row }: Found): string {
@@ -55,11 +66,10 @@ function outcomeText({ row }: Found): string {
   return `${row.outcome} with status ${row.status} after ${ms} ms${row.upstream ? `, from ${row.upstream}` : ''}`
 }
 
-function proofText({ row, hash, size }: Found): string {
-  const place = `leaf ${row.index} of log ${row.shard}, hash ${hash.slice(0, 16)}…`
+function proofText({ row, size }: Found): string {
   const over = size === undefined ? '' : ` over ${size} leaves`
   const covered = row.covered ? `covered by the signed checkpoint${over}` : 'not yet covered by a signed checkpoint'
-  return `${place}, ${covered}; ${row.attested ? 'its producer signed for it' : 'its producer has not yet signed for it'}`
+  return `${covered}; ${row.attested ? 'its producer signed for it' : 'its producer has not yet signed for it'}`
 }
 
 /** What no record shows cannot be told from what was never sent. */

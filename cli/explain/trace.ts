@@ -20,7 +20,7 @@ export interface Tried {
 interface Query {
   readonly parent: Query | undefined
   readonly kind: 'root' | 'entry' | 'rule' | 'body' | 'negation'
-  /** Of a rule that is true or false, or of a set: not of one that names a value. */
+  /** Of a rule that is true or false, or of a set: not of one that names a value, nor of a default. */
   readonly tells: boolean
   readonly place: Place | undefined
   exited: boolean
@@ -66,7 +66,7 @@ function kindOf(node: Json | undefined, above: Query | undefined, negates: boole
 
 function tells(node: Json | undefined): boolean {
   const head = isObject(node) ? node['head'] : undefined
-  if (!isObject(head)) return false
+  if (!isObject(head) || (isObject(node) && node['default'] === true)) return false
   const value = head['value']
   return head['key'] !== undefined || (isObject(value) && value['type'] === 'boolean')
 }

@@ -36,12 +36,16 @@ describe('a denied decision', () => {
     const out = await explain(6)
     expect(out).toMatch(/^storefront asked orders for DELETE \/orders\/0: denied\n/)
     expect(out).toMatch(/when +2026-11-23 12:00:00\.\d{3} UTC/)
-    expect(out).toMatch(/caller +spiffe:\/\/bank\.example\/storefront, by x509 0a1b, valid to 2026-11-23T12:59:/)
+    expect(out).toMatch(
+      /caller +spiffe:\/\/bank\.example\/storefront\n +proved +by x509 0a1b, valid to 2026-11-23T12:59:/,
+    )
     expect(out).toMatch(/answer +deny policy_denied\n/)
     expect(out).toMatch(/made by +rule writ\/authz\/result of bank, revision [0-9a-f]{16}\n/)
     expect(out).toMatch(/reason +storefront may not DELETE \/orders\/\{id\} at orders: no edge allows it/)
     expect(out).toMatch(/outcome +not known \(yet\)/)
-    expect(out).toMatch(/proof +leaf 6 of log 0, hash [0-9a-f]{16}…, covered by the signed checkpoint; its producer/)
+    expect(out).toMatch(
+      /leaf +6 of log 0, hash [0-9a-f]{16}…\n +proof +covered by the signed checkpoint; its producer signed/,
+    )
     expect(out).toMatch(/not kept +the query, if there was one; headers, if there were any/)
   })
 

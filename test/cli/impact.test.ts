@@ -9,7 +9,7 @@ import { impactCommand } from '../../cli/policy-impact.ts'
 import { recordedDecisions } from '../../cli/wire/recorded.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
 import { doorApp } from '../../control/node/http.ts'
-import { calls, decideBy, openBank, Traffic } from '../audit/replay/traffic.ts'
+import { calls, decideBy, openBank, Traffic, use } from '../audit/replay/traffic.ts'
 import { Signer } from '../audit/verify/log.ts'
 import { sha256, startMs, verifyTestHead } from '../audit/verify/producer.ts'
 import { needs } from '../parts/needs.ts'
@@ -81,6 +81,20 @@ describe('what nobody can tell does not pass the gate', () => {
     expect(out).toContain('60 decisions: the candidate may read what was not recorded: query')
     const assumed = await impact('--candidate', folder, '--fail-on-flips', '--assume-kept', 'query')
     expect(assumed).toMatchObject({ code: 0, out: expect.stringContaining('all 60 verdicts stay') as string })
+  })
+
+  test('a header that some records show and others do not', async () => {
+    const other = await temporary()
+    const keeping = { ...use, recordHeaders: ['x-role'] }
+    await keepLog(other, await new Traffic().judge(calls.slice(0, 6), decideBy(await openBank()), keeping))
+    const folder = await bankIn(await temporary(), (edges) => edges)
+    const rule = 'allowed if input.attributes.request.http.headers["x-role"] == "manager"'
+    await writeFile(join(folder, 'more.rego'), `package writ.authz\n\n${rule}\n`)
+    const words = ['--state', other, ...since, '--candidate', folder, '--fail-on-flips'] as const
+    const { out, code } = await printed(impactCommand(), ...words, '--json')
+    expect(JSON.parse(out)).toMatchObject({ replayed: 1, flips: 0, unreplayed: [{ what: 'header x-role', count: 5 }] })
+    expect(code).toBe(1)
+    expect(await printed(impactCommand(), ...words, '--assume-kept', 'X-Role')).toMatchObject({ code: 0 })
   })
 
   test('a bundle without its sources, of which nobody knows what it reads', async () => {

@@ -1,10 +1,13 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { readTrace } from '../../cli/explain/trace.ts'
-import { traceFlags } from '../../cli/explain/tried.ts'
+import { retrace, traceFlags } from '../../cli/explain/tried.ts'
 import { runOpa } from '../../cli/wire/opa.ts'
 import { isObject, type Json } from '../../core/json.ts'
+import { readBundle } from '../../engine/bundle.ts'
+import { buildPolicy } from '../../engine/node/build.ts'
+import { calls, factsOf } from '../audit/replay/traffic.ts'
 import { needs, pathOf } from '../parts/needs.ts'
 import { temporary } from './recorded.ts'
 
@@ -56,7 +59,24 @@ member if {
 }
 `
   expect(await tried(rego, { name: 'c' })).toEqual({ held: ['4', '5'], failed: [] })
-  expect(await tried(rego, { name: 'd' })).toEqual({ held: ['3'], failed: ['7 x 3', '4'] })
+  expect(await tried(rego, { name: 'd' })).toEqual({ held: [], failed: ['7 x 3', '4'] })
+})
+
+test('the time is the one that the policy saw then', async () => {
+  const folder = await temporary()
+  await mkdir(join(folder, 'p'))
+  const rego = 'package p\n# METADATA\n# entrypoint: true\nallow := {"allowed": time.now_ns() == 1795435200000000000}\n'
+  await writeFile(join(folder, 'p', 'p.rego'), rego)
+  const { revision } = (await readBundle(await buildPolicy(join(folder, 'p')), 'p')).ref
+  const facts = factsOf(calls[0]!, 1_795_435_200_000)
+  const then = await retrace({ bundle: 'p', revision }, 'p/allow', facts, folder)
+  const later = await retrace({ bundle: 'p', revision }, 'p/allow', { ...facts, atNs: facts.atNs + 1n }, folder)
+  expect([then, later]).toMatchObject([{ allowed: true }, { allowed: false }])
+})
+
+test('a bundle whose name leads out of the folder is not looked for', async () => {
+  const found = await retrace({ bundle: '../bank', revision: 'r' }, 'a/b', factsOf(calls[0]!, 0), 'policies/bank')
+  expect(found).toEqual({ kind: 'none', why: '"../bank" is no name of a folder' })
 })
 
 test('what is no trace gives no lines', () => {
