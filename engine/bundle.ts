@@ -1,11 +1,13 @@
 /** Reads an OPA bundle (gzip tar with .manifest, data and policy.wasm) into what a policy is opened from. */
 
 import { fromUtf8, toHex } from '../core/bytes.ts'
-import { WritError } from '../core/fault.ts'
+import { messageOf, WritError } from '../core/fault.ts'
 import { isObject, type Json, parseJson } from '../core/json.ts'
 import type { PolicyRef } from '../core/policy.ts'
 import { verifyFiles } from './signature.ts'
+import { isData, isYamlData, structureOf } from './structured.ts'
 import { readTar, type TarFile } from './tar.ts'
+import { toJson } from './value.ts'
 import type { BundleVerification } from './verification.ts'
 
 export interface BundleContent {
@@ -93,9 +95,7 @@ async function unpack(bytes: Uint8Array, maxBytes: number): Promise<Uint8Array> 
 
 /** What OPA would take into account and we do not must not pass unnoticed. */
 function refuseUnread(name: string): void {
-  const file = name.slice(name.lastIndexOf('/') + 1)
   if (name === 'patch.json') throw invalid('it is a delta bundle; whole ones are read')
-  if (file === 'data.yaml' || file === 'data.yml') throw invalid(`${name} is YAML; data is read from data.json`)
 }
 
 function readManifest(file: TarFile | undefined): Manifest {
@@ -124,13 +124,13 @@ function readManifest(file: TarFile | undefined): Manifest {
   }
 }
 
-/** Every data.json becomes the members of the object that its folder names. */
+/** Every data.json and data.yaml becomes the members of the object that its folder names. */
 function readData(files: readonly TarFile[]): Json {
   const data: Members = {}
-  const found = files.filter(({ name }) => name === 'data.json' || name.endsWith('/data.json'))
+  const found = files.filter(({ name }) => isData(name))
   for (const file of found.sort((a, b) => a.name.length - b.name.length)) {
-    const value = jsonOf(file)
-    if (!isObject(value)) throw invalid(`${file.name} is no JSON object`)
+    const value = isYamlData(file.name) ? yamlOf(file) : jsonOf(file)
+    if (!isObject(value)) throw invalid(`${file.name} holds no object`)
     let target = data
     for (const step of file.name.split('/').slice(0, -1)) {
       if (!Object.hasOwn(target, step)) setOwn(target, step, {})
@@ -188,6 +188,14 @@ function jsonOf(file: TarFile): Json {
     throw invalid(`${file.name} is not UTF-8`, thrown)
   }
   throw invalid(`${file.name} is not JSON`)
+}
+
+function yamlOf(file: TarFile): Json {
+  try {
+    return toJson(structureOf(file))
+  } catch (thrown) {
+    throw invalid(`${file.name} cannot be read: ${messageOf(thrown)}`, thrown)
+  }
 }
 
 const sha256Hex = async (bytes: Uint8Array): Promise<string> =>

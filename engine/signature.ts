@@ -7,8 +7,9 @@ import { compactVerify, decodeJwt, decodeProtectedHeader, importSPKI } from 'jos
 import { equalBytes, fromHex, fromUtf8, utf8 } from '../core/bytes.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { isObject, type Json, parseJson } from '../core/json.ts'
+import { isStructured, structureOf } from './structured.ts'
 import type { TarFile } from './tar.ts'
-import { formatValue, isArray, isNumber, parseJsonValue, RegoObject, type Value } from './value.ts'
+import { formatValue, isArray, isNumber, RegoObject, type Value } from './value.ts'
 import type { BundleVerification, SignatureAlgorithm, VerificationKey } from './verification.ts'
 
 export const signaturesFile = '.signatures.json'
@@ -110,18 +111,13 @@ function signedFiles({ files, scope = '' }: Members, wanted = ''): Map<string, S
 const digests = { 'SHA-256': true, 'SHA-384': true, 'SHA-512': true }
 
 export async function digestOf(file: TarFile, algorithm: string): Promise<Uint8Array> {
-  const bytes = isStructured(file.name) ? utf8(structureOf(file)) : file.bytes
+  const bytes = isStructured(file.name) ? utf8(hashedText(file)) : file.bytes
   return new Uint8Array(await crypto.subtle.digest(algorithm, bytes as Uint8Array<ArrayBuffer>))
 }
 
-/** Files whose spaces and order of members do not count. */
-const isStructured = (name: string): boolean =>
-  ['data.json', 'data.yaml', 'data.yml', '.manifest'].includes(name.slice(name.lastIndexOf('/') + 1))
-
-function structureOf(file: TarFile): string {
-  const text = textOf(file)
+function hashedText(file: TarFile): string {
   try {
-    return hashed(parseJsonValue(text))
+    return hashed(structureOf(file))
   } catch (cause) {
     throw refused(`${file.name} cannot be hashed: ${messageOf(cause)}`, cause)
   }

@@ -45,7 +45,7 @@ test('two files that give the same member, or a value where a folder is, are ref
     'repeats "a"',
   )
   expect(await refused(bundle(json('data.json', { x: 1 }), json('x/data.json', { a: 1 })))).toContain('has a value')
-  expect(await refused(bundle(json('data.json', [])))).toContain('no JSON object')
+  expect(await refused(bundle(json('data.json', [])))).toContain('holds no object')
   expect(await refused(bundle({ name: 'data.json', text: '{' }))).toContain('not JSON')
 })
 
@@ -97,7 +97,23 @@ test('a manifest has a revision that is a word, and one module that is there', a
 
 test('what OPA would apply and we would not is refused', async () => {
   expect(await refused(bundle({ name: 'patch.json', text: '{}' }))).toContain('delta')
-  expect(await refused(bundle({ name: 'x/data.yaml', text: 'a: 1' }))).toContain('YAML')
+})
+
+test('data may be YAML, which means what it means to OPA', async () => {
+  const yaml = 'a: 1\nb: [yes, "yes", 0x1f, 2024-01-01, ~]\nc: {<<: {d: 1}, 2: x}\n'
+  expect(
+    (await read(bundle({ name: 'x/data.yaml', text: yaml }, { name: 'x/y/data.yml', text: '{"z": 1.0}' }))).data,
+  ).toEqual({
+    x: { a: 1, b: ['yes', 'yes', 31, '2024-01-01', null], c: { d: 1, 2: 'x' }, y: { z: 1 } },
+  })
+  expect(await refused(bundle({ name: 'data.yaml', text: 'a: [' }))).toContain('data.yaml cannot be read')
+  expect(await refused(bundle({ name: 'data.yaml', text: '- 1' }))).toContain('holds no object')
+  expect(await refused(bundle({ name: 'data.yaml', text: 'a: 12345678901234567890' }))).toContain('beyond 2^53')
+  const twice = [
+    { name: 'data.yaml', text: 'a: 1' },
+    { name: 'data.json', text: '{"a": 1}' },
+  ]
+  expect(await refused(bundle(...twice))).toContain('repeats "a"')
 })
 
 test('a bundle as long as allowed is read, a longer one is not', async () => {

@@ -115,6 +115,30 @@ describe('what opa build signed', () => {
     }
   })
 
+  withOpa('may hold YAML, which is hashed as what it says', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'writ-sign-'))
+    try {
+      const yaml =
+        'text: |\n  two\n  lines\nn: 1.50\nbig: 12345678901234567890\nhex: 0x1f\noctal: 0o17\nexp: 1e3\nsmall: 1.5e-9\n' +
+        'yes: [yes, on, True, ~, null, 2024-01-01, 1_000, .5, -0, 1:30]\n2: b\n"a<b": &a {x: "\\u2028"}\nc: *a\n'
+      const plain = filesOf(await opaBuild(pathOf('opa'), {})).filter(({ name }) => name !== 'data.json')
+      const all = [...plain, { name: 'app/data.yaml', bytes: utf8(yaml) }]
+      await writeFile(join(dir, 'bundle.tar.gz'), pack(all.map((file) => ({ ...file, name: `/${file.name}` }))))
+      await writeFile(join(dir, 'key.pem'), pair.privatePem)
+      const args = ['sign', '--signing-key', 'key.pem', '--signing-alg', 'ES256', '--bundle', 'bundle.tar.gz']
+      await promisify(execFile)(pathOf('opa'), args, { cwd: dir })
+      const bytes = new Uint8Array(await readFile(join(dir, '.signatures.json')))
+      const signature = { name: '.signatures.json', bytes }
+      expect(await refusal([...all, signature])).toBe('taken')
+      const other = all.map((file) =>
+        file.name === 'app/data.yaml' ? { ...file, bytes: utf8(yaml.replace('0x1f', '32')) } : file,
+      )
+      expect(await refusal([...other, signature])).toContain('app/data.yaml is not what was signed')
+    } finally {
+      await rm(dir, { recursive: true, force: true })
+    }
+  })
+
   withOpa('is asked for when a bundle is read with keys, and else not', async () => {
     const unsigned = await opaBuild(pathOf('opa'), {})
     const signed = await opaBuild(pathOf('opa'), { key: pair, flags: ['--signing-alg', 'ES256'] })
