@@ -34,9 +34,23 @@ function canonicalObject(object: Members): string {
   for (const key of keys) {
     const member = object[key]
     if (member === undefined) continue
-    text += `${text.length === 1 ? '' : ','}${canonicalString(key)}:${canonicalJson(member)}`
+    text += `${text.length === 1 ? '' : ','}${nameText(key)}${canonicalJson(member)}`
   }
   return `${text}}`
+}
+
+/** Names that were written before, with their colon: records have few and have them again and again. */
+const names = new Map<string, string>()
+/** Most names that are remembered, and the longest, since callers may bring their own. */
+const maxNames = 256
+const maxName = 32
+
+function nameText(key: string): string {
+  const known = names.get(key)
+  if (known !== undefined) return known
+  const text = `${canonicalString(key)}:`
+  if (names.size < maxNames && key.length <= maxName) names.set(key, text)
+  return text
 }
 
 /** Those who write many records write their members in order, which is quicker seen than brought about. */
