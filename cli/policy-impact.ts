@@ -69,8 +69,12 @@ async function impact(flags: ImpactFlags): Promise<void> {
   if (flags.json) process.stdout.write(`${JSON.stringify({ ...found, seconds, perSecond }, null, 2)}\n`)
   else if (flags.markdown) process.stdout.write(formatMarkdown(found))
   else process.stdout.write(`${formatImpact(found)}\n${speedText(found, seconds, perSecond)}\n`)
+  if (!candidate.readsKnown && found.unreplayed.length > 0) process.stderr.write(unknownReads)
   if (flags.failOnFlips && !unchanged(found)) process.exitCode = 1
 }
+
+const unknownReads =
+  'note: what a bundle reads can be told from its sources alone: give their folder as the candidate\n'
 
 function keptOf(facts: readonly string[]): Leavable {
   const names = facts.filter((name) => name !== 'query' && name !== 'headers')
@@ -82,4 +86,4 @@ const unchanged = ({ decisions, replayed, flips }: Impact): boolean =>
   flips === 0 && replayed === decisions && replayed > 0
 
 const speedText = ({ decisions }: Impact, seconds: number, perSecond: number): string =>
-  `read and replayed ${decisions.toLocaleString('en-US')} decisions in ${seconds.toFixed(1)} s: ${perSecond.toLocaleString('en-US')} a second`
+  `read and replayed ${decisions.toLocaleString('en-US')} decisions in ${seconds.toFixed(2)} s: ${perSecond.toLocaleString('en-US')} a second`

@@ -32,7 +32,8 @@ export async function retrace(
   policies: string,
 ): Promise<Retraced> {
   // The name comes from a record, and must not lead out of the folder.
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(bundle)) return none(`${JSON.stringify(bundle)} is no name of a folder`)
+  if (!/^[A-Za-z0-9._-]+$/.test(bundle) || /^\.+$/.test(bundle))
+    return none(`${JSON.stringify(bundle)} is no name of a folder`)
   const folder = join(policies, bundle)
   const sources = await sourcesOf(folder, revision, entrypoint)
   switch (sources.kind) {

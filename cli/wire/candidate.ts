@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import { everything, type Leavable } from '../../audit/replay/reads.ts'
+import { everything, type Leavable, nothing } from '../../audit/replay/reads.ts'
 import type { Candidate } from '../../audit/replay/replay.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { readBundle } from '../../engine/bundle.ts'
@@ -33,29 +33,26 @@ const worldly: ReadonlySet<string> = new Set([
   'uuid.rfc4122',
 ])
 
-export async function openCandidate(path: string, { entrypoints, name }: CandidateOptions): Promise<Candidate> {
+export interface OpenedCandidate extends Candidate {
+  /** False for a bundle without its sources, of which nobody can tell what it reads. */
+  readonly readsKnown: boolean
+}
+
+export async function openCandidate(path: string, { entrypoints, name }: CandidateOptions): Promise<OpenedCandidate> {
   const folder = await folderOf(path)
   const bytes = folder === undefined ? new Uint8Array(await readFile(path)) : await buildPolicy(folder, { entrypoints })
-  const policy = await loadBundle(
-    bytes,
-    name ?? basename(folder === undefined ? dirname(resolve(path)) : resolve(folder)),
-    {
-      now: () => BigInt(Date.now()) * 1_000_000n,
-    },
-  )
+  const named = name ?? basename(folder === undefined ? dirname(resolve(path)) : resolve(folder))
+  const policy = await loadBundle(bytes, named, { now: () => BigInt(Date.now()) * 1_000_000n })
   const reads = folder === undefined ? new Map<string, Leavable>() : await readsOfAll(folder, policy.entrypoints)
   return {
     ref: policy.ref,
     decide: makeDecide({ get: () => policy }),
-    // Of a bundle without its sources nobody can tell what it reads.
-    reads: (entrypoint) =>
-      reads.get(entrypoint) ?? (policy.entrypoints.includes(entrypoint) ? everything : readsOfNone),
+    readsKnown: reads.size > 0,
+    // An entry point that is not there answers nothing, whatever is asked.
+    reads: (entrypoint) => reads.get(entrypoint) ?? (policy.entrypoints.includes(entrypoint) ? everything : nothing),
     worldly: (await calledBuiltins(bytes, policy)).filter((builtin) => worldly.has(builtin)),
   }
 }
-
-/** An entry point that is not there answers nothing, whatever is asked. */
-const readsOfNone: Leavable = { query: false, headers: new Set() }
 
 /** The one folder of sources that a path names, or undefined where it is a file. */
 async function folderOf(path: string): Promise<string | undefined> {

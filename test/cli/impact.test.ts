@@ -37,7 +37,7 @@ describe('a candidate', () => {
     const { out, code } = await impact('--candidate', 'policies/bank', '--fail-on-flips')
     expect(code).toBe(0)
     expect(out).toContain('flips      none: all 60 verdicts stay')
-    expect(out).toMatch(/read and replayed 60 decisions in \d+\.\d s: [\d,]+ a second/)
+    expect(out).toMatch(/read and replayed 60 decisions in \d+\.\d\d s: [\d,]+ a second/)
   })
 
   test('that removes one edge shows that edge and no other, and fails the gate', async () => {
@@ -101,7 +101,9 @@ describe('what nobody can tell does not pass the gate', () => {
     const file = join(closed, '../bundle.tar.gz')
     await copyFile('policies/bank/bundle.tar.gz', file)
     const words = ['--candidate', file, '--bundle-name', 'bank'] as const
-    expect((await impact(...words)).out).toContain('what was not recorded: query, headers')
+    const { out, err } = await impact(...words)
+    expect(out).toContain('what was not recorded: query, headers')
+    expect(err).toContain('give their folder as the candidate')
     const assumed = await impact(...words, '--assume-kept', 'query', '--assume-kept', 'headers', '--fail-on-flips')
     expect(assumed.code).toBe(0)
   })

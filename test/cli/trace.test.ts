@@ -75,8 +75,10 @@ test('the time is the one that the policy saw then', async () => {
 })
 
 test('a bundle whose name leads out of the folder is not looked for', async () => {
-  const found = await retrace({ bundle: '../bank', revision: 'r' }, 'a/b', factsOf(calls[0]!, 0), 'policies/bank')
-  expect(found).toEqual({ kind: 'none', why: '"../bank" is no name of a folder' })
+  for (const bundle of ['../bank', '..', '.', '']) {
+    const found = await retrace({ bundle, revision: 'r' }, 'a/b', factsOf(calls[0]!, 0), 'policies/bank')
+    expect(found).toEqual({ kind: 'none', why: `${JSON.stringify(bundle)} is no name of a folder` })
+  }
 })
 
 test('what is no trace gives no lines', () => {
