@@ -68,7 +68,7 @@ test('an extended header that changes more than a name, or is broken, is refused
   for (const text of [
     'path=a\n',
     '8 path=a\n',
-    '10 path=a\n',
+    '11 path=a\n',
     '99 path=a\n',
     '0 \n',
     '3 \n',
