@@ -4,8 +4,10 @@ import { aws } from './aws.ts'
 import type { Builtin, BuiltinHost } from './builtin.ts'
 import { digest } from './digest.ts'
 import { encoding } from './encoding.ts'
+import { graphql } from './graphql.ts'
 import { http } from './http.ts'
 import { json } from './json.ts'
+import { jwt } from './jwt.ts'
 import { net } from './net/cidr.ts'
 import { numbers } from './numbers.ts'
 import { objects } from './objects.ts'
@@ -17,6 +19,7 @@ import { time } from './time/builtins.ts'
 import { units } from './units.ts'
 import { uri } from './uri.ts'
 import { uuid } from './uuid.ts'
+import { x509 } from './x509.ts'
 import { yaml } from './yaml/builtins.ts'
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
@@ -24,8 +27,10 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     ...aws,
     ...digest,
     ...encoding,
+    ...graphql,
     ...http,
     ...json,
+    ...jwt,
     ...net,
     ...numbers,
     ...objects,
@@ -37,6 +42,7 @@ export const builtins: ReadonlyMap<string, Builtin> = new Map(
     ...units,
     ...uri,
     ...uuid,
+    ...x509,
     ...yaml,
   }),
 )
