@@ -1,6 +1,6 @@
 /** The leaves of decisions, newest first within each shard, in pages that are bounded in rows and in bytes. */
 
-import { and, desc, eq, lt } from 'drizzle-orm'
+import { and, desc, eq, inArray, lt } from 'drizzle-orm'
 import { type Db, type LeafRow, leaves, records } from '../../store/schema.ts'
 import { maxLimit, type Question, writeCursor } from '../ask.ts'
 import { conditionsOf, shardsOf } from './find.ts'
@@ -13,8 +13,8 @@ export interface LeafPage {
 
 /** Bytes after which a page ends. */
 const pageBytes = 8 * 1024 ** 2
-/** Rows that are read at once: at the longest record they are 16 MiB. */
-const rowsAtOnce = 250
+/** Leaves that are read at once: at the longest record they are 16 MiB. */
+const leavesAtOnce = 250
 
 /** Unlike rows, leaves are read shard after shard: whoever reads them all needs no order between shards. */
 export async function decisionLeaves(db: Db, question: Question): Promise<LeafPage> {
@@ -23,35 +23,46 @@ export async function decisionLeaves(db: Db, question: Question): Promise<LeafPa
   const page: LeafRow[] = []
   let bytes = 0
   for (const shard of await shardsOf(db)) {
-    while (cursor.get(shard) !== 0) {
-      const room = Math.min(rowsAtOnce, limit - page.length)
-      if (room <= 0 || bytes >= pageBytes) return { leaves: page, next: writeCursor(cursor) }
-      const rows = await rowsBelow(db, question, shard, cursor.get(shard), room)
-      for (const leaf of rows) {
+    if (cursor.get(shard) === 0) continue // Read to its end.
+    const room = limit - page.length
+    if (room <= 0) return { leaves: page, next: writeCursor(cursor) }
+    const found = await indexesBelow(db, question, shard, cursor.get(shard), room)
+    for (let at = 0; at < found.length; at += leavesAtOnce) {
+      if (bytes >= pageBytes) return { leaves: page, next: writeCursor(cursor) }
+      for (const leaf of await leavesAt(db, shard, found.slice(at, at + leavesAtOnce))) {
         page.push(leaf)
         bytes += leaf.bytes.length
+        cursor.set(shard, leaf.index)
       }
-      cursor.set(shard, rows.length < room ? 0 : rows.at(-1)!.index)
     }
+    if (found.length < room) cursor.set(shard, 0)
+    else return { leaves: page, next: writeCursor(cursor) }
   }
   return { leaves: page, next: null }
 }
 
-async function rowsBelow(
+/** Apart from the leaves: a database without statistics would join every row below before it takes the first few. */
+async function indexesBelow(
   db: Db,
   question: Question,
   shard: number,
   below: number | undefined,
   limit: number,
-): Promise<readonly LeafRow[]> {
+): Promise<readonly number[]> {
   const conditions = [eq(records.shard, shard), eq(records.kind, 'decision'), ...conditionsOf(question)]
   if (below !== undefined) conditions.push(lt(records.index, below))
   const rows = await db
-    .select({ leaf: leaves })
+    .select({ index: records.index })
     .from(records)
-    .innerJoin(leaves, and(eq(leaves.shard, records.shard), eq(leaves.index, records.index)))
     .where(and(...conditions))
     .orderBy(desc(records.index))
     .limit(limit)
-  return rows.map(({ leaf }) => leaf)
+  return rows.map(({ index }) => index)
 }
+
+const leavesAt = (db: Db, shard: number, indexes: readonly number[]): Promise<readonly LeafRow[]> =>
+  db
+    .select()
+    .from(leaves)
+    .where(and(eq(leaves.shard, shard), inArray(leaves.index, [...indexes])))
+    .orderBy(desc(leaves.index))
