@@ -5,6 +5,7 @@ import { type BuiltinContext, BuiltinError, type BuiltinFamily } from './builtin
 import { termText } from './go/quote.ts'
 import { type GoArg, sprintf } from './go/sprintf.ts'
 import { arrayOf, intOf, objectArg, stringOf, stringsOf } from './operand.ts'
+import { functions } from './template/functions.ts'
 import { parseTemplate } from './template/parse.ts'
 import { runTemplate } from './template/run.ts'
 
@@ -70,9 +71,11 @@ function goNumber(value: RegoNumber): GoArg {
   return Number.isFinite(double) ? { type: 'float64', value: double } : { type: 'string', value: text }
 }
 
+const names: ReadonlySet<string> = new Set(Object.keys(functions))
+
 function renderTemplate({ patterns }: BuiltinContext, template: Value, variables: Value): Value {
   const text = stringOf(template)
-  const nodes = patterns.compiled('template', text, () => parseTemplate(text))
+  const nodes = patterns.compiled('template', text, () => parseTemplate(text, names))
   return runTemplate(nodes, objectArg(variables)).replaceAll('<no value>', '<undefined>')
 }
 

@@ -58,11 +58,11 @@ const variantOf = (byte: number): string =>
 const macOf = (byte: number): string =>
   `${(byte & 2) === 2 ? 'local' : 'global'}:${(byte & 1) === 1 ? 'multicast' : 'unicast'}`
 
-/** 100 ns steps since 15 October 1582. */
+/** From steps of 100 ns since 15 October 1582; what 64 bits do not hold wraps around, as in OPA. */
 function unixNs(view: DataView): bigint {
   const ticks =
     BigInt(view.getUint32(0)) | (BigInt(view.getUint16(4)) << 32n) | (BigInt(view.getUint16(6) & 0xfff) << 48n)
-  return (ticks - 122_192_928_000_000_000n) * 100n
+  return BigInt.asIntN(64, (ticks - 122_192_928_000_000_000n) * 100n)
 }
 
 export const uuid: BuiltinFamily = { 'uuid.rfc4122': random, 'uuid.parse': parse }

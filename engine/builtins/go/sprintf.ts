@@ -19,12 +19,14 @@ interface Flags {
   space: boolean
   /** `%#v`: Go syntax. */
   sharpV: boolean
+  /** `%+v`, which only large integers heed. */
+  plusV: boolean
   width: number | undefined
   precision: number | undefined
 }
 
 const noFlags = (): Flags => ({
-  ...{ sharp: false, zero: false, plus: false, minus: false, space: false, sharpV: false },
+  ...{ sharp: false, zero: false, plus: false, minus: false, space: false, sharpV: false, plusV: false },
   ...{ width: undefined, precision: undefined },
 })
 
@@ -88,9 +90,10 @@ class Printer {
     const arg = this.#args[this.#arg]
     if (!arg) return `%!${verb}(MISSING)`
     this.#arg++
-    if (verb === 'v') {
+    if (verb === 'v' || verb === 'w') {
       flags.sharpV = flags.sharp
       flags.sharp = false
+      flags.plusV = flags.plus
       flags.plus = false
     }
     return formatArg(arg, verb, flags)
@@ -364,7 +367,7 @@ const bases: Readonly<Record<string, number>> = { b: 2, o: 8, O: 8, d: 10, s: 10
 function formatBigInt(value: bigint, verb: string, flags: Flags): string {
   const base = bases[verb]
   if (base === undefined) return `%!${verb}(big.Int=${value})`
-  const sign = value < 0n ? '-' : flags.plus ? '+' : flags.space ? ' ' : ''
+  const sign = value < 0n ? '-' : flags.plus || flags.plusV ? '+' : flags.space ? ' ' : ''
   const prefix = verb === 'O' ? '0o' : flags.sharp ? ({ b: '0b', o: '0', x: '0x', X: '0X' }[verb] ?? '') : ''
   const size = absolute(value).toString(base)
   const digits = (verb === 'X' ? size.toUpperCase() : size).padStart(flags.precision ?? 0, '0')

@@ -103,4 +103,7 @@ export function formatAddress(address: Address): string {
   return `${head}::${tail}`
 }
 
-export const formatBlock = (block: Block): string => `${formatAddress(block)}/${block.prefix}`
+export function formatBlock(block: Block): string {
+  const { prefix } = plain(block)
+  return `${formatAddress(block)}/${prefix}`
+}

@@ -6,6 +6,7 @@ import { itemsOf, stringOf } from '../operand.ts'
 import {
   type Address,
   type Block,
+  blockOf,
   contains,
   formatAddress,
   formatBlock,
@@ -23,8 +24,11 @@ function blockArg(value: Value): Block {
 
 /** Every pair of places, one in each collection, at which the first holds a block that contains what the second holds. */
 function containsMatches(_: BuiltinContext, outer: Value, inner: Value): Value {
-  const blocks = placed(outer).map(([place, value]) => [place, blockArg(value)] as const)
-  const ranges = placed(inner).map(([place, value]) => [place, rangeArg(value)] as const)
+  const outside = placed(outer)
+  const inside = outside.length === 0 ? [] : placed(inner)
+  if (inside.length === 0) return setOf([]) // Nothing was compared, and so nothing found wrong.
+  const blocks = outside.map(([place, value]) => [place, blockArg(value)] as const)
+  const ranges = inside.map(([place, value]) => [place, rangeArg(value)] as const)
   return setOf(
     blocks.flatMap(([a, block]) =>
       ranges.filter(([, range]) => range.every((one) => contains(block, one))).map(([b]) => [a, b]),
@@ -64,10 +68,10 @@ function expand(_: BuiltinContext, text: Value): Value {
   )
 }
 
+/** Addresses in the space of IPv6, where those of IPv4 lie from ::ffff:0:0 on, as Go holds them. */
 interface Range {
   readonly first: bigint
   readonly last: bigint
-  readonly bits: 32 | 128
   /** As it was given, until it is merged with another. */
   readonly text: string | undefined
 }
@@ -77,16 +81,17 @@ function merge(_: BuiltinContext, blocks: Value): Value {
   const ranges = itemsOf(blocks).map(mergeable).sort(byEnd)
   for (let i = ranges.length - 1; i > 0; i--) {
     const [before, one] = [ranges[i - 1]!, ranges[i]!]
-    const previous = one.first === 0n ? 0n : one.first - 1n
-    if (before.bits !== one.bits || previous > before.last) continue
+    const lowest = one.first === 0n || one.first === mappedFrom
+    if ((lowest ? one.first : one.first - 1n) > before.last) continue
     const [first] = [before.first, one.first].sort((a, b) => (a < b ? -1 : 1)) as [bigint, bigint]
-    ranges.splice(i - 1, 2, { first, last: one.last, bits: one.bits, text: undefined })
+    ranges.splice(i - 1, 2, { first, last: one.last, text: undefined })
   }
   return setOf(ranges.flatMap((range) => (range.text === undefined ? coverOf(range) : [range.text])))
 }
 
+const mappedFrom = 0xffffn << 32n
+
 function byEnd(a: Range, b: Range): number {
-  if (a.bits !== b.bits) return a.bits - b.bits
   const order = a.last - b.last || a.first - b.first
   return order < 0n ? -1 : order > 0n ? 1 : 0
 }
@@ -96,24 +101,21 @@ function mergeable(value: Value): Range {
   const text = stringOf(value)
   const address = parseAddress(text)
   const bare = address && plain(address)
-  if (!bare) {
-    const block = plain(blockArg(text))
-    return { first: block.value, last: lastOf(block).value, bits: block.bits, text: formatBlock(block) }
-  }
-  if (bare.bits === 128) throw new BuiltinError('IPv6 invalid: needs prefix length')
-  const prefix =
-    bare.value < 0x80000000n ? 8 : bare.value < 0xc0000000n ? 16 : bare.value < 0xe0000000n ? 24 : undefined
-  if (prefix === undefined) throw new BuiltinError(`${text} is of no class that has networks`)
-  const free = (1n << BigInt(32 - prefix)) - 1n
-  return { first: bare.value & ~free, last: bare.value | free, bits: 32, text: `${formatAddress(bare)}/${prefix}` }
+  if (bare?.bits === 128) throw new BuiltinError('IPv6 invalid: needs prefix length')
+  const given = bare ? { ...bare, prefix: classPrefix(bare.value) } : plain(blockArg(text))
+  const block = blockOf(given, given.prefix)
+  const offset = block.bits === 32 ? mappedFrom : 0n
+  return { first: block.value + offset, last: lastOf(block).value + offset, text: formatBlock(given) }
 }
 
-function coverOf({ first, last, bits }: Range): readonly string[] {
+const classPrefix = (value: bigint): number => (value < 0x80000000n ? 8 : value < 0xc0000000n ? 16 : 24)
+
+function coverOf({ first, last }: Range): readonly string[] {
   const blocks: string[] = []
   for (let at = first; at <= last; ) {
     let free = 0
-    while (free < bits && (at >> BigInt(free)) % 2n === 0n && at + (2n << BigInt(free)) - 1n <= last) free++
-    blocks.push(formatBlock({ value: at, bits, prefix: bits - free }))
+    while (free < 128 && (at >> BigInt(free)) % 2n === 0n && at + (2n << BigInt(free)) - 1n <= last) free++
+    blocks.push(formatBlock({ value: at, bits: 128, prefix: 128 - free }))
     at += 1n << BigInt(free)
   }
   return blocks

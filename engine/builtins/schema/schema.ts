@@ -1,7 +1,7 @@
 /** A JSON Schema (drafts 4, 6 and 7) as it is validated by, and the reading of its text into that form. */
 
 import type { RE2JS } from 're2js'
-import { compareNumbers, isArray, isNumber, type RegoNumber, RegoObject, toInteger, type Value } from '../../value.ts'
+import { compareNumbers, isArray, isNumber, type RegoNumber, RegoObject, type Value, writeNumber } from '../../value.ts'
 import { makeReferences, type References } from './references.ts'
 import { fail, invalidType, mustBe, plainText, regexOf, SchemaError } from './words.ts'
 
@@ -93,11 +93,14 @@ function read(node: Value, scope: Scope): Schema {
   if (reference !== undefined)
     return { ...schema, ref: referenced(inner.references.resolve(inner.base, reference), inner) }
 
+  // In OPA's order, which decides what is complained of first.
   readTypes(node, schema)
-  readObjectKeywords(node, schema, inner)
-  readArrayKeywords(node, schema, inner)
+  readMembers(node, schema, inner)
+  readItems(node, schema, inner)
   readNumberKeywords(node, schema, inner.draft)
   readStringKeywords(node, schema)
+  readObjectKeywords(node, schema)
+  readArrayKeywords(node, schema, inner)
   readValueKeywords(node, schema, inner.draft)
   readCombinations(node, schema, inner)
   return schema
@@ -139,7 +142,7 @@ function readTypes(node: RegoObject, schema: Schema): void {
   }
 }
 
-function readObjectKeywords(node: RegoObject, schema: Schema, scope: Scope): void {
+function readMembers(node: RegoObject, schema: Schema, scope: Scope): void {
   const properties = node.get('properties')
   if (properties !== undefined) {
     if (!(properties instanceof RegoObject)) throw fail('Properties must be of type object')
@@ -162,6 +165,9 @@ function readObjectKeywords(node: RegoObject, schema: Schema, scope: Scope): voi
     schema.propertyNames = read(names, scope)
   }
   readDependencies(node.get('dependencies'), schema, scope)
+}
+
+function readObjectKeywords(node: RegoObject, schema: Schema): void {
   setCount(node, schema, 'minProperties')
   setCount(node, schema, 'maxProperties')
   if ((schema.minProperties ?? 0) > (schema.maxProperties ?? Number.POSITIVE_INFINITY)) {
@@ -184,16 +190,19 @@ function readDependencies(dependencies: Value | undefined, schema: Schema, scope
   })
 }
 
-function readArrayKeywords(node: RegoObject, schema: Schema, scope: Scope): void {
+function readItems(node: RegoObject, schema: Schema, scope: Scope): void {
   const items = node.get('items')
   if (items !== undefined) {
     const all = isArray(items) ? items : [items]
     if (!all.every(isSchema)) throw invalidType('Valid Schema/Array Of Schemas', 'items')
-    const read_ = all.map((one) => read(one, scope))
-    schema.items = isArray(items) ? read_ : read_[0]!
+    const each = all.map((one) => read(one, scope))
+    schema.items = isArray(items) ? each : each[0]!
   }
   const additional = schemaOrBoolean(node, 'additionalItems', scope)
   if (additional !== undefined) schema.additionalItems = additional
+}
+
+function readArrayKeywords(node: RegoObject, schema: Schema, scope: Scope): void {
   setCount(node, schema, 'minItems')
   setCount(node, schema, 'maxItems')
   const unique = node.get('uniqueItems')
@@ -301,8 +310,10 @@ type Count = 'minLength' | 'maxLength' | 'minProperties' | 'maxProperties' | 'mi
 function setCount(node: RegoObject, schema: Schema, key: Count): void {
   const value = node.get(key)
   if (value === undefined) return
-  const count = isNumber(value) ? toInteger(value) : undefined
+  // OPA reads the text: 1.0 is no count.
+  const text = isNumber(value) ? writeNumber(value) : ''
+  const count = /^-?[0-9]{1,15}$/.test(text) ? Number(text) : undefined
   if (count === undefined) throw mustBe(key, 'an integer')
-  if (count < 0n) throw fail(`${key} must be greater than or equal to 0`)
-  schema[key] = Number(count)
+  if (count < 0) throw fail(`${key} must be greater than or equal to 0`)
+  schema[key] = count
 }

@@ -61,6 +61,7 @@ const isAnyOf: TemplateFunction = (args) => {
 
 const length = (value: TemplateValue): TemplateValue => {
   if (typeof value === 'string') return BigInt(bytesOfString(value).length)
+  if (isJsonNumber(value)) return BigInt(value.number.length)
   if (Array.isArray(value)) return BigInt(value.length)
   if (value instanceof Map) return BigInt(value.size)
   throw wrong('len of a value without length')

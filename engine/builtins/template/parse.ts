@@ -30,8 +30,11 @@ export type Operand =
 
 const maxDepth = 100
 
-export function parseTemplate(text: string): readonly Node[] {
+/** `functions` are the names that may be called. Throws a BuiltinError, also for what would never run. */
+export function parseTemplate(text: string, functions: ReadonlySet<string>): readonly Node[] {
   const actions = split(text)
+  const known = { functions, variables: ['$'] }
+  let ranges = 0
   let at = 0
   /** Nodes up to one of the words, which is left standing. */
   const nodes = (ends: readonly string[], depth: number): readonly Node[] => {
@@ -46,24 +49,33 @@ export function parseTemplate(text: string): readonly Node[] {
       const word = action[0]?.text ?? ''
       if (ends.includes(word)) return found
       if (word === 'if' || word === 'with' || word === 'range') found.push(block(word, action.slice(1), depth))
-      else if ((word === 'break' || word === 'continue') && action.length === 1) found.push({ kind: word })
-      else found.push({ kind: 'value', pipe: wholePipe(action) })
+      else if ((word === 'break' || word === 'continue') && action.length === 1) {
+        if (ranges === 0) throw wrong(`{{${word}}} outside {{range}}`)
+        found.push({ kind: word })
+      } else found.push({ kind: 'value', pipe: wholePipe(action, known) })
     }
     if (ends.length > 0) throw wrong('unexpected EOF')
     return found
   }
   const block = (kind: 'if' | 'with' | 'range', condition: readonly Token[], depth: number): Node => {
     at++
-    const pipe = wholePipe(condition)
+    const declared = known.variables.length
+    const pipe = wholePipe(condition, known)
+    if (kind === 'range') ranges++
     const body = nodes(['end', 'else'], depth - 1)
+    if (kind === 'range') ranges--
     const action = actions[at] as readonly Token[]
-    if (action[0]!.text === 'end') return { kind, pipe, body, rest: [] }
-    if (action.length > 1) {
-      if (kind === 'range' || action[1]!.text !== kind) throw wrong('unexpected action after else')
-      return { kind, pipe, body, rest: [block(kind, action.slice(2), depth - 1)] }
+    const rest = action[0]!.text === 'end' ? [] : otherwise(kind, action, depth)
+    known.variables.length = declared
+    return { kind, pipe, body, rest }
+  }
+  const otherwise = (kind: 'if' | 'with' | 'range', action: readonly Token[], depth: number): readonly Node[] => {
+    if (action.length === 1) {
+      at++
+      return nodes(['end'], depth - 1)
     }
-    at++
-    return { kind, pipe, body, rest: nodes(['end'], depth - 1) }
+    if (kind === 'range' || action[1]!.text !== kind) throw wrong('unexpected action after else')
+    return [block(kind, action.slice(2), depth - 1)]
   }
   return nodes([], maxDepth)
 }
@@ -120,8 +132,14 @@ function tokensOf(text: string, from: number): { tokens: readonly Token[]; end: 
   }
 }
 
-function wholePipe(tokens: readonly Token[]): Pipe {
-  const reader = { tokens, at: 0, depth: maxDepth }
+/** Functions that there are, and variables declared so far. */
+interface Known {
+  readonly functions: ReadonlySet<string>
+  readonly variables: string[]
+}
+
+function wholePipe(tokens: readonly Token[], known: Known): Pipe {
+  const reader = { tokens, known, at: 0, depth: maxDepth }
   const pipe = readPipe(reader)
   if (reader.at < tokens.length) throw wrong(`unexpected ${tokens[reader.at]!.text}`)
   return pipe
@@ -129,6 +147,7 @@ function wholePipe(tokens: readonly Token[]): Pipe {
 
 interface Reader {
   readonly tokens: readonly Token[]
+  readonly known: Known
   at: number
   depth: number
 }
@@ -153,6 +172,8 @@ function readPipe(reader: Reader): Pipe {
     } else commands.at(-1)!.push(readOperand(reader))
   }
   if (commands.some((command) => command.length === 0)) throw wrong('missing value for command')
+  if (!assigns) reader.known.variables.push(...declares)
+  else if (!declares.every((name) => reader.known.variables.includes(name))) throw wrong('undefined variable')
   reader.depth++
   return { declares, assigns, commands }
 }
@@ -178,14 +199,17 @@ function readTerm(reader: Reader): Operand {
   }
   if (text === '.') return { kind: 'dot' }
   if (text.startsWith('.')) return { kind: 'field', of: { kind: 'dot' }, name: text.slice(1) }
-  if (text.startsWith('$')) return { kind: 'variable', name: text }
+  if (text.startsWith('$')) {
+    if (!reader.known.variables.includes(text)) throw wrong(`undefined variable "${text}"`)
+    return { kind: 'variable', name: text }
+  }
   if (text === 'nil') return { kind: 'nil' }
   if (text === 'true' || text === 'false') return { kind: 'literal', value: text === 'true' }
   if (text.startsWith('"')) return { kind: 'literal', value: unquoted(text) }
   if (text.startsWith('`')) return { kind: 'literal', value: text.slice(1, -1) }
   if (text.startsWith("'")) return { kind: 'literal', value: BigInt(unquoted(text).codePointAt(0)!) }
   if (/^[+-]?[0-9]/.test(text)) return { kind: 'literal', value: number(text) }
-  if (/^[\p{L}_]/u.test(text)) return { kind: 'function', name: text }
+  if (reader.known.functions.has(text)) return { kind: 'function', name: text }
   throw wrong(`unexpected ${text}`)
 }
 

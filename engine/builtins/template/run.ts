@@ -110,9 +110,10 @@ class Run {
   #command(command: readonly Operand[], dot: TemplateValue, piped: readonly TemplateValue[]): TemplateValue {
     const [first, ...rest] = command as [Operand, ...Operand[]]
     if (first.kind === 'function') {
-      const call = Object.hasOwn(functions, first.name) ? functions[first.name] : undefined
-      if (!call) throw wrong(`function "${first.name}" not defined`)
-      return call([...rest.map((one) => () => this.#operand(one, dot)), ...piped.map((one) => () => one)])
+      return functions[first.name]!([
+        ...rest.map((one) => () => this.#operand(one, dot)),
+        ...piped.map((one) => () => one),
+      ])
     }
     if (rest.length > 0 || piped.length > 0) throw wrong("can't give argument to non-function")
     return this.#operand(first, dot)
@@ -134,6 +135,7 @@ class Run {
         return this.#find(operand.name).value
       case 'field': {
         const of = this.#operand(operand.of, dot)
+        if (of === undefined) return undefined // What is missing has missing fields; null has none.
         if (!(of instanceof Map)) throw wrong(`can't evaluate field ${operand.name}`)
         return of.get(operand.name)
       }

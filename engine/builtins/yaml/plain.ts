@@ -33,3 +33,6 @@ function integerOf(text: string): bigint | undefined {
 export const wasSpecial = (text: string): boolean =>
   /^(?:[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$/.test(text) ||
   /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/.test(text)
+
+/** Text that go-yaml would take for a time. */
+export const isDate = (text: string): boolean => /^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:$|[Tt ])/.test(text)

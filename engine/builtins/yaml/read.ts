@@ -25,7 +25,7 @@ const maxDepth = 256
 export function readYaml(text: string): Value {
   const documents = parse(text)
   const first = documents[0]?.contents
-  return first ? valueIn(first, { anchors: new Map(), left: maxNodes }, maxDepth) : null
+  return first ? valueIn(first, { text, anchors: new Map(), left: maxNodes }, maxDepth) : null
 }
 
 function parse(text: string): readonly Document.Parsed[] {
@@ -46,6 +46,7 @@ function parse(text: string): readonly Document.Parsed[] {
 }
 
 interface Reading {
+  readonly text: string
   readonly anchors: Map<string, Value>
   left: number
 }
@@ -60,7 +61,7 @@ function valueIn(node: ParsedNode | null, reading: Reading, depth: number): Valu
     return value
   }
   const value = isScalar(node)
-    ? scalarOf(node)
+    ? scalarOf(node, reading.text)
     : isSeq(node)
       ? node.items.map((item) => valueIn(item as ParsedNode | null, reading, depth - 1))
       : isMap(node)
@@ -104,8 +105,10 @@ function keyText(key: Value): string {
 const core = 'tag:yaml.org,2002:'
 
 /** Only plain scalars have a type of their own; a tag decides for the others. */
-function scalarOf({ type, value, tag }: Scalar.Parsed): Value {
-  const text = typeof value === 'string' ? value : ''
+function scalarOf(node: Scalar.Parsed, source: string): Value {
+  const { type, value, tag } = node
+  const block = type === 'BLOCK_LITERAL' || type === 'BLOCK_FOLDED'
+  const text = typeof value === 'string' ? (block ? blockText(value, node, source) : value) : ''
   if (tag === `${core}binary`) {
     const bytes = fromBase64(text.replace(/\s/g, ''))
     if (!bytes) throw new BuiltinError('!!binary value contains invalid base64 data')
@@ -117,6 +120,14 @@ function scalarOf({ type, value, tag }: Scalar.Parsed): Value {
   if (typeof found !== 'number') return found
   if (!Number.isFinite(found)) throw new BuiltinError(`json: unsupported value: ${found}`)
   return fromDouble(found)
+}
+
+/** go-yaml wants its lines indented, and adds no line break that the document does not have. */
+function blockText(text: string, { range }: Scalar.Parsed, source: string): string {
+  const written = source.slice(range[0], range[1])
+  if (/^[|>][^\n]*\n *(?:\n *)*(?<! )[^ \n]/.test(written))
+    throw new BuiltinError('did not find expected <document start>')
+  return range[1] >= source.length && !source.endsWith('\n') ? text.replace(/\n$/, '') : text
 }
 
 /** Values within a value, counted no further than `most`. */
