@@ -8,9 +8,10 @@ import type { TarFile } from '../tar.ts'
 export function pack(files: readonly TarFile[]): Uint8Array {
   const sorted = [...files].sort((a, b) => (a.name < b.name ? -1 : 1))
   const attrs = { mtime: 0, uid: 0, gid: 0, user: '', group: '', mode: '644' }
+  // OPA finds the module that a manifest names by `/policy.wasm` only under just that name, and writes all names so.
   // An archive ends with two empty blocks (POSIX ustar), which nanotar leaves out where the content fills its last 10 KiB.
   const tar = createTar(
-    sorted.map(({ name, bytes }) => ({ name, data: bytes })),
+    sorted.map(({ name, bytes }) => ({ name: `/${name}`, data: bytes })),
     { attrs },
   )
   return gzipStored(concat(tar, new Uint8Array(1024)))

@@ -30,8 +30,7 @@ export async function signBundle(bundle: Uint8Array, signer: Signer): Promise<Ui
     .setProtectedHeader({ alg: signer.algorithm, kid: signer.keyId ?? 'default', typ: 'JWT' })
     .sign(signer.key)
   const signature = { name: signaturesFile, bytes: utf8(JSON.stringify({ signatures: [token] })) }
-  // OPA finds the module that a manifest names by `/policy.wasm` only under just that name.
-  return pack([...files, signature].map(({ name, bytes }) => ({ name: `/${name}`, bytes })))
+  return pack([...files, signature])
 }
 
 /** What was signed, as we pack it; undefined where there is no signature to take off. */

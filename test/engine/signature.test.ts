@@ -123,7 +123,7 @@ describe('what opa build signed', () => {
         'yes: [yes, on, True, ~, null, 2024-01-01, 1_000, .5, -0, 1:30]\n2: b\n"a<b": &a {x: "\\u2028"}\nc: *a\n'
       const plain = filesOf(await opaBuild(pathOf('opa'), {})).filter(({ name }) => name !== 'data.json')
       const all = [...plain, { name: 'app/data.yaml', bytes: utf8(yaml) }]
-      await writeFile(join(dir, 'bundle.tar.gz'), pack(all.map((file) => ({ ...file, name: `/${file.name}` }))))
+      await writeFile(join(dir, 'bundle.tar.gz'), pack(all))
       await writeFile(join(dir, 'key.pem'), pair.privatePem)
       const args = ['sign', '--signing-key', 'key.pem', '--signing-alg', 'ES256', '--bundle', 'bundle.tar.gz']
       await promisify(execFile)(pathOf('opa'), args, { cwd: dir })
