@@ -69,9 +69,9 @@ async function run(options: Options): Promise<void> {
     let logKey = ''
     const load = async () => {
       const mesh = await readMesh(options.file)
-      await sources.follow(compileMeshOnly(mesh, options.file).settings.policySources)
-      const bundles = sources.over(await readPolicyFolder(options.policies))
-      return compileConfig(mesh, options.file, bundles, logKey, onEvent)
+      const own = await readPolicyFolder(options.policies)
+      await sources.follow(compileMeshOnly(mesh, options.file, own).settings.policySources)
+      return compileConfig(mesh, options.file, sources.over(own), logKey, onEvent)
     }
     const config = await load()
     const authority = openAuthority({ dir: state.ca, trustDomain: config.snapshot.trustDomain, nowMs, random })

@@ -84,10 +84,16 @@ export function compileConfig(
 }
 
 /** The same for a process that needs the mesh's settings and serves no policies: bindings are not looked into. */
-export function compileMeshOnly(mesh: string, meshFile: string): Pick<Config, 'snapshot' | 'settings'> {
+export function compileMeshOnly(
+  mesh: string,
+  meshFile: string,
+  bundles: readonly PolicyBundle[] = [],
+): Pick<Config, 'snapshot' | 'settings'> {
   const compiled = compileMesh(mesh, { bundles: 'any', sha256 })
-  if (!compiled.ok) throw invalidMesh(compiled, meshFile)
-  return compiled
+  if (compiled.ok) return compiled
+  // What is wrong is told once and whole, also the bindings, where the caller has bundles to hold them against.
+  const whole = bundles.length > 0 ? compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256 }) : compiled
+  throw invalidMesh(whole.ok ? compiled : whole, meshFile)
 }
 
 export const controlId = (trustDomain: TrustDomain): SpiffeId => spiffeId(trustDomain, '/writ/control') as SpiffeId

@@ -101,7 +101,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
     let bundles = await readPolicyFolder(options.policiesDir)
     const sources = openPolicySources({ dir: join(state.root, 'policy-sources'), meshFile, now, onEvent })
     closing.push(() => sources.close())
-    await sources.follow(compileMeshOnly(mesh, meshFile).settings.policySources)
+    await sources.follow(compileMeshOnly(mesh, meshFile, bundles).settings.policySources)
     const draft = compileConfig(mesh, meshFile, sources.over(bundles), '', onEvent)
     const { trustDomain, cluster, stream } = draft.snapshot
     const authority = openAuthority({ dir: state.ca, trustDomain, nowMs, random })
@@ -218,7 +218,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       bundles: () => bundles,
       async apply(next, given) {
         await oneByOne(async () => {
-          await sources.follow(compileMeshOnly(next, meshFile).settings.policySources)
+          await sources.follow(compileMeshOnly(next, meshFile, given).settings.policySources)
           await control.apply(compile(next, given))
           mesh = next
           bundles = given
