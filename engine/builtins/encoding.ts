@@ -31,7 +31,9 @@ function decodeObject(_: BuiltinContext, query: Value): RegoObject {
     const at = pair.indexOf('=')
     const key = unescapeUrl(at < 0 ? pair : pair.slice(0, at), 'query')
     const value = unescapeUrl(at < 0 ? '' : pair.slice(at + 1), 'query')
-    found.set(key, [...(found.get(key) ?? []), value])
+    const values = found.get(key)
+    if (values) values.push(value)
+    else found.set(key, [value])
   }
   return objectOf(found)
 }

@@ -16,7 +16,7 @@ interface Token {
 
 const any: Ranges = [[0, 0x10ffff]]
 
-const maxTokens = 1000
+const maxLength = 1000
 
 export function globsMeet(a: string, b: string): boolean {
   const [x, y] = [tokensOf(a), tokensOf(b)]
@@ -49,6 +49,7 @@ const overlap = (a: Ranges, b: Ranges): boolean =>
 
 function tokensOf(pattern: string): readonly Token[] {
   const chars = [...pattern]
+  if (chars.length > maxLength) throw new RangeError(`regex.globs_match: a glob is longer than ${maxLength} characters`)
   const tokens: Token[] = []
   for (let at = 0; at < chars.length; ) {
     const char = chars[at]!
@@ -64,7 +65,6 @@ function tokensOf(pattern: string): readonly Token[] {
     const flag = chars[at] === '*' || chars[at] === '+' ? (chars[at++] as '*' | '+') : ''
     tokens.push({ ranges, flag })
   }
-  if (tokens.length > maxTokens) throw new RangeError(`regex.globs_match: a glob has more than ${maxTokens} parts`)
   return tokens
 }
 

@@ -33,11 +33,28 @@ function indexofN(_: BuiltinContext, text: Value, part: Value): Value {
   const whole = [...stringOf(text)]
   const sought = [...stringOf(part)]
   if (sought.length === 0) throw new BuiltinError('empty search character')
+  const back = borders(sought)
   const places: number[] = []
-  for (let at = 0; at + sought.length <= whole.length; at++) {
-    if (sought.every((char, i) => whole[at + i] === char)) places.push(at)
+  let matched = 0
+  for (const [at, char] of whole.entries()) {
+    while (matched > 0 && sought[matched] !== char) matched = back[matched - 1]!
+    if (sought[matched] === char) matched++
+    if (matched < sought.length) continue
+    places.push(at - matched + 1)
+    matched = back[matched - 1]!
   }
   return places
+}
+
+/** Knuth, Morris and Pratt: how much of the beginning still matches where the next character does not. */
+function borders(sought: readonly string[]): readonly number[] {
+  const back = [0]
+  for (let at = 1, matched = 0; at < sought.length; at++) {
+    while (matched > 0 && sought[matched] !== sought[at]) matched = back[matched - 1]!
+    if (sought[matched] === sought[at]) matched++
+    back.push(matched)
+  }
+  return back
 }
 
 /** The first `n` parts, or for a negative `n` the last; Go splits between characters where the delimiter is empty. */

@@ -3,7 +3,7 @@
  *
  * Three forms, so that code can calculate where that is exact and nothing changes where it is not:
  *   number   its text is what `String` gives: every safe integer, and a fraction such as 0.1 that a double writes back
- *   bigint   an integer beyond 2^53
+ *   bigint   an integer beyond 2^53, of up to 10,000 digits
  *   Decimal  any other text: 1.0, 1e3, 0.10000000000000000001
  */
 
@@ -22,13 +22,15 @@ export class Decimal {
 const shape = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?$/
 const integer = /^-?(?:0|[1-9][0-9]*)$/
 
+const maxDigits = 10_000
+
 /** The form that holds a number as it is written, or undefined where it is no number. */
 export function readNumber(written: string): RegoNumber | undefined {
   const text = written.replace(/^(-?)\.(?=[0-9])/, '$10.') // OPA's arithmetic leaves out a zero before the point.
   if (!shape.test(text)) return undefined
   const double = Number(text)
   if (String(double) === text && (Number.isSafeInteger(double) || !Number.isInteger(double))) return double
-  return integer.test(text) && text !== '-0' ? BigInt(text) : new Decimal(text)
+  return integer.test(text) && text !== '-0' && text.length <= maxDigits ? BigInt(text) : new Decimal(text)
 }
 
 /** Throws a TypeError on what no number of Rego is: NaN and the infinities. */
@@ -45,8 +47,6 @@ export const isNumber = (value: unknown): value is RegoNumber =>
 
 /** The nearest double, which may be infinite. */
 export const toDouble = (value: RegoNumber): number => Number(value instanceof Decimal ? value.text : value)
-
-const maxDigits = 10_000
 
 /** The integer that a number is by value, so also for 1.0 and 1e3; undefined for fractions and absurdly long ones. */
 export function toInteger(value: RegoNumber): bigint | undefined {
@@ -85,9 +85,11 @@ function normal(value: RegoNumber): Normal {
   const [, minus, whole = '', fraction = '', power = ''] = parts.exec(writeNumber(value)) ?? []
   const all = whole + fraction
   const digits = all.replace(/^0+/, '')
+  let end = digits.length
+  while (digits[end - 1] === '0') end-- // A regular expression would look again from every zero.
   if (digits === '') return { sign: 0, exponent: 0, digits: '' }
   const exponent = whole.length - (all.length - digits.length) + Number(power === '+' || power === '-' ? 0 : power)
-  return { sign: minus ? -1 : 1, exponent, digits: digits.replace(/0+$/, '') }
+  return { sign: minus ? -1 : 1, exponent, digits: digits.slice(0, end) }
 }
 
 const parts = /^(-)?([0-9]+)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]*))?$/

@@ -95,7 +95,7 @@ function split(text: string): readonly (string | readonly Token[])[] {
     const left = open >= 0 && /^\{\{-\s/.test(text.slice(open, open + 4))
     let plain = text.slice(at, open < 0 ? undefined : open)
     if (trim) plain = plain.replace(/^[ \t\r\n]+/, '')
-    if (left) plain = plain.replace(/[ \t\r\n]+$/, '')
+    if (left) plain = trimmedEnd(plain)
     if (plain !== '') parts.push(plain)
     if (open < 0) break
     const from = open + (left ? 3 : 2)
@@ -111,6 +111,12 @@ function split(text: string): readonly (string | readonly Token[])[] {
     trim = right
   }
   return parts
+}
+
+function trimmedEnd(text: string): string {
+  let end = text.length
+  while (' \t\r\n'.includes(text[end - 1] ?? 'x')) end--
+  return text.slice(0, end)
 }
 
 const token =

@@ -16,7 +16,7 @@ export function parseDuration(text: string): bigint {
   if (rest === '0') return 0n
   let sum = 0n
   let at = 0
-  for (const [whole, number = '', unit = ''] of rest.matchAll(/([0-9.]+)([^0-9.]+)/g)) {
+  for (const [whole, number = '', unit = ''] of rest.matchAll(/([0-9.]+)([^0-9.]+)/gy)) {
     sum += segment(number, unit)
     at += whole.length
   }

@@ -146,10 +146,10 @@ function nameAt(text: string, names: readonly string[], short: boolean): number 
 }
 
 function takeFraction(read: Read, part: string, text: string): number {
-  const found = (part[1] === '0' ? new RegExp(`^[.,][0-9]{${part.length - 1}}`) : /^[.,][0-9]+/).exec(text)?.[0]
-  if (found === undefined && part[1] === '0') throw bad(part)
-  if (found === undefined) return 0
-  read.nanosecond = nanoseconds(found)
+  const digits = /^[.,][0-9]+/.exec(text)?.[0] ?? ''
+  const found = part[1] === '0' ? digits.slice(0, part.length) : digits // Zeros ask for as many digits as there are.
+  if (part[1] === '0' && found.length < part.length) throw bad(part)
+  if (found !== '') read.nanosecond = nanoseconds(found)
   return found.length
 }
 

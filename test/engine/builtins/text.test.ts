@@ -185,3 +185,12 @@ test('no template makes it fail otherwise', () => {
     { numRuns: 1000 },
   )
 })
+
+test('long runs of one character are read once, not from each of their places', () => {
+  const run = (char: string) => char.repeat(300_000)
+  expect(ask('time.parse_duration_ns', q(run('1')))).toBe('undefined')
+  expect(ask('indexof_n', q(`${run('a')}b`), q(`${run('a').slice(1)}b`))).toBe('[1]')
+  expect(JSON.parse(ask('strings.render_template', q(`${run(' ')}x{{- 1}}`), '{}'))).toBe(`${run(' ')}x1`)
+  expect(ask('units.parse', q(`${run('9')}x`))).toBe('undefined')
+  expect(ask('yaml.is_valid', q(run('[')))).toBe('false')
+})

@@ -90,3 +90,11 @@ test('the nearest double of a long number', () => {
   expect(toDouble(readNumber('9007199254740993')!)).toBe(9007199254740992)
   expect(toDouble(readNumber('1e400')!)).toBe(Number.POSITIVE_INFINITY)
 })
+
+test('numbers of any length are compared, and their zeros are passed over once', () => {
+  const long = `1${'0'.repeat(500_000)}1`
+  expect(readNumber(long)).toBeInstanceOf(Decimal)
+  expect(compareNumbers(readNumber(long)!, readNumber(`${long}.0`)!)).toBe(0)
+  expect(compareNumbers(readNumber(long)!, readNumber(`${long}.1`)!)).toBeLessThan(0)
+  expect(toInteger(readNumber(long)!)).toBeUndefined()
+})
