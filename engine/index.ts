@@ -1,5 +1,6 @@
 /** The policy engine, for those outside the package. It runs on any host that has WebAssembly. */
 
+export type { BuiltinHost } from './builtins/builtin.ts'
 export { type BundleContent, type BundleLimits, type BundleOptions, readBundle } from './bundle.ts'
 export { makeDecide } from './decide.ts'
 export { makeEvaluate } from './evaluate.ts'

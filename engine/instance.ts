@@ -15,14 +15,13 @@ import { itemsOf } from './builtins/operand.ts'
 import { makePatternCache } from './builtins/patterns.ts'
 import { type LoadedPolicy, loadModule, PolicyAbort, put, takeValue, textAt } from './load.ts'
 import { memorySectionName, readMemoryNote, stackPointerName } from './module.ts'
-import type { Value } from './value.ts'
+import { RegoObject, toJson, type Value } from './value.ts'
 
 export type Answer =
   | { readonly kind: 'value'; readonly value: Json }
   | { readonly kind: 'undefined' }
   | { readonly kind: 'error'; readonly detail: string }
   | { readonly kind: 'limit'; readonly detail: string }
-  | { readonly kind: 'unreadable'; readonly detail: string }
 
 /** All results of an entry point, exactly: of a rule one `{"result": value}`, or none where it is undefined. */
 export type ExactAnswer =
@@ -108,7 +107,7 @@ export function openInstance(
     ask: (entrypoint, input, nowNs) =>
       run({ nowNs, input }, (policy) => {
         const result = evaluate(policy, entrypoint, input, 'opa_json_parse')
-        return result === undefined ? { kind: 'undefined' } : readAnswer(policy, policy.exports.opa_json_dump(result))
+        return result === undefined ? { kind: 'undefined' } : readAnswer(policy, result)
       }),
     askExactly: (entrypoint, input, evaluation) =>
       run({ ...evaluation, input: input ?? new Uint8Array(0) }, (policy) => {
@@ -149,18 +148,28 @@ function evaluate(
 const yes = { bytes: utf8('[{"result":true}]\0'), answer: { kind: 'value', value: true } } as const
 const no = { bytes: utf8('[{"result":false}]\0'), answer: { kind: 'value', value: false } } as const
 
-/** A result set is `[{"result": value}]`, or `[]` where the rule is undefined. OPA's dump of a number is not always JSON. */
-function readAnswer(policy: LoadedPolicy, at: number): Answer {
+/** A result set is `[{"result": value}]`, or `[]` where the rule is undefined. */
+function readAnswer(policy: LoadedPolicy, result: number): Answer {
+  const at = policy.exports.opa_json_dump(result)
   const memory = new Uint8Array(policy.mem.buffer)
   if (standsAt(memory, at, yes.bytes)) return yes.answer
   if (standsAt(memory, at, no.bytes)) return no.answer
-  let results: readonly { readonly result: Json }[]
   try {
-    results = JSON.parse(textAt(policy.mem, at))
+    const results: readonly { readonly result: Json }[] = JSON.parse(textAt(policy.mem, at))
+    return results[0] === undefined ? { kind: 'undefined' } : { kind: 'value', value: results[0].result }
   } catch {
-    return { kind: 'unreadable', detail: 'the answer is not JSON' }
+    return answerOf(itemsOf(takeValue(policy, result))) // OPA writes numbers that are not JSON, such as .5.
   }
-  return results[0] === undefined ? { kind: 'undefined' } : { kind: 'value', value: results[0].result }
+}
+
+/** The one result of a rule as JSON. */
+export function answerOf(results: readonly Value[]): Answer {
+  const [first] = results
+  if (first === undefined) return { kind: 'undefined' }
+  const value = first instanceof RegoObject ? first.get('result') : undefined
+  return value === undefined
+    ? { kind: 'error', detail: 'a result without a value' }
+    : { kind: 'value', value: toJson(value) }
 }
 
 function standsAt(memory: Uint8Array, at: number, bytes: Uint8Array): boolean {

@@ -5,7 +5,8 @@ import { isObject, type Json } from '../core/json.ts'
 import type { PolicyRef } from '../core/policy.ts'
 import type { NowNs } from '../core/ports.ts'
 import { parseTime } from '../core/time.ts'
-import { type Answer, openInstance } from './instance.ts'
+import type { BuiltinHost } from './builtins/builtin.ts'
+import { type Answer, answerOf, openInstance } from './instance.ts'
 import { plainJson, tooLong } from './plain.ts'
 
 /** `Evaluated` of core, with the faults that an evaluation can have. */
@@ -13,7 +14,7 @@ export type Evaluation =
   | { readonly ok: true; readonly value: Json }
   | { readonly ok: false; readonly fault: EvaluationFault; readonly detail: string }
 
-export type EvaluationFault = 'policy_undefined' | 'policy_result_invalid' | 'policy_error' | 'policy_limit'
+export type EvaluationFault = 'policy_undefined' | 'policy_error' | 'policy_limit'
 
 export interface Policy {
   readonly ref: PolicyRef
@@ -21,6 +22,7 @@ export interface Policy {
   /**
    * Never throws. `atNs` is the time that the policy sees; left out, it is the request's own time where the input has
    * one (`attributes.request.time`), so that a replay sees what was seen then, and the clock's where it has none.
+   * Sets come as arrays in OPA's order.
    */
   evaluate(entrypoint: string, input: Json, atNs?: bigint): Evaluation
   /** The same for an input that is JSON text already, by one of our own writers, and no deeper than they go. */
@@ -42,6 +44,8 @@ export interface PolicySource extends PolicyLimits {
   readonly module: WebAssembly.Module
   readonly data: Json
   readonly now: NowNs
+  /** What builtins may ask of the world. Default nothing: a policy that calls such a builtin is refused. */
+  readonly host?: BuiltinHost
 }
 
 const maxDataDepth = 128
@@ -54,7 +58,7 @@ export function openPolicy(source: PolicySource): Policy {
   if (!data.ok || !isObject(source.data)) {
     throw new WritError('policy_invalid', `data of policy ${source.ref.bundle}: ${data.ok ? 'no object' : data.wrong}`)
   }
-  const instance = openInstance(source.module, data.bytes, source.maxMemoryBytes ?? 256 * 1024 ** 2)
+  const instance = openInstance(source.module, data.bytes, source.maxMemoryBytes ?? 256 * 1024 ** 2, source.host)
   const nothing = new TextEncoder().encode('{}')
   for (const entrypoint of instance.entrypoints) instance.ask(entrypoint, nothing, 0n)
 
@@ -71,7 +75,11 @@ export function openPolicy(source: PolicySource): Policy {
     entrypoints: instance.entrypoints,
     evaluate(entrypoint, input, atNs = requestTime(input) ?? source.now()) {
       const plain = plainJson(input, limits)
-      return unknown(entrypoint) ?? (plain.ok ? ask(entrypoint, plain.bytes, atNs) : unjudged(plain))
+      const fault = unknown(entrypoint)
+      if (fault) return fault
+      if (!plain.ok) return unjudged(plain)
+      const answer = instance.askExactly(entrypoint, plain.bytes, { nowNs: atNs })
+      return evaluationOf(answer.kind === 'results' ? answerOf(answer.results) : answer, entrypoint)
     },
     evaluateText(entrypoint, input, atNs) {
       const fault = unknown(entrypoint)
@@ -95,8 +103,6 @@ function evaluationOf(answer: Answer, entrypoint: string): Evaluation {
       return { ok: true, value: answer.value }
     case 'undefined':
       return fault('policy_undefined', `${entrypoint} is undefined`)
-    case 'unreadable':
-      return fault('policy_result_invalid', answer.detail)
     case 'limit':
       return fault('policy_limit', answer.detail)
     case 'error':

@@ -2,6 +2,7 @@
 
 import { aws } from './aws.ts'
 import type { Builtin, BuiltinHost } from './builtin.ts'
+import { casts } from './casts.ts'
 import { digest } from './digest.ts'
 import { encoding } from './encoding.ts'
 import { graphql } from './graphql.ts'
@@ -25,6 +26,7 @@ import { yaml } from './yaml/builtins.ts'
 export const builtins: ReadonlyMap<string, Builtin> = new Map(
   Object.entries({
     ...aws,
+    ...casts,
     ...digest,
     ...encoding,
     ...graphql,

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
+import type { BuiltinHost } from '../builtins/builtin.ts'
 import { type BundleLimits, type BundleOptions, readBundle } from '../bundle.ts'
 import { prepareModule } from '../module.ts'
 import { openPolicy, type Policy, type PolicyLimits } from '../policy.ts'
@@ -13,6 +14,8 @@ export const bundleFile = 'bundle.tar.gz'
 
 export interface LoadOptions extends PolicyLimits, BundleOptions {
   readonly now: NowNs
+  /** What builtins may ask of the world. Default nothing. */
+  readonly host?: BuiltinHost
 }
 
 /** Reads, compiles and warms a bundle; what is returned can be put in force. Throws `policy_invalid`. */

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Json } from '../../core/json.ts'
+import type { BuiltinHost } from '../../engine/builtins/builtin.ts'
 import { readBundle } from '../../engine/bundle.ts'
 import { prepareModule } from '../../engine/module.ts'
 import { buildPolicy } from '../../engine/node/build.ts'
@@ -28,7 +29,7 @@ export async function wasmOf(rego: string, entrypoints: readonly string[]): Prom
 export async function openRego(
   rego: string,
   entrypoints: readonly string[],
-  options: PolicyLimits & { readonly data?: Json; readonly now?: () => bigint } = {},
+  options: PolicyLimits & { readonly data?: Json; readonly now?: () => bigint; readonly host?: BuiltinHost } = {},
 ): Promise<Policy> {
   const { ref, data, wasm } = await readBundle(await bundleOf(rego, entrypoints, options.data), 'test')
   const module = new WebAssembly.Module(prepareModule(wasm) as Uint8Array<ArrayBuffer>)

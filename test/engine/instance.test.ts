@@ -75,6 +75,26 @@ test('asked exactly, an answer keeps its sets, keys and digits, and takes an inp
   expect(ask('t/conflict', '{"values": [1, 2]}')).toMatchObject({ kind: 'error' })
 })
 
+test('sets come in order, and a number that is not JSON is read all the same', async () => {
+  const policy = await openRego('package t\nset := {s | some s in input}\nhalf := .5', ['t/set', 't/half'])
+  const names = Array.from({ length: 50 }, (_, i) => `${(i * 37) % 50}`)
+  expect(value('t/set', names, policy)).toEqual([...names].sort())
+  const instance = openInstance(compile(preparedWasm), utf8('{}'), 16 * 1024 ** 2)
+  const half = instance.askExactly('t/whole', utf8('0.50'), { nowNs: 0n })
+  expect(half.kind === 'results' && formatValue(half.results)).toBe('[{"result": 0.50}]')
+  expect(value('t/half', [1], policy)).toBe(0.5)
+  expect(policy.evaluateText('t/half', '[1]', 0n)).toEqual({ ok: true, value: 0.5 })
+})
+
+test('a builtin that asks the world is there where the host can answer', async () => {
+  const rego = 'package t\nr := net.lookup_ip_addr(input)'
+  const host = { lookupIpAddr: (name: string) => (name === 'a' ? ['10.0.0.1'] : undefined) }
+  const policy = await openRego(rego, ['t/r'], { host })
+  expect(value('t/r', 'a', policy)).toEqual(['10.0.0.1'])
+  expect(faultOf('t/r', 'b', policy)).toBe('policy_undefined')
+  await expect(openRego(rego, ['t/r'])).rejects.toThrow('net.lookup_ip_addr')
+})
+
 test('what a policy draws follows from time and input, or from the seed that is passed in', () => {
   const instance = openInstance(compile(preparedWasm), utf8('{}'), 16 * 1024 ** 2)
   const draw = (input: string, evaluation: Evaluation) => {
