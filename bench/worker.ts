@@ -20,7 +20,7 @@ import { auditDefaults, type Listener, type MeshSnapshot } from '../core/snapsho
 import type { SpiffeId } from '../core/spiffe.ts'
 import { makeDecide, makePolicies } from '../engine/index.ts'
 import { loadBundle } from '../engine/node/open.ts'
-import { openProxy } from '../proxy/node/proxy.ts'
+import { type OpenProxy, openProxy } from '../proxy/node/proxy.ts'
 import { authorityIn, callerId, serverId, trustDomain } from './certificates.ts'
 
 export interface WorkerOptions {
@@ -97,13 +97,21 @@ async function work(options: WorkerOptions): Promise<void> {
 
   process.stdout.write(`PORT ${proxy.listeners()[0]!.port}\n`)
   await new Promise((resolve) => process.once('SIGTERM', resolve))
-  const requests = proxy.stats().listeners[0]!.requests
+  const requests = await servedBy(proxy)
   await proxy.drain(2000)
   await recorder?.close({ timeoutMs: 20_000 })
   const { published = 0, refused = 0 } = recorder?.status() ?? {}
   await stream?.close()
   source.close()
   process.stdout.write(`END ${JSON.stringify({ requests, published, refused })}\n`)
+}
+
+/** Requests served, once those that the load left in flight are over and their connections closed. */
+async function servedBy(proxy: OpenProxy): Promise<number> {
+  for (const endMs = Date.now() + 2000; Date.now() < endMs && proxy.stats().listeners[0]!.connections > 0; ) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return proxy.stats().listeners[0]!.requests
 }
 
 const yes: Decision = { verdict: 'allow', code: 'allowed', from: { by: 'proxy' }, reasons: [] }
