@@ -41,6 +41,7 @@ export interface Collected {
 
 const verdicts: Readonly<Record<DecisionCode, Verdict>> = {
   allowed: 'allow',
+  fault_passed: 'allow',
   routed: 'allow',
   policy_denied: 'deny',
   no_route: 'deny',
@@ -57,6 +58,7 @@ const verdicts: Readonly<Record<DecisionCode, Verdict>> = {
   policy_result_invalid: 'fault',
   policy_error: 'fault',
   policy_limit: 'fault',
+  policy_data_stale: 'fault',
   identity_unavailable: 'fault',
   audit_unavailable: 'fault',
   internal: 'fault',

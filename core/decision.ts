@@ -5,6 +5,7 @@ import type { PolicyRef } from './policy.ts'
 
 export type AllowCode =
   | 'allowed' // A policy said yes.
+  | 'fault_passed' // No policy could tell, and the binding lets such requests pass.
   | 'routed' // An outbound listener passed its own workload's call on, to be judged where it arrives.
 
 export type DenyCode =
@@ -20,7 +21,8 @@ export type DecisionFault =
   | 'policy_undefined' // The entry point has no value.
   | 'policy_result_invalid' // A value of the wrong type.
   | 'policy_error' // The evaluation failed.
-  | 'policy_limit' // Out of time, memory or depth.
+  | 'policy_limit' // Out of work, memory or depth.
+  | 'policy_data_stale' // Data that is fetched beside the rules is older than its binding allows.
   | 'identity_unavailable' // We have no identity of our own to answer with.
   | 'audit_unavailable' // The record could not be kept.
   | 'internal'
@@ -73,6 +75,7 @@ export type Verdict = Decision['verdict']
 export function statusOf(code: DecisionCode): number {
   switch (code) {
     case 'allowed':
+    case 'fault_passed':
     case 'routed':
       return 200
     case 'bad_request':
@@ -96,6 +99,7 @@ export function statusOf(code: DecisionCode): number {
     case 'policy_result_invalid':
     case 'policy_error':
     case 'policy_limit':
+    case 'policy_data_stale':
     case 'identity_unavailable':
     case 'audit_unavailable':
     case 'internal':

@@ -1,6 +1,7 @@
 /** What is known of a request when it is judged. Parsed once; what is here is also what is forwarded. */
 
 import type { Identified } from './identity.ts'
+import type { Json } from './json.ts'
 import type { SpiffeId } from './spiffe.ts'
 
 /** A request's head in the one form that routes, policies and upstreams see. */
@@ -25,6 +26,16 @@ export interface HeadFault {
   readonly detail: string
 }
 
+/** What was read of a body before the request was judged. */
+export interface RequestBody {
+  /** Of JSON, of a form and of multipart: its value as OPA-Envoy gives it in `parsed_body`. Null for anything else. */
+  readonly parsed: Json
+  /** The text that was read; undefined where it is no UTF-8. */
+  readonly text: string | undefined
+  /** Whether there was more than the binding lets a policy see. */
+  readonly truncated: boolean
+}
+
 export interface RequestFacts {
   readonly direction: 'inbound' | 'outbound'
   /** The workload that the listener stands for: the target of an inbound call, the caller of an outbound one. */
@@ -44,6 +55,8 @@ export interface RequestFacts {
   }
   /** Undefined where the head could not be read. */
   readonly head: RequestHead | undefined
+  /** Where the binding lets the policy see bodies, and the request has one. */
+  readonly body?: RequestBody
   /** Joins what each hop records of one call; taken from x-request-id where that is a UUID-like token, else made here. */
   readonly requestId: string
   /** W3C trace id, 32 hex digits, or empty. */

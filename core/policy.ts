@@ -13,6 +13,9 @@ export interface PolicyBundle {
   readonly bytes: Uint8Array
 }
 
+/** Steps to one member of a policy's input, with all that is below it; `[]` is the whole input. */
+export type InputPath = readonly string[]
+
 /** Which rule a listener asks, and which facts of a request its records keep beside method and path. */
 export interface PolicyUse {
   /** Name of the bundle. */
@@ -23,4 +26,31 @@ export interface PolicyUse {
   readonly recordHeaders: readonly string[]
   /** Whether the record keeps the query. Default false: queries carry secrets. */
   readonly recordQuery: boolean
+  /**
+   * What becomes of a request that the policy could not judge. `refuse`, the default, answers 503. `pass` lets it
+   * through as `fault_passed`, recorded with the fault that was passed over.
+   */
+  readonly onFault?: 'refuse' | 'pass'
+  /** How much of a body is read before the request is judged, in bytes. Default 0: the policy sees no body. */
+  readonly bodyBytes?: number
+  /** Members below `parsed_body` that the record keeps. Default none. */
+  readonly recordBody?: readonly InputPath[]
+  /** Another policy that is tried out beside this one. Default none. */
+  readonly trial?: PolicyTrial
+}
+
+/** A policy on trial: asked beside the one in force, or in its place for some callers. */
+export interface PolicyTrial {
+  /** `shadow` changes no answer; `canary` decides for its share of the callers. */
+  readonly mode: 'shadow' | 'canary'
+  /** Name of the bundle on trial. */
+  readonly bundle: string
+  readonly entrypoint: string
+  /** Share of the requests that a shadow is asked about, or of the callers that a canary decides for, 0 to 100. */
+  readonly percent: number
+  /**
+   * Of a canary: how many more of its decisions may be refusals than of those made by the policy in force, in
+   * percentage points, before it takes itself back. Default 5.
+   */
+  readonly maxRise?: number
 }

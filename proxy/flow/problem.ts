@@ -1,6 +1,6 @@
 /** What a refused caller reads: RFC 9457 problem details, with the code and the ids that lead to the record. */
 
-import type { DecisionCode } from '../../core/decision.ts'
+import type { AllowCode, DecisionCode } from '../../core/decision.ts'
 import type { OutcomeCode } from '../../core/outcome.ts'
 import type { Refusal } from '../exchange.ts'
 
@@ -12,7 +12,7 @@ export interface ProblemIds {
 
 export type UpstreamFailure = Exclude<OutcomeCode, 'completed' | 'refused' | 'caller_gone'>
 
-type ProblemCode = Exclude<DecisionCode, 'allowed' | 'routed'> | UpstreamFailure
+type ProblemCode = Exclude<DecisionCode, AllowCode> | UpstreamFailure
 
 const titles: Readonly<Record<ProblemCode, string>> = {
   policy_denied: 'The policy of this service does not allow the request.',
@@ -30,6 +30,7 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   policy_result_invalid: 'The policy gave an answer that cannot be used.',
   policy_error: 'The policy could not be evaluated.',
   policy_limit: 'The policy ran out of its limits.',
+  policy_data_stale: 'What the policy decides by is too old.',
   identity_unavailable: 'This proxy has no identity at the moment.',
   audit_unavailable: 'The decision could not be recorded.',
   internal: 'The request could not be judged.',
