@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { wrongUrl } from '../../engine/bundle-url.ts'
+import { parseReference } from '../../engine/oci.ts'
 import { type Polling, pollingDefaults } from '../../engine/poll.ts'
 import { type SignatureAlgorithm, signatureAlgorithms } from '../../engine/verification.ts'
 import type { PolicyBindingSpec } from './kinds.ts'
@@ -9,6 +10,7 @@ import { type Placed, type Problem, problemAt } from './problem.ts'
 import { byText, duration, durationMs } from './words.ts'
 
 export interface PolicySourceSpec {
+  readonly type?: 'http' | 'oci'
   readonly url: string
   readonly resource?: string
   readonly polling?: { readonly min?: string; readonly max?: string; readonly wait?: string }
@@ -22,7 +24,8 @@ export interface PolicySourceSpec {
 }
 
 /** What control opens. Files are as the document names them: relative to the mesh file. */
-export interface PolicySource extends Pick<PolicySourceSpec, 'url' | 'resource' | 'tokenFile' | 'verification'> {
+export interface PolicySource
+  extends Pick<PolicySourceSpec, 'type' | 'url' | 'resource' | 'tokenFile' | 'verification'> {
   /** Name of the bundle. */
   readonly name: string
   readonly polling: Polling
@@ -33,6 +36,10 @@ const word = z.string().regex(/^[\x21-\x7e]{1,256}$/, { error: 'is not a word of
 
 export const policySourceSpec: z.ZodType<PolicySourceSpec> = z
   .strictObject({
+    type: z
+      .enum(['http', 'oci'])
+      .describe('What the URL is of: a server of OPA\u2019s bundle API, or an OCI registry. Default http.')
+      .exactOptional(),
     url: z
       .string()
       .max(2048)
@@ -40,11 +47,13 @@ export const policySourceSpec: z.ZodType<PolicySourceSpec> = z
         const message = wrongUrl(url)
         if (message) context.addIssue({ code: 'custom', message })
       })
-      .describe('URL of the bundle server: https, or http on a loopback address.'),
+      .describe('URL of the bundle server or registry: https, or http on a loopback address.'),
     resource: z
       .string()
       .regex(/^[\x21-\x22\x24-\x7e]{1,1024}$/, { error: 'is not a path below the URL' })
-      .describe('Path of the bundle below the URL. Default bundles/<name>.')
+      .describe(
+        'Path of the bundle below the URL. Default bundles/<name>; of a registry the repository with tag or digest, by default <name>:latest.',
+      )
       .exactOptional(),
     polling: z
       .strictObject({
@@ -56,7 +65,9 @@ export const policySourceSpec: z.ZodType<PolicySourceSpec> = z
       })
       .exactOptional(),
     tokenFile: file
-      .describe('File with a bearer token, read for each request. Relative to the mesh file.')
+      .describe(
+        'File with a bearer token, or user:password for a registry, read for each request. Relative to the mesh file.',
+      )
       .exactOptional(),
     verification: z
       .strictObject({
@@ -77,7 +88,9 @@ export const policySourceSpec: z.ZodType<PolicySourceSpec> = z
       .describe('With it a bundle is signed by this key, or not taken.')
       .exactOptional(),
   })
-  .describe('A bundle from a server that speaks OPA\u2019s bundle service API, named like the bundle.')
+  .describe(
+    'A bundle from a server that speaks OPA\u2019s bundle service API, or from an OCI registry, named like the bundle.',
+  )
 
 const day = 24 * 60 * 60_000
 
@@ -114,6 +127,10 @@ function problemsOf(source: Placed<PolicySourceSpec>, bindings: readonly Placed<
   if (maxMs > day) wrong('max', 'is more than a day', 'ask at least once a day')
   if (minMs > maxMs) wrong('max', 'is less than min', 'make it longer')
   if (waitS > 240) wrong('wait', 'is more than 4m', 'wait less long')
+  if (source.spec.type === 'oci' && !parseReference(source.spec.resource ?? `${source.name}:latest`)) {
+    const problem = 'is no repository with a tag or a digest'
+    problems.push(problemAt(source, ['spec', 'resource'], problem, 'write it like org/bank:1.2'))
+  }
   if (source.spec.verification === undefined) {
     const problem = 'takes bundles that nobody signed: whoever holds the server makes the policy'
     problems.push(problemAt(source, ['spec'], problem, 'give verification', 'warning'))

@@ -9,18 +9,25 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle, PolicyRef } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import { bundleUrl } from '../bundle-url.ts'
+import { parseReference } from '../oci.ts'
 import { afterGood, afterRollback, delayAfter, type Polling, pollingDefaults, type SourceState } from '../poll.ts'
 import type { BundleVerification } from '../verification.ts'
-import { requestBundle } from './bundle-request.ts'
+import { type BundleAnswer, requestBundle } from './bundle-request.ts'
 import { openBundleStore } from './bundle-store.ts'
+import { requestOci } from './oci-request.ts'
 import { loadBundle } from './open.ts'
 
 export interface BundleSourceOptions {
   /** Name of the bundle. */
   readonly name: string
+  /** What is asked: OPA's bundle service API, or an OCI registry. Default `http`. */
+  readonly type?: 'http' | 'oci'
   /** Of the service: `https://bundles.example`. Plain HTTP only on this machine. */
   readonly url: string
-  /** Path below it. Default `bundles/<name>`, as in OPA. */
+  /**
+   * Path below it, by default `bundles/<name>`, as in OPA. Of a registry: repository with tag or digest, by default
+   * `<name>:latest`.
+   */
   readonly resource?: string
   readonly tokenFile?: string
   /** Default: unsigned bundles are taken too. */
@@ -76,12 +83,7 @@ export interface BundleSource {
 export async function openBundleSource(options: BundleSourceOptions): Promise<BundleSource> {
   const { name, onEvent, keep = 5, maxPackedBytes = 32 * 1024 ** 2, pause = timer } = options
   const polling = { ...pollingDefaults, ...options.polling }
-  const url = bundleUrl(options.url, options.resource ?? `bundles/${name}`)
-  const place = {
-    url,
-    maxBytes: maxPackedBytes,
-    ...(options.tokenFile === undefined ? {} : { tokenFile: options.tokenFile }),
-  }
+  const { url, request } = placeOf(options, maxPackedBytes)
   const store = openBundleStore(options.dir)
   const nowMs = (): number => Number(options.now() / 1_000_000n)
   const closing = new AbortController()
@@ -157,7 +159,7 @@ export async function openBundleSource(options: BundleSourceOptions): Promise<Bu
     const etag = state.served?.etag
     const waitedS = longPoll && etag !== undefined ? polling.waitS : 0
     const beganMs = nowMs()
-    const answer = await requestBundle(place, { etag, waitS: waitedS }, closing.signal).catch((thrown: unknown) => {
+    const answer = await request({ etag, waitS: waitedS }, closing.signal).catch((thrown: unknown) => {
       const why = messageOf(thrown)
       if (why !== problem && !closing.signal.aborted) onEvent({ kind: 'unreachable', why })
       throw thrown
@@ -219,6 +221,30 @@ export async function openBundleSource(options: BundleSourceOptions): Promise<Bu
       await polled
       await turn
     },
+  }
+}
+
+type Request = (
+  known: { readonly etag: string | undefined; readonly waitS: number },
+  signal: AbortSignal,
+) => Promise<BundleAnswer>
+
+/** Where the bundle is, as text that tells it from all other places, and how it is asked for there. */
+function placeOf(
+  { name, type, url, resource, tokenFile }: BundleSourceOptions,
+  maxBytes: number,
+): { readonly url: string; readonly request: Request } {
+  const common = { maxBytes, ...(tokenFile === undefined ? {} : { tokenFile }) }
+  if (type !== 'oci') {
+    const whole = bundleUrl(url, resource ?? `bundles/${name}`)
+    return { url: whole, request: (known, signal) => requestBundle({ ...common, url: whole }, known, signal) }
+  }
+  const named = resource ?? `${name}:latest`
+  const reference = parseReference(named)
+  if (!reference) throw new WritError('config_invalid', `${named} is no repository with a tag or a digest`)
+  return {
+    url: bundleUrl(url, named),
+    request: ({ etag }, signal) => requestOci({ ...common, ...reference, url }, etag, signal),
   }
 }
 

@@ -10,6 +10,7 @@ import { opa } from './opa.ts'
 import type { Part } from './part.ts'
 import { curl, openssl } from './plain.ts'
 import { postgres } from './postgres.ts'
+import { registry } from './registry.ts'
 import { vegeta } from './vegeta.ts'
 import { workerd } from './workerd.ts'
 
@@ -24,12 +25,14 @@ export type PartName =
   | 'opa'
   | 'openssl'
   | 'postgres'
+  | 'registry'
   | 'vegeta'
   | 'workerd'
 
 export const parts: Readonly<Record<PartName, Part>> = {
   kafka,
   postgres,
+  registry,
   opa,
   nginx,
   chromium,
