@@ -1,19 +1,21 @@
-/** `writ audit query` asks the log, `writ audit verify` proves it. */
+/** `writ audit query` asks the log, `verify` proves it, `prove` and `bundle` hand out proofs of single records. */
 
 import { Command } from 'commander'
 import pc from 'picocolors'
 import type { Answer } from '../audit/query/answer.ts'
-import { readQuestion } from '../audit/query/ask.ts'
 import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format.ts'
 import { formatVerification } from '../audit/verify/format.ts'
-import { askRunning } from './ask.ts'
+import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
+import { answerTo } from './wire/answer.ts'
 
 export function auditCommand(): Command {
   const audit = new Command('audit').description('ask the log who reached what, and verify that nobody changed it')
   audit.addCommand(queryCommand())
   audit.addCommand(verifyCommand())
+  audit.addCommand(proveCommand())
+  audit.addCommand(bundleCommand())
   return audit
 }
 
@@ -70,28 +72,6 @@ function queryCommand(): Command {
       else if (options.csv) process.stdout.write(formatCsv(answer.rows))
       else printTable(answer)
     })
-}
-
-/** A running process is asked; without one the store is opened here. */
-async function answerTo(pairs: readonly [string, string][], options: QueryOptions): Promise<Answer> {
-  const question = readQuestion(pairs, Date.now()) // Wrong questions are refused before anybody is asked.
-  if (options.database === undefined) {
-    const query = new URLSearchParams(pairs as [string, string][]).toString()
-    const answer = await askRunning(options.state, `/v1/audit/query?${query}`)
-    if (answer !== undefined) return answer as unknown as Answer
-  }
-  // Read only now: a question to a running process is answered before these modules are read.
-  const [{ findDecisions }, { openStore }, { storeOf }] = await Promise.all([
-    import('../audit/query/node/find.ts'),
-    import('../audit/node/store.ts'),
-    import('./place.ts'),
-  ])
-  const store = await openStore(storeOf(options))
-  try {
-    return await findDecisions(store.db, question)
-  } finally {
-    await store.close()
-  }
 }
 
 function printTable({ rows, next }: Answer): void {

@@ -9,9 +9,8 @@ import { concat } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
-import { parseCheckpoint } from '../log/checkpoint.ts'
 import { foldHashes, hashBytes, nodeHash } from '../log/merkle.ts'
-import { parseNote } from '../log/note.ts'
+import { checkpointFile, newestCheckpoint } from '../log/prove.ts'
 import { encodeBundle, type TileReader, tilePath, tileWidth } from '../log/tiles.ts'
 import { isMissing, makeFolder, syncFolder, writeWhole } from './durable.ts'
 
@@ -33,8 +32,6 @@ export interface LogFolder {
   publish(signed: SignedCheckpoint): Promise<void>
 }
 
-export const checkpointFile = 'checkpoint'
-
 /** Reads files of the log below `dir`. */
 export const tileReader =
   (dir: string): TileReader =>
@@ -50,7 +47,7 @@ export const tileReader =
 export async function openLogFolder(dir: string, sha256: Sha256): Promise<LogFolder> {
   await makeFolder(dir)
   const read = tileReader(dir)
-  let published = await readPublished(read)
+  let published = await newestCheckpoint(read)
   let size = await wholeSize(dir, published?.checkpoint.size ?? 0)
   const rows = await readRows(read, size, sha256)
   let entries: Uint8Array[] = []
@@ -137,13 +134,6 @@ function rootOf(sha256: Sha256, rows: readonly (readonly Uint8Array[])[]): Uint8
     }
   }
   return root ?? sha256(new Uint8Array(0))
-}
-
-async function readPublished(read: TileReader): Promise<SignedCheckpoint | undefined> {
-  const bytes = await read(checkpointFile)
-  const note = bytes && new TextDecoder().decode(bytes)
-  const checkpoint = note && parseCheckpoint(parseNote(note)?.text ?? '')
-  return checkpoint ? { checkpoint, note } : undefined
 }
 
 /**

@@ -2,15 +2,10 @@
 
 import { join } from 'node:path'
 import { and, eq } from 'drizzle-orm'
-import { fromUtf8 } from '../../core/bytes.ts'
-import type { Checkpoint } from '../../core/log.ts'
 import type { FindReceipt, Sha256 } from '../../core/ports.ts'
-import { parseCheckpoint } from '../log/checkpoint.ts'
-import { inclusionProof } from '../log/merkle.ts'
-import { parseNote } from '../log/note.ts'
-import { hashesFromTiles } from '../log/tiles.ts'
+import { receiptFor } from '../log/prove.ts'
 import { records } from '../store/schema.ts'
-import { checkpointFile, tileReader } from './folder.ts'
+import { tileReader } from './folder.ts'
 import { type Store, storeFault } from './store.ts'
 
 export interface ReceiptParts {
@@ -30,12 +25,6 @@ export function receiptFinder({ store, logDir, sha256 }: ReceiptParts): FindRece
         throw storeFault(thrown)
       })
     if (!found) return undefined
-    const read = tileReader(join(logDir, String(found.shard)))
-    const bytes = await read(checkpointFile)
-    const note = bytes && fromUtf8(bytes)
-    const checkpoint: Checkpoint | undefined = note ? parseCheckpoint(parseNote(note)?.text ?? '') : undefined
-    if (!note || !checkpoint || checkpoint.size <= found.index) return undefined
-    const hashAt = hashesFromTiles(sha256, read, checkpoint.size)
-    return { index: found.index, path: await inclusionProof(sha256, found.index, checkpoint.size, hashAt), note }
+    return receiptFor(tileReader(join(logDir, String(found.shard))), found.index, sha256)
   }
 }

@@ -8,7 +8,7 @@ import { kafka } from './kafka.ts'
 import { nginx } from './nginx.ts'
 import { opa } from './opa.ts'
 import type { Part } from './part.ts'
-import { curl, openssl } from './plain.ts'
+import { curl, go, openssl } from './plain.ts'
 import { postgres } from './postgres.ts'
 import { registry } from './registry.ts'
 import { vegeta } from './vegeta.ts'
@@ -20,6 +20,7 @@ export type PartName =
   | 'conformance'
   | 'curl'
   | 'dockerfile'
+  | 'go'
   | 'kafka'
   | 'nginx'
   | 'opa'
@@ -43,4 +44,5 @@ export const parts: Readonly<Record<PartName, Part>> = {
   compose,
   conformance,
   dockerfile,
+  go,
 }

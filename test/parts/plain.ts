@@ -1,6 +1,6 @@
 /** Commands that a machine has or has not. */
 
-import { debianProgram } from './find.ts'
+import { debianProgram, findProgram } from './find.ts'
 import type { Part } from './part.ts'
 
 export const curl: Part = {
@@ -11,4 +11,13 @@ export const curl: Part = {
 export const openssl: Part = {
   install: 'OpenSSL 3 (Debian: apt-get install openssl)',
   prepare: (say) => debianProgram('openssl', 'openssl', say),
+}
+
+export const go: Part = {
+  install: 'Go 1.24 or newer (https://go.dev/dl)',
+  async prepare() {
+    const found = await findProgram('go', ['/usr/local/go/bin'])
+    if (found) return found
+    throw new Error('no go on the PATH')
+  },
 }

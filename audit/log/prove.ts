@@ -1,0 +1,36 @@
+/** One entry of a log and the proof that it is there, read from the log's own files. */
+
+import { fromUtf8 } from '../../core/bytes.ts'
+import type { Checkpoint, Receipt } from '../../core/log.ts'
+import type { Sha256 } from '../../core/ports.ts'
+import { parseCheckpoint } from './checkpoint.ts'
+import { inclusionProof } from './merkle.ts'
+import { parseNote } from './note.ts'
+import { hashesFromTiles, readBundle, type TileReader, tileWidth } from './tiles.ts'
+
+/** Path of the newest checkpoint (C2SP tlog-tiles). */
+export const checkpointFile = 'checkpoint'
+
+/** The newest checkpoint of a log, its signature not yet looked at; undefined where there is none. */
+export async function newestCheckpoint(
+  read: TileReader,
+): Promise<{ readonly note: string; readonly checkpoint: Checkpoint } | undefined> {
+  const bytes = await read(checkpointFile)
+  const note = bytes && fromUtf8(bytes)
+  const checkpoint = note ? parseCheckpoint(parseNote(note)?.text ?? '') : undefined
+  return note && checkpoint ? { note, checkpoint } : undefined
+}
+
+/** Undefined while no checkpoint covers the entry. Throws `log_invalid` where tiles are missing. */
+export async function receiptFor(read: TileReader, index: number, sha256: Sha256): Promise<Receipt | undefined> {
+  const newest = await newestCheckpoint(read)
+  if (!newest || newest.checkpoint.size <= index) return undefined
+  const { size } = newest.checkpoint
+  const path = await inclusionProof(sha256, index, size, hashesFromTiles(sha256, read, size))
+  return { index, path, note: newest.note }
+}
+
+/** An entry's bytes in a log of `size`. Throws `log_invalid` where its bundle is missing. */
+export async function entryAt(read: TileReader, index: number, size: number): Promise<Uint8Array> {
+  return (await readBundle(read, Math.floor(index / tileWidth), size))[index % tileWidth]!
+}
