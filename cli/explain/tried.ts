@@ -7,6 +7,7 @@ import { messageOf } from '../../core/fault.ts'
 import { policyInput } from '../../core/input.ts'
 import { canonicalJson, isObject, type Json } from '../../core/json.ts'
 import type { PolicyRef } from '../../core/policy.ts'
+import type { Opa } from '../../engine/node/opa.ts'
 import { refOf, runOpa, sourceFlags } from '../wire/opa.ts'
 import { sourcesOf } from '../wire/sources.ts'
 import { type Line, readTrace } from './trace.ts'
@@ -54,7 +55,7 @@ export const traceFlags: readonly string[] = [
   ...['--stdin-input', '--format=json', '--explain=full', '--disable-indexing'],
 ]
 
-async function linesOf(opa: string, folder: string, entrypoint: string, facts: RequestFacts): Promise<Retraced> {
+async function linesOf(opa: Opa, folder: string, entrypoint: string, facts: RequestFacts): Promise<Retraced> {
   // The time that the policy saw then.
   const query = `${refOf(entrypoint)} with time.now_ns as ${facts.atNs}`
   try {

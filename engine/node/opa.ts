@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { messageOf, WritError } from '../../core/fault.ts'
-import { type CompilerOptions, checkVersion, findCompiler } from './compiler.ts'
+import { type CompilerOptions, checkVersion, compilerAtHand, findCompiler } from './compiler.ts'
 
 export interface Opa {
   /** A program of this machine, or OPA compiled to WebAssembly, which runs in this process. Both print the same. */
@@ -33,8 +33,16 @@ const maxOutputBytes = 64 * 1024 ** 2
 export async function openOpa(options: CompilerOptions): Promise<Opa> {
   const path = await findCompiler(options)
   await checkVersion(path, options)
-  return { kind: 'native', run: (args, how) => runNative(path, args, how) }
+  return native(path)
 }
+
+/** The same without installing anything: undefined where there is none yet. */
+export async function opaAtHand(env: CompilerOptions['env']): Promise<Opa | undefined> {
+  const path = await compilerAtHand(env)
+  return path === undefined ? undefined : native(path)
+}
+
+const native = (path: string): Opa => ({ kind: 'native', run: (args, how) => runNative(path, args, how) })
 
 function runNative(path: string, args: readonly string[], how: OpaRun): Promise<OpaRan> {
   const { cwd, input = '', timeoutMs = 5 * 60_000 } = how
