@@ -7,6 +7,7 @@ import { dockerfile } from './dockerfile.ts'
 import { kafka } from './kafka.ts'
 import { nginx } from './nginx.ts'
 import { opa } from './opa.ts'
+import { opaWasm } from './opa-wasm.ts'
 import type { Part } from './part.ts'
 import { curl, openssl } from './plain.ts'
 import { postgres } from './postgres.ts'
@@ -22,6 +23,7 @@ export type PartName =
   | 'kafka'
   | 'nginx'
   | 'opa'
+  | 'opaWasm'
   | 'openssl'
   | 'postgres'
   | 'vegeta'
@@ -31,6 +33,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   kafka,
   postgres,
   opa,
+  opaWasm,
   nginx,
   chromium,
   workerd,
