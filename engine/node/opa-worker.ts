@@ -4,6 +4,7 @@ import { openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import { WASI } from 'node:wasi'
 import { parentPort, workerData } from 'node:worker_threads'
+import { type Calls, keptWithin } from './opa-folder.ts'
 import type { WorkerAnswer, WorkerTask } from './opa-wasm.ts'
 
 /** WASI preview 1: what a call answers where all is well. */
@@ -30,28 +31,27 @@ async function run({ module, args, cwd, input, maxOutputBytes }: WorkerTask): Pr
   let rest: Uint8Array = new TextEncoder().encode(input)
   let instance: WebAssembly.Instance | undefined
 
-  const { wasi_snapshot_preview1: host } = wasi.getImportObject() as {
-    readonly wasi_snapshot_preview1: Readonly<Record<string, (...args: never[]) => number>>
-  }
+  const { wasi_snapshot_preview1: host } = wasi.getImportObject() as { readonly wasi_snapshot_preview1: Calls }
+  const memory = (): ArrayBuffer => (instance!.exports['memory'] as WebAssembly.Memory).buffer
+  const kept = keptWithin(cwd, host, (pointer, length) => Buffer.from(memory(), pointer, length).toString('utf8'))
 
   /** The parts of memory that a vector names, and the place where their length goes. */
   function vector(at: number, count: number): readonly Uint8Array[] {
-    const memory = (instance!.exports['memory'] as WebAssembly.Memory).buffer
-    const view = new DataView(memory)
+    const view = new DataView(memory())
     return Array.from(
       { length: count },
-      (_, i) => new Uint8Array(memory, view.getUint32(at + 8 * i, true), view.getUint32(at + 8 * i + 4, true)),
+      (_, i) => new Uint8Array(view.buffer, view.getUint32(at + 8 * i, true), view.getUint32(at + 8 * i + 4, true)),
     )
   }
   function answer(at: number, count: number): number {
-    new DataView((instance!.exports['memory'] as WebAssembly.Memory).buffer).setUint32(at, count, true)
+    new DataView(memory()).setUint32(at, count, true)
     return success
   }
 
   const streams = {
     fd_write(fd: number, iovs: number, count: number, written: number): number {
       const out = printed[fd]
-      if (!out) return host['fd_write']!(...([fd, iovs, count, written] as never[]))
+      if (!out) return host['fd_write']!(fd, iovs, count, written)
       let sum = 0
       for (const part of vector(iovs, count)) {
         out.push(part.slice())
@@ -62,7 +62,7 @@ async function run({ module, args, cwd, input, maxOutputBytes }: WorkerTask): Pr
       return answer(written, sum)
     },
     fd_read(fd: number, iovs: number, count: number, read: number): number {
-      if (fd !== 0) return host['fd_read']!(...([fd, iovs, count, read] as never[]))
+      if (fd !== 0) return host['fd_read']!(fd, iovs, count, read)
       let sum = 0
       for (const part of vector(iovs, count)) {
         const taken = rest.subarray(0, part.length)
@@ -76,7 +76,7 @@ async function run({ module, args, cwd, input, maxOutputBytes }: WorkerTask): Pr
 
   const text = (fd: 1 | 2): Uint8Array => new Uint8Array(Buffer.concat(printed[fd]!))
   try {
-    instance = await WebAssembly.instantiate(module, { wasi_snapshot_preview1: { ...host, ...streams } })
+    instance = await WebAssembly.instantiate(module, { wasi_snapshot_preview1: { ...kept, ...streams } })
     const code: unknown = wasi.start(instance)
     if (typeof code === 'number') return { kind: 'ended', code, stdout: text(1), stderr: text(2) }
     return { kind: 'broken', why: 'it ended without an exit code', stderr: text(2) }
