@@ -6,9 +6,11 @@ import type { Recalled } from '../../audit/replay/recorded.ts'
 import { isObject } from '../../core/json.ts'
 import type { Found } from './find.ts'
 import type { Retraced, TriedLine } from './tried.ts'
+import type { Seen, Wanted } from './wanted.ts'
 
 const maxLines = 40
 const maxText = 100
+const maxValue = 160
 
 export function explanationText(found: Found, recalled: Recalled, retraced: Retraced | undefined): string {
   const { event, row } = found
@@ -86,10 +88,14 @@ function notKeptText(recalled: Recalled): string {
 function retracedLines(retraced: Retraced | undefined, verdict: string): readonly string[] {
   if (!retraced) return []
   if (retraced.kind === 'none') return ['', `The lines that were tried cannot be shown: ${retraced.why}.`]
-  const { folder, held, failed, allowed } = retraced
+  const { folder, held, failed, wanted, allowed } = retraced
   const lines: string[] = []
   if (held.length > 0) lines.push('', `What held in ${folder}:`, ...linesText(held))
   if (failed.length > 0) lines.push('', `What was tried in ${folder} and did not hold:`, ...linesText(failed))
+  if (wanted.length > 0 && verdict !== 'allow') {
+    lines.push('', 'For it to pass, one of these would have to hold, with all that stands after it in its rule:')
+    lines.push(...wantedText(wanted))
+  }
   if (allowed !== (verdict === 'allow')) {
     const says = allowed === undefined ? 'no answer' : allowed ? 'allow' : 'deny'
     lines.push('', `With what was recorded opa says ${says}: a fact that was not kept, or a limit, made the decision.`)
@@ -106,4 +112,20 @@ function linesText(lines: readonly TriedLine[]): readonly string[] {
     return `  ${places[i]!.padEnd(width)}  ${cut(visible(text), maxText)}${often}`
   })
   return lines.length > maxLines ? [...texts, `  and ${lines.length - maxLines} more: --json has them`] : texts
+}
+
+function wantedText(wanted: readonly Wanted[]): readonly string[] {
+  const lines = wanted.slice(0, maxLines).flatMap(({ file, row, text, depth, saw, nearest }) => {
+    const indent = '  '.repeat(depth + 1)
+    const line = `${indent}${depth > 0 ? 'for ' : ''}${file}:${row}  ${cut(visible(text), maxText)}${saw.length > 0 ? `: ${seenText(saw)}` : ''}`
+    if (!nearest) return [line]
+    return [line, `${indent}  nearest of ${nearest.of} tried: ${seenText(nearest.values)}`]
+  })
+  return wanted.length > maxLines ? [...lines, `  and ${wanted.length - maxLines} more: --json has them`] : lines
+}
+
+const seenText = (seen: readonly Seen[]): string => seen.map(oneSeen).join(', ')
+
+function oneSeen({ name, value }: Seen): string {
+  return `${visible(name)} was ${value === undefined ? 'undefined' : cut(visible(JSON.stringify(value)), maxValue)}`
 }

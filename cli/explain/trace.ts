@@ -17,7 +17,9 @@ export interface Tried {
   readonly failed: readonly Line[]
 }
 
-interface Query {
+export interface Query {
+  /** Number of the event that began it. */
+  readonly at: number
   readonly parent: Query | undefined
   readonly kind: 'root' | 'entry' | 'rule' | 'body' | 'negation'
   /** Of a rule that is true or false, or of a set: not of one that names a value, nor of a default. */
@@ -26,36 +28,58 @@ interface Query {
   exited: boolean
 }
 
-interface Place {
+export interface Place {
   readonly file: string
   readonly row: number
   readonly column: number
 }
 
+/** An expression that did not hold, from the event that began it to the one that says so. */
+export interface Failure {
+  readonly query: Query
+  readonly place: Place
+  readonly from: number
+  readonly to: number
+  readonly event: { readonly [name: string]: Json | undefined }
+}
+
 export function readTrace(explanation: Json | undefined): Tried {
+  const { queries, failures } = walkTrace(explanation)
+  return {
+    held: linesOf(queries.flatMap((query) => (counts(query) && query.place ? [query.place] : []))),
+    failed: linesOf(failures.map(({ place }) => place)),
+  }
+}
+
+/** Its queries, and those failures at which a rule ended. */
+export function walkTrace(explanation: Json | undefined): {
+  readonly queries: readonly Query[]
+  readonly failures: readonly Failure[]
+} {
   const queries = new Map<number, Query>()
   const negated = new Set<string>()
-  const failures: { readonly query: Query; readonly place: Place }[] = []
-  for (const event of Array.isArray(explanation) ? (explanation as readonly Json[]) : []) {
+  const begun = new Map<Query, number>()
+  const failures: Failure[] = []
+  for (const [at, event] of (Array.isArray(explanation) ? (explanation as readonly Json[]) : []).entries()) {
     if (!isObject(event)) continue
     const { Op: op, Node: node, QueryID: id, ParentID: parent } = event
     if (typeof id !== 'number' || typeof parent !== 'number') continue
     const place = placeOf(event['Location'])
-    if (op === 'Eval' && isObject(node) && node['negated'] === true) negated.add(keyOf(id, place))
-    else if (op === 'Enter') {
+    if (op === 'Eval') {
+      const query = queries.get(id)
+      if (query) begun.set(query, at)
+      if (isObject(node) && node['negated'] === true) negated.add(keyOf(id, place))
+    } else if (op === 'Enter') {
       const above = id === parent ? undefined : queries.get(parent)
       const kind = kindOf(node, above, negated.has(keyOf(parent, place)))
-      queries.set(id, { parent: above, kind, tells: tells(node), place, exited: false })
+      queries.set(id, { at, parent: above, kind, tells: tells(node), place, exited: false })
     } else {
       const query = queries.get(id)
       if (op === 'Exit' && query) query.exited = true
-      if (op === 'Fail' && query && place) failures.push({ query, place })
+      if (op === 'Fail' && query && place) failures.push({ query, place, from: begun.get(query) ?? at, to: at, event })
     }
   }
-  return {
-    held: linesOf([...queries.values()].flatMap((query) => (counts(query) && query.place ? [query.place] : []))),
-    failed: linesOf(failures.flatMap(({ query, place }) => (ended(query) ? [place] : []))),
-  }
+  return { queries: [...queries.values()], failures: failures.filter(({ query }) => ended(query)) }
 }
 
 function kindOf(node: Json | undefined, above: Query | undefined, negates: boolean): Query['kind'] {

@@ -7,9 +7,11 @@ import { messageOf } from '../../core/fault.ts'
 import { policyInput } from '../../core/input.ts'
 import { canonicalJson, isObject, type Json } from '../../core/json.ts'
 import type { PolicyRef } from '../../core/policy.ts'
+import type { Opa } from '../../engine/node/opa.ts'
 import { refOf, runOpa, sourceFlags } from '../wire/opa.ts'
 import { sourcesOf } from '../wire/sources.ts'
 import { type Line, readTrace } from './trace.ts'
+import { type Wanted, wantedOf } from './wanted.ts'
 
 export type TriedLine = Line & { readonly text: string }
 
@@ -19,6 +21,8 @@ export type Retraced =
       readonly folder: string
       readonly held: readonly TriedLine[]
       readonly failed: readonly TriedLine[]
+      /** What would have had to hold where it did not allow. */
+      readonly wanted: readonly Wanted[]
       /** What the compiler's own evaluator answers to what was recorded; undefined where it has no answer. */
       readonly allowed: boolean | undefined
     }
@@ -54,21 +58,37 @@ export const traceFlags: readonly string[] = [
   ...['--stdin-input', '--format=json', '--explain=full', '--disable-indexing'],
 ]
 
-async function linesOf(opa: string, folder: string, entrypoint: string, facts: RequestFacts): Promise<Retraced> {
+async function linesOf(opa: Opa, folder: string, entrypoint: string, facts: RequestFacts): Promise<Retraced> {
   // The time that the policy saw then.
-  const query = `${refOf(entrypoint)} with time.now_ns as ${facts.atNs}`
+  const then = `with time.now_ns as ${facts.atNs}`
+  const input = policyInput(facts)
+  const how = { cwd: folder, input: canonicalJson(input) }
   try {
-    const answer = await runOpa(opa, [...traceFlags, query], {
-      cwd: folder,
-      input: canonicalJson(policyInput(facts)),
-    })
-    const { held, failed } = readTrace(isObject(answer) ? answer['explanation'] : undefined)
+    const answer = await runOpa(opa, [...traceFlags, `${refOf(entrypoint)} ${then}`], how)
+    const explanation = isObject(answer) ? answer['explanation'] : undefined
+    const { held, failed } = readTrace(explanation)
     const texts = await textsOf(folder, [...held, ...failed])
     const withText = (line: Line): TriedLine => ({ ...line, text: texts.get(line.file)?.[line.row - 1]?.trim() ?? '' })
-    return { kind: 'lines', folder, held: held.map(withText), failed: failed.map(withText), allowed: allowedIn(answer) }
+    const allowed = allowedIn(answer)
+    const ask = (refs: readonly string[]) => valuesOf(opa, refs, then, how)
+    const wanted = allowed ? [] : await wantedOf(explanation, { input, ask, lines: (file) => texts.get(file) })
+    return { kind: 'lines', folder, held: held.map(withText), failed: failed.map(withText), wanted, allowed }
   } catch (thrown) {
     return none(messageOf(thrown))
   }
+}
+
+/** A comprehension holds what there is, and is empty where there is nothing. */
+async function valuesOf(
+  opa: Opa,
+  refs: readonly string[],
+  then: string,
+  how: { readonly cwd: string; readonly input: string },
+): Promise<readonly (Json | undefined)[]> {
+  const query = `[${refs.map((ref) => `[x | x := ${ref}]`).join(', ')}] ${then}`
+  const answer = await runOpa(opa, ['eval', ...sourceFlags, '--stdin-input', '--format=json', query], how)
+  const values = valueIn(answer)
+  return refs.map((_, i) => at(at(values, i), 0))
 }
 
 async function textsOf(folder: string, lines: readonly Line[]): Promise<ReadonlyMap<string, readonly string[]>> {
@@ -78,10 +98,12 @@ async function textsOf(folder: string, lines: readonly Line[]): Promise<Readonly
 }
 
 function allowedIn(answer: Json): boolean | undefined {
-  const value = at(at(at(at(at(answer, 'result'), 0), 'expressions'), 0), 'value')
+  const value = valueIn(answer)
   const allowed = isObject(value) ? value['allowed'] : value
   return typeof allowed === 'boolean' ? allowed : undefined
 }
+
+const valueIn = (answer: Json): Json | undefined => at(at(at(at(at(answer, 'result'), 0), 'expressions'), 0), 'value')
 
 function at(value: Json | undefined, step: string | number): Json | undefined {
   if (typeof step === 'number') return Array.isArray(value) ? (value as readonly Json[])[step] : undefined

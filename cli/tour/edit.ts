@@ -3,7 +3,7 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buildPolicy } from '../../engine/node/build.ts'
-import { compilerAtHand } from '../../engine/node/compiler.ts'
+import { opaAtHand } from '../../engine/node/opa.ts'
 import { root } from '../version.ts'
 
 export const after = 'allowed if some_edge_allows\n'
@@ -25,7 +25,7 @@ export async function editedPolicy(dir: string): Promise<string> {
 export async function editedBundle(
   folder: string,
 ): Promise<{ readonly bytes: Uint8Array; readonly compiled: boolean }> {
-  if (await compilerAtHand(process.env)) return { bytes: await buildPolicy(folder), compiled: true }
+  if (await opaAtHand(process.env)) return { bytes: await buildPolicy(folder), compiled: true }
   return { bytes: new Uint8Array(await readFile(prepared)), compiled: false }
 }
 

@@ -10,7 +10,7 @@ import { makeDecide } from '../../engine/decide.ts'
 import { loadModule } from '../../engine/load.ts'
 import { memorySectionName, prepareModule, readMemoryNote } from '../../engine/module.ts'
 import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
-import { compilerAtHand } from '../../engine/node/compiler.ts'
+import { opaAtHand } from '../../engine/node/opa.ts'
 import { loadBundle } from '../../engine/node/open.ts'
 import type { Policy } from '../../engine/policy.ts'
 import { readsOfSources } from './opa.ts'
@@ -70,7 +70,7 @@ async function folderOf(path: string): Promise<string | undefined> {
 
 async function readsOfAll(folder: string, entrypoints: readonly string[]): Promise<ReadonlyMap<string, Leavable>> {
   const reads = new Map<string, Leavable>()
-  const opa = await compilerAtHand(process.env)
+  const opa = await opaAtHand(process.env)
   if (opa === undefined) return reads
   for (const entrypoint of entrypoints) {
     const found = await readsOfSources(opa, folder, entrypoint)

@@ -1,17 +1,17 @@
 /** What only the Rego compiler can tell of a policy: what it reads, and which of its lines were tried. */
 
-import { spawn } from 'node:child_process'
 import type { Leavable } from '../../audit/replay/reads.ts'
 import { readsOf } from '../../audit/replay/reads.ts'
 import { WritError } from '../../core/fault.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
+import type { Opa, OpaRun } from '../../engine/node/opa.ts'
 import { bundleFile } from '../../engine/node/open.ts'
 
 /** Sources as `writ policy build` compiles them. */
 export const sourceFlags: readonly string[] = ['-b', '.', '--ignore', '*_test.rego', '--ignore', bundleFile]
 
 /** What the sources in a folder read of a request, or undefined where OPA cannot say. */
-export async function readsOfSources(opa: string, folder: string, entrypoint: string): Promise<Leavable | undefined> {
+export async function readsOfSources(opa: Opa, folder: string, entrypoint: string): Promise<Leavable | undefined> {
   const answer = await runOpa(opa, ['deps', ...sourceFlags, '-f', 'json', refOf(entrypoint)], { cwd: folder })
   const base = isObject(answer) ? answer['base'] : undefined
   if (base === undefined) return isObject(answer) ? readsOf([]) : undefined // It reads nothing at all.
@@ -42,41 +42,13 @@ export const refOf = (entrypoint: string): string =>
     .map((step) => `[${JSON.stringify(step)}]`)
     .join('')}`
 
-const maxOutputBytes = 64 * 1024 ** 2
 const timeoutMs = 30_000
 
-export interface OpaRun {
-  readonly cwd: string
-  readonly input?: string
-}
-
 /** The JSON that `opa` prints. Throws `policy_invalid` with what it says where it fails. */
-export function runOpa(opa: string, args: readonly string[], { cwd, input }: OpaRun): Promise<Json> {
-  return new Promise((resolve, reject) => {
-    const fail = (why: string, cause?: unknown): void =>
-      reject(new WritError('policy_invalid', `opa ${args[0]}: ${why}`, cause === undefined ? {} : { cause }))
-    const child = spawn(opa, args, { cwd, stdio: ['pipe', 'pipe', 'pipe'], timeout: timeoutMs })
-    const out: Buffer[] = []
-    let length = 0
-    let err = ''
-    child.stdout.on('data', (chunk: Buffer) => {
-      length += chunk.length
-      if (length > maxOutputBytes) child.kill()
-      else out.push(chunk)
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      err = (err + text).slice(0, 4096)
-    })
-    child.stdin.on('error', () => undefined) // It ended before it had read all; its own words say why.
-    child.stdin.end(input ?? '')
-    child.once('error', (cause) => fail(`${opa} does not run`, cause))
-    child.once('close', (code, signal) => {
-      const text = Buffer.concat(out).toString('utf8')
-      const value = parseJson(text)
-      if (length > maxOutputBytes) fail(`it printed more than ${maxOutputBytes} bytes`)
-      else if (signal) fail(`it was stopped (${signal}) after ${timeoutMs / 1000} s at most`)
-      else if (code !== 0 || value === undefined) fail((err || text).trim().slice(0, 2048) || `it ended with ${code}`)
-      else resolve(value)
-    })
-  })
+export async function runOpa(opa: Opa, args: readonly string[], how: OpaRun): Promise<Json> {
+  const { code, stdout, stderr } = await opa.run(args, { timeoutMs, ...how })
+  const value = parseJson(stdout)
+  if (code === 0 && value !== undefined) return value
+  const said = (stderr || stdout).trim().slice(0, 2048) || `it ended with ${code}`
+  throw new WritError('policy_invalid', `opa ${args[0]}: ${said}`)
 }

@@ -2,10 +2,10 @@
 
 import { readBundle } from '../../engine/bundle.ts'
 import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
-import { compilerAtHand } from '../../engine/node/compiler.ts'
+import { type Opa, opaAtHand } from '../../engine/node/opa.ts'
 
 export type Sources =
-  | { readonly kind: 'same'; readonly opa: string }
+  | { readonly kind: 'same'; readonly opa: Opa }
   | { readonly kind: 'other'; readonly revision: string }
   /** No Rego in that folder. */
   | { readonly kind: 'none' }
@@ -15,7 +15,7 @@ export type Sources =
 export async function sourcesOf(folder: string, revision: string, entrypoint: string): Promise<Sources> {
   const [found] = await policyFoldersIn(folder).catch(() => [])
   if (found !== folder) return { kind: 'none' }
-  const opa = await compilerAtHand(process.env)
+  const opa = await opaAtHand(process.env)
   if (opa === undefined) return { kind: 'no_compiler' }
   const built = await revisionOf(folder, [])
   // A rule that its metadata does not name was named when it was built.

@@ -1,6 +1,5 @@
 /** Compiles a policy folder into its bundle, the same bytes on every run and machine, and runs its tests. */
 
-import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import type { Dirent } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -10,7 +9,8 @@ import { gunzipSync } from 'node:zlib'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { canonicalJson } from '../../core/json.ts'
 import { readTar, type TarFile } from '../tar.ts'
-import { type CompilerOptions, checkVersion, findCompiler } from './compiler.ts'
+import type { CompilerOptions } from './compiler.ts'
+import { type Opa, openOpa } from './opa.ts'
 import { bundleFile } from './open.ts'
 import { pack } from './pack.ts'
 
@@ -34,8 +34,7 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
   const sources = await readSources(dir)
   const entrypoints = options.entrypoints ?? []
   const revision = options.revision ?? revisionOf(sources, entrypoints)
-  const opa = await findCompiler(compiler)
-  await checkVersion(opa, compiler)
+  const opa = await openOpa(compiler)
 
   const temporary = await mkdtemp(join(tmpdir(), 'writ-build-'))
   try {
@@ -45,10 +44,9 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
       await mkdir(dirname(join(root, name)), { recursive: true })
       await writeFile(join(root, name), bytes)
     }
-    const out = join(temporary, 'out.tar.gz')
     const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint])
-    await run(opa, ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', out, ...rules], root, dir)
-    return normalised(await readFile(out))
+    await run(opa, ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', bundleFile, ...rules], root, dir)
+    return normalised(await readFile(join(root, bundleFile)))
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
@@ -67,18 +65,12 @@ export async function testPolicy(
   dir: string,
   options: TestOptions = {},
 ): Promise<{ readonly code: number; readonly report: string }> {
-  const opa = await findCompiler(options.compiler ?? { env: process.env, say: onStandardError })
+  const opa = await openOpa(options.compiler ?? { env: process.env, say: onStandardError })
   const flags = [...(options.verbose ? ['-v'] : []), ...(options.capture ? ['--format', 'json'] : [])]
-  return new Promise((resolve, reject) => {
-    const stdio: ['ignore', 'pipe' | 'inherit', 'inherit'] = ['ignore', options.capture ? 'pipe' : 'inherit', 'inherit']
-    const child = spawn(opa, ['test', '-b', '.', '--ignore', bundleFile, ...flags], { cwd: dir, stdio })
-    let report = ''
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      report += text
-    })
-    child.once('error', (cause) => reject(new WritError('compiler_missing', `${opa} does not run`, { cause })))
-    child.once('close', (code) => resolve({ code: code ?? 1, report }))
-  })
+  const { code, stdout, stderr } = await opa.run(['test', '-b', '.', '--ignore', bundleFile, ...flags], { cwd: dir })
+  process.stderr.write(stderr)
+  if (!options.capture) process.stdout.write(stdout)
+  return { code, report: options.capture ? stdout : '' }
 }
 
 /** `dir` itself where it holds Rego, else the folders in it that do, in order of name. */
@@ -124,14 +116,11 @@ function revisionOf(sources: readonly TarFile[], entrypoints: readonly string[])
   return hash.digest('hex').slice(0, 16)
 }
 
-function run(opa: string, args: readonly string[], cwd: string, dir: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    execFile(opa, args, { cwd, timeout: 5 * 60_000, maxBuffer: 16 * 1024 ** 2 }, (cause, stdout, stderr) => {
-      if (!cause) return resolve()
-      const said = `${stderr}${stdout}`.trim().replace(/^error: /, '') || cause.message
-      reject(new WritError('policy_invalid', `${dir} does not compile: ${said}`, { cause }))
-    })
-  })
+async function run(opa: Opa, args: readonly string[], cwd: string, dir: string): Promise<void> {
+  const { code, stdout, stderr } = await opa.run(args, { cwd })
+  if (code === 0) return
+  const said = `${stderr}${stdout}`.trim().replace(/^error: /, '') || `opa ${args[0]} ended with ${code}`
+  throw new WritError('policy_invalid', `${dir} does not compile: ${said}`)
 }
 
 /** OPA's own files, which are the same each time, in an archive without the marks of whoever made it. */

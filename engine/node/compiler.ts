@@ -24,7 +24,7 @@ export interface CompilerOptions {
 export async function findCompiler({ env, say }: CompilerOptions): Promise<string> {
   const atHand = await compilerAtHand(env)
   if (atHand) return atHand
-  const go = await findOnPath('go', env)
+  const go = env['WRIT_OPA'] === 'none' ? undefined : await findOnPath('go', env)
   if (!go) throw missing('there is neither opa nor Go')
   const folder = cacheFolder(env)
   say(`installing opa ${opaVersion} with ${go} into ${folder}; this takes a minute or two, once`)
@@ -33,9 +33,10 @@ export async function findCompiler({ env, say }: CompilerOptions): Promise<strin
   return target
 }
 
-/** The same without installing anything: undefined where there is none yet. */
+/** The same without installing anything: undefined where there is none yet, or where WRIT_OPA is `none`. */
 export async function compilerAtHand(env: CompilerOptions['env']): Promise<string | undefined> {
   const named = env['WRIT_OPA']
+  if (named === 'none') return undefined
   if (named) {
     if (await runnable(named)) return named
     throw new WritError('compiler_missing', `WRIT_OPA names ${named}, which is no program`, {
@@ -48,7 +49,8 @@ export async function compilerAtHand(env: CompilerOptions['env']): Promise<strin
   return (await runnable(cached)) ? cached : undefined
 }
 
-const cacheFolder = (env: CompilerOptions['env']): string =>
+/** What is fetched or built once for a user lies here. */
+export const cacheFolder = (env: CompilerOptions['env']): string =>
   join(env['XDG_CACHE_HOME'] || join(env['HOME'] || homedir(), '.cache'), 'writ')
 
 const cachedIn = (folder: string): string => join(folder, `opa-${opaVersion}`)
@@ -98,7 +100,7 @@ const runnable = (path: string): Promise<boolean> =>
     () => false,
   )
 
-const missing = (why: string, cause?: unknown): WritError =>
+export const missing = (why: string, cause?: unknown): WritError =>
   new WritError('compiler_missing', `no Rego compiler: ${why}`, {
     cure: `Install opa ${opaVersion} (https://www.openpolicyagent.org/docs#running-opa) on PATH or name it in WRIT_OPA; or install Go, which can build it.`,
     ...(cause === undefined ? {} : { cause }),

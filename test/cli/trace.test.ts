@@ -7,8 +7,9 @@ import { runOpa } from '../../cli/wire/opa.ts'
 import { isObject, type Json } from '../../core/json.ts'
 import { readBundle } from '../../engine/bundle.ts'
 import { buildPolicy } from '../../engine/node/build.ts'
+import { openOpa } from '../../engine/node/opa.ts'
 import { calls, factsOf } from '../audit/replay/traffic.ts'
-import { needs, pathOf } from '../parts/needs.ts'
+import { needs } from '../parts/needs.ts'
 import { temporary } from './recorded.ts'
 
 const test = needs('opa')
@@ -17,7 +18,8 @@ const test = needs('opa')
 async function tried(rego: string, input: Json): Promise<{ readonly held: string[]; readonly failed: string[] }> {
   const cwd = await temporary()
   await writeFile(join(cwd, 'p.rego'), rego)
-  const answer = await runOpa(pathOf('opa'), [...traceFlags, 'data.p.allow'], { cwd, input: JSON.stringify(input) })
+  const opa = await openOpa({ env: process.env, say: () => undefined })
+  const answer = await runOpa(opa, [...traceFlags, 'data.p.allow'], { cwd, input: JSON.stringify(input) })
   const { held, failed } = readTrace(isObject(answer) ? answer['explanation'] : undefined)
   const text = ({ row, times }: { row: number; times: number }) => (times > 1 ? `${row} x ${times}` : `${row}`)
   return { held: held.map(text), failed: failed.map(text) }

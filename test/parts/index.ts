@@ -7,6 +7,7 @@ import { dockerfile } from './dockerfile.ts'
 import { kafka } from './kafka.ts'
 import { nginx } from './nginx.ts'
 import { opa } from './opa.ts'
+import { opaWasm } from './opa-wasm.ts'
 import type { Part } from './part.ts'
 import { curl, go, openssl } from './plain.ts'
 import { postgres } from './postgres.ts'
@@ -24,6 +25,7 @@ export type PartName =
   | 'kafka'
   | 'nginx'
   | 'opa'
+  | 'opaWasm'
   | 'openssl'
   | 'postgres'
   | 'registry'
@@ -35,6 +37,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   postgres,
   registry,
   opa,
+  opaWasm,
   nginx,
   chromium,
   workerd,
