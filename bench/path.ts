@@ -89,6 +89,7 @@ async function request(number: number): Promise<void> {
   const exchange: Exchange = {
     ...connections[number % connections.length]!,
     head,
+    readBody: async () => ({ kind: 'none' }),
     forward: async () => outcome,
     refuse: async () => {
       refused++

@@ -26,7 +26,10 @@ interface EvalFlags {
 export const evalCommand = (): Command =>
   new Command('eval')
     .description('ask a policy about one described request, through the same path as a proxy')
-    .requiredOption('-f, --file <file>', 'the request: YAML with caller, target, method, path, headers and service')
+    .requiredOption(
+      '-f, --file <file>',
+      'the request: YAML with caller, target, method, path, headers, body and service',
+    )
     .option('--bundle <file>', 'a bundle file')
     .option('--policies <dir>', 'folder of policies, each with its bundle in a folder of its own', 'policies')
     .option('--bundle-name <name>', 'which of them (default: the only one)')

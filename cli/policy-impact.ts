@@ -37,7 +37,7 @@ export const impactCommand = (): Command =>
     .option('--database <url>', 'read this PostgreSQL instead')
     .option(
       '--assume-kept <fact>',
-      'query, headers, or the name of a header: what a record lacks of it was not sent; may repeat',
+      'query, headers, the name of a header, body, or a member as body.from: what a record lacks of it was not sent; may repeat',
       fact,
       [],
     )
@@ -49,8 +49,9 @@ export const impactCommand = (): Command =>
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 function fact(value: string, before: readonly string[]): readonly string[] {
+  if (isOfBody(value)) return [...before, value]
   if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value)) return [...before, value.toLowerCase()]
-  throw new InvalidArgumentError('takes query, headers, or the name of a header')
+  throw new InvalidArgumentError('takes query, headers, the name of a header, body, or a member of it as body.from')
 }
 
 async function impact(flags: ImpactFlags): Promise<void> {
@@ -77,9 +78,16 @@ const unknownReads =
   'note: what a bundle reads can be told from its sources alone: give their folder as the candidate\n'
 
 function keptOf(facts: readonly string[]): Leavable {
-  const names = facts.filter((name) => name !== 'query' && name !== 'headers')
-  return { query: facts.includes('query'), headers: facts.includes('headers') ? 'all' : new Set(names) }
+  const names = facts.filter((name) => name !== 'query' && name !== 'headers' && !isOfBody(name))
+  return {
+    query: facts.includes('query'),
+    headers: facts.includes('headers') ? 'all' : new Set(names),
+    body: facts.filter(isOfBody).map((member) => member.split('.').slice(1)),
+  }
 }
+
+/** Names of members keep their case; those of headers have none. */
+const isOfBody = (fact: string): boolean => fact === 'body' || fact.startsWith('body.')
 
 /** A flip in either direction counts: a door opened by mistake is no less than one shut. So does what nobody could tell. */
 const unchanged = ({ decisions, replayed, flips }: Impact): boolean =>

@@ -47,6 +47,7 @@ const verdicts: Readonly<Record<DecisionCode, Verdict>> = {
   no_route: 'deny',
   bad_request: 'deny',
   head_too_large: 'deny',
+  body_timeout: 'deny',
   method_unsupported: 'deny',
   identity_missing: 'deny',
   identity_invalid: 'deny',

@@ -13,6 +13,7 @@ export type DenyCode =
   | 'no_route'
   | 'bad_request' // Malformed or ambiguous.
   | 'head_too_large'
+  | 'body_timeout' // The body that a policy was to see did not come in time.
   | 'method_unsupported' // CONNECT, TRACE or an upgrade on a listener that has none.
   | IdentityRefusal
 
@@ -90,6 +91,8 @@ export function statusOf(code: DecisionCode): number {
       return 403
     case 'no_route':
       return 404
+    case 'body_timeout':
+      return 408
     case 'head_too_large':
       return 431
     case 'method_unsupported':

@@ -1,7 +1,7 @@
 /** What is known of a request when it is judged. Parsed once; what is here is also what is forwarded. */
 
+import type { Exact } from './exact.ts'
 import type { Identified } from './identity.ts'
-import type { Json } from './json.ts'
 import type { SpiffeId } from './spiffe.ts'
 
 /** A request's head in the one form that routes, policies and upstreams see. */
@@ -29,11 +29,15 @@ export interface HeadFault {
 /** What was read of a body before the request was judged. */
 export interface RequestBody {
   /** Of JSON, of a form and of multipart: its value as OPA-Envoy gives it in `parsed_body`. Null for anything else. */
-  readonly parsed: Json
+  readonly parsed: Exact
   /** The text that was read; undefined where it is no UTF-8. */
   readonly text: string | undefined
+  /** The bytes as base64 where they are no UTF-8. */
+  readonly raw?: string
   /** Whether there was more than the binding lets a policy see. */
   readonly truncated: boolean
+  /** Length of the whole body in bytes, -1 where nobody has said or seen it. */
+  readonly size: number
 }
 
 export interface RequestFacts {
@@ -55,7 +59,7 @@ export interface RequestFacts {
   }
   /** Undefined where the head could not be read. */
   readonly head: RequestHead | undefined
-  /** Where the binding lets the policy see bodies, and the request has one. */
+  /** Where the binding lets the policy see bodies; a request without one has an empty one. */
   readonly body?: RequestBody
   /** Joins what each hop records of one call; taken from x-request-id where that is a UUID-like token, else made here. */
   readonly requestId: string

@@ -2,10 +2,12 @@
 
 export * from './bytes.ts'
 export * from './decision.ts'
+export * from './exact.ts'
 export * from './facts.ts'
 export * from './fault.ts'
 export * from './identity.ts'
 export * from './input.ts'
+export * from './input-body.ts'
 export * from './json.ts'
 export * from './log.ts'
 export * from './outcome.ts'

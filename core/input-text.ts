@@ -5,6 +5,7 @@
 
 import type { RequestFacts, RequestHead } from './facts.ts'
 import { contextOf, destinationOf, parsePath, parseQuery, pathAndQuery, sourceOf } from './input.ts'
+import { bodyText, httpBodyText } from './input-body.ts'
 import { canonicalJson, canonicalString as quoted } from './json.ts'
 import { formatTime } from './time.ts'
 
@@ -14,6 +15,7 @@ export function policyInputText(facts: RequestFacts): string {
   const { identified } = facts.source
   let text = `{"attributes":${attributesText(facts, head && judgedHttpText(facts, head))}`
   if (head) text += `,"parsed_path":${stepsText(head.path)},"parsed_query":${queryText(head.query)}`
+  if (facts.body) text += bodyText(facts.body)
   if (identified.ok) text += `,"source_principal":${quoted(identified.identity.id)}`
   return `${text},"version":{"encoding":"protojson","ext_authz":"v3"},"writ":${canonicalJson(contextOf(facts))}}`
 }
@@ -40,7 +42,8 @@ function judgedHttpText(facts: RequestFacts, head: ReadableHead): string {
   }
   if (!head.eachField?.(add)) for (const name of Object.keys(head.headers)) add(name, head.headers[name]!)
   const query = head.query === undefined ? '""' : quoted(head.query)
-  return `${text}},"query":${query},${commonHttpText(facts, head, host, method, path)}}`
+  const body = facts.body ? httpBodyText(facts.body) : ''
+  return `${text}},"query":${query},${commonHttpText(facts, head, host, method, path)}${body}}`
 }
 
 const commonHttpText = (facts: RequestFacts, head: RequestHead, host: string, method: string, path: string): string =>

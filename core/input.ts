@@ -4,6 +4,7 @@
  */
 
 import type { RequestFacts, RequestHead } from './facts.ts'
+import { httpBody, judgedBody, recordedBody, sizeOf } from './input-body.ts'
 import { constantJson, type Json } from './json.ts'
 import type { PolicyUse } from './policy.ts'
 import { formatTime } from './time.ts'
@@ -17,15 +18,18 @@ export function policyInput(facts: RequestFacts): Json {
     input['parsed_path'] = parsePath(facts.head.path)
     input['parsed_query'] = parseQuery(facts.head.query)
   }
+  if (facts.body) Object.assign(input, judgedBody(facts.body))
   if (facts.source.identified.ok) input['source_principal'] = facts.source.identified.identity.id
   input['version'] = { encoding: 'protojson', ext_authz: 'v3' }
   input['writ'] = contextOf(facts)
   return input
 }
 
-/** What the record keeps: no headers but those the binding names, no query unless it says so, nothing derived. */
+/** What the record keeps: only headers and members of the body that the binding names, no query unless it says so. */
 export function recordedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
-  return { attributes: attributes(facts, facts.head && recordedHttp(facts, facts.head, use)), writ: contextOf(facts) }
+  const http = facts.head && recordedHttp(facts, facts.head, use)
+  const input = { attributes: attributes(facts, http), writ: contextOf(facts) }
+  return facts.body ? { ...input, ...recordedBody(facts.body, use?.recordBody ?? []) } : input
 }
 
 function attributes(facts: RequestFacts, http: Members | undefined): Json {
@@ -70,11 +74,13 @@ function judgedHttp(facts: RequestFacts, head: RequestHead): Members {
     ':path': path,
     ':scheme': head.scheme,
   }
-  return { headers, query: head.query ?? '', ...commonHttp(facts, head, path) }
+  const http = { headers, query: head.query ?? '', ...commonHttp(facts, head, path) }
+  return facts.body ? { ...http, ...httpBody(facts.body) } : http
 }
 
 function recordedHttp(facts: RequestFacts, head: RequestHead, use: PolicyUse | undefined): Members {
-  const common = commonHttp(facts, head, use?.recordQuery ? pathAndQuery(head) : head.path)
+  let common = commonHttp(facts, head, use?.recordQuery ? pathAndQuery(head) : head.path)
+  if (facts.body) common = { ...common, ...sizeOf(facts.body) }
   if (!use || use.recordHeaders.length === 0) return common
   const headers: Members = Object.create(null) // A field may be called `__proto__`, and is then one like any other.
   for (const name of use.recordHeaders) {

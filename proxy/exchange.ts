@@ -24,11 +24,34 @@ export interface Onward {
   readonly timeoutMs: number
 }
 
+/** What was read of a body before the request was judged. */
+export type BodyRead =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'read'
+      readonly bytes: Uint8Array
+      /** Whether there is more than was asked for. */
+      readonly truncated: boolean
+      /** Length of the whole body in bytes, -1 where it is not known. */
+      readonly size: number
+    }
+  /** Its framing is broken. */
+  | { readonly kind: 'bad'; readonly detail: string }
+  /** It did not come in time. */
+  | { readonly kind: 'late' }
+  /** The caller closed first. */
+  | { readonly kind: 'gone' }
+
 export interface Exchange {
   readonly peer: Peer
   /** The head in its one form, or why there is none. */
   readonly head: RequestHead | HeadFault
   readonly local: { readonly address: string; readonly port: number }
+  /**
+   * Reads the body up to that many bytes, once and before anything is answered. What was read goes on with `forward`,
+   * before the rest. Never rejects.
+   */
+  readBody(maxBytes: number): Promise<BodyRead>
   /** Sends the refusal; resolves when it has left or the caller is gone. Never rejects. */
   refuse(refusal: Refusal): Promise<Outcome>
   /** Sends the request on and streams the answer back; resolves when both are over. Never rejects. */

@@ -11,6 +11,8 @@ export interface Limits {
   readonly handshakeMs: number
   /** Time from a connection's or a head's first byte to the head's last, in milliseconds. Default 10 000; then it is cut. */
   readonly headMs: number
+  /** Time for what a policy is to see of a body, in milliseconds. Default 10 000; then it is refused with 408. */
+  readonly bodyMs: number
   /** Time a kept-alive caller may be silent between requests, in milliseconds. Default 60 000; then it is closed. */
   readonly idleMs: number
   /** Time without a byte in either direction within one exchange, in milliseconds. Default 300 000; then it is cut. */
@@ -35,6 +37,7 @@ export const limitDefaults: Limits = {
   connections: 10_000,
   handshakeMs: 10_000,
   headMs: 10_000,
+  bodyMs: 10_000,
   idleMs: 60_000,
   stallMs: 300_000,
   ageMs: 3_600_000,

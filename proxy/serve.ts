@@ -4,6 +4,7 @@ import type { PolicyUse } from '../core/policy.ts'
 import type { Decide, Identify, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 import type { Exchange } from './exchange.ts'
+import { seeBody } from './flow/body/see.ts'
 import { readFacts } from './flow/facts.ts'
 import { judge } from './flow/judge.ts'
 import { onward, refusalOf } from './flow/onward.ts'
@@ -29,8 +30,10 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   const atNs = parts.now()
   const source = await parts.identify(exchange.peer, Number(atNs / 1_000_000n))
   const found = parts.findRoute(exchange.head)
-  const facts = readFacts(exchange, source, found, atNs, parts)
-  const decision = await judge(exchange, facts, found, parts)
+  const limit = parts.policy?.bodyBytes
+  const body = limit ? await seeBody(exchange, source, found, limit) : undefined
+  const facts = readFacts(exchange, source, found, atNs, parts, body)
+  const decision = await judge(exchange, facts, found, parts, body)
 
   if (!source.ok) {
     // Counted, not kept: no stranger can fill the spool. It is refused whatever it asked.

@@ -4,15 +4,21 @@
  */
 
 import type { RequestHead } from '../../core/facts.ts'
+import type { InputPath } from '../../core/policy.ts'
+import { bodyLacks, bodyReads, type RecordedBody } from './body-reads.ts'
 
 /** The facts that a binding keeps or leaves out: all others stand in every record. */
 export interface Leavable {
   readonly query: boolean
   /** Lower-case names. */
   readonly headers: 'all' | ReadonlySet<string>
+  /** Members below `parsed_body`, each with all that is below it; `[]` is all of it. Default none. */
+  readonly body?: readonly InputPath[]
+  /** The body as it came, which no record keeps. Default false. */
+  readonly bodyText?: boolean
 }
 
-export const everything: Leavable = { query: true, headers: 'all' }
+export const everything: Leavable = { query: true, headers: 'all', body: [[]], bodyText: true }
 
 export const nothing: Leavable = { query: false, headers: new Set() }
 
@@ -34,20 +40,24 @@ export function readsOf(paths: readonly (readonly string[])[]): Leavable {
     else if (begins(headers, path) && !recorded.has(path[headers.length]!)) named.add(path[headers.length]!)
   }
   const query = paths.some((path) => ofQuery.some((place) => begins(path, place) || begins(place, path)))
-  return { query, headers: all ? 'all' : named }
+  return { query, headers: all ? 'all' : named, ...bodyReads(paths) }
+}
+
+/** What a record shows of a request. */
+export interface Shown {
+  readonly head: RequestHead | undefined
+  readonly showsQuery: boolean
+  /** Undefined where its binding let the policy see no bodies: then no policy of that binding sees any. */
+  readonly body?: RecordedBody | undefined
 }
 
 /**
- * Names of what may be read and is not known: `query`, `headers`, `header x-role`. `kept` is what is known to have been
+ * Names of what may be read and is not known: `query`, `headers`, `header x-role`, `body member a.b`. `kept` is what is known to have been
  * kept whenever it was sent, so that its absence from a record means that it was not sent.
  */
-export function lacking(
-  reads: Leavable,
-  { head, showsQuery }: { readonly head: RequestHead | undefined; readonly showsQuery: boolean },
-  kept: Leavable,
-): readonly string[] {
+export function lacking(reads: Leavable, { head, showsQuery, body }: Shown, kept: Leavable): readonly string[] {
   if (!head) return []
-  const lacks: string[] = []
+  const lacks = body ? bodyLacks(reads, body, kept) : []
   if (reads.query && !showsQuery && !kept.query) lacks.push('query')
   if (kept.headers === 'all') return lacks
   if (reads.headers === 'all') return [...lacks, 'headers']

@@ -3,12 +3,15 @@
  * a policy's input of what is rebuilt here. What a record leaves out cannot be told from what was never sent.
  */
 
-import type { RequestFacts, RequestHead } from '../../core/facts.ts'
+import { type Exact, readExact } from '../../core/exact.ts'
+import type { RequestBody, RequestFacts, RequestHead } from '../../core/facts.ts'
 import type { Identified, Identity } from '../../core/identity.ts'
 import { isObject, type Json } from '../../core/json.ts'
+import type { InputPath } from '../../core/policy.ts'
 import type { AuditEvent, DecisionBody } from '../../core/record.ts'
 import { parseSpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
+import type { RecordedBody } from './body-reads.ts'
 
 export type Recalled =
   | {
@@ -16,6 +19,8 @@ export type Recalled =
       readonly facts: RequestFacts
       /** Whether the record shows a query. Where it does not, there was none, or it was not kept. */
       readonly showsQuery: boolean
+      /** What it shows of the body, where the policy was let see one. */
+      readonly body: RecordedBody | undefined
     }
   /** Only a digest was kept of an input that was too long for a record. */
   | { readonly kind: 'oversize'; readonly bytes: number }
@@ -44,6 +49,7 @@ function readFacts(body: Json, input: Json | undefined): Recalled {
   const service = at(input, 'writ', 'service')
   const time = at(input, 'attributes', 'request', 'time') ?? at(body, 'timestamp')
   const head = http === undefined ? undefined : readHead(http)
+  const shown = bodyOf(input)
   const facts: RequestFacts = {
     direction: oneOf(['inbound', 'outbound'], at(input, 'writ', 'direction'), 'writ.direction'),
     workload: idOf(at(input, 'writ', 'workload'), 'writ.workload'),
@@ -57,9 +63,45 @@ function readFacts(body: Json, input: Json | undefined): Recalled {
     requestId: head ? text(at(http, 'id'), 'http.id') : '',
     traceId: '',
     atNs: parseTime(text(time, 'time')) ?? fail('time'),
+    ...(shown && { body: rebuilt(shown, input) }),
   }
-  return { kind: 'facts', facts, showsQuery: head?.query !== undefined }
+  return { kind: 'facts', facts, showsQuery: head?.query !== undefined, body: shown }
 }
+
+/** A record says whether a body was cut off wherever the policy was let see bodies, and nowhere else. */
+function bodyOf(input: Json | undefined): RecordedBody | undefined {
+  if (at(input, 'truncated_body') === undefined) return undefined
+  return {
+    parsed: parsedOf(at(input, 'parsed_body'), at(input, 'parsed_body_text')),
+    leftOut: pathsOf(at(input, 'parsed_body_left_out') ?? []),
+    empty: sizeOf(input) === 0,
+  }
+}
+
+/** Text where its numbers are more than JSON's readers hold: written by others, and read like any body. */
+function parsedOf(value: Json | undefined, exact: Json | undefined): Exact | undefined {
+  if (exact === undefined) return value
+  const read = readExact(text(exact, 'parsed_body_text'))
+  return read.ok ? read.value : fail('parsed_body_text')
+}
+
+function pathsOf(value: Json): readonly InputPath[] {
+  const isPath = (path: Json): boolean => Array.isArray(path) && path.every((step) => typeof step === 'string')
+  return Array.isArray(value) && value.every(isPath) ? (value as readonly InputPath[]) : fail('parsed_body_left_out')
+}
+
+function sizeOf(input: Json | undefined): number {
+  const size = Number(at(input, 'attributes', 'request', 'http', 'size') ?? 0)
+  return Number.isSafeInteger(size) ? size : fail('http.size')
+}
+
+/** A body of which nothing is shown is one without members. */
+const rebuilt = ({ parsed }: RecordedBody, input: Json | undefined): RequestBody => ({
+  parsed: parsed === undefined ? {} : parsed,
+  text: undefined,
+  truncated: at(input, 'truncated_body') === true,
+  size: sizeOf(input),
+})
 
 function readHead(http: Json): RequestHead {
   const whole = text(at(http, 'path'), 'http.path')

@@ -79,8 +79,8 @@ async function replayOne(
   const recalled = recall(event)
   if (recalled.kind === 'oversize') return tally.unreplayed('oversize', 'input', id, time)
   if (recalled.kind === 'unreadable') return tally.unreplayed('unreadable', recalled.member, id, time)
-  const { facts, showsQuery } = recalled
-  const lacks = lacking(reads(entrypoint), { head: facts.head, showsQuery }, kept)
+  const { facts, showsQuery, body } = recalled
+  const lacks = lacking(reads(entrypoint), { head: facts.head, showsQuery, body }, kept)
   if (lacks.length > 0) return tally.unreplayed('not_recorded', lacks.join(', '), id, time)
 
   const asked = decide(facts, { bundle: ref.bundle, entrypoint, recordHeaders: [], recordQuery: false })

@@ -82,7 +82,8 @@ function notKeptText(recalled: Recalled): string {
   if (!head) return 'the request: its head could not be read'
   const kept = Object.keys(head.headers)
   const headers = kept.length === 0 ? 'headers, if there were any' : `headers other than ${kept.join(', ')}`
-  return recalled.showsQuery ? headers : `the query, if there was one; ${headers}`
+  const body = recalled.body && !recalled.body.empty ? '; of the body, what its binding does not name' : ''
+  return `${recalled.showsQuery ? '' : 'the query, if there was one; '}${headers}${body}`
 }
 
 function retracedLines(retraced: Retraced | undefined, verdict: string): readonly string[] {

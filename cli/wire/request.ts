@@ -3,7 +3,7 @@
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
 import { parseMoment } from '../../audit/query/moment.ts'
-import { toHex } from '../../core/bytes.ts'
+import { toHex, utf8 } from '../../core/bytes.ts'
 import type { Decision } from '../../core/decision.ts'
 import type { HeadFault, RequestFacts, RequestHead } from '../../core/facts.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
@@ -11,6 +11,8 @@ import type { Identified } from '../../core/identity.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Decide } from '../../core/ports.ts'
 import { parseSpiffeId, parseTrustDomain, pathOf, type SpiffeId, spiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import type { BodyRead } from '../../proxy/exchange.ts'
+import { seeBody } from '../../proxy/flow/body/see.ts'
 import { readFacts } from '../../proxy/flow/facts.ts'
 import { judge } from '../../proxy/flow/judge.ts'
 import { normalisePath, queryFault } from '../../proxy/flow/normalise.ts'
@@ -36,6 +38,7 @@ const described = z.strictObject({
   method: z.string().regex(token, 'is no method').default('GET'),
   path: z.string().max(8192).startsWith('/', 'begins with a slash'),
   headers: z.record(z.string().regex(token, 'is no name of a header'), field).default({}),
+  body: z.unknown().exactOptional(),
   service: word.exactOptional(),
   time: z.string().exactOptional(),
 })
@@ -72,8 +75,20 @@ export async function judgeDescribed(
     timeoutMs: 0,
   }
   const parts = { direction: 'inbound', listener: `${pathOf(workload).slice(1)}/inbound`, workload, random } as const
-  const facts = readFacts(exchange, identified, found, BigInt(atMs) * 1_000_000n, parts)
-  return { facts, decision: await judge(exchange, facts, found, { direction: 'inbound', policy: use, decide }) }
+  const readBody = async (): Promise<BodyRead> => bodyOf(request)
+  const body = 'body' in request ? await seeBody({ head, readBody }, identified, found, maxBody) : undefined
+  const facts = readFacts(exchange, identified, found, BigInt(atMs) * 1_000_000n, parts, body)
+  return { facts, decision: await judge(exchange, facts, found, { direction: 'inbound', policy: use, decide }, body) }
+}
+
+/** The longest body that a binding can let a policy see, in bytes. */
+const maxBody = 262_144
+
+/** Text is sent as it is, anything else as JSON. */
+function bodyOf({ body }: Request): BodyRead {
+  const bytes = utf8(typeof body === 'string' ? body : JSON.stringify(body))
+  const truncated = bytes.length > maxBody
+  return { kind: 'read', bytes: bytes.subarray(0, maxBody), truncated, size: bytes.length }
 }
 
 type Request = z.output<typeof described>
@@ -100,7 +115,8 @@ function readRequest(text: string, file: string): Request {
 }
 
 /** In the form that the proxy's parsers give it; what they refuse is refused. */
-function headOf({ method, path: target, headers }: Request, authority: string): RequestHead | HeadFault {
+function headOf(request: Request, authority: string): RequestHead | HeadFault {
+  const { method, path: target, headers } = request
   const cut = target.indexOf('?')
   const normal = normalisePath(cut < 0 ? target : target.slice(0, cut))
   if ('wrong' in normal) return { code: 'bad_request', detail: normal.wrong }
@@ -112,6 +128,7 @@ function headOf({ method, path: target, headers }: Request, authority: string): 
     const known = fields[name.toLowerCase()]
     fields[name.toLowerCase()] = known === undefined ? value : `${known}, ${value}`
   }
+  if (typeof request.body === 'object') fields['content-type'] ??= 'application/json'
   return { method, authority, path: normal.path, query, headers: fields, protocol: 'HTTP/1.1', scheme: 'https' }
 }
 
@@ -147,5 +164,5 @@ function raise(file: string, problem: string): never {
 
 const invalid = (file: string, problems: readonly string[]): WritError =>
   new WritError('config_invalid', problems.map((problem) => `${file}: ${problem}`).join('\n'), {
-    cure: 'it takes caller, target, trustDomain, method, path, headers, service and time; see docs/POLICIES.md',
+    cure: 'it takes caller, target, trustDomain, method, path, headers, body, service and time; see docs/POLICIES.md',
   })

@@ -1,6 +1,7 @@
 /** Policy bindings: which rule of which bundle judges each inbound listener. */
 
 import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
+import { bodyUse } from './body.ts'
 import type { PolicyBindingSpec, WorkloadSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import type { KnownService } from './services.ts'
@@ -24,6 +25,10 @@ export function resolveBindings(input: {
       const there = [...nameable].sort(byText)
       const cure = there.length > 0 ? `build it, or use one of ${there.slice(0, 8).join(', ')}` : 'build it first'
       problems.push(problemAt(binding, ['spec', 'bundle'], `there is no bundle ${binding.spec.bundle}`, cure))
+    }
+    if (binding.spec.record?.body && !binding.spec.body) {
+      const cure = 'add spec.body, or take this out'
+      problems.push(problemAt(binding, ['spec', 'record', 'body'], 'names members of a body that nobody reads', cure))
     }
     for (const [index, target] of binding.spec.targetRefs.entries()) {
       const path: Path = ['spec', 'targetRefs', index, 'name']
@@ -63,4 +68,5 @@ const useOf = (spec: PolicyBindingSpec): PolicyUse => ({
   entrypoint: spec.entrypoint,
   recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
   recordQuery: spec.record?.query ?? false,
+  ...bodyUse(spec.body, spec.record?.body),
 })

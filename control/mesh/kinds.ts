@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
+import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
 import { address, bytes, duration, host, name, port } from './words.ts'
 
 export interface MeshSpec {
@@ -51,7 +52,12 @@ export interface PolicyBindingSpec {
   }[]
   readonly bundle: string
   readonly entrypoint: string
-  readonly record?: { readonly headers?: readonly string[]; readonly query?: boolean }
+  readonly body?: BodySpec
+  readonly record?: {
+    readonly headers?: readonly string[]
+    readonly query?: boolean
+    readonly body?: readonly MemberSpec[]
+  }
 }
 
 const everyMs = (fallback: number, effect: string) =>
@@ -217,8 +223,10 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
     .max(512)
     .regex(/^[A-Za-z0-9_]+(?:\/[A-Za-z0-9_]+)*$/, { error: 'is not an entry point such as writ/authz/result' })
     .describe('Path of the rule that is asked.'),
+  body: bodySpec.exactOptional(),
   record: z
     .strictObject({
+      body: recordBodySpec.exactOptional(),
       headers: z
         .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, { error: 'is not a header name' }))
         .max(32)

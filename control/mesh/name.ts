@@ -68,6 +68,8 @@ const policy = z.strictObject({
   entrypoint: text,
   recordHeaders: z.array(text),
   recordQuery: z.boolean(),
+  bodyBytes: count.exactOptional(),
+  recordBody: z.array(z.array(text)).exactOptional(),
 })
 
 const listener = z.discriminatedUnion('direction', [

@@ -7,6 +7,7 @@ import type { Exchange, Onward, Refusal } from '../exchange.ts'
 import { normalisePath, queryFault } from '../flow/normalise.ts'
 import { upstreamProblem } from '../flow/problem.ts'
 import { limitDefaults } from '../limits.ts'
+import { type ReadAhead, readAhead } from './body.ts'
 
 /** The code that is guarded: a Worker's fetch handler, a Hono app's `fetch`, anything of this shape. */
 export type Handler = (request: Request) => Response | Promise<Response>
@@ -19,6 +20,7 @@ export interface FetchExchange extends Exchange {
 export function fetchExchange(request: Request, handler: Handler, peer: Peer, nowMs: () => number): FetchExchange {
   const head = readHead(request)
   const startedMs = nowMs()
+  let body: ReadAhead['body'] | undefined
   const { promise: response, resolve } = Promise.withResolvers<Response>()
   /**
    * `completed` means here that the handler has answered: bodies are streamed by the runtime, which neither counts them
@@ -38,13 +40,18 @@ export function fetchExchange(request: Request, handler: Handler, peer: Peer, no
     head,
     local: { address: '', port: 0 },
     response,
+    async readBody(maxBytes) {
+      const ahead = await readAhead(request, maxBytes, limitDefaults.bodyMs)
+      body = ahead.body
+      return ahead.read
+    },
     async refuse(refusal) {
       resolve(responseOf(refusal))
       return outcome('refused', refusal.status)
     },
     async forward(onward) {
       try {
-        const given = await handler(forwarded(request, head as RequestHead, onward))
+        const given = await handler(forwarded(request, head as RequestHead, onward, body))
         const headers = new Headers(given.headers)
         for (const [name, value] of Object.entries(onward.setResponseHeaders)) headers.set(name, value)
         resolve(new Response(given.body, { status: given.status, statusText: given.statusText, headers }))
@@ -117,7 +124,12 @@ function isHostOf(url: URL, host: string | undefined): boolean {
 }
 
 /** What was judged is what the handler sees: the same path, the same fields, and the body as it streams in. */
-function forwarded(request: Request, head: RequestHead, onward: Onward): Request {
+function forwarded(
+  request: Request,
+  head: RequestHead,
+  onward: Onward,
+  readBody: ReadAhead['body'] | undefined,
+): Request {
   const url = new URL(request.url)
   url.pathname = head.path
   url.hash = '' // Judged by nobody.
@@ -125,7 +137,8 @@ function forwarded(request: Request, head: RequestHead, onward: Onward): Request
   for (const name of onward.removeHeaders) headers.delete(name)
   for (const [name, value] of Object.entries(onward.setHeaders)) headers.set(name, value)
   // Member by member: what some platforms give is a Request by its members alone, which the constructor does not take.
-  const { method, body, redirect, signal } = request
+  const { method, redirect, signal } = request
+  const body = readBody === undefined ? request.body : readBody
   const init = { method, headers, body, redirect, signal, duplex: 'half', ...ofWorkers(request) }
   return new Request(url, init)
 }

@@ -19,8 +19,10 @@ export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' |
   readonly policy: { readonly module: WebAssembly.Module; readonly data: unknown; readonly ref: PolicyRef }
   /** Rule to ask, as OPA writes entry points: `writ/authz/result`. */
   readonly entrypoint: string
-  /** Facts that records keep. Default neither headers nor the query. */
-  readonly record?: Partial<Pick<PolicyUse, 'recordHeaders' | 'recordQuery'>>
+  /** How much of a body is read before the request is judged, in bytes. Default 0: the policy sees no body. */
+  readonly bodyBytes?: number
+  /** Facts that records keep. Default neither headers nor the query, and nothing of the body. */
+  readonly record?: Partial<Pick<PolicyUse, 'recordHeaders' | 'recordQuery' | 'recordBody'>>
   /** One trust bundle for each trust domain whose callers are taken: content of the `trust.json` of `writ svid`. */
   readonly trust: readonly unknown[]
   readonly collector: Omit<CollectorOptions, 'producer'>
@@ -43,6 +45,8 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
       entrypoint: options.entrypoint,
       recordHeaders: options.record?.recordHeaders ?? [],
       recordQuery: options.record?.recordQuery ?? false,
+      recordBody: options.record?.recordBody ?? [],
+      bodyBytes: options.bodyBytes ?? 0,
     },
     identify: makeJwtIdentify({ keysOf: (domain) => bundles.get(domain)?.jwtKeys, audience: workload }),
     decide: makeDecide(policies),

@@ -6,6 +6,7 @@ import type { Identified } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { type Exchange, fieldOf, isHead } from '../exchange.ts'
+import { isBodyFault, type SeenBody } from './body/see.ts'
 import type { Found } from './route.ts'
 
 export interface FactParts {
@@ -21,10 +22,11 @@ export function readFacts(
   found: Found | undefined,
   atNs: bigint,
   parts: FactParts,
+  body?: SeenBody,
 ): RequestFacts {
   const head = isHead(exchange.head) ? exchange.head : undefined
   const reached = parts.direction === 'outbound' && found ? found.endpoint : exchange.local
-  return {
+  const facts: RequestFacts = {
     direction: parts.direction,
     workload: parts.workload,
     listener: parts.listener,
@@ -35,6 +37,7 @@ export function readFacts(
     traceId: head ? traceIdOf(fieldOf(head, 'traceparent')) : '',
     atNs,
   }
+  return body && !isBodyFault(body) ? { ...facts, body } : facts
 }
 
 type Source = RequestFacts['source']

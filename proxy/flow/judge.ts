@@ -6,6 +6,7 @@ import { messageOf } from '../../core/fault.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Decide } from '../../core/ports.ts'
 import { type Exchange, isHead } from '../exchange.ts'
+import { isBodyFault, type SeenBody } from './body/see.ts'
 import type { Found } from './route.ts'
 
 export interface JudgeParts {
@@ -21,11 +22,13 @@ export function judge(
   facts: RequestFacts,
   found: Found | undefined,
   parts: JudgeParts,
+  body?: SeenBody,
 ): Decision | Promise<Decision> {
   if (!isHead(exchange.head)) return refuse(exchange.head.code, exchange.head.detail)
   const { identified } = facts.source
   if (!identified.ok) return refuse(identified.code, identified.detail)
   if (!found) return refuse('no_route', `nothing serves ${exchange.head.authority}`)
+  if (isBodyFault(body)) return refuse(body.code, body.detail)
   if (parts.direction === 'outbound') return routed // Judged where it arrives.
   try {
     const decision = parts.decide(facts, parts.policy)

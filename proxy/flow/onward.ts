@@ -95,6 +95,7 @@ function ownDetail(decision: Decision): string | undefined {
   switch (decision.code) {
     case 'bad_request':
     case 'head_too_large':
+    case 'body_timeout':
     case 'method_unsupported':
     case 'no_route':
       return decision.from.by === 'proxy' ? decision.reasons[0] : undefined

@@ -19,6 +19,7 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   no_route: 'Nothing serves this host and path.',
   bad_request: 'The request is malformed or ambiguous.',
   head_too_large: 'The request head is too large.',
+  body_timeout: 'The request body did not come in time.',
   method_unsupported: 'The method or upgrade is not supported.',
   identity_missing: 'The caller showed no identity.',
   identity_invalid: "The caller's identity does not hold.",

@@ -7,6 +7,7 @@ import type { RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { Identity } from '../../core/identity.ts'
 import { recordedInput } from '../../core/input.ts'
+import { maxRecordedBody } from '../../core/input-body.ts'
 import { canonicalJson, constantJson, type Json } from '../../core/json.ts'
 import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
 import type { RecordSink } from '../../core/ports.ts'
@@ -95,11 +96,12 @@ function boundedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
 }
 
 /** How much of the input the caller wrote. */
-function callersCharacters({ head }: RequestFacts, use: PolicyUse | undefined): number {
+function callersCharacters({ head, body }: RequestFacts, use: PolicyUse | undefined): number {
   if (!head) return 0
+  const ofBody = body && use?.recordBody?.length ? 2 * maxRecordedBody : 0
   let characters = head.path.length + (use?.recordQuery ? (head.query?.length ?? 0) : 0)
   for (const name of use?.recordHeaders ?? []) characters += head.headers[name]?.length ?? 0
-  return characters
+  return characters + ofBody
 }
 
 /** What is counted of a peer that proved no name: its source address, the code, and what the first of them showed. */

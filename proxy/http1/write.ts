@@ -101,6 +101,7 @@ const reasons: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  408: 'Request Timeout',
   409: 'Conflict',
   429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',

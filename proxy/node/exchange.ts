@@ -3,16 +3,18 @@
  * side back. Nothing is gathered but heads.
  *
  * A caller that waits for `100 Continue` gets it from us once its request has been allowed and an upstream found, so a
- * refused one never sends its body; `Expect` does not travel on, and other interim responses (1xx) do not travel back.
+ * refused one never sends its body; where a policy judges by the body, once it is known who calls. `Expect` does not
+ * travel on, and other interim responses (1xx) do not travel back.
  */
 
 import type { HeadFault } from '../../core/facts.ts'
 import type { Peer } from '../../core/identity.ts'
 import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
-import type { Exchange, Onward, Refusal } from '../exchange.ts'
+import type { BodyRead, Exchange, Onward, Refusal } from '../exchange.ts'
 import { type ProblemIds, problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
 import { BodyReader } from '../http1/body.ts'
 import { type Framing, noBody } from '../http1/fields.ts'
+import { Gathered } from '../http1/gather.ts'
 import { Request } from '../http1/request.ts'
 import { type Response, readResponse } from '../http1/response.ts'
 import { headEnd, more } from '../http1/scan.ts'
@@ -54,6 +56,12 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   readonly #startMs = performance.now()
   readonly #requestBody: BodyReader
   #onward: Onward | undefined
+  /** What was read of the request's body to be judged, until it is sent on. */
+  #gathered: Gathered | undefined
+  /** Tells that gathering is over; undefined while there is none. */
+  #gatheredAll: ((read: BodyRead) => void) | undefined
+  #readLimit = 0
+  #continued = false
   #finish: ((outcome: Outcome) => void) | undefined
   #timer: NodeJS.Timeout | undefined
   #upstream: Upstream | undefined
@@ -88,7 +96,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
 
   /** Whether bytes of the caller belong to this exchange now; until then they are held. */
   get wantsBytes(): boolean {
-    return this.#upstream !== undefined && !this.#requestBody.done
+    return (this.#upstream !== undefined || this.#gatheredAll !== undefined) && !this.#requestBody.done
   }
 
   get #method(): string {
@@ -97,6 +105,58 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
 
   get #requestFraming(): Framing['kind'] {
     return this.head instanceof Request ? this.head.framing.kind : 'none'
+  }
+
+  async readBody(maxBytes: number): Promise<BodyRead> {
+    const { head } = this
+    if (this.#requestBody.done || !(head instanceof Request)) return nothingRead
+    if (this.#caller.gone) return callerGone
+    const { framing } = head
+    // Of a body without a length only one byte more tells that there is more.
+    const known = framing.kind === 'length'
+    const gathered = new Gathered(known ? maxBytes : maxBytes + 1, known ? framing.length : smallBytes)
+    this.#gathered = gathered
+    const { promise, resolve } = Promise.withResolvers<BodyRead>()
+    this.#gatheredAll = resolve
+    this.#readLimit = maxBytes
+    const held = this.#caller.takeHeld()
+    if (held) this.#gather(gathered, held)
+    else this.#sayContinue()
+    if (!this.#gatheredAll) return promise
+    const timer = setTimeout(() => this.#gatheringOver({ kind: 'late' }), this.#caller.limits.bodyMs)
+    this.#caller.resume()
+    const read = await promise
+    clearTimeout(timer)
+    return read
+  }
+
+  #gather(gathered: Gathered, bytes: Buffer): void {
+    const body = this.#requestBody
+    const used = body.read(bytes, 0, bytes.length, (from, to) => gathered.add(bytes.subarray(from, to)))
+    if (used < bytes.length && body.wrong === undefined) this.#caller.hold(bytes.subarray(used))
+    if (body.wrong !== undefined) this.#gatheringOver({ kind: 'bad', detail: body.wrong })
+    else if (body.done || gathered.full) this.#gatheringOver(this.#readOf(gathered))
+  }
+
+  #readOf({ bytes }: Gathered): BodyRead {
+    const { framing } = this.head as Request
+    const { done } = this.#requestBody
+    const size = framing.kind === 'length' ? framing.length : done ? bytes.length : -1
+    const truncated = !done || bytes.length > this.#readLimit
+    return { kind: 'read', bytes: bytes.subarray(0, this.#readLimit), truncated, size }
+  }
+
+  #gatheringOver(read: BodyRead): void {
+    const resolve = this.#gatheredAll
+    this.#gatheredAll = undefined
+    resolve?.(read)
+  }
+
+  /** Only where nothing of the body has come: then the caller may wait for it. */
+  #sayContinue(): void {
+    if (this.#continued || this.#requestBody.done || !(this.head as Request).expectsContinue) return
+    this.#continued = true
+    this.#caller.write('HTTP/1.1 100 Continue\r\n\r\n')
   }
 
   async refuse(refusal: Refusal): Promise<Outcome> {
@@ -133,17 +193,19 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     const text = writeRequest(head, { set: setHeaders, remove: removeHeaders })
     const held = this.#caller.takeHeld()
     const { framing } = head
-    if (framing.kind === 'length' && held && held.length >= framing.length && framing.length <= smallBytes) {
+    const small = framing.kind === 'length' && held && held.length >= framing.length && framing.length <= smallBytes
+    if (small && !this.#gathered) {
       // All of a small body is here: one write.
       upstream.socket.write(text + held.toString('latin1', 0, framing.length), 'latin1')
       this.#requestBody.read(held, 0, framing.length, ignore)
       if (held.length > framing.length) this.#caller.hold(held.subarray(framing.length))
       return
     }
-    upstream.socket.write(text, 'latin1')
+    if (this.#gathered) this.#sendGathered(upstream, text, this.#gathered)
+    else upstream.socket.write(text, 'latin1')
     if (held && this.#requestBody.done) this.#caller.hold(held)
     else if (held) this.onCallerBytes(held)
-    else if (head.expectsContinue && !this.#requestBody.done) this.#caller.write('HTTP/1.1 100 Continue\r\n\r\n')
+    else this.#sayContinue()
     this.#caller.resume()
   }
 
@@ -151,8 +213,24 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.fail(code)
   }
 
+  /** What was judged goes first, exactly as it came but for the sizes of chunks. */
+  #sendGathered({ socket }: Upstream, head: string, { bytes }: Gathered): void {
+    this.#gathered = undefined
+    const chunked = this.#requestFraming === 'chunked'
+    socket.cork()
+    socket.write(chunked && bytes.length > 0 ? `${head}${bytes.length.toString(16)}\r\n` : head, 'latin1')
+    if (bytes.length > 0) socket.write(bytes)
+    if (chunked && bytes.length > 0) socket.write('\r\n', 'latin1')
+    if (chunked && this.#requestBody.done) socket.write('0\r\n\r\n', 'latin1')
+    socket.uncork()
+  }
+
   /** Body bytes, which are ours to keep. */
   onCallerBytes(bytes: Buffer): void {
+    if (this.#gatheredAll) {
+      this.#gather(this.#gathered!, bytes)
+      return
+    }
     const upstream = this.#upstream
     if (!upstream) return
     const { socket } = upstream
@@ -188,6 +266,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
 
   /** The caller closed, or will hear no more. */
   onCallerGone(): void {
+    this.#gatheringOver(callerGone)
     this.#end('caller_gone')
   }
 
@@ -396,6 +475,8 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   }
 }
 
+const nothingRead: BodyRead = { kind: 'none' }
+const callerGone: BodyRead = { kind: 'gone' }
 const ignore = (): void => {}
 const none: readonly string[] = []
 const lengthOnly: readonly string[] = ['content-length']

@@ -108,6 +108,21 @@ describe('what a described request gets is what a proxy decides', () => {
 })
 
 describe('a described request', () => {
+  const post = { caller: 'storefront', target: 'orders', trustDomain: 'bank.example', method: 'POST', path: '/orders' }
+
+  test('has a body as text or as JSON, and what a proxy would refuse of it is refused', async () => {
+    const asJson = await answered(JSON.stringify({ ...post, body: { item: 'pen' } }))
+    expect(asJson.input).toMatchObject({ parsed_body: { item: 'pen' }, truncated_body: false })
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    const asText = await answered(JSON.stringify({ ...post, headers, body: 'item=pen' }))
+    expect(asText.input).toMatchObject({ parsed_body: { item: ['pen'] } })
+    expect((await answered(JSON.stringify(post))).input).not.toHaveProperty('parsed_body')
+    const twice = await answered(
+      JSON.stringify({ ...post, headers: { 'content-type': 'application/json' }, body: '{"a":1,"a":2}' }),
+    )
+    expect(twice).toMatchObject({ code: 'bad_request', reasons: ['a JSON object that has one name twice'] })
+  })
+
   const request = 'caller: storefront\ntarget: orders\ntrustDomain: bank.example\nmethod: DELETE\npath: /orders/17\n'
 
   test('is answered with verdict, status, who decided, and why', async () => {
@@ -136,7 +151,7 @@ describe('a described request', () => {
     ['target: spiffe://B/b\npath: /\n', /target: "spiffe:\/\/B\/b" is no SPIFFE id/],
     ['target: b\npath: /\ntrustDomain: x\nheaders: { "a b": c }\n', /headers/],
     ['target: b\npath: /\ntrustDomain: x\nheaders: { a: "b\\nc" }\n', /headers\.a: holds characters/],
-    ['target: b\npath: /\ntrustDomain: x\nbody: c\n', /body/],
+    ['target: b\npath: /\ntrustDomain: x\ncookies: c\n', /cookies/],
     ['', /request\.yaml: /],
   ])('that is %j is refused with the member that is wrong', async (text, message) => {
     await expect(ask(text)).rejects.toMatchObject({

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { RequestFacts } from '../../core/facts.ts'
+import type { RequestBody, RequestFacts } from '../../core/facts.ts'
 import { policyInput, recordedInput } from '../../core/input.ts'
 import { policyInputText } from '../../core/input-text.ts'
 import { canonicalJson, type Json } from '../../core/json.ts'
@@ -22,7 +22,21 @@ const path = fc.oneof(
   fc.webPath(),
   word.map((text) => `/${text}`),
 )
-const facts: fc.Arbitrary<RequestFacts> = fc.record({
+const body: fc.Arbitrary<RequestBody> = fc.record(
+  {
+    parsed: fc.oneof(
+      fc.constant(null),
+      fc.dictionary(word, fc.array(word)),
+      fc.jsonValue({ noUnicodeString: false }) as fc.Arbitrary<Json>,
+    ),
+    text: fc.option(word, { nil: undefined }),
+    raw: fc.base64String(),
+    truncated: fc.boolean(),
+    size: fc.integer({ min: -1 }),
+  },
+  { requiredKeys: ['parsed', 'text', 'truncated', 'size'] },
+)
+const bare: fc.Arbitrary<Omit<RequestFacts, 'body'>> = fc.record({
   direction: fc.constantFrom('inbound', 'outbound'),
   workload: fc.constant(workload),
   listener: word,
@@ -54,6 +68,11 @@ const facts: fc.Arbitrary<RequestFacts> = fc.record({
   traceId: fc.constant(''),
   atNs: fc.bigInt({ min: 0n, max: 253_402_300_799_999_999_999n }),
 })
+const facts: fc.Arbitrary<RequestFacts> = fc
+  .tuple(bare, fc.option(body, { nil: undefined }))
+  .map(([of, seen]) => (seen ? { ...of, body: seen } : of))
+type Members = { readonly [name: string]: Json | undefined }
+
 const use: fc.Arbitrary<PolicyUse | undefined> = fc.option(
   fc.record({
     bundle: fc.constant('b'),
@@ -79,7 +98,7 @@ test('what a record keeps is part of what was judged, and the query and named he
     fc.property(facts, use, (of, by) => {
       const judged = policyInput(of) as { attributes: { request?: { http: Record<string, Json> } } }
       const kept = recordedInput(of, by) as typeof judged
-      const { headers: given = {}, query: _, ...http } = judged.attributes.request?.http ?? {}
+      const { headers: given = {}, query: _, body: __, rawBody: ___, ...http } = judged.attributes.request?.http ?? {}
       const named = Object.entries(given as Record<string, Json>).filter(([name]) => by?.recordHeaders.includes(name))
       const headers = named.length > 0 ? { headers: Object.fromEntries(named) } : {}
       const path = of.head && !by?.recordQuery ? { path: of.head.path } : {}
@@ -88,7 +107,9 @@ test('what a record keeps is part of what was judged, and the query and named he
         http: { ...http, ...headers, ...path },
       }
       const attributes = { ...judged.attributes, ...(request && { request }) }
-      expect(canonicalJson(kept)).toBe(canonicalJson({ attributes, writ: (judged as { writ?: Json }).writ }))
+      // What is kept of bodies: input-body.test.ts.
+      const { parsed_body: ____, parsed_body_left_out: _____, truncated_body: ______, ...rest } = kept as Members
+      expect(canonicalJson(rest)).toBe(canonicalJson({ attributes, writ: (judged as Members)['writ'] }))
     }),
   )
 })

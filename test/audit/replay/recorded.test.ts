@@ -1,8 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Recalled, recall } from '../../../audit/replay/recorded.ts'
-import type { RequestFacts } from '../../../core/facts.ts'
+import { readExact } from '../../../core/exact.ts'
+import type { RequestBody, RequestFacts } from '../../../core/facts.ts'
 import { policyInput, recordedInput } from '../../../core/input.ts'
+import { policyInputText } from '../../../core/input-text.ts'
 import { canonicalJson, type Json, parseJson } from '../../../core/json.ts'
 import type { PolicyUse } from '../../../core/policy.ts'
 import type { AuditEvent, DecisionBody } from '../../../core/record.ts'
@@ -108,4 +110,63 @@ test('what no proxy wrote is named by its member, and throws nothing', () => {
       expect(['facts', 'oversize', 'unreadable']).toContain(event(value as Json).kind)
     }),
   )
+})
+
+const bodyOf = (json: string): RequestBody => {
+  const read = readExact(json)
+  if (!read.ok) throw new Error(read.wrong)
+  return { parsed: read.value, text: json, truncated: false, size: json.length }
+}
+const withBody = (json: string): RequestFacts => ({
+  ...fc.sample(
+    facts.filter(({ head }) => head !== undefined),
+    1,
+  )[0]!,
+  body: bodyOf(json),
+})
+const keeping = (...recordBody: readonly (readonly string[])[]): PolicyUse => ({
+  ...use([], false),
+  bodyBytes: 1,
+  recordBody,
+})
+
+test('members of a body that were kept come back as they were judged, numbers to their last digit', () => {
+  const of = withBody('{"amount":9007199254740993,"to":{"iban":"x"},"pin":"1234"}')
+  const back = recalled(of, keeping(['amount'], ['to', 'iban']))
+  if (back.kind !== 'facts') throw new Error(back.kind)
+  expect(policyInputText(back.facts)).toContain('"parsed_body":{"amount":9007199254740993,"to":{"iban":"x"}}')
+  expect(policyInputText(back.facts)).not.toContain('1234')
+  expect(back.body).toMatchObject({ leftOut: [], empty: false })
+})
+
+test('a body of which nothing was kept has no members, and a listener that reads none has no body', () => {
+  const back = recalled(withBody('{"amount":1}'), keeping())
+  expect(back).toMatchObject({
+    facts: { body: { parsed: {}, truncated: false, size: 12 } },
+    body: { parsed: undefined },
+  })
+  const bare = recalled(fc.sample(facts, 1)[0]!, keeping(['amount']))
+  expect(bare).toMatchObject({ kind: 'facts', body: undefined })
+})
+
+test('the whole of any body comes back where all of it was kept', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 3 }), (value) => {
+      fc.pre(JSON.stringify(value).isWellFormed() && JSON.stringify(value).length < 2000)
+      const of = withBody(JSON.stringify(value))
+      const back = recalled(of, keeping([]))
+      if (back.kind !== 'facts') throw new Error(back.kind)
+      const { text: _, ...body } = of.body!
+      const judged = policyInput({ ...back.facts, body: { ...body, text: undefined } })
+      expect(canonicalJson(policyInput(back.facts))).toBe(canonicalJson(judged))
+    }),
+  )
+})
+
+test('a body that no proxy wrote so is named by its member', () => {
+  const good = parseJson(canonicalJson(recordedInput(withBody('{}'), keeping()))) as { [key: string]: Json }
+  const event = (more: object) =>
+    recall({ input: { ...good, ...more }, timestamp: '' } as unknown as AuditEvent<DecisionBody>)
+  expect(event({ parsed_body_text: '{"a":1,"a":2}' })).toMatchObject({ member: 'parsed_body_text' })
+  expect(event({ parsed_body_left_out: [['a', 1]] })).toMatchObject({ member: 'parsed_body_left_out' })
 })

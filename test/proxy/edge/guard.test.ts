@@ -320,3 +320,56 @@ test('a request that names two hosts is refused, one that names its own is not, 
 test('an upgrade is not guarded here, and so is refused', async () => {
   expect((await through(get('/', { upgrade: 'websocket' }))).response.status).toBe(501)
 })
+
+const judging = { policy: { bundle: 'bank', entrypoint: 'e', recordHeaders: [], recordQuery: false, bodyBytes: 8 } }
+
+/** A body in pieces, and whether it was given up. */
+function inPieces(...pieces: readonly string[]) {
+  const state = { cancelled: false }
+  const left = [...pieces]
+  const body = new ReadableStream<Uint8Array>({
+    pull: (to) => {
+      const next = left.shift()
+      if (next === undefined) to.close()
+      else to.enqueue(new TextEncoder().encode(next))
+    },
+    cancel: () => {
+      state.cancelled = true
+    },
+  })
+  const init = { method: 'POST', body, duplex: 'half', headers: { 'content-type': 'application/json' } }
+  return { state, request: new Request('https://edge.example/', init as RequestInit) }
+}
+
+test.each([
+  ['whole', ['{"a"', ':1}'], { parsed: { a: 1 }, text: '{"a":1}', truncated: false, size: 7 }],
+  ['as long as it may be', ['{"a":12}'], { parsed: { a: 12 }, truncated: false }],
+  ['longer', ['{"a":', '"', 'bcdefghijk"}', '\n'], { parsed: null, text: '{"a":"bc', truncated: true, size: -1 }],
+])('a body that is judged and %s reaches the handler as it came', async (_, pieces, judged) => {
+  const handler: Handler = async (request) => new Response(await request.text())
+  const { text, facts } = await through(inPieces(...pieces).request, { ...judging, handler })
+  expect(text).toBe(pieces.join(''))
+  expect(facts[0]!.body).toMatchObject(judged)
+})
+
+test('a request without a body is judged as one, and a body that is no JSON is refused unjudged', async () => {
+  const { facts } = await through(get(), judging)
+  expect(facts[0]!.body).toEqual({ parsed: null, text: '', truncated: false, size: 0 })
+  const bad = await through(inPieces('{').request, judging)
+  expect([bad.response.status, bad.facts, bad.requests]).toEqual([400, [], []])
+  expect(bad.bodies).toMatchObject([{ code: 'bad_request', by: 'proxy' }])
+})
+
+test('a body whose caller leaves is refused with a record, and a handler that gives up gives up the rest', async () => {
+  const broken = new ReadableStream({ pull: (to) => to.error(new Error('gone')) })
+  const init = { method: 'POST', body: broken, duplex: 'half' } as RequestInit
+  const gone = await through(new Request('https://edge.example/', init), judging)
+  expect(gone.bodies).toMatchObject([{ code: 'bad_request' }])
+  const { state, request } = inPieces(...Array.from({ length: 50 }, () => 'xxxxxxxxxx'))
+  const handler: Handler = async (given) => {
+    await given.body!.cancel()
+    return new Response('no')
+  }
+  await through(request, { ...judging, handler })
+  expect(state.cancelled).toBe(true)
+})

@@ -85,6 +85,13 @@ test.each(runtimes)(
   },
 )
 
+test.each(runtimes)('in %s a body that is judged by its beginning still streams through', async (runtime) => {
+  const fields = ['x-judge-body', '1']
+  const { status, text } = await ask(runtime, '/echo', { method: 'POST', fields, parts: ['one two', 'three'] })
+  expect([status, text]).toEqual([200, 'one twothree'])
+  expect(await ask(runtime, '/echo', { method: 'POST', fields })).toMatchObject({ status: 200, text: '' })
+})
+
 test.each(runtimes)(
   'in %s the handler sees the judged path, and the identity that only the guard writes',
   async (runtime) => {

@@ -4,7 +4,7 @@ import type { Identified } from '../../../core/identity.ts'
 import type { Epoch } from '../../../core/record.ts'
 import type { SpiffeId, TrustDomain } from '../../../core/spiffe.ts'
 import type { Handler } from '../../../proxy/edge/exchange.ts'
-import { guard, type RequestContext } from '../../../proxy/edge/guard.ts'
+import { type GuardOptions, guard, type RequestContext } from '../../../proxy/edge/guard.ts'
 
 const edge = 'spiffe://bank.example/edge-fn' as SpiffeId
 
@@ -42,7 +42,7 @@ const handler: Handler = (request) => {
   }
 }
 
-const guarded = guard(handler, {
+const options: GuardOptions = {
   workload: edge,
   policy: { bundle: 'bank', entrypoint: 'bank/result', recordHeaders: [], recordQuery: false },
   identify: () => known,
@@ -56,8 +56,12 @@ const guarded = guard(handler, {
       flushed++
     },
   },
-})
+}
+const guarded = guard(handler, options)
+/** The same with a policy that sees the first bytes of bodies. */
+const judging = guard(handler, { ...options, policy: { ...options.policy, bodyBytes: 4 } })
 
 export default {
-  fetch: (request: Request, _: unknown, context: RequestContext): Promise<Response> => guarded(request, context),
+  fetch: (request: Request, _: unknown, context: RequestContext): Promise<Response> =>
+    request.headers.has('x-judge-body') ? judging(request, context) : guarded(request, context),
 }

@@ -8,7 +8,7 @@ import { canonicalJson, type Json } from '../../../core/json.ts'
 import type { Outcome } from '../../../core/outcome.ts'
 import type { EventBody, RecordId } from '../../../core/record.ts'
 import type { SpiffeId, TrustDomain } from '../../../core/spiffe.ts'
-import type { Exchange, Onward, Refusal } from '../../../proxy/exchange.ts'
+import type { BodyRead, Exchange, Onward, Refusal } from '../../../proxy/exchange.ts'
 import type { Found } from '../../../proxy/flow/route.ts'
 import { type Parts, serve } from '../../../proxy/serve.ts'
 
@@ -59,6 +59,7 @@ async function served(
     head?: RequestHead | HeadFault
     identified?: Identified
     decision?: Decision | Error
+    read?: BodyRead
     found?: Found | undefined
     keep?: () => RecordId | Promise<RecordId>
     parts?: Partial<Parts>
@@ -70,6 +71,10 @@ async function served(
     peer: { evidence: { kind: 'none' }, address: '10.0.0.1', port: 5 },
     head: options.head ?? get,
     local: { address: '127.0.0.1', port: 80 },
+    readBody: async (maxBytes) => {
+      steps.push(`read ${maxBytes}`)
+      return options.read ?? { kind: 'none' }
+    },
     refuse: async (refusal) => {
       steps.push('refuse')
       seen.refusal = refusal
@@ -249,4 +254,39 @@ test('a record stays short whatever the caller and the policy wrote', async () =
   })
   const small = await served({ head: { ...get, query: 'secret=1' } })
   expect(JSON.stringify(small.body)).not.toContain('secret')
+})
+
+const seeing = { policy: { ...policy, bodyBytes: 100, recordBody: [['a']] } }
+const read = (text: string, more: object = {}): BodyRead => ({
+  ...{ kind: 'read', bytes: utf8(text), truncated: false, size: text.length },
+  ...more,
+})
+const post: RequestHead = { ...get, method: 'POST', headers: { 'content-type': 'application/json' } }
+
+test('a body is read only where the binding says so, and before the policy is asked', async () => {
+  expect((await served({ head: post })).steps[0]).toBe('decide')
+  const { steps, body } = await served({ head: post, read: read('{"a":1,"b":2}'), parts: seeing })
+  expect(steps.slice(0, 3)).toEqual(['read 100', 'decide', 'keep'])
+  expect(body).toMatchObject({ input: { parsed_body: { a: 1 }, truncated_body: false } })
+  expect(canonicalJson(body as unknown as Json)).not.toContain('"b"')
+})
+
+test('of a caller without a name, and of a head that cannot be read, no body is read', async () => {
+  const identified: Identified = { ok: false, code: 'identity_missing', detail: '' }
+  expect((await served({ head: post, identified, parts: seeing })).steps).not.toContain('read 100')
+  const head: HeadFault = { code: 'bad_request', detail: '' }
+  expect((await served({ head, parts: seeing })).steps).not.toContain('read 100')
+  expect((await served({ head: post, found: undefined, parts: seeing })).steps).not.toContain('read 100')
+})
+
+test.each([
+  ['JSON that is none', read('{'), 400, 'bad_request'],
+  ['broken framing', { kind: 'bad', detail: 'a chunk without a size' } as const, 400, 'bad_request'],
+  ['a body that is late', { kind: 'late' } as const, 408, 'body_timeout'],
+  ['a caller that left', { kind: 'gone' } as const, 400, 'bad_request'],
+])('%s is refused with a record, and the policy is not asked', async (_, given, status, code) => {
+  const { steps, body, refusal } = await served({ head: post, read: given, parts: seeing })
+  expect(steps).toEqual(['read 100', 'keep', 'refuse', 'outcome 7 completed'])
+  expect(refusal?.status).toBe(status)
+  expect(body).toMatchObject({ verdict: 'deny', code, by: 'proxy' })
 })
