@@ -9,6 +9,7 @@ import { judge } from './flow/judge.ts'
 import { onward, refusalOf } from './flow/onward.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute } from './flow/route.ts'
+import type { Trials } from './flow/trial.ts'
 
 /** What a listener brings to every request. */
 export interface Parts {
@@ -20,6 +21,8 @@ export interface Parts {
   readonly findRoute: FindRoute
   readonly identify: Identify
   readonly decide: Decide
+  /** Policies that are tried out beside those in force. Default none. */
+  readonly trials?: Pick<Trials, 'answered'>
   readonly sink: RecordSink
   readonly now: NowNs
   readonly random: RandomBytes
@@ -31,6 +34,7 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   const found = parts.findRoute(exchange.head)
   const facts = readFacts(exchange, source, found, atNs, parts)
   const decision = await judge(exchange, facts, found, parts)
+  const use = found?.policy ?? parts.policy
 
   if (!source.ok) {
     // Counted, not kept: no stranger can fill the spool. It is refused whatever it asked.
@@ -40,7 +44,7 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   }
 
   // Kept first: no crash can lose it, no full disk can hide it.
-  const kept = await keep(parts.sink, decisionBody(facts, found, decision, parts.policy))
+  const kept = await keep(parts.sink, decisionBody(facts, found, decision, use))
   if ('unavailable' in kept) {
     await exchange.refuse(refusalOf(kept.unavailable, facts))
     return
@@ -50,4 +54,5 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
       ? await exchange.forward(onward(facts, found, decision, kept))
       : await exchange.refuse(refusalOf(decision, facts, kept))
   parts.sink.outcome(kept, outcome)
+  parts.trials?.answered({ facts, found, decision, use, kept })
 }
