@@ -25,10 +25,10 @@ async function withCall(call: Call): Promise<Report> {
 
 const checkOf = (report: Report, wanted: CheckId) => report.checks.find(({ id }) => id === wanted)!
 
-test('a sound log with nothing but proven callers passes all five', async () => {
+test('a sound log with nothing but proven callers passes all six', async () => {
   const report = await reportOf(new Mesh().calls(30).head().leaves)
-  expect(verdicts(report)).toEqual({ M01: 'pass', M02: 'pass', M04: 'pass', M08: 'pass', M09: 'pass' })
-  expect(report.summary).toBe('5 of 5 checks measured, 5 pass')
+  expect(verdicts(report)).toEqual({ M01: 'pass', M02: 'pass', M04: 'pass', M06: 'pass', M08: 'pass', M09: 'pass' })
+  expect(report.summary).toBe('6 of 6 checks measured, 6 pass')
   expect(checkOf(report, 'M01')).toMatchObject({ numerator: { value: 30 }, denominator: { value: 30 } })
   expect(checkOf(report, 'M09').denominator.value).toBe(32)
 })
@@ -41,7 +41,7 @@ test('a log without traffic has no data, which is never a pass', async () => {
     M04: 'insufficient-data',
   })
   expect(verdicts(await reportOf([]))).toMatchObject({ M08: 'insufficient-data', M09: 'insufficient-data' })
-  expect(report.summary).toBe('2 of 5 checks measured, 2 pass')
+  expect(report.summary).toBe('2 of 6 checks measured, 2 pass')
 })
 
 test('M01: a refused stranger does not count, one that policy was asked about does', async () => {
