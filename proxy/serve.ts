@@ -22,7 +22,7 @@ export interface Parts {
   readonly identify: Identify
   readonly decide: Decide
   /** Policies that are tried out beside those in force. Default none. */
-  readonly trials?: Pick<Trials, 'answered'>
+  readonly trials?: Pick<Trials, 'answered'> | undefined
   readonly sink: RecordSink
   readonly now: NowNs
   readonly random: RandomBytes
@@ -54,5 +54,5 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
       ? await exchange.forward(onward(facts, found, decision, kept))
       : await exchange.refuse(refusalOf(decision, facts, kept))
   parts.sink.outcome(kept, outcome)
-  parts.trials?.answered({ facts, found, decision, use, kept })
+  void parts.trials?.answered({ facts, found, decision, use, kept })
 }

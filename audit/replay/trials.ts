@@ -60,12 +60,14 @@ function readTrial(event: AuditEvent<DecisionBody>): { readonly of: Of; readonly
   const { name, mode, of, enforced_verdict: was } = trial
   if (typeof name !== 'string' || typeof mode !== 'string') return undefined
   if (typeof of !== 'string' || !parseDecisionId(of)) return undefined
-  if (was !== 'allow' && was !== 'deny' && was !== 'fault') return undefined
+  if (!isVerdict(was) || !isVerdict(event.verdict) || typeof event.code !== 'string') return undefined
   const bundles: unknown = event.bundles
   const [bundle, ref] = (isObject(bundles) ? Object.entries(bundles)[0] : undefined) ?? ['', undefined]
   const revision = isObject(ref) && typeof ref['revision'] === 'string' ? ref['revision'] : ''
   return { of: { name, mode, bundle, revision }, was }
 }
+
+const isVerdict = (value: unknown): value is Verdict => value === 'allow' || value === 'deny' || value === 'fault'
 
 function callOf(event: AuditEvent<DecisionBody>): Pick<FlipGroup, 'caller' | 'target' | 'method' | 'shape'> {
   const target = String(event.workload)

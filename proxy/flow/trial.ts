@@ -17,7 +17,7 @@ export interface TrialParts {
   readonly decide: Decide
   readonly sink: RecordSink
   readonly now: NowNs
-  /** Runs work when there is nothing better to do. Default: a timer of 0 ms. */
+  /** Runs work when there is nothing better to do, and not much of it at once. Default: a timer of 0 ms each. */
   readonly later?: (work: () => void) => void
   /** A canary took itself back. */
   readonly onRolledBack?: (report: TrialReport) => void
@@ -57,8 +57,8 @@ export interface TrialReport extends Pick<PolicyTrial, 'name' | 'mode' | 'bundle
 export interface Trials {
   /** Like the one it was given, but a canary decides for its callers. */
   readonly decide: Decide
-  /** Called once a request is over. Takes no time and never throws. */
-  answered(answered: Answered): void
+  /** Called once a request is over. Takes no time and never throws; resolves once a shadow that is asked has answered, and its record is kept. */
+  answered(answered: Answered): Promise<void> | undefined
   /** Which trials there are from now on, and the bundles they ask. What is on trial still goes on with its counts. */
   follow(uses: readonly PolicyUse[], refs: readonly PolicyRef[]): void
   reports(): readonly TrialReport[]
@@ -98,9 +98,8 @@ export function makeTrials(parts: TrialParts): Trials {
   let refs: readonly PolicyRef[] = []
   /** What a canary could not tell, until the answer that was given instead is kept. */
   const failed = new WeakMap<RequestFacts, Decision>()
-  const waiting: (Answered & { readonly use: PolicyUse; readonly state: State })[] = []
   const idle: (() => void)[] = []
-  let running = false
+  let waiting = 0
   let faultsPassed = 0
 
   function stateOf(trial: PolicyTrial): State {
@@ -131,7 +130,7 @@ export function makeTrials(parts: TrialParts): Trials {
     const { name, bundle } = state.trial
     const { revision = '', sha256 = '' } = state.ref ?? {}
     const trial = { name, ...numbers }
-    keepLossy(state, () => sink.keep({ kind: 'policy', action: 'canary_rolled_back', bundle, revision, sha256, trial }))
+    void keepLossy(state, () => sink.keep({ kind: 'policy', action: 'canary_rolled_back', bundle, revision, sha256, trial }))
     parts.onRolledBack?.(reportOf(state))
   }
 
@@ -145,16 +144,15 @@ export function makeTrials(parts: TrialParts): Trials {
     return parts.decide(facts, use)
   }
 
-  function keepLossy(state: State, keep: () => unknown): void {
-    const lost = (): void => void state.unrecorded++
+  async function keepLossy(state: State, keep: () => unknown): Promise<void> {
     try {
-      Promise.resolve(keep()).catch(lost)
+      await keep()
     } catch {
-      lost()
+      state.unrecorded++
     }
   }
 
-  function record({ facts, found, kept, decision }: Answered, use: PolicyUse, state: State, answer: Decision): void {
+  async function record({ facts, found, kept, decision }: Answered, use: PolicyUse, state: State, answer: Decision): Promise<void> {
     const second = Math.floor(nowMs() / 1000)
     if (second !== state.second) Object.assign(state, { second, recordsInSecond: 0 })
     if (state.recordsInSecond++ >= maxRecordsPerSecond) {
@@ -162,41 +160,37 @@ export function makeTrials(parts: TrialParts): Trials {
       return
     }
     const beside = { trial: state.trial, of: decisionId(kept), verdict: decision.verdict }
-    keepLossy(state, () => sink.keep(decisionBody(facts, found, answer, candidateOf(use), beside)))
+    await keepLossy(state, () => sink.keep(decisionBody(facts, found, answer, candidateOf(use), beside)))
   }
 
-  /** One request a turn, so that requests in flight wait for one evaluation at most. */
-  async function next(): Promise<void> {
-    const one = waiting.shift()
-    if (one) {
-      const { state, facts, use, decision } = one
-      const answer = await ask(facts, use)
-      state.asked++
-      if (answer.verdict === 'fault') state.faults++
-      else if (answer.verdict === decision.verdict) state.same++
-      else state.differ++
-      if (answer.verdict === 'fault' || answer.verdict !== decision.verdict) record(one, use, state, answer)
-    }
-    if (waiting.length > 0) {
-      later(() => void next())
-      return
-    }
-    running = false
-    for (const resolve of idle.splice(0)) resolve()
+  async function askShadow(answered: Answered, use: PolicyUse, state: State): Promise<void> {
+    const answer = await ask(answered.facts, use)
+    state.asked++
+    const isSame = answer.verdict === answered.decision.verdict
+    if (answer.verdict === 'fault') state.faults++
+    else if (isSame) state.same++
+    else state.differ++
+    if (answer.verdict === 'fault' || !isSame) await record(answered, use, state, answer)
   }
 
-  function shadow(answered: Answered, use: PolicyUse, state: State): void {
+  function shadow(answered: Answered, use: PolicyUse, state: State): Promise<void> | undefined {
     const { name, percent } = state.trial
     // By its number, which no caller chooses.
-    if (placeOf(`${name}\0${state.seen++}`) >= percent) return
-    if (waiting.length >= maxWaiting) {
+    if (placeOf(`${name}\0${state.seen++}`) >= percent) return undefined
+    if (waiting >= maxWaiting) {
       state.dropped++
-      return
+      return undefined
     }
-    waiting.push({ ...answered, use, state })
-    if (running) return
-    running = true
-    later(() => void next())
+    waiting++
+    return new Promise((resolve) => {
+      later(() => {
+        void askShadow(answered, use, state).finally(() => {
+          waiting--
+          resolve()
+          if (waiting === 0) for (const done of idle.splice(0)) done()
+        })
+      })
+    })
   }
 
   return {
@@ -218,11 +212,11 @@ export function makeTrials(parts: TrialParts): Trials {
     answered(answered) {
       const { facts, decision, use } = answered
       if (decision.code === 'fault_passed') faultsPassed++
-      if (!use?.trial || !wasAsked(decision)) return
+      if (!use?.trial || !wasAsked(decision)) return undefined
       const state = stateOf(use.trial)
       if (use.trial.mode === 'shadow') return shadow(answered, use, state)
       const answer = failed.get(facts)
-      if (answer) record(answered, use, state, answer)
+      return answer && record(answered, use, state, answer)
     },
     follow(uses, now) {
       refs = now
@@ -232,7 +226,7 @@ export function makeTrials(parts: TrialParts): Trials {
     },
     reports: () => [...states.values()].map(reportOf),
     faultsPassed: () => faultsPassed,
-    settled: () => (running ? new Promise((resolve) => void idle.push(resolve)) : Promise.resolve()),
+    settled: () => (waiting > 0 ? new Promise((resolve) => void idle.push(resolve)) : Promise.resolve()),
   }
 }
 

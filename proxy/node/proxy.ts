@@ -13,6 +13,7 @@ import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
 import { makePool, type Pool } from './pool.ts'
+import { oneATurn } from './turns.ts'
 
 export interface ProxyOptions {
   readonly snapshot: MeshSnapshot
@@ -69,6 +70,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const nowMs = (): number => Number(options.now() / 1_000_000n)
   const pools = new Map<SpiffeId, Pool>()
   const trials = new Map<SpiffeId, Trials>()
+  const later = oneATurn()
   const running = new Map<string, Running>()
   const draining = new Set<Promise<void>>()
   let turn: Promise<void> = Promise.resolve()
@@ -109,7 +111,6 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     if (known) return known
     const { decide, now, onRolledBack } = options
     const sink = options.sink(workload)
-    const later = (work: () => void): void => void setImmediate(work)
     const made = makeTrials({ decide, sink, now, later, ...(onRolledBack && { onRolledBack }) })
     trials.set(workload, made)
     return made

@@ -164,3 +164,26 @@ test('the page is one file: no script, nothing from elsewhere, and what stranger
   expect(escapeHtml(`<a href="x" title='y'>&`)).toBe('&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;')
   expect(id('orders')).toBe(report.producers.find(({ id }) => id.endsWith('orders'))!.id)
 })
+
+test('M06: a passed fault fails it and is named, an answer on trial is no decision at all', async () => {
+  const passed = checkOf(await withCall({ code: 'fault_passed' }), 'M06')
+  expect(passed).toMatchObject({ verdict: 'fail', numerator: { value: 1 } })
+  expect(passed.finding).toContain('1 request passed because a binding says onFault: pass')
+  expect(passed.sample).toHaveLength(1)
+  const none = checkOf(await withCall({ code: 'routed' }), 'M06')
+  expect(none).toMatchObject({ verdict: 'fail', finding: expect.stringContaining('1 request allowed by no policy') })
+  expect(verdicts(await withCall({ code: 'routed', direction: 'outbound' })).M06).toBe('pass')
+
+  const mesh = new Mesh().calls(10)
+  const before = await reportOf([...mesh.leaves])
+  const { epoch, seq } = mesh.orders
+  const trial = { name: 'x', mode: 'shadow', of: `${epoch}-${seq - 1}`, enforced_verdict: 'allow' } as const
+  mesh.leaves.push(mesh.orders.decision({ enforced: false, trial, code: 'fault_passed', caller: undefined }))
+  mesh.leaves.push(mesh.orders.decision({ enforced: false, trial, verdict: 'fault', code: 'policy_error' }))
+  const after = await reportOf(mesh.head().leaves)
+  expect(verdicts(after)).toEqual(verdicts(before))
+  expect(after.decisions).toEqual(before.decisions)
+  const numbers = (report: Report) =>
+    report.checks.slice(0, 4).map(({ numerator, denominator }) => [numerator, denominator])
+  expect(numbers(after)).toEqual(numbers(before))
+})
