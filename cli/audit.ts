@@ -57,6 +57,7 @@ function queryCommand(): Command {
     .option('--request-id <id>', 'all hops of one call')
     .option('--revision <revision>', 'revision of the policy that decided')
     .option('--id <id>', 'one decision')
+    .option('--shadow', 'instead, what policies on trial would have decided; `writ policy trial` sums it up')
     .option('--limit <n>', 'rows at most, up to 1000', number, 50)
     .option('--cursor <cursor>', 'go on where the answer before ended')
     .option('--json', 'print JSON: rows, and the cursor of the next page')
@@ -67,6 +68,7 @@ function queryCommand(): Command {
       const pairs = [...asked, 'limit', 'cursor'].flatMap((name): [string, string][] =>
         options[name] === undefined ? [] : [[name, String(options[name])]],
       )
+      if (options['shadow']) pairs.push(['shadow', 'only'])
       const answer = await answerTo(pairs, options)
       if (options.json) process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
       else if (options.csv) process.stdout.write(formatCsv(answer.rows))

@@ -62,6 +62,7 @@ async function impact(flags: ImpactFlags): Promise<void> {
   const asked: readonly [string, string][] = [
     ['since', flags.since],
     ['direction', 'inbound'],
+    ['shadow', 'any'],
   ]
   const began = performance.now()
   const found = await replay(recordedDecisions(asked, flags), candidate, { kept: keptOf(flags.assumeKept) })

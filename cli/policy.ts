@@ -15,6 +15,7 @@ import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
 import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
 import { rollbackCommand } from './policy-rollback.ts'
+import { trialCommand } from './policy-trial.ts'
 
 interface BuildFlags {
   readonly check?: boolean
@@ -73,6 +74,7 @@ export function policyCommand(): Command {
     .action(test)
   command.addCommand(evalCommand())
   command.addCommand(impactCommand())
+  command.addCommand(trialCommand())
   command.addCommand(rollbackCommand())
   return command
 }

@@ -2,7 +2,9 @@
 
 import { join } from 'node:path'
 import { Command } from 'commander'
+import type { TrialHealth } from '../control/health.ts'
 import { adminRequest } from '../control/node/client.ts'
+import { type RolledBack, rolledBackText } from '../control/rollbacks.ts'
 
 interface Status {
   readonly trust_domain: string
@@ -15,8 +17,11 @@ interface Status {
     readonly report?: {
       readonly not_after?: string
       readonly spool?: { readonly state: string; readonly pending: number }
+      readonly faults_passed?: number
+      readonly trials?: readonly TrialHealth[]
     }
   }[]
+  readonly rolled_back?: readonly RolledBack[]
 }
 
 interface Source {
@@ -42,7 +47,7 @@ export function statusCommand(): Command {
       process.stdout.write(
         options.json
           ? `${JSON.stringify({ ...status, policy_sources: sources })}\n`
-          : `${formatStatus(status)}${formatSources(sources)}`,
+          : `${formatStatus(status)}${formatTrials(status)}${formatSources(sources)}`,
       )
     })
 }
@@ -57,6 +62,36 @@ export function formatStatus({ trust_domain, cluster, snapshot, workloads }: Sta
   ])
   const head = ['WORKLOAD', 'SNAPSHOT', 'REPORTED (UTC)', 'CERTIFICATE UNTIL', 'SPOOL']
   return `${trust_domain}, cluster ${cluster}, snapshot ${snapshot}\n\n${tableOf([head, ...rows])}`
+}
+
+/** Empty where no policy is on trial and nothing passed unjudged. */
+export function formatTrials({ workloads, rolled_back = [] }: Pick<Status, 'workloads' | 'rolled_back'>): string {
+  const rows = workloads.flatMap(({ name, report }) =>
+    (report?.trials ?? []).map((trial) => [
+      trial.name,
+      trial.mode,
+      `${trial.bundle} ${trial.revision || '(not there)'}`,
+      name,
+      ...[trial.asked, trial.same, trial.differ, trial.faults, trial.dropped].map(String),
+      refusalsText(trial),
+    ]),
+  )
+  const head = ['TRIAL', 'MODE', 'POLICY', 'WORKLOAD', 'ASKED', 'SAME', 'DIFFER', 'FAULTS', 'DROPPED', 'REFUSALS']
+  const table = rows.length > 0 ? `\n${tableOf([head, ...rows])}` : ''
+  const notes = [
+    ...rolled_back.map((one) => `taken back ${one.at.slice(0, 19)}: ${rolledBackText(one)} (by ${one.by})\n`),
+    ...workloads.flatMap(({ name, report }) =>
+      report?.faults_passed ? [`${name}: ${report.faults_passed} requests passed that nobody could judge\n`] : [],
+    ),
+  ]
+  return `${table}${notes.length > 0 ? '\n' : ''}${notes.join('')}`
+}
+
+function refusalsText({ numbers, rolled_back }: TrialHealth): string {
+  if (!numbers) return '-'
+  const { asked, refused, in_force_asked, in_force_refused } = numbers
+  const text = `${refused} of ${asked}, in force ${in_force_refused} of ${in_force_asked}`
+  return rolled_back ? `${text}: taken back` : text
 }
 
 /** Empty where all policies lie in the policies folder. */

@@ -105,6 +105,21 @@ const decision = z
     route: text(512).exactOptional(),
     request_id: text(128),
     trace_id: text(64).exactOptional(),
+    trial: z
+      .strictObject({
+        name: text(253),
+        mode: z.enum(['shadow', 'canary']),
+        of: z
+          .string()
+          .regex(/^[0-9a-f]{24}-(?:0|[1-9]\d{0,15})$/)
+          .exactOptional(),
+        enforced_verdict: z.enum(['allow', 'deny', 'fault']).exactOptional(),
+      })
+      .exactOptional(),
+  })
+  .refine((it) => it.enforced !== (it.trial?.of !== undefined), {
+    error: 'names the decision that was enforced where it was not itself, and only there',
+    path: ['trial'],
   })
   .refine((it) => verdicts[it.code] === it.verdict, { error: 'is not the verdict of its code', path: ['verdict'] })
   .refine((it) => depthWithin(it.input, maxDepth), { error: `nests deeper than ${maxDepth}`, path: ['input'] })

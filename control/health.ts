@@ -1,6 +1,7 @@
 /** What proxies say of themselves. Kept in memory: one report for each workload of the mesh, the last one. */
 
 import { z } from 'zod'
+import type { TrialNumbers } from '../core/policy.ts'
 import type { MeshSnapshot } from '../core/snapshot.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 
@@ -20,9 +21,51 @@ export interface HealthReport {
     /** Records that the stream does not have yet. */
     readonly pending: number
   }
+  /** Requests that passed although nobody could judge them, since the process began. */
+  readonly faults_passed?: number
+  readonly trials?: readonly TrialHealth[]
 }
 
+/** How a policy on trial does in one proxy. Numbers are since it began there, or since its bundle changed. */
+export interface TrialHealth {
+  readonly name: string
+  readonly mode: 'shadow' | 'canary'
+  readonly bundle: string
+  readonly revision: string
+  readonly sha256: string
+  readonly asked: number
+  readonly same: number
+  readonly differ: number
+  readonly faults: number
+  readonly dropped: number
+  readonly unrecorded: number
+  /** Of a canary: both sides within its window. */
+  readonly numbers?: TrialNumbers
+  readonly rolled_back: boolean
+}
+
+/** Trials in one report; more are not told. */
+export const maxTrials = 16
+
 const count = z.int().min(0)
+
+const trial: z.ZodType<TrialHealth> = z.strictObject({
+  name: z.string().max(253),
+  mode: z.enum(['shadow', 'canary']),
+  bundle: z.string().max(128),
+  revision: z.string().max(256),
+  sha256: z.string().regex(/^(?:[0-9a-f]{64})?$/),
+  asked: count,
+  same: count,
+  differ: count,
+  faults: count,
+  dropped: count,
+  unrecorded: count,
+  numbers: z
+    .strictObject({ asked: count, refused: count, in_force_asked: count, in_force_refused: count })
+    .exactOptional(),
+  rolled_back: z.boolean(),
+})
 
 export const healthReport: z.ZodType<HealthReport> = z.strictObject({
   snapshot: z.string().max(128),
@@ -36,6 +79,8 @@ export const healthReport: z.ZodType<HealthReport> = z.strictObject({
   spool: z
     .strictObject({ state: z.enum(['ok', 'full', 'failed']), bytes: count, max_bytes: count, pending: count })
     .exactOptional(),
+  faults_passed: count.exactOptional(),
+  trials: z.array(trial).max(maxTrials).exactOptional(),
 })
 
 export interface WorkloadHealth {

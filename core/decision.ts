@@ -1,7 +1,7 @@
 /** What was decided about one request. Every code is on one of three lists, and the code fixes the status. */
 
 import type { IdentityRefusal } from './identity.ts'
-import type { PolicyRef } from './policy.ts'
+import type { PolicyRef, PolicyTrial } from './policy.ts'
 
 export type AllowCode =
   | 'allowed' // A policy said yes.
@@ -31,7 +31,14 @@ export type DecisionFault =
 export type DecisionCode = AllowCode | DenyCode | DecisionFault
 
 /** Who decided: a policy by name, or the proxy itself. */
-export type DecidedBy = { readonly by: 'policy'; readonly policy: PolicyRef } | { readonly by: 'proxy' }
+export type DecidedBy =
+  | {
+      readonly by: 'policy'
+      readonly policy: PolicyRef
+      /** Of a policy on trial: the trial, and the rule that it asks. */
+      readonly trial?: Pick<PolicyTrial, 'name' | 'mode' | 'entrypoint'>
+    }
+  | { readonly by: 'proxy' }
 
 /** Headers a policy asks for, as OPA-Envoy has them. Names are lower case; framing, Host and identity never change. */
 export interface HeaderEffects {
@@ -47,7 +54,10 @@ export interface PolicyAnswer {
   readonly body?: string
 }
 
-/** `allow` and `deny` are answers; a `fault` means that we could not tell, which passes nobody. */
+/**
+ * `allow` and `deny` are answers; a `fault` means that we could not tell, which passes nobody. Where a binding says so, a
+ * fault of its policy becomes an `allow` with the code `fault_passed`, and is no fault any more.
+ */
 export type Decision =
   | {
       readonly verdict: 'allow'

@@ -41,6 +41,8 @@ export interface PolicyUse {
 
 /** A policy on trial: asked beside the one in force, or in its place for some callers. */
 export interface PolicyTrial {
+  /** Of the binding that has it. With a caller's id it says on which side of a canary the caller is. */
+  readonly name: string
   /** `shadow` changes no answer; `canary` decides for its share of the callers. */
   readonly mode: 'shadow' | 'canary'
   /** Name of the bundle on trial. */
@@ -53,4 +55,16 @@ export interface PolicyTrial {
    * percentage points, before it takes itself back. Default 5.
    */
   readonly maxRise?: number
+  /** Of a canary: decisions on either side before the two are compared. Default 100. */
+  readonly minDecisions?: number
+  /** Of a canary: time over which they are compared, in milliseconds. Default 300 000. */
+  readonly windowMs?: number
+}
+
+/** How a canary did when it took itself back: decisions and refusals of its own, and of the policy in force beside it. */
+export interface TrialNumbers {
+  readonly asked: number
+  readonly refused: number
+  readonly in_force_asked: number
+  readonly in_force_refused: number
 }

@@ -8,6 +8,7 @@ import { fromUtf8, toHex, utf8 } from './bytes.ts'
 import type { DecisionCode, Verdict } from './decision.ts'
 import { canonicalJson, isObject, type Json, parseJson } from './json.ts'
 import type { OutcomeCode } from './outcome.ts'
+import type { TrialNumbers } from './policy.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from './spiffe.ts'
 import { parseTime } from './time.ts'
 
@@ -67,7 +68,7 @@ export interface DecisionBody {
   readonly verdict: Verdict
   readonly code: DecisionCode
   readonly by: 'policy' | 'proxy'
-  /** False for a shadow policy, whose answer changed nothing. */
+  /** False for a policy on trial whose answer changed nothing: `trial` says of what. */
   readonly enforced: boolean
   readonly reasons: readonly string[]
   readonly bundles?: { readonly [name: string]: { readonly revision: string; readonly sha256: string } }
@@ -86,6 +87,15 @@ export interface DecisionBody {
   readonly route?: string
   readonly request_id: string
   readonly trace_id?: string
+  /** Of a policy on trial, which answered this. */
+  readonly trial?: {
+    readonly name: string
+    readonly mode: 'shadow' | 'canary'
+    /** Where it changed nothing: `decision_id` of the decision that was enforced. */
+    readonly of?: string
+    /** And what that one was. */
+    readonly enforced_verdict?: Verdict
+  }
 }
 
 export interface OutcomeItem {
@@ -168,10 +178,12 @@ export interface IssuanceBody {
 
 export interface PolicyBody {
   readonly kind: 'policy'
-  readonly action: 'published' | 'activated'
+  readonly action: 'published' | 'activated' | 'canary_rolled_back'
   readonly bundle: string
   readonly revision: string
   readonly sha256: string
+  /** Of a canary that was taken back: which, and by what. */
+  readonly trial?: TrialNumbers & { readonly name: string }
 }
 
 /** Roots of a trust domain from now on. */

@@ -79,8 +79,19 @@ export type Listener =
       readonly app: { readonly address: string; readonly port: number }
       readonly service: string
       readonly policy: PolicyUse | undefined
+      /** In order of precedence: the first that matches says what is asked in place of `policy`. Default none. */
+      readonly policies?: readonly RoutePolicy[]
     }
   | { readonly direction: 'outbound'; readonly name: string; readonly bind: Bind }
+
+/** Which rule an inbound listener asks about the requests of one route. */
+export interface RoutePolicy {
+  /** Name of the route. */
+  readonly route: string
+  readonly match: RouteMatch
+  /** Undefined for a route that no binding names: it asks what the listener asks. */
+  readonly policy: PolicyUse | undefined
+}
 
 export interface AuditSettings {
   /** What a response waits for: record written, synced, or acknowledged by the stream. */

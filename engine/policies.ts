@@ -8,6 +8,8 @@ export { openPolicy, type Policy, type PolicyLimits, type PolicySource } from '.
 export interface Policies {
   /** Puts an opened policy in force, in place of the one of its bundle's name. */
   put(policy: Policy): void
+  /** Forgets the policy of a bundle. */
+  drop(bundle: string): void
   get(bundle: string): Policy | undefined
   refs(): readonly PolicyRef[]
 }
@@ -16,6 +18,7 @@ export function makePolicies(): Policies {
   const byName = new Map<string, Policy>()
   return {
     put: (policy) => void byName.set(policy.ref.bundle, policy),
+    drop: (bundle) => void byName.delete(bundle),
     get: (bundle) => byName.get(bundle),
     refs: () => [...byName.values()].map(({ ref }) => ref),
   }

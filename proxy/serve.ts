@@ -10,6 +10,7 @@ import { judge } from './flow/judge.ts'
 import { onward, refusalOf } from './flow/onward.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute } from './flow/route.ts'
+import type { Trials } from './flow/trial.ts'
 
 /** What a listener brings to every request. */
 export interface Parts {
@@ -21,6 +22,8 @@ export interface Parts {
   readonly findRoute: FindRoute
   readonly identify: Identify
   readonly decide: Decide
+  /** Policies that are tried out beside those in force. Default none. */
+  readonly trials?: Pick<Trials, 'answered'> | undefined
   readonly sink: RecordSink
   readonly now: NowNs
   readonly random: RandomBytes
@@ -30,8 +33,8 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   const atNs = parts.now()
   const source = await parts.identify(exchange.peer, Number(atNs / 1_000_000n))
   const found = parts.findRoute(exchange.head)
-  const limit = parts.policy?.bodyBytes
-  const body = limit ? await seeBody(exchange, source, found, limit) : undefined
+  const use = found?.policy ?? parts.policy
+  const body = use?.bodyBytes ? await seeBody(exchange, source, found, use.bodyBytes) : undefined
   const facts = readFacts(exchange, source, found, atNs, parts, body)
   const decision = await judge(exchange, facts, found, parts, body)
 
@@ -43,7 +46,7 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   }
 
   // Kept first: no crash can lose it, no full disk can hide it.
-  const kept = await keep(parts.sink, decisionBody(facts, found, decision, parts.policy))
+  const kept = await keep(parts.sink, decisionBody(facts, found, decision, use))
   if ('unavailable' in kept) {
     await exchange.refuse(refusalOf(kept.unavailable, facts))
     return
@@ -53,4 +56,5 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
       ? await exchange.forward(onward(facts, found, decision, kept))
       : await exchange.refuse(refusalOf(decision, facts, kept))
   parts.sink.outcome(kept, outcome)
+  void parts.trials?.answered({ facts, found, decision, use, kept })
 }

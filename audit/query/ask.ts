@@ -7,6 +7,8 @@ export const verdicts = ['allow', 'deny', 'fault'] as const
 
 export const directions = ['inbound', 'outbound'] as const
 
+export const shadows = ['no', 'only', 'any'] as const
+
 export interface Question {
   /** A whole SPIFFE id, or the end of its path: `web`. */
   readonly caller?: string
@@ -27,6 +29,8 @@ export interface Question {
   readonly revision?: string
   /** `epoch-seq` of one decision. */
   readonly id?: string
+  /** Answers that changed nothing, of policies on trial: without them, only them, or both. Default `no`; with `id` both. */
+  readonly shadow?: (typeof shadows)[number]
   /** Rows at most. Default 50, at most 1000. */
   readonly limit?: number
   /** What the answer before gave as `next`. */
@@ -51,8 +55,9 @@ export function readQuestion(pairs: Iterable<readonly [string, string]>, nowMs: 
     if (value === '') continue
     const text = texts.find((known) => known === name)
     if (text) question[text] = value
-    else if (name === 'verdict') question.verdict = verdictOf(value)
-    else if (name === 'direction') question.direction = directionOf(value)
+    else if (name === 'verdict') question.verdict = oneOf(verdicts, name, value)
+    else if (name === 'direction') question.direction = oneOf(directions, name, value)
+    else if (name === 'shadow') question.shadow = oneOf(shadows, name, value)
     else if (name === 'since') question.fromMs = parseMoment(value, nowMs, 'since')
     else if (name === 'until') question.toMs = parseMoment(value, nowMs, 'until')
     else if (name === 'limit') question.limit = limitOf(value)
@@ -79,16 +84,10 @@ export function readCursor(text: string): Cursor {
   return cursor
 }
 
-function verdictOf(text: string): (typeof verdicts)[number] {
-  const verdict = verdicts.find((known) => known === text)
-  if (!verdict) throw usage('verdict', `is one of ${verdicts.join(', ')}`)
-  return verdict
-}
-
-function directionOf(text: string): (typeof directions)[number] {
-  const direction = directions.find((known) => known === text)
-  if (!direction) throw usage('direction', `is one of ${directions.join(', ')}`)
-  return direction
+function oneOf<Word extends string>(words: readonly Word[], name: string, text: string): Word {
+  const word = words.find((known) => known === text)
+  if (word === undefined) throw usage(name, `is one of ${words.join(', ')}`)
+  return word
 }
 
 function limitOf(text: string): number {

@@ -11,16 +11,18 @@ export function formatImpact(impact: Impact): string {
   const { candidate, groups } = impact
   const lines = [`candidate  ${candidate.bundle} revision ${candidate.revision}`, `replayed   ${replayedText(impact)}`]
   lines.push(`flips      ${flipsText(impact)}`)
-  if (groups.length > 0) {
-    const shown = groups.slice(0, maxShown)
-    const [head, ...rows] = layTable(columns, shown.map(cellsOf))
-    lines.push('', head!, ...rows.flatMap((row, i) => [row, ...reasonLines(shown[i]!)]))
-    const hidden = hiddenText(impact)
-    if (hidden !== '') lines.push(hidden)
-  }
+  if (groups.length > 0) lines.push('', ...groupLines(impact))
   const notes = notesOf(impact)
   if (notes.length > 0) lines.push('', 'not replayed', ...notes.map((note) => `  ${note}`))
   return `${lines.join('\n')}\n`
+}
+
+/** What differs, as a table with the first reasons of each group below it. */
+export function groupLines(found: Pick<Impact, 'groups' | 'omitted'>): readonly string[] {
+  const shown = found.groups.slice(0, maxShown)
+  const [head, ...rows] = layTable(columns, shown.map(cellsOf))
+  const hidden = hiddenText(found)
+  return [head!, ...rows.flatMap((row, i) => [row, ...reasonLines(shown[i]!)]), ...(hidden === '' ? [] : [hidden])]
 }
 
 const columns = [
@@ -102,7 +104,7 @@ function flipsText({ flips, replayed, groups, omitted }: Impact): string {
   return `${whole(flips)} ${flips === 1 ? 'decision' : 'decisions'} would change: ${parts.join(', ')}`
 }
 
-function hiddenText({ groups, omitted }: Impact): string {
+function hiddenText({ groups, omitted }: Pick<Impact, 'groups' | 'omitted'>): string {
   const hidden = Math.max(0, groups.length - maxShown)
   const parts = hidden > 0 ? [`${whole(hidden)} more groups: --json has them`] : []
   if (omitted > 0)

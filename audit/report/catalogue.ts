@@ -1,6 +1,6 @@
 /** Which parts of which frameworks each check bears on: identifiers only, and our own reading of them. */
 
-export type CheckId = 'M01' | 'M02' | 'M04' | 'M08' | 'M09'
+export type CheckId = 'M01' | 'M02' | 'M04' | 'M06' | 'M08' | 'M09'
 
 export interface Mapping {
   readonly framework: string
@@ -34,6 +34,14 @@ const ids: Readonly<Record<CheckId, readonly (readonly string[])[]>> = {
     ['IAM-SNU', 'SVC-VCM'],
   ],
   M04: [['IA-5', 'IA-5(2)', 'SC-12', 'SC-17'], ['4.2.1', '4.2.1.1'], ['CC6.1'], ['(d)'], ['5.17', '8.24'], ['SVC-ASM']],
+  M06: [
+    ['SC-7(5)', 'AC-3', 'AC-6'],
+    ['7.3.3', '1.3.1', '1.4.1'],
+    ['CC6.1', 'CC6.6'],
+    ['(a)(1)'],
+    ['8.3', '8.22'],
+    ['CNA-RNT', 'IAM-ELP'],
+  ],
   M08: [
     ['AU-5', 'AU-9', 'AU-12', 'AU-12(1)'],
     ['10.2.1', '10.7.2'],

@@ -40,7 +40,16 @@ export interface Evidence {
     /** Nothing proven, and yet not refused for it. */
     readonly unproven: Tally
   }
-  readonly allowed: { readonly proven: Tally; readonly unproven: Tally }
+  readonly allowed: {
+    readonly proven: Tally
+    readonly unproven: Tally
+    /** By a policy's yes. */
+    readonly byPolicy: Tally
+    /** Although no policy could tell, since the binding lets such requests pass. */
+    readonly faultPassed: Tally
+    /** By no policy, and for no reason that we know of. */
+    readonly byNone: Tally
+  }
   readonly certificates: {
     readonly seen: Tally
     readonly tooLong: Tally
@@ -67,6 +76,9 @@ const tallies = [
   'unproven',
   'allowedProven',
   'allowedUnproven',
+  'allowedByPolicy',
+  'faultPassed',
+  'allowedByNone',
   'seen',
   'tooLong',
   'outsideLife',
@@ -126,7 +138,13 @@ export class Gatherer {
         refused: tally('refused'),
         unproven: tally('unproven'),
       },
-      allowed: { proven: tally('allowedProven'), unproven: tally('allowedUnproven') },
+      allowed: {
+        proven: tally('allowedProven'),
+        unproven: tally('allowedUnproven'),
+        byPolicy: tally('allowedByPolicy'),
+        faultPassed: tally('faultPassed'),
+        byNone: tally('allowedByNone'),
+      },
       certificates: {
         seen: tally('seen'),
         tooLong: tally('tooLong'),
@@ -162,6 +180,7 @@ export class Gatherer {
     if (proven) this.#count(proof === 'x509' ? 'mutualTls' : 'token', leaf)
     else this.#count(refused ? 'refused' : 'unproven', leaf)
     if (verdict === 'allow') this.#count(proven ? 'allowedProven' : 'allowedUnproven', leaf)
+    if (verdict === 'allow') this.#count(allowedBy(event), leaf)
     if (proof === 'x509') this.#certificate(event, leaf, atMs)
   }
 
@@ -187,6 +206,9 @@ export class Gatherer {
     this.#others += countOf(event.others)
   }
 }
+
+const allowedBy = ({ code, by }: AuditEvent<DecisionBody>): TallyName =>
+  code === 'fault_passed' ? 'faultPassed' : code === 'allowed' && by === 'policy' ? 'allowedByPolicy' : 'allowedByNone'
 
 /** An input too large for a leaf is kept as its digest; how the peer proved its name stands beside it. */
 function namesCaller(input: Json): boolean {

@@ -6,7 +6,7 @@ import { type Verification, verifyLog, withFindings } from '../verify/verify.ts'
 import { limits } from './catalogue.ts'
 import type { Check } from './check.ts'
 import { completeness, integrity } from './checks/log.ts'
-import { certificateLife, mutualTls, provenCallers } from './checks/traffic.ts'
+import { certificateLife, defaultDeny, mutualTls, provenCallers } from './checks/traffic.ts'
 import { defaultMaxLifeMs, type Evidence, Gatherer, type Range } from './evidence.ts'
 import { reprove, seedOf } from './reprove.ts'
 
@@ -92,6 +92,7 @@ export async function makeReport(
     mutualTls(evidence, sound),
     provenCallers(evidence, sound),
     certificateLife(evidence, sound, maxLifeMs),
+    defaultDeny(evidence, sound),
     completeness(evidence, verification),
     whole,
   ]

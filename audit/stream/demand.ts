@@ -24,6 +24,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'admin':
       return { wait: durability === 'replicated' ? 'acknowledged' : 'synced', urgent: true }
     case 'decision': {
+      if (!body.enforced) return { wait: 'written', urgent: false } // Nobody waits for it.
       const named = body.peer !== undefined
       const denied = named && body.verdict === 'deny'
       return { wait: denied && durability === 'bounded' ? 'synced' : waits[durability], urgent: named }

@@ -23,6 +23,7 @@ export type FindingCode =
   | 'anomaly' // What the auditor kept as evidence.
   | 'forbidden_kind' // A kind that this producer may not write.
   | 'forbidden_workload' // A decision in the name of another workload.
+  | 'trial_wrong' // Said to have changed nothing, without the decision that was enforced.
   | 'epoch_moved' // One epoch under two producers or in two shards.
   | 'number_repeated'
   | 'chain_broken' // `prev` is not the hash of the record before.

@@ -8,6 +8,7 @@ import {
   type DecisionBody,
   type EventKind,
   type GapBody,
+  parseDecisionId,
   parseEpoch,
   parseEvent,
 } from '../../core/record.ts'
@@ -106,6 +107,7 @@ export class RecordsReader {
       if (workload !== producer && !mayCollect(producer)) {
         this.#broken('forbidden_workload', event, shard, index, `${producer} decided in the name of ${workload}`)
       }
+      this.#trial(event as AuditEvent<DecisionBody>, shard, index)
       return
     }
     const allowed =
@@ -116,6 +118,16 @@ export class RecordsReader {
     }
     if (kind === 'gap') this.#gap(event as AuditEvent<GapBody>, shard, index)
     if (kind === 'anomaly') this.#anomaly(event as AuditEvent<AnomalyBody>, shard, index)
+  }
+
+  /** Only beside a decision that was enforced does an answer change nothing: nobody hides what was done as a trial. */
+  #trial(event: AuditEvent<DecisionBody>, shard: number, index: number): void {
+    if (event.enforced !== false) return
+    const trial: unknown = event.trial
+    const of = isObject(trial) && typeof trial['of'] === 'string' ? parseDecisionId(trial['of']) : undefined
+    if (of && (of.epoch !== event.epoch || of.seq < event.seq)) return
+    const what = 'a decision that was not enforced and names none that was before it'
+    this.#broken('trial_wrong', event, shard, index, what)
   }
 
   #gap(event: AuditEvent<GapBody>, shard: number, index: number): void {

@@ -19,8 +19,9 @@ export function explanationText(found: Found, recalled: Recalled, retraced: Retr
     ['caller', row.caller ?? 'proved no name'],
     ...provedBy(found),
     ['target', [row.target ?? '-', row.service && `service ${row.service}`, event.listener].filter(Boolean).join(', ')],
-    ['answer', `${row.verdict} ${row.code}${row.enforced ? '' : ', in shadow: it changed nothing'}`],
+    ['answer', `${row.verdict} ${row.code}${row.enforced ? '' : ', on trial: it changed nothing'}`],
     ['made by', madeByText(found)],
+    ...trialOf(found),
     ...row.reasons.map((reason) => ['reason', reason] as const),
     ['outcome', outcomeText(found)],
     ['request', [row.requestId, row.traceId && `trace ${row.traceId}`].filter(Boolean).join(', ') || '-'],
@@ -40,7 +41,11 @@ function titleOf({ row }: Found): string {
 
 /** An outbound listener judges nothing. */
 const wordOf = ({ verdict, code }: DecisionRow): string =>
-  code === 'routed' ? 'passed on, to be judged where it arrives' : (words[verdict] ?? verdict)
+  code === 'fault_passed'
+    ? 'let through, though nobody could tell'
+    : code === 'routed'
+      ? 'passed on, to be judged where it arrives'
+      : (words[verdict] ?? verdict)
 
 const words: Readonly<Record<string, string>> = {
   allow: 'allowed',
@@ -57,7 +62,17 @@ function provedBy({ event }: Found): readonly (readonly [string, string])[] {
   return [['proved', `by ${proof} ${serial}, valid to ${until.slice(0, 19)}Z`]]
 }
 
+/** On trial, or in place of one that was; likewise shown only in the form that ours have. */
+function trialOf({ event }: Found): readonly (readonly [string, string])[] {
+  const trial: unknown = event.trial
+  if (!isObject(trial)) return []
+  const { name, mode, of, enforced_verdict: verdict } = trial
+  const beside = typeof of === 'string' ? `, beside ${of}${typeof verdict === 'string' ? ` (${verdict})` : ''}` : ''
+  return [['trial', `${mode} of ${name}${beside}`]]
+}
+
 function madeByText({ event, row }: Found): string {
+  if (row.code === 'fault_passed') return `its binding, which lets pass what ${row.bundle ?? 'no policy'} cannot judge`
   if (row.by !== 'policy' || row.bundle === null) return 'the proxy, before any policy was asked'
   return `rule ${event.path ?? '?'} of ${row.bundle}, revision ${row.revision ?? '?'}`
 }

@@ -11,7 +11,7 @@ import { makeRegistrar, type Registrar } from '../../ca/node/registrar.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
 import { localIdentitySource } from '../../ca/node/source.ts'
 import { fileTokens } from '../../ca/node/tokens.ts'
-import { makeHealth } from '../../control/health.ts'
+import { makeHealth, type TrialHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
@@ -21,6 +21,7 @@ import type { DoorApp } from '../../control/node/http.ts'
 import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
 import type { StateFolder } from '../../control/node/state.ts'
 import { partsOf } from '../../control/parts.ts'
+import { rolledBackBy, rolledBackText, stillMeant, withoutRolledBack } from '../../control/rollbacks.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
@@ -29,7 +30,9 @@ import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { openDenied } from './denied.ts'
+import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
+import { openRollbacks } from './rollbacks.ts'
 import type { OnEvent } from './telemetry.ts'
 
 export interface ControlPlaneOptions {
@@ -143,7 +146,11 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const health = makeHealth()
   const unexpected = (thrown: unknown): void => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) })
   const changed = new Set<() => void>()
-  let config = options.config
+  const rollbacks = await openRollbacks(join(state.root, 'rolled-back.json'))
+  const oneByOne = inTurn()
+  /** What the mesh file says; in force is that without the canaries that were taken back. */
+  let given = options.config
+  let config = await inForce(given)
   const known = new Map<string, PolicyBundle>()
 
   await sink.keep(trustEvent(authority))
@@ -176,6 +183,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       },
       findReceipt: options.findReceipt,
       health,
+      onTrials: (workload, trials) => oneByOne(() => takeBack(workload, trials)),
       nowMs,
     },
     options.listen,
@@ -185,6 +193,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     snapshot: () => config.snapshot,
     partOf,
     health,
+    rolledBack: rollbacks.current,
     spool: () => ({ ...options.recorder.status() }) as never,
     createToken: (workload, ttlMs) => registrar.createToken(workload, ttlMs),
     createCollectorToken: (workload, ttlMs) => collectorTokens.create(workload, ttlMs),
@@ -207,6 +216,27 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     }
   }
 
+  async function inForce(next: Config): Promise<Config> {
+    const kept = stillMeant(rollbacks.current(), next.snapshot)
+    if (kept.length < rollbacks.current().length) await rollbacks.put(kept)
+    return { ...next, snapshot: withoutRolledBack(next.snapshot, kept, sha256) }
+  }
+
+  /** A canary that took itself back in one proxy is taken back in all, and stays so over restarts. */
+  async function takeBack(workload: SpiffeId, told: readonly TrialHealth[]): Promise<void> {
+    const part = partOf(workload)
+    const news = part ? rolledBackBy(part, workload, told, nowMs()) : []
+    if (news.length === 0) return
+    for (const one of news) {
+      const detail = rolledBackText(one)
+      await sink.keep({ kind: 'admin', action: 'canary_rolled_back', actor: workload, detail })
+      onEvent({ level: 'warn', from: 'control', text: `the canary was taken back everywhere: ${detail}` })
+    }
+    await rollbacks.put([...rollbacks.current(), ...news])
+    config = await inForce(given)
+    for (const callback of changed) callback()
+  }
+
   return {
     id,
     door,
@@ -214,12 +244,16 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     registrar,
     sink,
     snapshot: () => config.snapshot,
-    async apply(next) {
-      await publish(next)
-      await sink.keep({ kind: 'admin', action: 'snapshot_applied', actor: 'control', detail: next.snapshot.name })
-      config = next
-      for (const callback of changed) callback()
-    },
+    apply: (next) =>
+      oneByOne(async () => {
+        await publish(next)
+        const effective = await inForce(next)
+        const detail = effective.snapshot.name
+        await sink.keep({ kind: 'admin', action: 'snapshot_applied', actor: 'control', detail })
+        given = next
+        config = effective
+        for (const callback of changed) callback()
+      }),
     async close() {
       await admin.close()
       await collector?.close()

@@ -7,12 +7,17 @@ import { makeIdentify } from '../../ca/identify.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
 import { signHeadWith } from '../../ca/node/heads.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
-import { snapshotFor } from '../../control/mesh/scope.ts'
+import { maxTrials } from '../../control/health.ts'
+import { snapshotFor, usesOf } from '../../control/mesh/scope.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
+import type { Json } from '../../core/json.ts'
+import type { PolicyRef } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makePolicies } from '../../engine/index.ts'
 import { loadBundle } from '../../engine/node/open.ts'
+import type { Policy } from '../../engine/policies.ts'
+import type { Trials } from '../../proxy/flow/trial.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import { software } from '../version.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
@@ -65,23 +70,31 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
   const sink = await recorder.producer({ id, source: options.source, signHead })
   const policies = makePolicies()
   const activate = async (snapshot: MeshSnapshot): Promise<void> => {
+    const judging = inForceOf(snapshot)
     for (const ref of snapshot.bundles) {
       if (policies.get(ref.bundle)?.ref.sha256 === ref.sha256) continue
       const bytes = (await lastGood.bundle(ref.sha256)) ?? (await options.client.bundle(ref.sha256))
-      const policy = await loadBundle(bytes, ref.bundle, { now: options.now })
-      if (policy.ref.sha256 !== ref.sha256) {
-        throw new WritError(
-          'policy_invalid',
-          `bundle ${ref.bundle} is ${policy.ref.sha256} where ${ref.sha256} was due`,
-        )
-      }
+      const policy = await opened(ref, bytes).catch((thrown: unknown) => {
+        if (judging.has(ref.bundle)) throw thrown
+        // A candidate that cannot be opened harms nobody: it is as good as missing.
+        policies.drop(ref.bundle)
+        options.onEvent({ level: 'warn', from: workload.name, text: `on trial: ${messageOf(thrown)}` })
+        return undefined
+      })
+      if (!policy) continue
       await lastGood.keepBundle(ref.sha256, bytes)
       // Kept before it takes effect, so that no decision names a policy that the log does not know.
       await sink.keep({ kind: 'policy', action: 'activated', ...ref })
       policies.put(policy)
     }
   }
+  async function opened(ref: PolicyRef, bytes: Uint8Array): Promise<Policy> {
+    const policy = await loadBundle(bytes, ref.bundle, { now: options.now })
+    if (policy.ref.sha256 === ref.sha256) return policy
+    throw new WritError('policy_invalid', `bundle ${ref.bundle} is ${policy.ref.sha256} where ${ref.sha256} was due`)
+  }
   await activate(first)
+  let hurry = new AbortController()
   const identify = makeIdentify(() => options.source.current(), verifySignature)
   const proxy = await openProxy({
     snapshot: first,
@@ -94,6 +107,11 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     random,
     reusePort: options.reusePort,
     onEvent: (event) => options.onEvent({ ...event, from: `${workload.name}: ${event.from}` }),
+    onRolledBack({ name, bundle }) {
+      const text = `the canary ${bundle} of ${name} refused too many and was taken back`
+      options.onEvent({ level: 'warn', from: workload.name, text })
+      hurry.abort()
+    },
   })
 
   let applied = first.name
@@ -156,9 +174,11 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
         serial: svid.serial,
         not_after: new Date(svid.notAfterMs).toISOString(),
         spool: { state: bytes < maxBytes ? 'ok' : 'full', bytes, max_bytes: maxBytes, pending },
+        ...trialStatus(proxy.trials(id)),
       }
+      hurry = new AbortController()
       await options.client.status(status).catch(() => undefined)
-      await pause(reportEveryMs, stop.signal)
+      await pause(reportEveryMs, AbortSignal.any([stop.signal, hurry.signal]))
     }
   }
 
@@ -190,6 +210,26 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
       return { snapshot, stale: true }
     }
   }
+}
+
+/** Bundles that decide. What is only on trial is not among them. */
+const inForceOf = ({ workloads }: MeshSnapshot): ReadonlySet<string> =>
+  new Set(
+    workloads
+      .flatMap(({ listeners }) => listeners)
+      .flatMap((listener) => (listener.direction === 'inbound' ? usesOf(listener) : []))
+      .map(({ bundle }) => bundle),
+  )
+
+/** Left out where there is nothing to tell: a control of the release before does not read it. */
+function trialStatus(trials: Pick<Trials, 'reports' | 'faultsPassed'>): { readonly [name: string]: Json } {
+  const passed = trials.faultsPassed()
+  // Those that were taken back must be told, also where there are too many.
+  const reports = trials.reports().toSorted((a, b) => Number(b.rolledBack) - Number(a.rolledBack))
+  const told = reports.slice(0, maxTrials).map(({ rolledBack, numbers, ...rest }): Json => {
+    return { ...rest, ...(numbers && { numbers: { ...numbers } }), rolled_back: rolledBack }
+  })
+  return { ...(passed > 0 && { faults_passed: passed }), ...(told.length > 0 && { trials: told }) }
 }
 
 /** Resolves after that time, or at once when stopped. */

@@ -1,72 +1,142 @@
-/** Policy bindings: which rule of which bundle judges each inbound listener. */
+/**
+ * Policy bindings: which rule of which bundle judges each inbound listener, and which of its routes another one. The
+ * most specific target wins, as Gateway API attaches policies: a rule of a route, a route, a workload, a service.
+ */
 
 import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
+import type { RoutePolicy } from '../../core/snapshot.ts'
 import { bodyUse } from './body.ts'
-import type { PolicyBindingSpec, WorkloadSpec } from './kinds.ts'
+import type { PolicyBindingSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
-import type { KnownService } from './services.ts'
+import { type Bound, type RouteWorld, routePoliciesOf, type Wrong, wrongRoute } from './route-bindings.ts'
+import { checkTrial, trialOf } from './trials.ts'
 import { byText } from './words.ts'
-import { serviceOf } from './workloads.ts'
+import { type Judged, serviceOf } from './workloads.ts'
 
-export function resolveBindings(input: {
+interface BindingsInput extends RouteWorld {
   readonly bindings: readonly Placed<PolicyBindingSpec>[]
-  readonly workloads: readonly Placed<WorkloadSpec>[]
-  readonly services: ReadonlyMap<string, KnownService>
   readonly bundles: readonly PolicyRef[] | 'any'
   /** Their bundles may come later; until then whoever binds them denies everything. */
   readonly sources: readonly Placed<unknown>[]
-}): { readonly policies: ReadonlyMap<string, PolicyUse>; readonly problems: Problem[] } {
-  const problems: Problem[] = []
-  const bound = new Map<string, { readonly use: PolicyUse; readonly by: string }>()
-  const nameable = new Set(input.sources.map(({ name }) => name))
-  for (const ref of input.bundles === 'any' ? [] : input.bundles) nameable.add(ref.bundle)
-  for (const binding of input.bindings) {
-    if (input.bundles !== 'any' && !nameable.has(binding.spec.bundle)) {
-      const there = [...nameable].sort(byText)
-      const cure = there.length > 0 ? `build it, or use one of ${there.slice(0, 8).join(', ')}` : 'build it first'
-      problems.push(problemAt(binding, ['spec', 'bundle'], `there is no bundle ${binding.spec.bundle}`, cure))
-    }
-    if (binding.spec.record?.body && !binding.spec.body) {
-      const cure = 'add spec.body, or take this out'
-      problems.push(problemAt(binding, ['spec', 'record', 'body'], 'names members of a body that nobody reads', cure))
-    }
-    for (const [index, target] of binding.spec.targetRefs.entries()) {
-      const path: Path = ['spec', 'targetRefs', index, 'name']
-      const reached = input.workloads.filter(
-        (workload) =>
-          workload.spec.inbound && (target.kind === 'Workload' ? workload.name : serviceOf(workload)) === target.name,
-      )
-      if (reached.length === 0) {
-        const known =
-          target.kind === 'Workload'
-            ? input.workloads.some((workload) => workload.name === target.name)
-            : input.services.has(target.name)
-        const problem = known
-          ? `${target.kind} ${target.name} has no inbound listener here`
-          : `there is no ${target.kind} ${target.name}`
-        problems.push(problemAt(binding, path, problem, 'bind what listens, or correct the name'))
-      }
-      for (const { name } of reached) {
-        const other = bound.get(name)
-        if (other) {
-          const problem = `Workload ${name} is bound by ${other.by} already`
-          problems.push(problemAt(binding, path, problem, 'keep one: a listener asks exactly one rule'))
-        } else bound.set(name, { use: useOf(binding.spec), by: binding.label })
-      }
-    }
-  }
-  for (const workload of input.workloads) {
-    if (!workload.spec.inbound || bound.has(workload.name)) continue
-    const problem = 'has no PolicyBinding: it denies everything'
-    problems.push(problemAt(workload, ['spec', 'inbound'], problem, 'add one that names it', 'warning'))
-  }
-  return { policies: new Map([...bound].map(([name, { use }]) => [name, use])), problems }
 }
 
-const useOf = (spec: PolicyBindingSpec): PolicyUse => ({
-  bundle: spec.bundle,
-  entrypoint: spec.entrypoint,
-  recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
-  recordQuery: spec.record?.query ?? false,
-  ...bodyUse(spec.body, spec.record?.body),
+type Target = PolicyBindingSpec['targetRefs'][number]
+
+export function resolveBindings(input: BindingsInput): {
+  readonly policies: ReadonlyMap<string, Judged>
+  readonly problems: Problem[]
+} {
+  const problems: Problem[] = []
+  /** By workload, by service, and by route with its rule; one for each. */
+  const bound = new Map<string, Bound>()
+  for (const binding of input.bindings) {
+    problems.push(...checkBinding(binding, input))
+    const use = useOf(binding)
+    for (const [index, target] of binding.spec.targetRefs.entries()) {
+      const path: Path = ['spec', 'targetRefs', index]
+      const wrong = wrongTarget(target, input)
+      if (wrong) problems.push(problemAt(binding, [...path, wrong.field], wrong.problem, wrong.cure))
+      const other = bound.get(keyOf(target))
+      if (other) {
+        const problem = `${textOf(target)} is bound by ${other.binding.label} already`
+        problems.push(problemAt(binding, [...path, 'name'], problem, 'keep one: each place asks exactly one rule'))
+      } else bound.set(keyOf(target), { binding, path, use })
+    }
+  }
+
+  const policies = new Map<string, Judged>()
+  for (const workload of input.workloads) {
+    if (!workload.spec.inbound) continue
+    const own = bound.get(keyOf({ kind: 'Workload', name: workload.name }))
+    const policy = (own ?? bound.get(keyOf({ kind: 'Service', name: serviceOf(workload) })))?.use
+    const { routes, problems: ofRoutes } = routePoliciesOf(workload, input, (route, rule) => {
+      const section = bound.get(keyOf({ kind: 'HTTPRoute', name: route, sectionName: rule }))
+      return section ?? bound.get(keyOf({ kind: 'HTTPRoute', name: route }))
+    })
+    problems.push(...ofRoutes)
+    if (policy || routes.length > 0) policies.set(workload.name, judged(policy, routes))
+    else {
+      const problem = 'has no PolicyBinding: it denies everything'
+      problems.push(problemAt(workload, ['spec', 'inbound'], problem, 'add one that names it', 'warning'))
+    }
+  }
+  return { policies, problems }
+}
+
+const judged = (policy: PolicyUse | undefined, policies: readonly RoutePolicy[]): Judged => ({
+  policy,
+  ...(policies.length > 0 && { policies }),
 })
+
+const keyOf = ({ kind, name, sectionName = '' }: Target): string => `${kind} ${name} ${sectionName}`
+
+const textOf = ({ kind, name, sectionName }: Target): string =>
+  `${kind} ${name}${sectionName === undefined ? '' : `, rule ${sectionName},`}`
+
+function wrongTarget(target: Target, input: BindingsInput): Wrong | undefined {
+  const { kind, name } = target
+  if (kind === 'HTTPRoute') return wrongRoute(target, input)
+  if (target.group === 'gateway.networking.k8s.io') {
+    return { field: 'group', problem: `a ${kind} is not of this group`, cure: 'remove it, or write writ.dev' }
+  }
+  if (target.sectionName !== undefined) {
+    return { field: 'sectionName', problem: `a ${kind} has no sections`, cure: 'remove it' }
+  }
+  const reached = input.workloads.some(
+    (workload) => workload.spec.inbound && (kind === 'Workload' ? workload.name : serviceOf(workload)) === name,
+  )
+  if (reached) return undefined
+  const known = kind === 'Workload' ? input.workloads.some((it) => it.name === name) : input.services.has(name)
+  const problem = known ? `${kind} ${name} has no inbound listener here` : `there is no ${kind} ${name}`
+  return { field: 'name', problem, cure: 'bind what listens, or correct the name' }
+}
+
+function checkBinding(binding: Placed<PolicyBindingSpec>, input: BindingsInput): Problem[] {
+  const { bundle, shadow, canary, onFault } = binding.spec
+  const problems = checkTrial(binding)
+  for (const [path, name] of [
+    [['spec', 'bundle'], bundle],
+    [['spec', 'shadow', 'bundle'], shadow?.bundle],
+    [['spec', 'canary', 'bundle'], canary?.bundle],
+  ] as const) {
+    if (name !== undefined) problems.push(...checkBundle(binding, path, name, input))
+  }
+  if (binding.spec.record?.body && !binding.spec.body) {
+    const cure = 'add spec.body, or take this out'
+    problems.push(problemAt(binding, ['spec', 'record', 'body'], 'names members of a body that nobody reads', cure))
+  }
+  if (onFault === 'pass') {
+    const problem = 'requests that cannot be judged pass'
+    const cure = 'leave it out, unless this service must stay reachable when its policy fails'
+    problems.push(problemAt(binding, ['spec', 'onFault'], problem, cure, 'warning'))
+  }
+  return problems
+}
+
+function checkBundle(
+  binding: Placed<PolicyBindingSpec>,
+  path: Path,
+  name: string,
+  { bundles, sources }: BindingsInput,
+): Problem[] {
+  if (bundles === 'any') return []
+  const nameable = new Set([...sources.map((source) => source.name), ...bundles.map(({ bundle }) => bundle)])
+  if (nameable.has(name)) return []
+  const there = [...nameable].sort(byText)
+  const cure = there.length > 0 ? `build it, or use one of ${there.slice(0, 8).join(', ')}` : 'build it first'
+  return [problemAt(binding, path, `there is no bundle ${name}`, cure)]
+}
+
+function useOf(binding: Placed<PolicyBindingSpec>): PolicyUse {
+  const { spec } = binding
+  const trial = trialOf(binding)
+  return {
+    bundle: spec.bundle,
+    entrypoint: spec.entrypoint,
+    recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
+    recordQuery: spec.record?.query ?? false,
+    ...bodyUse(spec.body, spec.record?.body),
+    ...(spec.onFault === 'pass' && { onFault: 'pass' }),
+    ...(trial && { trial }),
+  }
+}

@@ -13,6 +13,7 @@ import { byPlace, type Placed, type Problem, problemAt } from './problem.ts'
 import { type MeshDocuments, readDocuments } from './read.ts'
 import { resolveRoutes } from './routes.ts'
 import { kinds } from './schema.ts'
+import { bundlesOf } from './scope.ts'
 import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
 import { byText } from './words.ts'
@@ -53,6 +54,8 @@ export function compileMesh(text: string, world: World): Compiled {
   const { routes, problems: ofRoutes } = resolveRoutes(parts)
   const { policies, problems: ofBindings } = resolveBindings({
     ...parts,
+    trustDomain,
+    resolved: routes,
     bindings: found.PolicyBinding,
     bundles: world.bundles,
     sources: found.PolicySource,
@@ -63,16 +66,17 @@ export function compileMesh(text: string, world: World): Compiled {
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
-  const used = new Set([...policies.values()].map((use) => use.bundle))
+  const workloads = found.Workload.map((workload) =>
+    workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+  )
+  const used = new Set(workloads.flatMap((workload) => [...bundlesOf(workload)]))
   const content: Omit<MeshSnapshot, 'name'> = {
     v: snapshotVersion,
     trustDomain,
     cluster: mesh.spec.cluster ?? 'main',
     services: [...services.values()].map(({ service }) => service).sort((a, b) => byText(a.name, b.name)),
     routes,
-    workloads: found.Workload.map((workload) =>
-      workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
-    ).sort((a, b) => byText(a.name, b.name)),
+    workloads: workloads.toSorted((a, b) => byText(a.name, b.name)),
     bundles: (world.bundles === 'any' ? [] : world.bundles)
       .filter((ref) => used.has(ref.bundle))
       .toSorted((a, b) => byText(a.bundle, b.bundle)),

@@ -3,7 +3,8 @@
 import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
-import { address, bytes, duration, host, name, port } from './words.ts'
+import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
+import { address, bundleName, bytes, duration, entrypoint, host, name, port } from './words.ts'
 
 export interface MeshSpec {
   readonly trustDomain: string
@@ -46,9 +47,10 @@ export interface ServiceSpec {
 
 export interface PolicyBindingSpec {
   readonly targetRefs: readonly {
-    readonly group?: 'writ.dev'
-    readonly kind: 'Workload' | 'Service'
+    readonly group?: 'writ.dev' | 'gateway.networking.k8s.io'
+    readonly kind: 'Workload' | 'Service' | 'HTTPRoute'
     readonly name: string
+    readonly sectionName?: string
   }[]
   readonly bundle: string
   readonly entrypoint: string
@@ -58,6 +60,9 @@ export interface PolicyBindingSpec {
     readonly query?: boolean
     readonly body?: readonly MemberSpec[]
   }
+  readonly onFault?: 'refuse' | 'pass'
+  readonly shadow?: ShadowSpec
+  readonly canary?: CanarySpec
 }
 
 const everyMs = (fallback: number, effect: string) =>
@@ -210,19 +215,22 @@ export const serviceSpec: z.ZodType<ServiceSpec> = z.strictObject({
 export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
   targetRefs: z
     .array(
-      z.strictObject({ group: z.literal('writ.dev').exactOptional(), kind: z.enum(['Workload', 'Service']), name }),
+      z.strictObject({
+        group: z
+          .enum(['writ.dev', 'gateway.networking.k8s.io'])
+          .describe('That of the kind; an HTTPRoute needs it.')
+          .exactOptional(),
+        kind: z
+          .enum(['Workload', 'Service', 'HTTPRoute'])
+          .describe('The most specific one wins: a route over a workload over a service.'),
+        name,
+        sectionName: name.describe('One rule of an HTTPRoute, by its name. Default all of them.').exactOptional(),
+      }),
     )
     .min(1)
     .max(256),
-  bundle: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,128}$/, { error: 'is not the name of a bundle' })
-    .describe('Name of a policy bundle.'),
-  entrypoint: z
-    .string()
-    .max(512)
-    .regex(/^[A-Za-z0-9_]+(?:\/[A-Za-z0-9_]+)*$/, { error: 'is not an entry point such as writ/authz/result' })
-    .describe('Path of the rule that is asked.'),
+  bundle: bundleName.describe('Name of a policy bundle.'),
+  entrypoint: entrypoint.describe('Path of the rule that is asked.'),
   body: bodySpec.exactOptional(),
   record: z
     .strictObject({
@@ -238,4 +246,10 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
         .exactOptional(),
     })
     .exactOptional(),
+  onFault: z
+    .enum(['refuse', 'pass'])
+    .describe('What becomes of requests that the policy cannot judge, its bundle missing or failing. Default refuse.')
+    .exactOptional(),
+  shadow: shadowSpec.exactOptional(),
+  canary: canarySpec.exactOptional(),
 })

@@ -70,6 +70,25 @@ const policy = z.strictObject({
   recordQuery: z.boolean(),
   bodyBytes: count.exactOptional(),
   recordBody: z.array(z.array(text)).exactOptional(),
+  onFault: z.enum(['refuse', 'pass']).exactOptional(),
+  trial: z
+    .strictObject({
+      name: text,
+      mode: z.enum(['shadow', 'canary']),
+      bundle: text,
+      entrypoint: text,
+      percent: z.number().min(0).max(100),
+      maxRise: z.number().min(0).max(100).exactOptional(),
+      minDecisions: z.int().min(1).exactOptional(),
+      windowMs: z.int().min(1).exactOptional(),
+    })
+    .exactOptional(),
+})
+
+const match = z.strictObject({
+  path: z.strictObject({ type: z.enum(['exact', 'prefix']), value: text }),
+  method: text.exactOptional(),
+  headers: z.record(text, text).exactOptional(),
 })
 
 const listener = z.discriminatedUnion('direction', [
@@ -80,6 +99,7 @@ const listener = z.discriminatedUnion('direction', [
     app: z.strictObject({ address: text, port }),
     service: text,
     policy: policy.optional(),
+    policies: z.array(z.strictObject({ route: text, match, policy: policy.optional() })).exactOptional(),
   }),
   z.strictObject({ direction: z.literal('outbound'), name: text, bind }),
 ])
@@ -100,11 +120,7 @@ const snapshotShape = z.strictObject({
     z.strictObject({
       name: text,
       hosts: z.array(text),
-      match: z.strictObject({
-        path: z.strictObject({ type: z.enum(['exact', 'prefix']), value: text }),
-        method: text.exactOptional(),
-        headers: z.record(text, text).exactOptional(),
-      }),
+      match,
       backends: z.array(z.strictObject({ service: text, weight: count })),
       timeoutMs: count,
     }),

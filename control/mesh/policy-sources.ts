@@ -135,7 +135,7 @@ function problemsOf(source: Placed<PolicySourceSpec>, bindings: readonly Placed<
     const problem = 'takes bundles that nobody signed: whoever holds the server makes the policy'
     problems.push(problemAt(source, ['spec'], problem, 'give verification', 'warning'))
   }
-  if (!bindings.some(({ spec }) => spec.bundle === source.name)) {
+  if (!bindings.some(({ spec }) => [spec, spec.shadow, spec.canary].some((it) => it?.bundle === source.name))) {
     const problem = `no PolicyBinding names the bundle ${source.name}`
     problems.push(problemAt(source, ['metadata', 'name'], problem, 'bind it, or correct the name', 'warning'))
   }

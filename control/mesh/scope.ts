@@ -1,7 +1,8 @@
 /** What of a snapshot one workload gets: what its own proxy needs, and nothing of the others. */
 
+import type { PolicyUse } from '../../core/policy.ts'
 import type { Sha256 } from '../../core/ports.ts'
-import type { MeshSnapshot } from '../../core/snapshot.ts'
+import type { Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { nameSnapshot } from './name.ts'
 
@@ -14,11 +15,9 @@ export function snapshotFor(mesh: MeshSnapshot, workloadId: SpiffeId, sha256: Sh
   if (!workload) return undefined
   const calls = workload.listeners.some((listener) => listener.direction === 'outbound')
   const serves = new Set<string>()
-  const bundles = new Set<string>()
+  const bundles = bundlesOf(workload)
   for (const listener of workload.listeners) {
-    if (listener.direction !== 'inbound') continue
-    serves.add(listener.service)
-    if (listener.policy) bundles.add(listener.policy.bundle)
+    if (listener.direction === 'inbound') serves.add(listener.service)
   }
   const content: MeshSnapshot = {
     ...mesh,
@@ -29,3 +28,13 @@ export function snapshotFor(mesh: MeshSnapshot, workloadId: SpiffeId, sha256: Sh
   }
   return nameSnapshot(content, sha256)
 }
+
+/** Names of the bundles that a workload's listeners ask, in force and on trial. */
+export function bundlesOf(workload: Workload): ReadonlySet<string> {
+  const uses = workload.listeners.flatMap((listener) => (listener.direction === 'inbound' ? usesOf(listener) : []))
+  return new Set(uses.flatMap(({ bundle, trial }) => (trial ? [bundle, trial.bundle] : [bundle])))
+}
+
+/** Every policy that an inbound listener asks. */
+export const usesOf = (listener: Extract<Listener, { direction: 'inbound' }>): readonly PolicyUse[] =>
+  [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)].filter((use) => use !== undefined)

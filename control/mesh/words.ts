@@ -27,6 +27,15 @@ export const address: z.ZodType<string, string> = z
 
 export const port: z.ZodType<number, number> = z.int().min(1).max(65_535)
 
+export const bundleName: z.ZodType<string, string> = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,128}$/, { error: 'is not the name of a bundle' })
+
+export const entrypoint: z.ZodType<string, string> = z
+  .string()
+  .max(512)
+  .regex(/^[A-Za-z0-9_]+(?:\/[A-Za-z0-9_]+)*$/, { error: 'is not an entry point such as writ/authz/result' })
+
 /** Gateway API durations (GEP-2257): `1h30m`, `500ms`. */
 export const duration: z.ZodType<string, string> = z
   .string()

@@ -1,6 +1,5 @@
 /** Workloads and their listeners: who they are, where they listen, and that no two want the same place. */
 
-import type { PolicyUse } from '../../core/policy.ts'
 import type { Bind, Listener, Workload } from '../../core/snapshot.ts'
 import { parseSpiffeId, type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import type { WorkloadSpec } from './kinds.ts'
@@ -118,8 +117,11 @@ function bindsOf({ spec }: PlacedWorkload): ['inbound' | 'outbound', Bind][] {
   return binds
 }
 
+/** What an inbound listener asks: of its own, and about some of its routes. */
+export type Judged = Pick<Extract<Listener, { direction: 'inbound' }>, 'policy' | 'policies'>
+
 /** The workload as proxies know it. Listeners are named by their direction. */
-export function workloadOf(workload: PlacedWorkload, id: SpiffeId, policy: PolicyUse | undefined): Workload {
+export function workloadOf(workload: PlacedWorkload, id: SpiffeId, judged: Judged | undefined): Workload {
   const listeners = bindsOf(workload).map(([direction, bind]): Listener => {
     if (direction === 'outbound') return { direction, name: direction, bind }
     const app = workload.spec.inbound!.app
@@ -129,7 +131,8 @@ export function workloadOf(workload: PlacedWorkload, id: SpiffeId, policy: Polic
       bind,
       app: { address: app.address ?? '127.0.0.1', port: app.port },
       service: serviceOf(workload),
-      policy,
+      policy: judged?.policy,
+      ...(judged?.policies && { policies: judged.policies }),
     }
   })
   return { name: workload.name, id, listeners }

@@ -15,6 +15,8 @@ export interface AdminParts {
   readonly snapshot: () => MeshSnapshot
   readonly partOf: PartOf
   readonly health: Health
+  /** Canaries that were taken back. */
+  readonly rolledBack?: () => readonly object[]
   /** State of this process's own spool. */
   readonly spool: () => object
   /** A join token for this id, good for one join within `ttlMs`. */
@@ -90,7 +92,8 @@ export function adminRoutes(parts: AdminParts): DoorApp {
     const mesh = parts.snapshot()
     const workloads = parts.health.list(mesh, (id) => parts.partOf(id)?.name)
     const { trustDomain, cluster, name } = mesh
-    return c.json({ trust_domain: trustDomain, cluster, snapshot: name, workloads, spool: parts.spool() })
+    const rolled_back = parts.rolledBack?.() ?? []
+    return c.json({ trust_domain: trustDomain, cluster, snapshot: name, workloads, rolled_back, spool: parts.spool() })
   })
 
   app.get('/v1/snapshot', (c) => c.json(parts.snapshot()))

@@ -12,7 +12,7 @@ import type { FindReceipt, Identify } from '../../core/ports.ts'
 import { parseEpoch } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import { type Health, healthReport } from '../health.ts'
+import { type Health, healthReport, type TrialHealth } from '../health.ts'
 import type { PartOf } from '../parts.ts'
 import { problemResponse } from '../problem.ts'
 import { makeRate, type RateOptions } from '../rate.ts'
@@ -48,6 +48,8 @@ export interface MeshRouteParts extends CollectorParts {
   readonly subscribe: Subscribe
   readonly findReceipt: FindReceipt
   readonly health: Health
+  /** What a workload's proxy says of policies on trial. */
+  readonly onTrials?: (id: SpiffeId, trials: readonly TrialHealth[]) => Later<void>
   readonly nowMs: () => number
   /** Joins per source address. Default: 128 at once, 2 a second, 4096 sources remembered. */
   readonly joinRate?: RateOptions
@@ -136,6 +138,7 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     const report = await readJson(c.req.raw, maxBodyBytes, healthReport)
     if (!parts.partOf(id)) throw notOfTheMesh(id)
     parts.health.keep(id, report, parts.nowMs())
+    if (report.trials) await parts.onTrials?.(id, report.trials)
     return c.body(null, 204)
   })
 

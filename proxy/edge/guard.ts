@@ -6,6 +6,7 @@ import type { Decide, Identify, NowNs, RandomBytes, RecordSink } from '../../cor
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { problem } from '../flow/problem.ts'
 import type { FindRoute } from '../flow/route.ts'
+import { makeTrials, type Trials } from '../flow/trial.ts'
 import { type Parts, serve } from '../serve.ts'
 import { fetchExchange, type Handler, responseOf } from './exchange.ts'
 
@@ -16,6 +17,7 @@ export interface GuardOptions {
   readonly listener?: string
   /** Name of the service in records and in the policy's input. Default the last step of the id. */
   readonly service?: string
+  /** A shadow in it is asked once the response is on its way; a canary is not served here. */
   readonly policy: PolicyUse
   readonly identify: Identify
   readonly decide: Decide
@@ -43,13 +45,23 @@ export type Guarded = (request: Request, context?: RequestContext) => Promise<Re
 export function guard(handler: Handler, options: GuardOptions): Guarded {
   const { evidence = bearer, address = () => '', sink } = options
   const parts = partsOf(options)
+  const trials = trialsOf(parts)
   const nowMs = (): number => Number(parts.now() / 1_000_000n)
 
   return async (request, context) => {
     try {
       const peer: Peer = { evidence: evidence(request), address: address(request), port: 0 }
       const exchange = fetchExchange(request, handler, peer, nowMs)
-      await serve(exchange, parts)
+      await serve(exchange, {
+        ...parts,
+        trials: trials && {
+          answered(answered) {
+            const asked = trials.answered(answered)
+            if (asked) context?.waitUntil(asked)
+            return asked
+          },
+        },
+      })
       const flushed = sink.flush?.()
       if (flushed) context?.waitUntil(flushed)
       return await exchange.response
@@ -59,6 +71,10 @@ export function guard(handler: Handler, options: GuardOptions): Guarded {
     }
   }
 }
+
+/** A shadow only: whether a canary holds is judged over all proxies, and nobody reports from here. */
+const trialsOf = ({ policy, decide, sink, now }: Parts): Trials | undefined =>
+  policy?.trial?.mode === 'shadow' ? makeTrials({ decide, sink, now }) : undefined
 
 function partsOf(options: GuardOptions): Parts {
   const name = options.workload.slice(options.workload.lastIndexOf('/') + 1)

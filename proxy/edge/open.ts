@@ -4,7 +4,7 @@ import { makeJwtIdentify } from '../../ca/jwt.ts'
 import { readTrust } from '../../ca/wire.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
-import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
+import type { PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import { parseSpiffeId, type SpiffeId, spiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { makeDecide, makePolicies, openPolicy } from '../../engine/index.ts'
@@ -16,9 +16,13 @@ export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' |
   /** SPIFFE id of the function, as its Workload document has it. Callers ask for tokens with it as the audience. */
   readonly workload: string
   /** What `writ policy build --edge` wrote. */
-  readonly policy: { readonly module: WebAssembly.Module; readonly data: unknown; readonly ref: PolicyRef }
+  readonly policy: EdgePolicy
   /** Rule to ask, as OPA writes entry points: `writ/authz/result`. */
   readonly entrypoint: string
+  /** What becomes of requests that the policy cannot judge. Default `refuse`. */
+  readonly onFault?: PolicyUse['onFault']
+  /** A policy that is tried out beside it, and changes no answer; percent of the requests, default 100. Default none. */
+  readonly shadow?: { readonly policy: EdgePolicy; readonly entrypoint?: string; readonly percent?: number }
   /** How much of a body is read before the request is judged, in bytes. Default 0: the policy sees no body. */
   readonly bodyBytes?: number
   /** Facts that records keep. Default neither headers nor the query, and nothing of the body. */
@@ -28,13 +32,22 @@ export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' |
   readonly collector: Omit<CollectorOptions, 'producer'>
 }
 
+export interface EdgePolicy {
+  readonly module: WebAssembly.Module
+  readonly data: unknown
+  readonly ref: PolicyRef
+}
+
 /** Throws `config_invalid` or `policy_invalid`: a function that is set up wrongly answers nobody. */
 export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
   const workload = workloadOf(options.workload)
   const now: NowNs = () => BigInt(Date.now()) * 1_000_000n
-  const { module, data, ref } = options.policy
+  const { ref } = options.policy
+  const trial = trialOf(workload, options)
   const policies = makePolicies()
-  policies.put(openPolicy({ module, data: data as Json, ref, now }))
+  for (const { module, data, ref } of [options.policy, ...(options.shadow ? [options.shadow.policy] : [])]) {
+    policies.put(openPolicy({ module, data: data as Json, ref, now }))
+  }
   const bundles = new Map(options.trust.map(trustOf).map((bundle) => [bundle.trustDomain, bundle]))
 
   return guard(handler, {
@@ -47,12 +60,27 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
       recordQuery: options.record?.recordQuery ?? false,
       recordBody: options.record?.recordBody ?? [],
       bodyBytes: options.bodyBytes ?? 0,
+      ...(options.onFault && { onFault: options.onFault }),
+      ...(trial && { trial }),
     },
     identify: makeJwtIdentify({ keysOf: (domain) => bundles.get(domain)?.jwtKeys, audience: workload }),
     decide: makeDecide(policies),
     sink: collectorSink({ ...options.collector, producer: spiffeId(trustDomainOf(workload), '/writ/control')! }),
     now,
   })
+}
+
+function trialOf(workload: SpiffeId, { policy, entrypoint, shadow }: EdgeOptions): PolicyTrial | undefined {
+  if (!shadow) return undefined
+  const { bundle } = shadow.policy.ref
+  if (bundle === policy.ref.bundle) {
+    throw new WritError('config_invalid', `the shadow's bundle has the name of the one in force, ${bundle}`, {
+      cure: 'build it from a folder of another name',
+    })
+  }
+  const name = workload.slice(workload.lastIndexOf('/') + 1)
+  const { percent = 100 } = shadow
+  return { name, mode: 'shadow', bundle, entrypoint: shadow.entrypoint ?? entrypoint, percent }
 }
 
 function workloadOf(text: string): SpiffeId {

@@ -1,6 +1,6 @@
 /** May this request pass? The proxy's own refusals first; what is left is the policy's to say. */
 
-import { type Decision, fault, refuse } from '../../core/decision.ts'
+import { type Decision, type DecisionFault, fault, refuse } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { PolicyUse } from '../../core/policy.ts'
@@ -31,11 +31,30 @@ export function judge(
   if (isBodyFault(body)) return refuse(body.code, body.detail)
   if (parts.direction === 'outbound') return routed // Judged where it arrives.
   try {
-    const decision = parts.decide(facts, parts.policy)
-    return decision instanceof Promise ? decision.catch(undecided) : decision
+    const use = found.policy ?? parts.policy
+    const decision = parts.decide(facts, use)
+    return decision instanceof Promise
+      ? decision.then((settled) => faultPassed(settled, use), undecided)
+      : faultPassed(decision, use)
   } catch (thrown) {
     return undecided(thrown)
   }
+}
+
+/** What a binding may let through: faults of a policy. Those of an identity, of the log and of our own never are. */
+const passable: ReadonlySet<string> = new Set<DecisionFault>([
+  'policy_missing',
+  'policy_undefined',
+  'policy_result_invalid',
+  'policy_error',
+  'policy_limit',
+  'policy_data_stale',
+])
+
+function faultPassed(decision: Decision, use: PolicyUse | undefined): Decision {
+  if (decision.verdict !== 'fault' || use?.onFault !== 'pass' || !passable.has(decision.code)) return decision
+  const { code, from, reasons } = decision
+  return { verdict: 'allow', code: 'fault_passed', from, reasons: [`${code}: ${reasons[0] ?? ''}`] }
 }
 
 const undecided = (thrown: unknown): Decision => fault('internal', messageOf(thrown))

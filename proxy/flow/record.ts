@@ -2,14 +2,14 @@
 
 import { sha256 } from '@noble/hashes/sha2.js'
 import { toHex, utf8 } from '../../core/bytes.ts'
-import { type Decision, fault } from '../../core/decision.ts'
+import { type Decision, fault, type Verdict } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { Identity } from '../../core/identity.ts'
 import { recordedInput } from '../../core/input.ts'
 import { maxRecordedBody } from '../../core/input-body.ts'
 import { canonicalJson, constantJson, type Json } from '../../core/json.ts'
-import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
+import type { PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { DecisionBody, RecordId } from '../../core/record.ts'
 import { formatTime } from '../../core/time.ts'
@@ -22,11 +22,20 @@ const maxReason = 200
 /** Longest recorded input, in bytes, so that a whole record stays under 60 KiB. A longer one is kept as its digest. */
 const maxInputBytes = 44_000
 
+/** Of an answer that changed nothing: which trial it is of, and the decision that was enforced. */
+export interface Beside {
+  readonly trial: PolicyTrial
+  /** Its id. */
+  readonly of: string
+  readonly verdict: Verdict
+}
+
 export function decisionBody(
   facts: RequestFacts,
   found: Found | undefined,
   decision: Decision,
   use: PolicyUse | undefined,
+  beside?: Beside,
 ): DecisionBody {
   const { identified } = facts.source
   const { from } = decision
@@ -38,14 +47,19 @@ export function decisionBody(
     verdict: decision.verdict,
     code: decision.code,
     by: from.by,
-    enforced: true,
+    enforced: beside === undefined,
     reasons: boundedReasons(decision.reasons),
     input: boundedInput(facts, use),
     request_id: facts.requestId,
   }
   if (from.by === 'policy') {
     body.bundles = bundlesOf(from.policy)
-    if (use) body.path = use.entrypoint
+    if (use) body.path = from.trial?.entrypoint ?? use.entrypoint
+    if (from.trial) body.trial = { name: from.trial.name, mode: from.trial.mode }
+  }
+  if (beside) {
+    const { trial, of, verdict } = beside
+    body.trial = { name: trial.name, mode: trial.mode, of, enforced_verdict: verdict }
   }
   if (identified.ok) body.peer = proven(identified.identity)
   if (found) {

@@ -1,6 +1,7 @@
 /** Where a request would go. The snapshot holds routes in order of precedence, so the first that matches wins. */
 
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
+import type { PolicyUse } from '../../core/policy.ts'
 import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch, Service } from '../../core/snapshot.ts'
 import { fieldOf, isHead } from '../exchange.ts'
 
@@ -11,6 +12,8 @@ export interface Found {
   readonly endpoint: Endpoint
   /** Time for the whole exchange, in milliseconds; 0 is none. */
   readonly timeoutMs: number
+  /** What is asked about requests of this route, in place of the listener's own policy. Default that. */
+  readonly policy?: PolicyUse
 }
 
 export type FindRoute = (head: RequestHead | HeadFault) => Found | undefined
@@ -21,7 +24,11 @@ export type Fraction = () => number
 /** Time for a call to a service that no route speaks of, in milliseconds: the default of `Route.timeoutMs`. */
 const defaultTimeoutMs = 15_000
 
-/** An inbound listener has one place to go: the workload's own port. A head that nobody could read is its business too. */
+/**
+ * An inbound listener has one place to go: the workload's own port. A head that nobody could read is its business too.
+ * Its routes say which policy is asked, by the path, method and headers that go on. The host says nothing here: a caller
+ * may write any, and would choose its judge by it.
+ */
 export function appRoute(listener: Extract<Listener, { direction: 'inbound' }>): FindRoute {
   const found: Found = {
     route: listener.service,
@@ -29,7 +36,12 @@ export function appRoute(listener: Extract<Listener, { direction: 'inbound' }>):
     endpoint: { ...listener.app, identity: undefined },
     timeoutMs: 0, // The caller's side keeps the time.
   }
-  return () => found
+  if (!listener.policies) return () => found
+  const routes = listener.policies.map(({ route, match, policy }) => ({
+    match,
+    found: policy ? { ...found, route, policy } : { ...found, route },
+  }))
+  return (head) => (isHead(head) && routes.find(({ match }) => matches(match, head))?.found) || found
 }
 
 /**

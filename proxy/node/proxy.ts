@@ -2,15 +2,18 @@
 
 import { WritError } from '../../core/fault.ts'
 import type { Identity, IdentityState } from '../../core/identity.ts'
+import type { PolicyUse } from '../../core/policy.ts'
 import type { Decide, Identify, IdentitySource, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
 import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { inBlocks } from '../flow/random.ts'
 import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
+import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
 import { makePool, type Pool } from './pool.ts'
+import { oneATurn } from './turns.ts'
 
 export interface ProxyOptions {
   readonly snapshot: MeshSnapshot
@@ -26,6 +29,8 @@ export interface ProxyOptions {
   /** Whether other processes listen on the same TCP ports. Default false. */
   readonly reusePort?: boolean
   readonly onEvent?: (event: ProxyEvent) => void
+  /** A canary took itself back. */
+  readonly onRolledBack?: (report: TrialReport) => void
 }
 
 export interface OpenProxy {
@@ -38,6 +43,8 @@ export interface OpenProxy {
   /** `workload/listener` and the port it has; 0 for a Unix socket. */
   listeners(): readonly { readonly name: string; readonly port: number }[]
   stats(): ProxyStats
+  /** How the trials of a workload go here. */
+  trials(workload: SpiffeId): Pick<Trials, 'reports' | 'faultsPassed'>
   /** Accepts no more, finishes what is in flight within `ms` milliseconds, then cuts and closes everything. */
   drain(ms: number): Promise<void>
 }
@@ -62,6 +69,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const random = inBlocks(options.random)
   const nowMs = (): number => Number(options.now() / 1_000_000n)
   const pools = new Map<SpiffeId, Pool>()
+  const trials = new Map<SpiffeId, Trials>()
+  const later = oneATurn()
   const running = new Map<string, Running>()
   const draining = new Set<Promise<void>>()
   let turn: Promise<void> = Promise.resolve()
@@ -89,11 +98,22 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       policy: listener.direction === 'inbound' ? listener.policy : undefined,
       findRoute: listener.direction === 'inbound' ? appRoute(listener) : outbound,
       identify: options.identify(workload.id),
-      decide: options.decide,
+      decide: trialsOf(workload.id).decide,
+      trials: trialsOf(workload.id),
       sink: options.sink(workload.id),
       now: options.now,
       random,
     }
+  }
+
+  function trialsOf(workload: SpiffeId): Trials {
+    const known = trials.get(workload)
+    if (known) return known
+    const { decide, now, onRolledBack } = options
+    const sink = options.sink(workload)
+    const made = makeTrials({ decide, sink, now, later, ...(onRolledBack && { onRolledBack }) })
+    trials.set(workload, made)
+    return made
   }
 
   function open(workload: Workload, listener: Listener, parts: Parts): Promise<OpenListener> {
@@ -132,6 +152,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       const next = wanted.get(name)
       if (!next || placeOf(next.workload, next.listener) !== one.place) remove(name, one)
     }
+    for (const { workload } of wanted.values()) trialsOf(workload.id).follow(usesOf(workload), snapshot.bundles)
     const failures: unknown[] = []
     for (const [name, { workload, listener }] of wanted) {
       const parts = partsOf(workload, listener, outbound)
@@ -156,6 +177,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     running.clear()
     await Promise.all([...open, ...draining])
     for (const pool of pools.values()) pool.close()
+    await Promise.all([...trials.values()].map((one) => one.settled()))
   }
 
   try {
@@ -174,9 +196,18 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       listeners: [...running].map(([name, { listener }]) => ({ name, ...listener.stats() })),
       upstreamConnections: [...pools.values()].reduce((sum, pool) => sum + pool.open(), 0),
     }),
+    trials: trialsOf,
     drain,
   }
 }
+
+/** Every policy that a workload's listeners ask. */
+const usesOf = ({ listeners }: Workload): readonly PolicyUse[] =>
+  listeners.flatMap((listener) =>
+    listener.direction === 'inbound'
+      ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)].filter((use) => use !== undefined)
+      : [],
+  )
 
 /** What a listener cannot change while it is open: whom it stands for, which way, and where. */
 const placeOf = ({ id }: Workload, { direction, bind }: Listener): string => [id, direction, placeText(bind)].join(' ')

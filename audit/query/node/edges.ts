@@ -57,7 +57,7 @@ export async function counts(db: Db, sinceMs: number = 0): Promise<Counts> {
   const [sums] = await db
     .select({
       allowed:
-        sql<number>`count(*) filter (where ${records.verdict} = 'allow' and ${records.code} <> 'routed')`.mapWith(
+        sql<number>`count(*) filter (where ${records.verdict} = 'allow' and ${records.code} <> 'routed' and ${records.enforced} is not false)`.mapWith(
           Number,
         ),
       denied: countWhere('deny'),
@@ -110,4 +110,6 @@ async function endOf(db: Db, shard: number) {
 }
 
 const countWhere = (verdict: string) =>
-  sql<number>`count(*) filter (where ${records.verdict} = ${verdict})`.mapWith(Number)
+  sql<number>`count(*) filter (where ${records.verdict} = ${verdict} and ${records.enforced} is not false)`.mapWith(
+    Number,
+  )

@@ -3,7 +3,7 @@
  * shows and not what the table holds; the shards' pages are then merged by time.
  */
 
-import { and, desc, eq, gte, like, lt, max, or, type SQL } from 'drizzle-orm'
+import { and, desc, eq, gte, like, lt, max, or, type SQL, sql } from 'drizzle-orm'
 import { decisionId, type Epoch, parseDecisionId } from '../../../core/record.ts'
 import { checkpoints, type Db, epochs, outcomes, records } from '../../store/schema.ts'
 import type { Answer, DecisionRow } from '../answer.ts'
@@ -105,6 +105,7 @@ async function coveredSize(db: Db, shard: number): Promise<number> {
 
 export function conditionsOf(question: Question): SQL[] {
   const { caller, target, verdict, direction, code, method, path, fromMs, toMs, requestId, revision, id } = question
+  const { shadow = id === undefined ? 'no' : 'any' } = question
   const conditions: (SQL | undefined)[] = []
   if (caller !== undefined) conditions.push(named(records.caller, caller))
   if (target !== undefined) conditions.push(or(named(records.target, target), eq(records.service, target)))
@@ -117,6 +118,8 @@ export function conditionsOf(question: Question): SQL[] {
   if (toMs !== undefined) conditions.push(lt(records.at, new Date(toMs).toISOString()))
   if (requestId !== undefined) conditions.push(eq(records.requestId, requestId))
   if (revision !== undefined) conditions.push(eq(records.revision, revision))
+  if (shadow === 'only') conditions.push(eq(records.enforced, false))
+  else if (shadow === 'no') conditions.push(sql`${records.enforced} is not false`)
   if (id !== undefined) {
     const parsed = parseDecisionId(id)
     conditions.push(eq(records.epoch, parsed?.epoch ?? ''), eq(records.seq, parsed?.seq ?? -1))

@@ -1,4 +1,4 @@
-/** Checks on what passed: M01 (mutual TLS), M02 (no identity, no entry), M04 (short-lived certificates). */
+/** Checks on what passed: M01 (mutual TLS), M02 (no identity, no entry), M04 (short-lived certificates), M06 (default deny). */
 
 import { amount, type Check, check } from '../check.ts'
 import type { Evidence } from '../evidence.ts'
@@ -100,6 +100,40 @@ export function certificateLife(evidence: Evidence, sound: boolean, maxLifeMs: n
     ],
     sample: bad > 0 ? [...tooLong.sample, ...outsideLife.sample, ...unreadable.sample] : seen.sample,
     notCovered: ['Certificates that were issued and never used.', 'How private keys are kept.'],
+  })
+}
+
+export function defaultDeny(evidence: Evidence, sound: boolean): Check {
+  const { byPolicy, faultPassed, byNone } = evidence.allowed
+  const others = faultPassed.count + byNone.count
+  const total = byPolicy.count + others
+  return check({
+    id: 'M06',
+    title: 'What no policy allows is refused',
+    measures: 'Requests that were allowed at inbound listeners without a policy that said yes.',
+    numerator: { value: others, of: 'allowed without a policy’s yes' },
+    denominator: { value: total, of: 'allowed requests' },
+    threshold: '0',
+    ...verdictOf({
+      total,
+      bad: others,
+      sound,
+      good: 'Every request that was allowed was allowed by a policy.',
+      failed: [
+        `${amount(faultPassed.count, 'request')} passed because a binding says onFault: pass and no policy could tell`,
+        `${amount(byNone.count, 'request')} allowed by no policy.`,
+      ].join(', '),
+      nothing: 'No request was allowed at an inbound listener.',
+    }),
+    exclusions: [
+      `${amount(evidence.outbound, 'decision')} at outbound listeners, judged where the call arrives`,
+      `${amount(evidence.shadow, 'decision')} of shadow policies`,
+    ],
+    sample: others > 0 ? [...faultPassed.sample, ...byNone.sample] : byPolicy.sample,
+    notCovered: [
+      'Whether the policies themselves deny by default.',
+      'Listeners that nobody called: an unknown caller is not sent to try them.',
+    ],
   })
 }
 

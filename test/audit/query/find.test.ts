@@ -74,6 +74,25 @@ test('every filter keeps what it names and leaves its neighbour out', async () =
   expect(await paths({ fromMs: startMs + 21, toMs: startMs + 30 })).toEqual([])
 })
 
+test('answers on trial are asked for by themselves, and count nowhere', async () => {
+  const mesh = await fillCalls()
+  const before = await counts(store.db)
+  const billing = new Producer('billing')
+  const of = `${mesh.orders.epoch}-1`
+  const trial = { name: 'x', mode: 'shadow', of, enforced_verdict: 'allow' } as const
+  const started = billing.start()
+  const beside = billing.decision({ path: '/tried', verdict: 'deny', enforced: false, trial })
+  await fill(store.db, [started, beside], signer, { shard: 1 })
+  expect(await paths({})).not.toContain('/tried')
+  expect(await paths({ verdict: 'deny' })).toEqual(['/stock/1', '/orders/2'])
+  expect(await paths({ shadow: 'only' })).toEqual(['/tried'])
+  expect(await paths({ shadow: 'any' })).toHaveLength(5)
+  expect(await paths({ id: `${billing.epoch}-1` })).toEqual(['/tried'])
+  const { denied, allowed } = await counts(store.db)
+  expect([denied, allowed]).toEqual([before.denied, before.allowed])
+  expect(() => readQuestion([['shadow', 'yes']], 0)).toThrow(/shadow is one of no, only, any/)
+})
+
 test('one decision is found by its id, and no id finds nothing', async () => {
   const mesh = await fillCalls()
   expect(await paths({ id: `${mesh.orders.epoch}-2` })).toEqual(['/orders/2'])

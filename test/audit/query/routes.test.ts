@@ -84,7 +84,7 @@ test('the API gives one record whole, edges with counts, and the signed checkpoi
 test('the API makes a report, one at a time', async () => {
   const [one, two] = await Promise.all([get('/v1/report?from=1h'), get('/v1/report')])
   expect([one.status, two.status].sort()).toEqual([200, 503])
-  expect((one.status === 200 ? one : two).body['summary']).toBe('5 of 5 checks measured, 5 pass')
+  expect((one.status === 200 ? one : two).body['summary']).toBe('6 of 6 checks measured, 6 pass')
   const page = await app.request('/v1/report?format=html')
   expect(await page.text()).toContain('<!doctype html>')
   expect((await get('/v1/report?fron=1h')).status).toBe(400)
@@ -129,7 +129,7 @@ test('the report command takes the running process’s report, and writes page a
   const words = ['--state', dir, '--from', '2026-11-23', '--out', out, '--json', join(dir, 'out.json')]
   await reportCommand().exitOverride().parseAsync(words, { from: 'user' })
   expect(printed).toContain('M01  pass')
-  expect(printed).toContain('5 of 5 checks measured, 5 pass')
+  expect(printed).toContain('6 of 6 checks measured, 6 pass')
   expect(await readFile(out, 'utf8')).toContain('Requests arrive over mutual TLS')
   expect(JSON.parse(await readFile(join(dir, 'out.json'), 'utf8')).from).toBe('2026-11-23T00:00:00.000Z')
 })

@@ -25,10 +25,10 @@ async function withCall(call: Call): Promise<Report> {
 
 const checkOf = (report: Report, wanted: CheckId) => report.checks.find(({ id }) => id === wanted)!
 
-test('a sound log with nothing but proven callers passes all five', async () => {
+test('a sound log with nothing but proven callers passes all six', async () => {
   const report = await reportOf(new Mesh().calls(30).head().leaves)
-  expect(verdicts(report)).toEqual({ M01: 'pass', M02: 'pass', M04: 'pass', M08: 'pass', M09: 'pass' })
-  expect(report.summary).toBe('5 of 5 checks measured, 5 pass')
+  expect(verdicts(report)).toEqual({ M01: 'pass', M02: 'pass', M04: 'pass', M06: 'pass', M08: 'pass', M09: 'pass' })
+  expect(report.summary).toBe('6 of 6 checks measured, 6 pass')
   expect(checkOf(report, 'M01')).toMatchObject({ numerator: { value: 30 }, denominator: { value: 30 } })
   expect(checkOf(report, 'M09').denominator.value).toBe(32)
 })
@@ -41,7 +41,7 @@ test('a log without traffic has no data, which is never a pass', async () => {
     M04: 'insufficient-data',
   })
   expect(verdicts(await reportOf([]))).toMatchObject({ M08: 'insufficient-data', M09: 'insufficient-data' })
-  expect(report.summary).toBe('2 of 5 checks measured, 2 pass')
+  expect(report.summary).toBe('2 of 6 checks measured, 2 pass')
 })
 
 test('M01: a refused stranger does not count, one that policy was asked about does', async () => {
@@ -163,4 +163,27 @@ test('the page is one file: no script, nothing from elsewhere, and what stranger
   expect(page).not.toMatch(/\d+ ?% compliant/)
   expect(escapeHtml(`<a href="x" title='y'>&`)).toBe('&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;')
   expect(id('orders')).toBe(report.producers.find(({ id }) => id.endsWith('orders'))!.id)
+})
+
+test('M06: a passed fault fails it and is named, an answer on trial is no decision at all', async () => {
+  const passed = checkOf(await withCall({ code: 'fault_passed' }), 'M06')
+  expect(passed).toMatchObject({ verdict: 'fail', numerator: { value: 1 } })
+  expect(passed.finding).toContain('1 request passed because a binding says onFault: pass')
+  expect(passed.sample).toHaveLength(1)
+  const none = checkOf(await withCall({ code: 'routed' }), 'M06')
+  expect(none).toMatchObject({ verdict: 'fail', finding: expect.stringContaining('1 request allowed by no policy') })
+  expect(verdicts(await withCall({ code: 'routed', direction: 'outbound' })).M06).toBe('pass')
+
+  const mesh = new Mesh().calls(10)
+  const before = await reportOf([...mesh.leaves])
+  const { epoch, seq } = mesh.orders
+  const trial = { name: 'x', mode: 'shadow', of: `${epoch}-${seq - 1}`, enforced_verdict: 'allow' } as const
+  mesh.leaves.push(mesh.orders.decision({ enforced: false, trial, code: 'fault_passed', caller: undefined }))
+  mesh.leaves.push(mesh.orders.decision({ enforced: false, trial, verdict: 'fault', code: 'policy_error' }))
+  const after = await reportOf(mesh.head().leaves)
+  expect(verdicts(after)).toEqual(verdicts(before))
+  expect(after.decisions).toEqual(before.decisions)
+  const numbers = (report: Report) =>
+    report.checks.slice(0, 4).map(({ numerator, denominator }) => [numerator, denominator])
+  expect(numbers(after)).toEqual(numbers(before))
 })

@@ -59,6 +59,7 @@ const may = {
   service: some(word),
   route: some(word),
   trace_id: some(word),
+  trial: some(dictionary(word, word)),
 }
 
 const bodies = record({ ...must, ...may }, { requiredKeys: Object.keys(must) as (keyof typeof must)[] })
@@ -82,6 +83,7 @@ test('so are all decisions of a connection, whatever changes from one to the nex
       ...{ enforced: boolean(), reasons: array(word, { maxLength: 1 }), input: json, request_id: word },
       ...{ peer: constantFrom(...peers), bundles: constantFrom(...bundles), path: alike('h', 'i') },
       ...{ service: alike('j', 'k'), route: alike('l', 'm'), trace_id: alike('n', 'o') },
+      trial: constantFrom({ name: 'p', mode: 'canary' }, { name: 'p', mode: 'shadow', of: 'q' }),
     },
     { requiredKeys: [...(Object.keys(must) as (keyof typeof must)[]), 'peer'] },
   )

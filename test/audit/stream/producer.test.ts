@@ -152,6 +152,8 @@ test('denials of named callers are synced in bounded, those of strangers hurry n
   expect(demandOf({ ...named, verdict: 'allow' }, 'bounded')).toEqual({ wait: 'written', urgent: true })
   expect(demandOf(decision({}, 'deny'), 'bounded')).toEqual({ wait: 'written', urgent: false })
   expect(demandOf(decision({}, 'deny'), 'strict')).toEqual({ wait: 'synced', urgent: false })
+  // Nobody waits for what changed nothing, and it hurries no disk.
+  expect(demandOf({ ...named, enforced: false } as typeof named, 'strict')).toEqual({ wait: 'written', urgent: false })
   expect(demandOf(named, 'replicated')).toEqual({ wait: 'acknowledged', urgent: true })
   const admin = { kind: 'admin', action: '', actor: '', detail: '' } as const
   expect(demandOf(admin, 'bounded')).toEqual({ wait: 'synced', urgent: true })

@@ -128,7 +128,7 @@ test('what a real auditor made verifies, folder and tables, with every kept chec
 
 test('a report over folder and tables passes', async () => {
   const report = await reportPlace(place, { range: {} })
-  expect(report.checks.map(({ verdict }) => verdict)).toEqual(['pass', 'pass', 'pass', 'pass', 'pass'])
+  expect(new Set(report.checks.map(({ verdict }) => verdict))).toEqual(new Set(['pass']))
 })
 
 const at = (index: number) => and(eq(records.shard, 0), eq(records.index, index))

@@ -52,6 +52,7 @@ export interface Call {
   readonly direction?: 'inbound' | 'outbound'
   readonly workload?: SpiffeId
   readonly enforced?: boolean
+  readonly trial?: DecisionBody['trial']
 }
 
 export class Producer {
@@ -146,6 +147,7 @@ export function decisionBody(producer: SpiffeId, call: Call, nowMs: number): Dec
     code: code as DecisionBody['code'],
     by: 'policy',
     enforced: call.enforced ?? true,
+    ...(call.trial && { trial: call.trial }),
     reasons: verdict === 'allow' ? [] : ['not on the list'],
     bundles: { orders: { revision: call.revision ?? 'r1', sha256: 'ab'.repeat(32) } },
     path: 'writ/authz/result',

@@ -348,6 +348,22 @@ test('only the collector decides in the name of another workload', async () => {
   expect(told(await verifyLeaves(mesh.leaves))[0]).toBe(`broken forbidden_workload 0/${mesh.leaves.length - 2} -1`)
 })
 
+test('nobody hides a decision as a trial: one that changed nothing names an earlier one that did', async () => {
+  const trial = (of: string) => ({ name: 'x', mode: 'shadow', of, enforced_verdict: 'allow' }) as const
+  const found = async (change: (mesh: Mesh) => Parameters<Producer['decision']>[0]) => {
+    const mesh = new Mesh().calls(3)
+    mesh.leaves.push(mesh.orders.decision(change(mesh)), mesh.orders.head())
+    return told(await verifyLeaves(mesh.leaves)).filter((line) => line.includes('trial_wrong'))
+  }
+  const at = (mesh: Mesh, back: number) => trial(`${mesh.orders.epoch}-${mesh.orders.seq - back}`)
+  expect(await found((mesh) => ({ enforced: false, trial: at(mesh, 1) }))).toEqual([])
+  expect(await found((mesh) => ({ enforced: false, trial: at(mesh, 0) }))).toHaveLength(1)
+  expect(await found(() => ({ enforced: false, trial: trial('nobody') }))).toHaveLength(1)
+  expect(await found(() => ({ enforced: false }))).toHaveLength(1)
+  // An edge function's comes under another epoch where its collector was started again in between.
+  expect(await found(() => ({ enforced: false, trial: trial(`${'ab'.repeat(12)}-9`) }))).toEqual([])
+})
+
 test('what the auditor kept as evidence is told: noise as a warning, a second truth as broken', async () => {
   const mesh = new Mesh().calls(4).head()
   const anomaly = (kind: 'malformed' | 'equivocation') =>

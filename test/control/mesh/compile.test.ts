@@ -139,12 +139,12 @@ test('an inbound listener without a policy is a warning, with two policies an er
     warnings: [{ level: 'warning', document: 'Workload/a', field: 'spec.inbound' }],
   })
   expect(compiled(meshWith(served('a', 1000), bound('a')))).toMatchObject({ ok: true, warnings: [] })
-  const byService = own(
+  const other = own(
     'PolicyBinding',
     'other',
-    '{targetRefs: [{kind: Service, name: a}], bundle: bank, entrypoint: c/d}',
+    '{targetRefs: [{kind: Workload, name: a}], bundle: bank, entrypoint: c/d}',
   )
-  expect(problemsOf(meshWith(served('a', 1000), bound('a'), byService))).toMatchObject([
+  expect(problemsOf(meshWith(served('a', 1000), bound('a'), other))).toMatchObject([
     { level: 'error', document: 'PolicyBinding/other', field: 'spec.targetRefs[0].name' },
   ])
 })

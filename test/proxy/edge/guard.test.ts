@@ -122,6 +122,27 @@ test('without a platform to wait, what is not a decision is sent on all the same
   expect([response.status, flushes]).toEqual([200, 1])
 })
 
+test('a shadow is asked once the answer is there, and the platform waits for it', async () => {
+  const trial = { name: 'edge', mode: 'shadow' as const, bundle: 'next', entrypoint: 'next/result', percent: 100 }
+  const asked: string[] = []
+  const { response, bodies, waited } = await through(get('/items'), {
+    policy: { bundle: 'bank', entrypoint: 'bank/result', recordHeaders: [], recordQuery: false, trial },
+    decide: (_, use) => {
+      asked.push(use!.bundle)
+      return use!.bundle === 'bank' ? allowed : { ...allowed, verdict: 'deny', code: 'policy_denied' }
+    },
+  })
+  expect([response.status, asked, bodies.length]).toEqual([200, ['bank'], 1])
+  await Promise.all(waited)
+  expect(asked).toEqual(['bank', 'next'])
+  expect(bodies[1]).toMatchObject({ enforced: false, verdict: 'deny', trial: { of: `${epoch}-1` } })
+  // The collector takes it as it is, but not one that only claims to have changed nothing.
+  expect(collected.safeParse({ records: bodies }).success).toBe(true)
+  const { trial: _, ...bare } = bodies[1] as DecisionBody
+  expect(collected.safeParse({ records: [bare] }).success).toBe(false)
+  expect(collected.safeParse({ records: [{ ...bodies[1], enforced: true }] }).success).toBe(false)
+})
+
 test('a denied request is kept and refused, and the handler is not called', async () => {
   const deny: Decision = { ...allowed, verdict: 'deny', code: 'policy_denied', reasons: ['secret'] }
   const { response, text, requests, bodies, outcomes } = await through(get(), { decision: deny })

@@ -44,6 +44,13 @@ test('a function that is set up wrongly does not start', async () => {
   expect(await codeOf({ collector: { url: 'http://collector.example', token: 't' } })).toBe('config_invalid')
 })
 
+test('a shadow is of a bundle of another name', async () => {
+  const { policy } = await options()
+  const next = { ...policy, ref: { ...policy.ref, bundle: 'next' } }
+  expect(await codeOf({ shadow: { policy: next } })).toBe('ok')
+  expect(await codeOf({ shadow: { policy } })).toBe('config_invalid')
+})
+
 test('callers of each trusted domain are known by the keys of their own domain, and the policy judges them', async () => {
   const nowMs = (): number => Date.now()
   const ours = newAuthority(bank, nowMs)

@@ -101,3 +101,27 @@ test('an inbound listener goes to its own application, also with a head that nob
   })
   expect(find({ code: 'bad_request', detail: '' })).toMatchObject({ service: 'orders', endpoint: { port: 9 } })
 })
+
+test('an inbound listener finds the first of its routes that matches what goes on, whatever the host', () => {
+  const use = (bundle: string) => ({ bundle, entrypoint: 'a/b', recordHeaders: [], recordQuery: false })
+  const find = appRoute({
+    ...{ direction: 'inbound', name: 'in', bind: { kind: 'unix', path: 'x' }, service: 'shop' },
+    app: { address: '127.0.0.1', port: 1 },
+    policy: use('base'),
+    policies: [
+      { route: 'r/ping/0', match: { path: { type: 'exact', value: '/admin/ping' }, method: 'GET' }, policy: undefined },
+      { route: 'r/admin/0', match: { path: { type: 'prefix', value: '/admin' } }, policy: use('admin') },
+    ],
+  })
+  const at = (method: string, path: string, authority = 'shop') => {
+    const rest = { query: undefined, headers: {}, protocol: 'HTTP/1.1', scheme: 'https' } as const
+    const found = find({ method, path, authority, ...rest })
+    return [found?.route, found?.policy?.bundle]
+  }
+  expect(at('GET', '/admin')).toEqual(['r/admin/0', 'admin'])
+  expect(at('GET', '/admin/x', 'other:1')).toEqual(['r/admin/0', 'admin'])
+  expect(at('GET', '/admin/ping')).toEqual(['r/ping/0', undefined])
+  expect(at('POST', '/admin/ping')).toEqual(['r/admin/0', 'admin'])
+  expect(at('GET', '/administrator')).toEqual(['shop', undefined])
+  expect(find({ code: 'bad_request', detail: '' })).toMatchObject({ route: 'shop' })
+})

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { utf8 } from '../../../core/bytes.ts'
-import type { Decision } from '../../../core/decision.ts'
+import type { Decision, DecisionFault } from '../../../core/decision.ts'
 import type { HeadFault, RequestHead } from '../../../core/facts.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { Identified, Identity } from '../../../core/identity.ts'
@@ -172,6 +172,45 @@ test('a policy that throws or rejects admits nobody', async () => {
   const rejecting = await served({ parts: { decide: () => Promise.reject(new Error('boom')) } })
   expect(rejecting.body).toMatchObject({ verdict: 'fault', code: 'internal' })
   expect(rejecting.refusal?.status).toBe(503)
+})
+
+test('a fault of a policy passes where the binding says so, and its record says which it was', async () => {
+  const passing = { parts: { policy: { ...policy, onFault: 'pass' as const } } }
+  const fault = (code: DecisionFault): Decision => ({ ...allowed, verdict: 'fault', code, reasons: ['why'] })
+  const faults: DecisionFault[] = ['policy_missing', 'policy_undefined', 'policy_result_invalid', 'policy_error']
+  for (const code of [...faults, 'policy_limit', 'policy_data_stale'] as const) {
+    const { steps, body } = await served({ ...passing, decision: fault(code) })
+    expect(steps).toEqual(['decide', 'keep', 'forward', 'outcome 7 completed'])
+    expect(body).toMatchObject({ verdict: 'allow', code: 'fault_passed', by: 'policy', reasons: [`${code}: why`] })
+    expect((await served({ decision: fault(code) })).refusal?.status).toBe(503)
+  }
+  // Never those that are not the policy's, nor a refusal, nor a caller without a name, nor a throw.
+  for (const code of ['identity_unavailable', 'audit_unavailable', 'internal'] as const) {
+    expect((await served({ ...passing, decision: fault(code) })).refusal?.status).toBe(503)
+  }
+  expect((await served({ ...passing, decision: new Error('boom') })).body).toMatchObject({ code: 'internal' })
+  const denied: Decision = { ...allowed, verdict: 'deny', code: 'policy_denied' }
+  expect((await served({ ...passing, decision: denied })).refusal?.status).toBe(403)
+  const identified: Identified = { ok: false, code: 'identity_missing', detail: '' }
+  expect((await served({ ...passing, identified, decision: fault('policy_error') })).refusal?.status).toBe(401)
+  const rejected = { ...passing.parts, decide: async () => fault('policy_error') }
+  expect((await served({ parts: rejected })).body).toMatchObject({ code: 'fault_passed' })
+})
+
+test('the policy of a route is asked in place of the listener’s, and its record keeps what it says', async () => {
+  const own = { bundle: 'own', entrypoint: 'own/rule', recordHeaders: [], recordQuery: true }
+  const asked: unknown[] = []
+  const decide: Parts['decide'] = (_, use) => {
+    asked.push(use)
+    return allowed
+  }
+  const head = { ...get, query: 'a=1' }
+  const { body } = await served({ head, found: { ...found, route: 'shop/0/0', policy: own }, parts: { decide } })
+  expect(asked).toEqual([own])
+  expect(body).toMatchObject({ path: 'own/rule', route: 'shop/0/0' })
+  expect(JSON.stringify(body)).toContain('a=1')
+  expect((await served({ head, parts: { decide } })).body).toMatchObject({ path: 'writ/authz/result' })
+  expect(asked).toEqual([own, policy])
 })
 
 test('an outbound listener passes on what has a route, without asking a policy, and refuses what has none', async () => {
