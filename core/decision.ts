@@ -1,7 +1,8 @@
 /** What was decided about one request. Every code is on one of three lists, and the code fixes the status. */
 
 import type { IdentityRefusal } from './identity.ts'
-import type { PolicyRef } from './policy.ts'
+import type { Json } from './json.ts'
+import type { AgedData, PolicyRef } from './policy.ts'
 
 export type AllowCode =
   | 'allowed' // A policy said yes.
@@ -30,7 +31,19 @@ export type DecisionFault =
 export type DecisionCode = AllowCode | DenyCode | DecisionFault
 
 /** Who decided: a policy by name, or the proxy itself. */
-export type DecidedBy = { readonly by: 'policy'; readonly policy: PolicyRef } | { readonly by: 'proxy' }
+export type DecidedBy =
+  | {
+      readonly by: 'policy'
+      readonly policy: PolicyRef
+      /** Data that was fetched beside the rules. Default none. */
+      readonly data?: readonly AgedData[]
+      /** What builtins were answered by the world: name, then arguments as JSON, then the answer. Default nothing. */
+      readonly world?: WorldAnswers
+    }
+  | { readonly by: 'proxy' }
+
+/** By name of the builtin, then by its arguments as a JSON array. Null is an answer that there was none. */
+export type WorldAnswers = { readonly [builtin: string]: { readonly [args: string]: Json } }
 
 /** Headers a policy asks for, as OPA-Envoy has them. Names are lower case; framing, Host and identity never change. */
 export interface HeaderEffects {

@@ -13,6 +13,32 @@ export interface PolicyBundle {
   readonly bytes: Uint8Array
 }
 
+/** One version of data that is fetched beside the rules. `name` is that of its PolicyData document. */
+export interface PolicyDataVersion {
+  readonly name: string
+  /** The first 16 digits of `sha256`. */
+  readonly revision: string
+  /** Digest of its bytes as they were fetched, lower-case hex. */
+  readonly sha256: string
+}
+
+/** Data that one bundle's policy reads, and that is no part of the bundle. */
+export interface PolicyDataUse {
+  readonly name: string
+  readonly bundle: string
+  /** Place below `data`: `bank/roles`. */
+  readonly path: string
+  /** Age after which nobody passes, in milliseconds. Default none. */
+  readonly maxAgeMs?: number
+  /** Left out while there is none yet: then nobody passes either. */
+  readonly version?: Omit<PolicyDataVersion, 'name'>
+}
+
+/** A version that decided, and how long ago it was last known to be the newest, in seconds. */
+export interface AgedData extends PolicyDataVersion {
+  readonly ageS?: number
+}
+
 /** Steps to one member of a policy's input, with all that is below it; `[]` is the whole input. */
 export type InputPath = readonly string[]
 

@@ -4,15 +4,19 @@ import { type DecidedBy, type Decision, type DecisionFault, fault } from '../cor
 import { messageOf } from '../core/fault.ts'
 import { policyInputText } from '../core/input-text.ts'
 import type { Decide } from '../core/ports.ts'
+import { type AsOf, agedBy } from './data.ts'
 import type { Policies } from './policies.ts'
 import { boundedReason, readResult } from './result.ts'
 
-export function makeDecide(policies: Pick<Policies, 'get'>): Decide {
+/** `asOf` tells the age of data that is fetched beside the rules. */
+export function makeDecide(policies: Pick<Policies, 'get'>, asOf?: AsOf): Decide {
   return (facts, use) => {
     if (!use) return fault('policy_missing', 'no policy is bound to this listener')
     const policy = policies.get(use.bundle)
     if (!policy) return fault('policy_missing', boundedReason(`policy ${use.bundle} is not loaded`))
-    const from: DecidedBy = { by: 'policy', policy: policy.ref }
+    const by: Extract<DecidedBy, { by: 'policy' }> = { by: 'policy', policy: policy.ref }
+    const { from, stale } = policy.parts ? agedBy(by, policy.parts, facts.atNs, asOf) : { from: by, stale: undefined }
+    if (stale !== undefined) return faultOf(from, 'policy_data_stale', stale)
     try {
       const answer = policy.evaluateText(use.entrypoint, policyInputText(facts), facts.atNs)
       if (!answer.ok) return faultOf(from, answer.fault, answer.detail)

@@ -6,6 +6,7 @@ import type { PolicyRef } from '../core/policy.ts'
 import type { NowNs } from '../core/ports.ts'
 import { parseTime } from '../core/time.ts'
 import type { BuiltinHost } from './builtins/builtin.ts'
+import type { DataPart } from './data.ts'
 import { type Answer, answerOf, openInstance } from './instance.ts'
 import { plainJson, tooLong } from './plain.ts'
 
@@ -19,6 +20,8 @@ export type EvaluationFault = 'policy_undefined' | 'policy_error' | 'policy_limi
 export interface Policy {
   readonly ref: PolicyRef
   readonly entrypoints: readonly string[]
+  /** Data that was fetched beside the rules. Default none. */
+  readonly parts?: readonly Omit<DataPart, 'value'>[]
   /**
    * Never throws. `atNs` is the time that the policy sees; left out, it is the request's own time where the input has
    * one (`attributes.request.time`), so that a replay sees what was seen then, and the clock's where it has none.
@@ -42,7 +45,9 @@ export interface PolicySource extends PolicyLimits {
   readonly ref: PolicyRef
   /** Compiled from what `prepareModule` returned. */
   readonly module: WebAssembly.Module
+  /** The bundle's own with all that was fetched beside it, which `parts` names. */
   readonly data: Json
+  readonly parts?: readonly Omit<DataPart, 'value'>[]
   readonly now: NowNs
   /** What builtins may ask of the world. Default nothing: a policy that calls such a builtin is refused. */
   readonly host?: BuiltinHost
@@ -73,6 +78,7 @@ export function openPolicy(source: PolicySource): Policy {
   return {
     ref: source.ref,
     entrypoints: instance.entrypoints,
+    ...(source.parts && { parts: source.parts }),
     evaluate(entrypoint, input, atNs = requestTime(input) ?? source.now()) {
       const plain = plainJson(input, limits)
       const fault = unknown(entrypoint)

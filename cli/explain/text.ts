@@ -19,6 +19,7 @@ export function explanationText(found: Found, recalled: Recalled, retraced: Retr
     ['target', [row.target ?? '-', row.service && `service ${row.service}`, event.listener].filter(Boolean).join(', ')],
     ['answer', `${row.verdict} ${row.code}${row.enforced ? '' : ', in shadow: it changed nothing'}`],
     ['made by', madeByText(found)],
+    ...dataOf(found),
     ...row.reasons.map((reason) => ['reason', reason] as const),
     ['outcome', outcomeText(found)],
     ['request', [row.requestId, row.traceId && `trace ${row.traceId}`].filter(Boolean).join(', ') || '-'],
@@ -58,6 +59,18 @@ function provedBy({ event }: Found): readonly (readonly [string, string])[] {
 function madeByText({ event, row }: Found): string {
   if (row.by !== 'policy' || row.bundle === null) return 'the proxy, before any policy was asked'
   return `rule ${event.path ?? '?'} of ${row.bundle}, revision ${row.revision ?? '?'}`
+}
+
+/** Data beside the rules, of which a record of ours names every version. */
+function dataOf({ event }: Found): readonly (readonly [string, string])[] {
+  const data: unknown = event.data
+  if (!isObject(data)) return []
+  return Object.entries(data).flatMap(([name, of]) => {
+    const { revision, age_s: age } = isObject(of) ? of : {}
+    if (typeof revision !== 'string') return []
+    const old = typeof age === 'number' ? `${age} s old` : 'of an age that nobody had said'
+    return [['data', `${name} revision ${revision}, ${old}`] as const]
+  })
 }
 
 function outcomeText({ row }: Found): string {

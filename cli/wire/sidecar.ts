@@ -12,9 +12,9 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makePolicies } from '../../engine/index.ts'
-import { loadBundle } from '../../engine/node/open.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import { software } from '../version.ts'
+import { openActivation, refreshProblem } from './activation.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
 import { random, sha256 } from './machine.ts'
 import type { MeshClient } from './mesh-client.ts'
@@ -64,31 +64,15 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
   const signHead = signHeadWith(options.source)
   const sink = await recorder.producer({ id, source: options.source, signHead })
   const policies = makePolicies()
-  const activate = async (snapshot: MeshSnapshot): Promise<void> => {
-    for (const ref of snapshot.bundles) {
-      if (policies.get(ref.bundle)?.ref.sha256 === ref.sha256) continue
-      const bytes = (await lastGood.bundle(ref.sha256)) ?? (await options.client.bundle(ref.sha256))
-      const policy = await loadBundle(bytes, ref.bundle, { now: options.now })
-      if (policy.ref.sha256 !== ref.sha256) {
-        throw new WritError(
-          'policy_invalid',
-          `bundle ${ref.bundle} is ${policy.ref.sha256} where ${ref.sha256} was due`,
-        )
-      }
-      await lastGood.keepBundle(ref.sha256, bytes)
-      // Kept before it takes effect, so that no decision names a policy that the log does not know.
-      await sink.keep({ kind: 'policy', action: 'activated', ...ref })
-      policies.put(policy)
-    }
-  }
-  await activate(first)
+  const activation = await openActivation({ policies, client: options.client, lastGood, sink, now: options.now })
+  await activation.activate(first)
   const identify = makeIdentify(() => options.source.current(), verifySignature)
   const proxy = await openProxy({
     snapshot: first,
     workloads: [workload.name],
     source: () => options.source,
     identify: () => identify,
-    decide: makeDecide(policies),
+    decide: makeDecide(policies, activation.asOf),
     sink: () => sink,
     now: options.now,
     random,
@@ -105,13 +89,13 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     for (let failures = 0; !stop.signal.aborted; ) {
       try {
         const snapshot = await options.client.snapshot(name, stop.signal)
-        failures = 0
         if (!snapshot) continue
-        name = snapshot.name
         options.onSnapshot?.(snapshot)
-        await activate(snapshot)
+        await activation.activate(snapshot)
         await proxy.apply(snapshot)
         applied = snapshot.name
+        name = applied
+        failures = 0
         await lastGood.keepSnapshot(snapshot)
       } catch (thrown) {
         if (stop.signal.aborted) return
@@ -143,6 +127,20 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     }
   }
 
+  const refreshing = refresh()
+  async function refresh(): Promise<void> {
+    for (let failures = 0; !stop.signal.aborted; ) {
+      try {
+        await activation.refresh()
+        failures = 0
+      } catch (thrown) {
+        const text = refreshProblem(thrown)
+        if (failures++ === 0) options.onEvent({ level: 'warn', from: workload!.name, text })
+      }
+      await pause(activation.refreshEveryMs() ?? reportEveryMs, stop.signal)
+    }
+  }
+
   const reporting = report()
   /** Control shows operators what each workload runs; a report that does not arrive is missed by nobody else. */
   async function report(): Promise<void> {
@@ -169,7 +167,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     async close(drainMs) {
       stop.abort()
       await proxy.drain(drainMs)
-      await Promise.all([following, watching, reporting])
+      await Promise.all([following, watching, refreshing, reporting])
       await sink.close()
     },
   }

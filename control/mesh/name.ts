@@ -109,6 +109,17 @@ const snapshotShape = z.strictObject({
   ),
   workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener) })),
   bundles: z.array(z.strictObject({ bundle: text, revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+  data: z
+    .array(
+      z.strictObject({
+        name: text,
+        bundle: text,
+        path: text,
+        maxAgeMs: count.exactOptional(),
+        version: z.strictObject({ revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) }).exactOptional(),
+      }),
+    )
+    .exactOptional(),
   audit: z.strictObject({
     durability: z.enum(['bounded', 'strict', 'replicated']),
     spoolMaxBytes: count,

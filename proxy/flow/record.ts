@@ -8,7 +8,7 @@ import { messageOf } from '../../core/fault.ts'
 import type { Identity } from '../../core/identity.ts'
 import { recordedInput } from '../../core/input.ts'
 import { canonicalJson, constantJson, type Json } from '../../core/json.ts'
-import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
+import type { AgedData, PolicyRef, PolicyUse } from '../../core/policy.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { DecisionBody, RecordId } from '../../core/record.ts'
 import { formatTime } from '../../core/time.ts'
@@ -44,6 +44,7 @@ export function decisionBody(
   }
   if (from.by === 'policy') {
     body.bundles = bundlesOf(from.policy)
+    if (from.data) body.data = dataOf(from.data)
     if (use) body.path = use.entrypoint
   }
   if (identified.ok) body.peer = proven(identified.identity)
@@ -57,6 +58,14 @@ export function decisionBody(
 
 /** Filled in place: every request makes one, and spreading parts into each other would make four objects of it. */
 type Draft = { -readonly [name in keyof DecisionBody]: DecisionBody[name] }
+
+const dataOf = (data: readonly AgedData[]): NonNullable<DecisionBody['data']> =>
+  Object.fromEntries(
+    data.map(({ name, revision, sha256, ageS }) => [
+      name,
+      { revision, sha256, ...(ageS === undefined ? undefined : { age_s: ageS }) },
+    ]),
+  )
 
 /** What is the same for all decisions of a policy, and for all of an identity, is put together once. */
 const bundlesOf = remembered(({ bundle, revision, sha256 }: PolicyRef) => ({ [bundle]: { revision, sha256 } }))
