@@ -37,8 +37,8 @@ export type DecidedBy =
       readonly policy: PolicyRef
       /** Data that was fetched beside the rules. Default none. */
       readonly data?: readonly AgedData[]
-      /** What builtins were answered by the world: name, then arguments as JSON, then the answer. Default nothing. */
-      readonly world?: WorldAnswers
+      /** What builtins were answered by the world; `dropped` where that was too much. Default nothing. */
+      readonly world?: WorldAnswers | 'dropped'
     }
   | { readonly by: 'proxy' }
 

@@ -63,6 +63,20 @@ export interface PolicyUse {
   readonly recordBody?: readonly InputPath[]
   /** Another policy that is tried out beside this one. Default none. */
   readonly trial?: PolicyTrial
+  /** Whom the policy may ask by `http.send`. Default nobody. */
+  readonly http?: HttpAllowance
+}
+
+/** Whom a policy may ask while it judges. */
+export interface HttpAllowance {
+  /** Beginnings of URLs: scheme, host and port are the same, and the path begins with whole steps. */
+  readonly allow: readonly string[]
+  /** Time for all requests of one decision, in milliseconds. Default 2000. */
+  readonly timeoutMs: number
+  /** Longest answer, in bytes. Default 64 KiB. */
+  readonly maxBytes: number
+  /** Whether a name may stand for an address of a private network. Default false. */
+  readonly privateAddresses: boolean
 }
 
 /** A policy on trial: asked beside the one in force, or in its place for some callers. */

@@ -93,7 +93,7 @@ export function agedBy(
   parts: readonly Omit<DataPart, 'value'>[],
   atNs: bigint,
   asOf: AsOf | undefined,
-): { readonly from: DecidedBy; readonly stale: string | undefined } {
+): { readonly from: Extract<DecidedBy, { readonly by: 'policy' }>; readonly stale: string | undefined } {
   const atMs = Number(atNs / 1_000_000n)
   const data: AgedData[] = []
   let stale: string | undefined

@@ -6,6 +6,7 @@ import type { PolicyDataUse, PolicyRef } from '../../core/policy.ts'
 import type { NowNs, RecordSink } from '../../core/ports.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { type AsOf, type DataPart, readDocument } from '../../engine/data.ts'
+import { askingHost } from '../../engine/http-send.ts'
 import type { Policies } from '../../engine/index.ts'
 import { loadBundle } from '../../engine/node/open.ts'
 import type { Freshness, LastGood } from './last-good.ts'
@@ -58,12 +59,12 @@ export async function openActivation(options: ActivationOptions): Promise<Activa
     return { ...use, value: readDocument(await bytesOf(use.version.sha256, 'data'), true) }
   }
 
-  async function activateOne(ref: PolicyRef, beside: readonly PolicyDataUse[]): Promise<void> {
-    const key = JSON.stringify([ref.sha256, beside])
+  async function activateOne(ref: PolicyRef, beside: readonly PolicyDataUse[], asks: boolean): Promise<void> {
+    const key = JSON.stringify([ref.sha256, beside, asks])
     if (active.get(ref.bundle) === key) return
     const bytes = await bytesOf(ref.sha256, 'bundle')
     const parts = await Promise.all(beside.map(partOf))
-    const policy = await loadBundle(bytes, ref.bundle, { now: options.now, parts })
+    const policy = await loadBundle(bytes, ref.bundle, { now: options.now, parts, ...(asks && { host: askingHost }) })
     // Kept before it takes effect, so that no decision names a policy or data that the log does not know.
     if (policies.get(ref.bundle)?.ref.sha256 !== ref.sha256) {
       await sink.keep({ kind: 'policy', action: 'activated', ...ref })
@@ -113,6 +114,7 @@ export async function openActivation(options: ActivationOptions): Promise<Activa
         await activateOne(
           ref,
           data.filter(({ bundle }) => bundle === ref.bundle),
+          mayAsk(snapshot, ref.bundle),
         )
       }
     },
@@ -125,6 +127,14 @@ export async function openActivation(options: ActivationOptions): Promise<Activa
     },
   }
 }
+
+/** Whether any binding lets this bundle's policy call `http.send`; without one it is not opened. */
+const mayAsk = ({ workloads }: MeshSnapshot, bundle: string): boolean =>
+  workloads.some(({ listeners }) =>
+    listeners.some(
+      (one) => one.direction === 'inbound' && one.policy?.bundle === bundle && one.policy.http !== undefined,
+    ),
+  )
 
 export const refreshProblem = (thrown: unknown): string =>
   `cannot learn how old the data is that its policies read: ${messageOf(thrown)}`

@@ -12,6 +12,7 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makePolicies } from '../../engine/index.ts'
+import { openHttpTransport } from '../../engine/node/http-transport.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import { software } from '../version.ts'
 import { openActivation, refreshProblem } from './activation.ts'
@@ -72,7 +73,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     workloads: [workload.name],
     source: () => options.source,
     identify: () => identify,
-    decide: makeDecide(policies, activation.asOf),
+    decide: makeDecide(policies, { asOf: activation.asOf, http: openHttpTransport() }),
     sink: () => sink,
     now: options.now,
     random,

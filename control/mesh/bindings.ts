@@ -1,6 +1,7 @@
 /** Policy bindings: which rule of which bundle judges each inbound listener. */
 
 import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
+import { allowanceOf } from './http.ts'
 import type { PolicyBindingSpec, WorkloadSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import type { KnownService } from './services.ts'
@@ -63,4 +64,5 @@ const useOf = (spec: PolicyBindingSpec): PolicyUse => ({
   entrypoint: spec.entrypoint,
   recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
   recordQuery: spec.record?.query ?? false,
+  ...(spec.http && { http: allowanceOf(spec.http) }),
 })

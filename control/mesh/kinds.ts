@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
+import { type HttpSpec, httpSpec } from './http.ts'
 import { address, bytes, duration, host, name, port } from './words.ts'
 
 export interface MeshSpec {
@@ -52,6 +53,7 @@ export interface PolicyBindingSpec {
   readonly bundle: string
   readonly entrypoint: string
   readonly record?: { readonly headers?: readonly string[]; readonly query?: boolean }
+  readonly http?: HttpSpec
 }
 
 const everyMs = (fallback: number, effect: string) =>
@@ -230,4 +232,5 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
         .exactOptional(),
     })
     .exactOptional(),
+  http: httpSpec.exactOptional(),
 })

@@ -68,6 +68,9 @@ const policy = z.strictObject({
   entrypoint: text,
   recordHeaders: z.array(text),
   recordQuery: z.boolean(),
+  http: z
+    .strictObject({ allow: z.array(text), timeoutMs: count, maxBytes: count, privateAddresses: z.boolean() })
+    .exactOptional(),
 })
 
 const listener = z.discriminatedUnion('direction', [

@@ -4,10 +4,10 @@ import { makeJwtIdentify } from '../../ca/jwt.ts'
 import { readTrust } from '../../ca/wire.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
-import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
+import type { HttpAllowance, PolicyRef, PolicyUse } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import { parseSpiffeId, type SpiffeId, spiffeId, trustDomainOf } from '../../core/spiffe.ts'
-import { makeDecide, makePolicies, openPolicy } from '../../engine/index.ts'
+import { askingHost, fetchTransport, makeDecide, makePolicies, openPolicy } from '../../engine/index.ts'
 import { type CollectorOptions, collectorSink } from './collector.ts'
 import type { Handler } from './exchange.ts'
 import { type Guarded, type GuardOptions, guard } from './guard.ts'
@@ -19,6 +19,8 @@ export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' |
   readonly policy: { readonly module: WebAssembly.Module; readonly data: unknown; readonly ref: PolicyRef }
   /** Rule to ask, as OPA writes entry points: `writ/authz/result`. */
   readonly entrypoint: string
+  /** Whom the policy may ask by `http.send`: beginnings of URLs. Default nobody, and such a policy is not opened. */
+  readonly http?: Partial<HttpAllowance> & Pick<HttpAllowance, 'allow'>
   /** Facts that records keep. Default neither headers nor the query. */
   readonly record?: Partial<Pick<PolicyUse, 'recordHeaders' | 'recordQuery'>>
   /** One trust bundle for each trust domain whose callers are taken: content of the `trust.json` of `writ svid`. */
@@ -32,7 +34,7 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
   const now: NowNs = () => BigInt(Date.now()) * 1_000_000n
   const { module, data, ref } = options.policy
   const policies = makePolicies()
-  policies.put(openPolicy({ module, data: data as Json, ref, now }))
+  policies.put(openPolicy({ module, data: data as Json, ref, now, ...(options.http && { host: askingHost }) }))
   const bundles = new Map(options.trust.map(trustOf).map((bundle) => [bundle.trustDomain, bundle]))
 
   return guard(handler, {
@@ -43,9 +45,12 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
       entrypoint: options.entrypoint,
       recordHeaders: options.record?.recordHeaders ?? [],
       recordQuery: options.record?.recordQuery ?? false,
+      ...(options.http && {
+        http: { timeoutMs: 2000, maxBytes: 64 * 1024, privateAddresses: false, ...options.http },
+      }),
     },
     identify: makeJwtIdentify({ keysOf: (domain) => bundles.get(domain)?.jwtKeys, audience: workload }),
-    decide: makeDecide(policies),
+    decide: makeDecide(policies, { http: fetchTransport }),
     sink: collectorSink({ ...options.collector, producer: spiffeId(trustDomainOf(workload), '/writ/control')! }),
     now,
   })

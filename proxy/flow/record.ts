@@ -2,7 +2,7 @@
 
 import { sha256 } from '@noble/hashes/sha2.js'
 import { toHex, utf8 } from '../../core/bytes.ts'
-import { type Decision, fault } from '../../core/decision.ts'
+import { type Decision, fault, type WorldAnswers } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { Identity } from '../../core/identity.ts'
@@ -45,6 +45,7 @@ export function decisionBody(
   if (from.by === 'policy') {
     body.bundles = bundlesOf(from.policy)
     if (from.data) body.data = dataOf(from.data)
+    if (from.world !== undefined) addWorld(body, from.world)
     if (use) body.path = use.entrypoint
   }
   if (identified.ok) body.peer = proven(identified.identity)
@@ -66,6 +67,20 @@ const dataOf = (data: readonly AgedData[]): NonNullable<DecisionBody['data']> =>
       { revision, sha256, ...(ageS === undefined ? undefined : { age_s: ageS }) },
     ]),
   )
+
+/** Answers of the world and the input share the room of a record, and the input comes first. */
+function addWorld(body: Draft, world: WorldAnswers | 'dropped'): void {
+  const length = (value: Json): number => utf8(canonicalJson(value)).length
+  try {
+    if (world !== 'dropped' && length(world as Json) + length(body.input) <= maxInputBytes) {
+      body.nd_builtin_cache = world
+      return
+    }
+  } catch {
+    // An answer with half a character is none that a record can hold.
+  }
+  body.nd_builtin_cache_dropped = true
+}
 
 /** What is the same for all decisions of a policy, and for all of an identity, is put together once. */
 const bundlesOf = remembered(({ bundle, revision, sha256 }: PolicyRef) => ({ [bundle]: { revision, sha256 } }))
