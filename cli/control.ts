@@ -20,6 +20,7 @@ import {
 } from './wire/control-plane.ts'
 import { inTurn } from './wire/in-turn.ts'
 import { openClock, random } from './wire/machine.ts'
+import { openDataSources } from './wire/policy-data.ts'
 import { openPolicySources } from './wire/policy-sources.ts'
 import { pause } from './wire/sidecar.ts'
 import { openSpool, openStream } from './wire/stream.ts'
@@ -65,13 +66,17 @@ async function run(options: Options): Promise<void> {
   const stop = until('SIGINT', 'SIGTERM')
   const state = openState(options.state)
   const sources = openPolicySources({ dir: join(state.root, 'policy-sources'), meshFile: options.file, now, onEvent })
+  const data = openDataSources({ dir: join(state.root, 'policy-data'), meshFile: options.file, now, onEvent })
   try {
     let logKey = ''
     const load = async () => {
       const mesh = await readMesh(options.file)
       const own = await readPolicyFolder(options.policies)
-      await sources.follow(compileMeshOnly(mesh, options.file, own).settings.policySources)
-      return compileConfig(mesh, options.file, sources.over(own), logKey, onEvent)
+      const { policySources, policyData } = compileMeshOnly(mesh, options.file, own).settings
+      await sources.follow(policySources)
+      await data.follow(policyData)
+      const all = sources.over(own)
+      return compileConfig(mesh, options.file, all, logKey, onEvent, await data.over(all))
     }
     const config = await load()
     const authority = openAuthority({ dir: state.ca, trustDomain: config.snapshot.trustDomain, nowMs, random })
@@ -98,9 +103,10 @@ async function run(options: Options): Promise<void> {
       recorder,
       config,
       findReceipt,
+      dataAgeMs: data.ageMs,
       listen: options.listen,
       collector: options.collector,
-      mounted: [sources.routes],
+      mounted: [sources.routes, data.routes],
       now,
       onEvent,
     })
@@ -118,6 +124,7 @@ async function run(options: Options): Promise<void> {
       }
     }
     sources.attach(control.sink, (why) => void reload(why))
+    data.attach(control.sink, (why) => void reload(why))
     process.on('SIGHUP', () => void reload('read its files again'))
     if (control.collector) {
       process.stdout.write(`collector  http://${control.collector.address}:${control.collector.port}\n`)
@@ -133,13 +140,13 @@ async function run(options: Options): Promise<void> {
       }
     }
     await stop.wait()
-    await sources.close()
+    await Promise.all([sources.close(), data.close()])
     await control.close()
     await recorder.close({ timeoutMs: 10_000 })
     await stream.close()
     source.close()
   } finally {
-    await sources.close()
+    await Promise.all([sources.close(), data.close()])
     state.release()
   }
 }

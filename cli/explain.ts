@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import { type Recalled, recall } from '../audit/replay/recorded.ts'
 import { policyInput } from '../core/input.ts'
+import { isObject } from '../core/json.ts'
 import { type Found, findDecision } from './explain/find.ts'
 import { explanationText } from './explain/text.ts'
 import { type Retraced, retrace } from './explain/tried.ts'
@@ -44,5 +45,15 @@ async function retracedOf({ event, row }: Found, recalled: Recalled, policies: s
   const { bundle, revision } = row
   if (row.by !== 'policy' || bundle === null || revision === null || typeof event.path !== 'string') return undefined
   if (recalled.kind !== 'facts') return { kind: 'none', why: 'the record does not hold the input' }
+  const besides = isObject(event.data) ? Object.keys(event.data).join(', ') : ''
+  if (besides !== '')
+    return { kind: 'none', why: `the policy also read data that is not among its sources: ${besides}` }
+  const world = isObject(event.nd_builtin_cache) ? Object.keys(event.nd_builtin_cache).join(', ') : ''
+  if (world !== '' || event.nd_builtin_cache_dropped === true) {
+    return {
+      kind: 'none',
+      why: `the world answered it (${world || 'more than a record holds'}), and may answer otherwise now`,
+    }
+  }
   return retrace({ bundle, revision }, event.path, recalled.facts, policies)
 }

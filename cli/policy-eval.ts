@@ -3,13 +3,18 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Command } from 'commander'
+import { allowanceOf } from '../control/mesh/http.ts'
 import { type Decision, statusOf } from '../core/decision.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { policyInput } from '../core/input.ts'
 import type { PolicyBundle } from '../core/policy.ts'
+import { wrongUrl } from '../engine/bundle-url.ts'
 import { makeDecide } from '../engine/decide.ts'
+import { askingHost } from '../engine/http-send.ts'
+import { openHttpTransport } from '../engine/node/http-transport.ts'
 import { loadBundle, readPolicyFolder } from '../engine/node/open.ts'
 import type { Policy } from '../engine/policy.ts'
+import { type DataFlag, dataFlag, dataHelp, readParts } from './wire/candidate-data.ts'
 import { openClock } from './wire/machine.ts'
 import type { Described } from './wire/request.ts'
 import { sourcesOf } from './wire/sources.ts'
@@ -20,6 +25,8 @@ interface EvalFlags {
   readonly policies: string
   readonly bundleName?: string
   readonly entrypoint?: string
+  readonly data: readonly DataFlag[]
+  readonly allowHttp: readonly string[]
   readonly json?: boolean
 }
 
@@ -34,6 +41,8 @@ export const evalCommand = (): Command =>
     .option('--policies <dir>', 'folder of policies, each with its bundle in a folder of its own', 'policies')
     .option('--bundle-name <name>', 'which of them (default: the only one)')
     .option('--entrypoint <rule>', 'the rule to ask, such as writ/authz/result (default: the only one)')
+    .option('--data <path=file>', dataHelp, dataFlag, [])
+    .option('--allow-http <url>', 'what http.send may ask: the beginning of a URL; may repeat', collect, [])
     .option('--json', 'print JSON, with the input that the policy saw')
     .addHelpText('after', '\nThe exit code is 0 whatever the verdict is; --json has it for scripts.')
     .action(evaluate)
@@ -47,18 +56,33 @@ async function evaluate(flags: EvalFlags): Promise<void> {
   })
   const policy = await openNamed(flags)
   const entrypoint = entrypointOf(policy, flags.entrypoint)
-  const use = { bundle: policy.ref.bundle, entrypoint, recordHeaders: [], recordQuery: false }
+  const asks = flags.allowHttp.length > 0
+  const use = {
+    ...{ bundle: policy.ref.bundle, entrypoint, recordHeaders: [], recordQuery: false },
+    ...(asks && { http: allowanceOf({ allow: checkedUrls(flags.allowHttp) }) }),
+  }
+  const decide = makeDecide({ get: () => policy }, asks ? { http: openHttpTransport() } : {})
   const { judgeDescribed } = await import('./wire/request.ts') // Read only now: the other commands of `policy` read no YAML.
-  const described = await judgeDescribed(text, flags.file, use, makeDecide({ get: () => policy }), Date.now())
+  const described = await judgeDescribed(text, flags.file, use, decide, Date.now())
   process.stdout.write(flags.json ? jsonOf(described, entrypoint) : textOf(described, policy, entrypoint))
   if (flags.bundle === undefined) await warnOfEdits(join(flags.policies, policy.ref.bundle), policy, entrypoint)
 }
 
-async function openNamed({ bundle, policies, bundleName }: EvalFlags): Promise<Policy> {
-  const now = openClock()
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
+
+function checkedUrls(urls: readonly string[]): readonly string[] {
+  for (const url of urls) {
+    const wrong = wrongUrl(url)
+    if (wrong) throw new WritError('usage', `--allow-http: ${url} ${wrong}`)
+  }
+  return urls
+}
+
+async function openNamed({ bundle, policies, bundleName, data }: EvalFlags): Promise<Policy> {
+  const options = { now: openClock(), host: askingHost, parts: await readParts(data) }
   if (bundle === undefined) {
     const found = pick(await readPolicyFolder(policies), policies, bundleName)
-    return loadBundle(found.bytes, found.ref.bundle, { now })
+    return loadBundle(found.bytes, found.ref.bundle, options)
   }
   const bytes = await readFile(bundle).catch((cause: unknown) => {
     throw new WritError('not_found', `${bundle} cannot be read: ${messageOf(cause)}`, {
@@ -66,7 +90,7 @@ async function openNamed({ bundle, policies, bundleName }: EvalFlags): Promise<P
       cause,
     })
   })
-  return loadBundle(new Uint8Array(bytes), bundleName ?? basename(dirname(resolve(bundle))), { now })
+  return loadBundle(new Uint8Array(bytes), bundleName ?? basename(dirname(resolve(bundle))), options)
 }
 
 function pick(found: readonly PolicyBundle[], folder: string, name: string | undefined): PolicyBundle {

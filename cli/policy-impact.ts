@@ -6,6 +6,7 @@ import type { Impact } from '../audit/replay/impact.ts'
 import type { Leavable } from '../audit/replay/reads.ts'
 import { replay } from '../audit/replay/replay.ts'
 import { openCandidate } from './wire/candidate.ts'
+import { type DataFlag, dataFlag, dataHelp, readParts } from './wire/candidate-data.ts'
 import { recordedDecisions } from './wire/recorded.ts'
 
 interface ImpactFlags {
@@ -16,6 +17,7 @@ interface ImpactFlags {
   readonly state: string
   readonly database?: string
   readonly assumeKept: readonly string[]
+  readonly data: readonly DataFlag[]
   readonly json?: boolean
   readonly markdown?: boolean
   readonly failOnFlips?: boolean
@@ -41,6 +43,7 @@ export const impactCommand = (): Command =>
       fact,
       [],
     )
+    .option('--data <path=file>', dataHelp, dataFlag, [])
     .option('--json', 'print JSON')
     .option('--markdown', 'print Markdown, for a pull request')
     .option('--fail-on-flips', 'exit 1 unless every decision was replayed, one at least, and no verdict changes')
@@ -57,6 +60,7 @@ function fact(value: string, before: readonly string[]): readonly string[] {
 async function impact(flags: ImpactFlags): Promise<void> {
   const candidate = await openCandidate(flags.candidate, {
     entrypoints: flags.entrypoint,
+    parts: await readParts(flags.data),
     ...(flags.bundleName !== undefined && { name: flags.bundleName }),
   })
   const asked: readonly [string, string][] = [

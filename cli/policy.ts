@@ -7,11 +7,13 @@ import { equalBytes } from '../core/bytes.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { canonicalJson } from '../core/json.ts'
 import { readBundle } from '../engine/bundle.ts'
+import { askingHost } from '../engine/http-send.ts'
 import { prepareModule } from '../engine/module.ts'
 import { buildPolicy, policyFoldersIn, testPolicy } from '../engine/node/build.ts'
 import { readSigningKey } from '../engine/node/keys.ts'
 import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
+import type { Policy } from '../engine/policy.ts'
 import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
 import { rollbackCommand } from './policy-rollback.ts'
@@ -120,11 +122,23 @@ async function buildOne(folder: string, flags: BuildFlags, signer: Signer | unde
   // No two signatures are alike, so without a key a bundle that is up to date keeps the one it has.
   const bytes = signer ? await signBundle(unsigned, signer) : same ? before : unsigned
   // Loading shows what compiling does not: builtins that no proxy has, and data that none can hold.
-  const { ref, entrypoints } = await loadBundle(bytes, policy, { now: () => 0n })
+  const { ref, entrypoints } = await loadBuilt(bytes, policy)
   const changed = !same || signer !== undefined
   if (changed && !flags.check) await replace(path, bytes)
   if (flags.edge !== undefined) await writeEdge(join(flags.edge, policy), bytes, policy)
   return { policy, revision: ref.revision, sha256: ref.sha256, entrypoints, bytes: bytes.length, changed }
+}
+
+/** One that calls `http.send` is good for those bindings alone that allow it, which is said. */
+async function loadBuilt(bytes: Uint8Array, policy: string): Promise<Policy> {
+  try {
+    return await loadBundle(bytes, policy, { now: () => 0n })
+  } catch (thrown) {
+    if (!messageOf(thrown).includes('http.send')) throw thrown
+    const opened = await loadBundle(bytes, policy, { now: () => 0n, host: askingHost })
+    process.stderr.write(`note: ${policy} calls http.send, so a binding must say whom it may ask: spec.http.allow\n`)
+    return opened
+  }
 }
 
 /** Whether what lies there is what the sources give, signed or not. */

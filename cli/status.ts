@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import type { TrialHealth } from '../control/health.ts'
 import { adminRequest } from '../control/node/client.ts'
+import type { PolicyDataStatus } from '../control/node/policy-data-routes.ts'
 import { type RolledBack, rolledBackText } from '../control/rollbacks.ts'
 
 interface Status {
@@ -23,6 +24,8 @@ interface Status {
   }[]
   readonly rolled_back?: readonly RolledBack[]
 }
+
+type Data = PolicyDataStatus
 
 interface Source {
   readonly bundle: string
@@ -44,10 +47,11 @@ export function statusCommand(): Command {
       const socket = join(options.state, 'admin.sock')
       const status = (await adminRequest(socket, 'GET', '/v1/status')) as unknown as Status
       const { sources } = (await adminRequest(socket, 'GET', '/v1/policy-sources')) as unknown as { sources: Source[] }
+      const { data } = (await adminRequest(socket, 'GET', '/v1/policy-data')) as unknown as { data: Data[] }
       process.stdout.write(
         options.json
-          ? `${JSON.stringify({ ...status, policy_sources: sources })}\n`
-          : `${formatStatus(status)}${formatTrials(status)}${formatSources(sources)}`,
+          ? `${JSON.stringify({ ...status, policy_sources: sources, policy_data: data })}\n`
+          : `${formatStatus(status)}${formatTrials(status)}${formatSources(sources)}${formatData(data)}`,
       )
     })
 }
@@ -106,6 +110,21 @@ export function formatSources(sources: readonly Source[]): string {
   ])
   const problems = sources.flatMap(({ bundle, url, problem }) => (problem ? [`${bundle}: ${url}: ${problem}\n`] : []))
   const head = ['POLICY SOURCE', 'REVISION', 'SIGNATURE', 'ANSWERED (UTC)', 'KEPT']
+  return `\n${tableOf([head, ...rows])}${problems.length > 0 ? '\n' : ''}${problems.join('')}`
+}
+
+/** Empty where no policy reads data beside its bundle. */
+export function formatData(data: readonly Data[]): string {
+  if (data.length === 0) return ''
+  const rows = data.map(({ name, bundle, path, revision, age_s, max_age_s, stale }) => [
+    name,
+    `${bundle}, data.${path.replaceAll('/', '.')}`,
+    revision ?? 'none yet',
+    age_s === undefined ? '-' : `${age_s} s${max_age_s === undefined ? '' : ` of ${max_age_s} s`}`,
+    revision === undefined ? 'missing' : stale ? 'stale' : 'good',
+  ])
+  const problems = data.flatMap(({ name, from, problem }) => (problem ? [`${name}: ${from}: ${problem}\n`] : []))
+  const head = ['POLICY DATA', 'READ BY', 'REVISION', 'AGE', 'STATE']
   return `\n${tableOf([head, ...rows])}${problems.length > 0 ? '\n' : ''}${problems.join('')}`
 }
 

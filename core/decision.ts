@@ -1,7 +1,8 @@
 /** What was decided about one request. Every code is on one of three lists, and the code fixes the status. */
 
 import type { IdentityRefusal } from './identity.ts'
-import type { PolicyRef, PolicyTrial } from './policy.ts'
+import type { Json } from './json.ts'
+import type { AgedData, PolicyRef, PolicyTrial } from './policy.ts'
 
 export type AllowCode =
   | 'allowed' // A policy said yes.
@@ -37,8 +38,15 @@ export type DecidedBy =
       readonly policy: PolicyRef
       /** Of a policy on trial: the trial, and the rule that it asks. */
       readonly trial?: Pick<PolicyTrial, 'name' | 'mode' | 'entrypoint'>
+      /** Data that was fetched beside the rules. Default none. */
+      readonly data?: readonly AgedData[]
+      /** What builtins were answered by the world; `dropped` where that was too much. Default nothing. */
+      readonly world?: WorldAnswers | 'dropped'
     }
   | { readonly by: 'proxy' }
+
+/** By name of the builtin, then by its arguments as a JSON array. Null is an answer that there was none. */
+export type WorldAnswers = { readonly [builtin: string]: { readonly [args: string]: Json } }
 
 /** Headers a policy asks for, as OPA-Envoy has them. Names are lower case; framing, Host and identity never change. */
 export interface HeaderEffects {

@@ -13,6 +13,32 @@ export interface PolicyBundle {
   readonly bytes: Uint8Array
 }
 
+/** One version of data that is fetched beside the rules. `name` is that of its PolicyData document. */
+export interface PolicyDataVersion {
+  readonly name: string
+  /** The first 16 digits of `sha256`. */
+  readonly revision: string
+  /** Digest of its bytes as they were fetched, lower-case hex. */
+  readonly sha256: string
+}
+
+/** Data that one bundle's policy reads, and that is no part of the bundle. */
+export interface PolicyDataUse {
+  readonly name: string
+  readonly bundle: string
+  /** Place below `data`: `bank/roles`. */
+  readonly path: string
+  /** Age after which nobody passes, in milliseconds. Default none. */
+  readonly maxAgeMs?: number
+  /** Left out while there is none yet: then nobody passes either. */
+  readonly version?: Omit<PolicyDataVersion, 'name'>
+}
+
+/** A version that decided, and how long ago it was last known to be the newest, in seconds. */
+export interface AgedData extends PolicyDataVersion {
+  readonly ageS?: number
+}
+
 /** Steps to one member of a policy's input, with all that is below it; `[]` is the whole input. */
 export type InputPath = readonly string[]
 
@@ -37,6 +63,20 @@ export interface PolicyUse {
   readonly recordBody?: readonly InputPath[]
   /** Another policy that is tried out beside this one. Default none. */
   readonly trial?: PolicyTrial
+  /** Whom the policy may ask by `http.send`. Default nobody. */
+  readonly http?: HttpAllowance
+}
+
+/** Whom a policy may ask while it judges. */
+export interface HttpAllowance {
+  /** Beginnings of URLs: scheme, host and port are the same, and the path begins with whole steps. */
+  readonly allow: readonly string[]
+  /** Time for all requests of one decision, in milliseconds. Default 2000. */
+  readonly timeoutMs: number
+  /** Longest answer, in bytes. Default 64 KiB. */
+  readonly maxBytes: number
+  /** Whether a name may stand for an address of a private network. Default false. */
+  readonly privateAddresses: boolean
 }
 
 /** A policy on trial: asked beside the one in force, or in its place for some callers. */

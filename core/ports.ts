@@ -23,8 +23,11 @@ export type Sha256 = (bytes: Uint8Array) => Uint8Array
 /** Who is at the other end? Never throws; remembers its answer in `peer.known` and compares that on every request. */
 export type Identify = (peer: Peer, nowMs: number) => Later<Identified>
 
-/** May this request pass? Never throws: what goes wrong is a fault. */
-export type Decide = (facts: RequestFacts, use: PolicyUse | undefined) => Later<Decision>
+/** May this request pass? Never throws: what goes wrong is a fault. With `recorded`, the world is not asked again. */
+export type Decide = (facts: RequestFacts, use: PolicyUse | undefined, recorded?: RecordedAnswers) => Later<Decision>
+
+/** What a record says that a builtin answered to arguments, written as a JSON array; undefined where it says nothing. */
+export type RecordedAnswers = (builtin: string, args: string) => Json | undefined
 
 /** Any entry point over any input: what reports, replays and tests use. */
 export type Evaluate = (ref: PolicyRef, entrypoint: string, input: Json) => Later<Evaluated>

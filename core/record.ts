@@ -5,7 +5,7 @@
  */
 
 import { fromUtf8, toHex, utf8 } from './bytes.ts'
-import type { DecisionCode, Verdict } from './decision.ts'
+import type { DecisionCode, Verdict, WorldAnswers } from './decision.ts'
 import { canonicalJson, isObject, type Json, parseJson } from './json.ts'
 import type { OutcomeCode } from './outcome.ts'
 import type { TrialNumbers } from './policy.ts'
@@ -72,6 +72,14 @@ export interface DecisionBody {
   readonly enforced: boolean
   readonly reasons: readonly string[]
   readonly bundles?: { readonly [name: string]: { readonly revision: string; readonly sha256: string } }
+  /** Data fetched beside the rules: which version decided, and how long ago it was last known to be the newest. */
+  readonly data?: { readonly [name: string]: DataRecord }
+  /**
+   * What builtins were answered by the world, as OPA has it: name, then arguments as JSON. Null: there was no answer.
+   * Left out where there was nothing, or where it was too long; then `nd_builtin_cache_dropped` says so.
+   */
+  readonly nd_builtin_cache?: WorldAnswers
+  readonly nd_builtin_cache_dropped?: true
   /** Entry point that was asked. */
   readonly path?: string
   /** Recorded facts in the shape of OPA-Envoy's input, without what can be derived from them. */
@@ -96,6 +104,13 @@ export interface DecisionBody {
     /** And what that one was. */
     readonly enforced_verdict?: Verdict
   }
+}
+
+export interface DataRecord {
+  readonly revision: string
+  readonly sha256: string
+  readonly age_s?: number
+  readonly [member: string]: string | number | undefined
 }
 
 export interface OutcomeItem {
@@ -178,8 +193,10 @@ export interface IssuanceBody {
 
 export interface PolicyBody {
   readonly kind: 'policy'
-  readonly action: 'published' | 'activated' | 'canary_rolled_back'
+  readonly action: 'published' | 'activated' | 'canary_rolled_back' | 'data_published' | 'data_activated'
   readonly bundle: string
+  /** Of data: its name. Revision and digest are then the data's. */
+  readonly data?: string
   readonly revision: string
   readonly sha256: string
   /** Of a canary that was taken back: which, and by what. */

@@ -1,6 +1,6 @@
 /** What a proxy runs: one immutable value, named by the hash of its own content. */
 
-import type { PolicyRef, PolicyUse } from './policy.ts'
+import type { PolicyDataUse, PolicyRef, PolicyUse } from './policy.ts'
 import type { SpiffeId, TrustDomain } from './spiffe.ts'
 
 /** A process reads the version it writes and the one before. */
@@ -17,6 +17,8 @@ export interface MeshSnapshot {
   readonly routes: readonly Route[]
   readonly workloads: readonly Workload[]
   readonly bundles: readonly PolicyRef[]
+  /** Data that policies read beside their bundles. Default none. */
+  readonly data?: readonly PolicyDataUse[]
   readonly audit: AuditSettings
   readonly stream: StreamPlace
   /** Verifier key of the log (C2SP signed-note), by which receipts are checked; empty while no auditor is known. */

@@ -15,6 +15,8 @@ export interface BundleContent {
   /** Path of each rule that the module answers for, as OPA writes it: `writ/authz/result`. */
   readonly entrypoints: readonly string[]
   readonly data: Json
+  /** What the bundle owns below `data`, as its manifest says: "" is all, for nobody narrowed it. */
+  readonly roots: readonly string[]
   /** As compiled; `prepareModule` makes it ready to run. */
   readonly wasm: Uint8Array
 }
@@ -65,6 +67,7 @@ export async function readBundle(bytes: Uint8Array, name: string, limits: Bundle
     ref: { bundle: name, revision: revision || sha256.slice(0, 16), sha256 },
     entrypoints,
     data,
+    roots,
     wasm: wasm.bytes,
   }
 }

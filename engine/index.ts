@@ -4,6 +4,7 @@ export type { BuiltinHost } from './builtins/builtin.ts'
 export { type BundleContent, type BundleLimits, type BundleOptions, readBundle } from './bundle.ts'
 export { makeDecide } from './decide.ts'
 export { makeEvaluate } from './evaluate.ts'
+export { askingHost, fetchTransport, type HttpTransport } from './http-send.ts'
 export { prepareModule } from './module.ts'
 export {
   makePolicies,

@@ -16,6 +16,7 @@ import { makePatternCache } from './builtins/patterns.ts'
 import { type LoadedPolicy, loadModule, PolicyAbort, put, takeValue, textAt } from './load.ts'
 import { memorySectionName, readMemoryNote, stackPointerName } from './module.ts'
 import { RegoObject, toJson, type Value } from './value.ts'
+import type { Given } from './world.ts'
 
 export type Answer =
   | { readonly kind: 'value'; readonly value: Json }
@@ -31,7 +32,13 @@ export type ExactAnswer =
 export interface Instance {
   readonly entrypoints: readonly string[]
   /** Asks one entry point. `nowNs` is what `time.now_ns` answers, however often it is asked. Never throws. */
-  ask(entrypoint: string, inputJson: Uint8Array, nowNs: bigint): Answer
+  ask(
+    entrypoint: string,
+    inputJson: Uint8Array,
+    nowNs: bigint,
+    record?: Evaluation['record'],
+    given?: Evaluation['given'],
+  ): Answer
   /** The same with the answer as a value, and with an input in OPA's value syntax; none where it is left out. */
   askExactly(entrypoint: string, input: Uint8Array | undefined, evaluation: Evaluation): ExactAnswer
   /** Memory that the policy holds now, in bytes. */
@@ -43,7 +50,9 @@ export interface Evaluation {
   /** What `rand.intn` and `uuid.rfc4122` follow from. Default: a hash of time and input, so that a replay repeats them. */
   readonly seed?: Uint8Array
   /** Hears what builtins were answered by the world: what OPA's decision log calls `nd_builtin_cache`. */
-  readonly record?: (name: string, args: readonly Value[], result: Value) => void
+  readonly record?: ((name: string, args: readonly Value[], result: Value | undefined) => void) | undefined
+  /** Answers of the world that are at hand already. */
+  readonly given?: Given | undefined
 }
 
 const pageBytes = 65_536
@@ -104,8 +113,8 @@ export function openInstance(
   return {
     entrypoints: Object.keys(first.entrypoints),
     memoryBytes: () => loaded?.mem.buffer.byteLength ?? 0,
-    ask: (entrypoint, input, nowNs) =>
-      run({ nowNs, input }, (policy) => {
+    ask: (entrypoint, input, nowNs, record, given) =>
+      run({ nowNs, input, record, given }, (policy) => {
         const result = evaluate(policy, entrypoint, input, 'opa_json_parse')
         return result === undefined ? { kind: 'undefined' } : readAnswer(policy, result)
       }),

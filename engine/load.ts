@@ -7,6 +7,7 @@ import { utf8 } from '../core/bytes.ts'
 import { messageOf } from '../core/fault.ts'
 import { type Builtin, type BuiltinContext, BuiltinError } from './builtins/builtin.ts'
 import { formatValue, parseValue, stringOfBytes, type Value } from './value.ts'
+import { worldBuiltins } from './world.ts'
 
 /** What OPA exports (ABI 1.2). All but the globals are functions of addresses in the policy's own memory. */
 export interface PolicyExports {
@@ -119,7 +120,9 @@ function answerOf(
 ): Uint8Array | undefined {
   if (!builtin) throw new Error(`the builtin ${name} is not available`)
   try {
-    const result = builtin(context, ...args)
+    const given = context.given && worldBuiltins.has(name) ? context.given(name, args) : undefined
+    if (given) context.record(name, args, given.value)
+    const result = given ? given.value : builtin(context, ...args)
     return result === undefined ? undefined : utf8(formatValue(result))
   } catch (thrown) {
     if (thrown instanceof BuiltinError) return undefined

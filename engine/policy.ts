@@ -1,32 +1,44 @@
 /** Opens one revision of a policy: module, data and name in, a function of entry point and input out. */
 
+import type { WorldAnswers } from '../core/decision.ts'
 import { WritError } from '../core/fault.ts'
 import { isObject, type Json } from '../core/json.ts'
 import type { PolicyRef } from '../core/policy.ts'
 import type { NowNs } from '../core/ports.ts'
 import { parseTime } from '../core/time.ts'
 import type { BuiltinHost } from './builtins/builtin.ts'
+import type { DataPart } from './data.ts'
 import { type Answer, answerOf, openInstance } from './instance.ts'
 import { plainJson, tooLong } from './plain.ts'
+import { type Given, makeNotes } from './world.ts'
 
 /** `Evaluated` of core, with the faults that an evaluation can have. */
-export type Evaluation =
+export type Evaluation = (
   | { readonly ok: true; readonly value: Json }
   | { readonly ok: false; readonly fault: EvaluationFault; readonly detail: string }
+) & {
+  /** What builtins were answered by the world. */
+  readonly world?: WorldAnswers | 'dropped'
+}
 
 export type EvaluationFault = 'policy_undefined' | 'policy_error' | 'policy_limit'
 
 export interface Policy {
   readonly ref: PolicyRef
   readonly entrypoints: readonly string[]
+  /** Data that was fetched beside the rules. Default none. */
+  readonly parts?: readonly Omit<DataPart, 'value'>[]
   /**
    * Never throws. `atNs` is the time that the policy sees; left out, it is the request's own time where the input has
    * one (`attributes.request.time`), so that a replay sees what was seen then, and the clock's where it has none.
    * Sets come as arrays in OPA's order.
    */
   evaluate(entrypoint: string, input: Json, atNs?: bigint): Evaluation
-  /** The same for an input that is JSON text already, by one of our own writers, and no deeper than they go. */
-  evaluateText(entrypoint: string, input: string, atNs: bigint): Evaluation
+  /**
+   * The same for an input that is JSON text already, by one of our own writers, and no deeper than they go. With `given`
+   * the answer is that to those answers of the world, and may be kept for no other call.
+   */
+  evaluateText(entrypoint: string, input: string, atNs: bigint, given?: Given): Evaluation
 }
 
 export interface PolicyLimits {
@@ -42,7 +54,9 @@ export interface PolicySource extends PolicyLimits {
   readonly ref: PolicyRef
   /** Compiled from what `prepareModule` returned. */
   readonly module: WebAssembly.Module
+  /** The bundle's own with all that was fetched beside it, which `parts` names. */
   readonly data: Json
+  readonly parts?: readonly Omit<DataPart, 'value'>[]
   readonly now: NowNs
   /** What builtins may ask of the world. Default nothing: a policy that calls such a builtin is refused. */
   readonly host?: BuiltinHost
@@ -66,13 +80,18 @@ export function openPolicy(source: PolicySource): Policy {
     instance.entrypoints.includes(entrypoint)
       ? undefined
       : fault('policy_undefined', `policy ${source.ref.bundle} has no entry point ${entrypoint}`)
-  const ask = (entrypoint: string, input: Uint8Array, atNs: bigint): Evaluation =>
-    evaluationOf(instance.ask(entrypoint, input, atNs), entrypoint)
+  const notes = makeNotes()
+  const ask = (entrypoint: string, input: Uint8Array, atNs: bigint, given: Given | undefined): Evaluation => {
+    const evaluation = evaluationOf(instance.ask(entrypoint, input, atNs, notes.record, given), entrypoint)
+    const world = notes.take()
+    return world === undefined ? evaluation : { ...evaluation, world }
+  }
   let room = new Uint8Array(8192)
 
   return {
     ref: source.ref,
     entrypoints: instance.entrypoints,
+    ...(source.parts && { parts: source.parts }),
     evaluate(entrypoint, input, atNs = requestTime(input) ?? source.now()) {
       const plain = plainJson(input, limits)
       const fault = unknown(entrypoint)
@@ -81,13 +100,13 @@ export function openPolicy(source: PolicySource): Policy {
       const answer = instance.askExactly(entrypoint, plain.bytes, { nowNs: atNs })
       return evaluationOf(answer.kind === 'results' ? answerOf(answer.results) : answer, entrypoint)
     },
-    evaluateText(entrypoint, input, atNs) {
+    evaluateText(entrypoint, input, atNs, given) {
       const fault = unknown(entrypoint)
       if (fault) return fault
       if (input.length > limits.maxBytes) return unjudged(tooLong)
       if (room.length < 3 * input.length) room = new Uint8Array(6 * input.length) // Three bytes a character at most.
       const { written } = encoder.encodeInto(input, room)
-      return written > limits.maxBytes ? unjudged(tooLong) : ask(entrypoint, room.subarray(0, written), atNs)
+      return written > limits.maxBytes ? unjudged(tooLong) : ask(entrypoint, room.subarray(0, written), atNs, given)
     },
   }
 }

@@ -7,7 +7,7 @@
 import type { RequestFacts } from '../../core/facts.ts'
 import { isObject } from '../../core/json.ts'
 import type { PolicyRef } from '../../core/policy.ts'
-import type { Decide } from '../../core/ports.ts'
+import type { Decide, RecordedAnswers } from '../../core/ports.ts'
 import type { AuditEvent, DecisionBody } from '../../core/record.ts'
 import type { Impact } from './impact.ts'
 import { type Leavable, lacking, nothing } from './reads.ts'
@@ -22,8 +22,10 @@ export interface Candidate {
   readonly decide: Decide
   /** What it may read, by entry point, of the facts that records can leave out. */
   readonly reads: (entrypoint: string) => Leavable
-  /** Builtins it calls whose answers depend on more than the request and its time. */
+  /** Builtins it calls whose answers depend on more than the request and its time, and that no record holds. */
   readonly worldly: readonly string[]
+  /** Whether it has data beside its bundle, in place of what was fetched then. Default false. */
+  readonly hasData?: boolean
 }
 
 export interface ReplayOptions extends TallyLimits {
@@ -69,13 +71,15 @@ function madeBy(
 async function replayOne(
   event: AuditEvent<DecisionBody>,
   entrypoint: string,
-  { ref, decide, reads, worldly }: Candidate,
+  { ref, decide, reads, worldly, hasData }: Candidate,
   kept: Leavable,
   tally: Tally,
 ): Promise<void> {
   const { timestamp: time } = event
   const id = event.decision_id ?? ''
   if (worldly.length > 0) return tally.unreplayed('world', worldly.join(', '), id, time)
+  const besides = hasData ? [] : dataNames(event)
+  if (besides.length > 0) return tally.unreplayed('not_recorded', `data ${besides.join(', ')}`, id, time)
   const recalled = recall(event)
   if (recalled.kind === 'oversize') return tally.unreplayed('oversize', 'input', id, time)
   if (recalled.kind === 'unreadable') return tally.unreplayed('unreadable', recalled.member, id, time)
@@ -83,10 +87,28 @@ async function replayOne(
   const lacks = lacking(reads(entrypoint), { head: facts.head, showsQuery, body }, kept)
   if (lacks.length > 0) return tally.unreplayed('not_recorded', lacks.join(', '), id, time)
 
-  const asked = decide(facts, { bundle: ref.bundle, entrypoint, recordHeaders: [], recordQuery: false })
+  const missed = new Set<string>()
+  const use = { bundle: ref.bundle, entrypoint, recordHeaders: [], recordQuery: false }
+  const asked = decide(facts, use, answersOf(event, missed))
   const { verdict, code, reasons } = asked instanceof Promise ? await asked : asked
+  if (missed.size > 0) return tally.unreplayed('world', [...missed].sort().join(', '), id, time)
   if (verdict === event.verdict) return
   tally.flip({ ...callOf(facts), was: event.verdict, wouldBe: verdict, code }, { id, time, reasons })
+}
+
+/** Data that was fetched beside the rules, by the names that the record has. */
+function dataNames({ data }: AuditEvent<DecisionBody>): readonly string[] {
+  return isObject(data) ? Object.keys(data).slice(0, 8) : []
+}
+
+/** What the world answered then. What the record lacks is noted in `missed`. */
+function answersOf({ nd_builtin_cache: cache }: AuditEvent<DecisionBody>, missed: Set<string>): RecordedAnswers {
+  return (builtin, args) => {
+    const known = isObject(cache) && Object.hasOwn(cache, builtin) ? cache[builtin] : undefined
+    const answer = isObject(known) && Object.hasOwn(known, args) ? known[args] : undefined
+    if (answer === undefined) missed.add(builtin)
+    return answer
+  }
 }
 
 const callOf = ({ source, workload, head }: RequestFacts) => ({

@@ -22,6 +22,7 @@ export function explanationText(found: Found, recalled: Recalled, retraced: Retr
     ['answer', `${row.verdict} ${row.code}${row.enforced ? '' : ', on trial: it changed nothing'}`],
     ['made by', madeByText(found)],
     ...trialOf(found),
+    ...dataOf(found),
     ...row.reasons.map((reason) => ['reason', reason] as const),
     ['outcome', outcomeText(found)],
     ['request', [row.requestId, row.traceId && `trace ${row.traceId}`].filter(Boolean).join(', ') || '-'],
@@ -75,6 +76,18 @@ function madeByText({ event, row }: Found): string {
   if (row.code === 'fault_passed') return `its binding, which lets pass what ${row.bundle ?? 'no policy'} cannot judge`
   if (row.by !== 'policy' || row.bundle === null) return 'the proxy, before any policy was asked'
   return `rule ${event.path ?? '?'} of ${row.bundle}, revision ${row.revision ?? '?'}`
+}
+
+/** Data beside the rules, of which a record of ours names every version. */
+function dataOf({ event }: Found): readonly (readonly [string, string])[] {
+  const data: unknown = event.data
+  if (!isObject(data)) return []
+  return Object.entries(data).flatMap(([name, of]) => {
+    const { revision, age_s: age } = isObject(of) ? of : {}
+    if (typeof revision !== 'string') return []
+    const old = typeof age === 'number' ? `${age} s old` : 'of an age that nobody had said'
+    return [['data', `${name} revision ${revision}, ${old}`] as const]
+  })
 }
 
 function outcomeText({ row }: Found): string {

@@ -6,7 +6,9 @@ import { everything, type Leavable, nothing } from '../../audit/replay/reads.ts'
 import type { Candidate } from '../../audit/replay/replay.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { readBundle } from '../../engine/bundle.ts'
+import type { DataPart } from '../../engine/data.ts'
 import { makeDecide } from '../../engine/decide.ts'
+import { askingHost } from '../../engine/http-send.ts'
 import { loadModule } from '../../engine/load.ts'
 import { memorySectionName, prepareModule, readMemoryNote } from '../../engine/module.ts'
 import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
@@ -20,32 +22,30 @@ export interface CandidateOptions {
   readonly entrypoints: readonly string[]
   /** Default: the name of the folder that holds the sources or the bundle. */
   readonly name?: string
+  /** Data beside the bundle, as `writ policy impact --data` takes it. Default none. */
+  readonly parts?: readonly DataPart[]
 }
 
-/** Their answers depend on more than a request and its time: OPA's own list without what follows from the time. */
-const worldly: ReadonlySet<string> = new Set([
-  'http.send',
-  'io.jwt.encode_sign',
-  'io.jwt.encode_sign_raw',
-  'net.lookup_ip_addr',
-  'opa.runtime',
-  'rand.intn',
-  'uuid.rfc4122',
-])
+/** Answers that depend on more than a request and its time, and that records do not hold: the rest of OPA's own list is. */
+const worldly: ReadonlySet<string> = new Set(['io.jwt.encode_sign', 'io.jwt.encode_sign_raw'])
 
 export interface OpenedCandidate extends Candidate {
   /** False for a bundle without its sources, of which nobody can tell what it reads. */
   readonly readsKnown: boolean
 }
 
-export async function openCandidate(path: string, { entrypoints, name }: CandidateOptions): Promise<OpenedCandidate> {
+export async function openCandidate(
+  path: string,
+  { entrypoints, name, parts = [] }: CandidateOptions,
+): Promise<OpenedCandidate> {
   const folder = await folderOf(path)
   const bytes = folder === undefined ? new Uint8Array(await readFile(path)) : await buildPolicy(folder, { entrypoints })
   const named = name ?? basename(folder === undefined ? dirname(resolve(path)) : resolve(folder))
-  const policy = await loadBundle(bytes, named, { now: () => BigInt(Date.now()) * 1_000_000n })
+  const policy = await loadBundle(bytes, named, { now: () => BigInt(Date.now()) * 1_000_000n, host: askingHost, parts })
   const reads = folder === undefined ? new Map<string, Leavable>() : await readsOfAll(folder, policy.entrypoints)
   return {
     ref: policy.ref,
+    hasData: parts.length > 0,
     decide: makeDecide({ get: () => policy }),
     readsKnown: reads.size > 0,
     // An entry point that is not there answers nothing, whatever is asked.

@@ -32,6 +32,7 @@ import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { openDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
+import type { ServedData } from './policy-data.ts'
 import { openRollbacks } from './rollbacks.ts'
 import type { OnEvent } from './telemetry.ts'
 
@@ -42,6 +43,8 @@ export interface ControlPlaneOptions {
   readonly recorder: Recorder
   readonly config: Config
   readonly findReceipt: FindReceipt
+  /** Time since a version of policy data was last seen to be the newest, in milliseconds. */
+  readonly dataAgeMs: (name: string, sha256: string) => number | undefined
   readonly listen: { readonly address: string; readonly port: number }
   /** Where the collector listens in plain HTTP for edge functions, on loopback. Default nowhere. */
   readonly collector?: { readonly address: string; readonly port: number } | undefined
@@ -68,6 +71,8 @@ export interface Config {
   readonly snapshot: MeshSnapshot
   readonly settings: MeshSettings
   readonly bundles: readonly PolicyBundle[]
+  /** Data that policies read beside them. */
+  readonly data: readonly ServedData[]
 }
 
 /** Throws `config_invalid` with every problem of the file, each with its line. */
@@ -77,13 +82,14 @@ export function compileConfig(
   bundles: readonly PolicyBundle[],
   logKey: string,
   onEvent: OnEvent,
+  data: readonly ServedData[],
 ): Config {
-  const compiled = compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256, logKey })
+  const compiled = compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256, logKey, data })
   if (!compiled.ok) throw invalidMesh(compiled, meshFile)
   for (const warning of compiled.warnings) {
     onEvent({ level: 'warn', from: meshFile, text: `line ${warning.line}: ${warning.document} ${warning.problem}` })
   }
-  return { snapshot: compiled.snapshot, settings: compiled.settings, bundles }
+  return { snapshot: compiled.snapshot, settings: compiled.settings, bundles, data }
 }
 
 /** The same for a process that needs the mesh's settings and serves no policies: bindings are not looked into. */
@@ -152,6 +158,9 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   let given = options.config
   let config = await inForce(given)
   const known = new Map<string, PolicyBundle>()
+  /** What is served now, and what was before it: a proxy may still be on its way to that. */
+  let served: readonly ServedData[] = []
+  const publishedData = new Map<string, string>()
 
   await sink.keep(trustEvent(authority))
   await publish(config)
@@ -177,6 +186,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       trust: () => authority.bundle(),
       partOf,
       bundle: (digest) => known.get(digest)?.bytes,
+      data: (digest) => served.find(({ sha256 }) => sha256 === digest)?.bytes,
+      dataAgeMs: options.dataAgeMs,
       subscribe: (callback) => {
         changed.add(callback)
         return () => changed.delete(callback)
@@ -214,6 +225,12 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       await sink.keep({ kind: 'policy', action: 'published', ...bundle.ref })
       known.set(bundle.ref.sha256, bundle)
     }
+    for (const { name, bundle, revision, sha256 } of next.data) {
+      if (publishedData.get(name) === sha256) continue
+      await sink.keep({ kind: 'policy', action: 'data_published', bundle, data: name, revision, sha256 })
+      publishedData.set(name, sha256)
+    }
+    served = [...next.data, ...(next === config ? [] : config.data)]
   }
 
   async function inForce(next: Config): Promise<Config> {

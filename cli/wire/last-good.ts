@@ -3,6 +3,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { checkSnapshot } from '../../control/mesh/name.ts'
+import { isObject, parseJson } from '../../core/json.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { sha256 } from './machine.ts'
 
@@ -11,7 +12,15 @@ export interface LastGood {
   keepSnapshot(snapshot: MeshSnapshot): Promise<void>
   bundle(digest: string): Promise<Uint8Array | undefined>
   keepBundle(digest: string, bytes: Uint8Array): Promise<void>
+  data(digest: string): Promise<Uint8Array | undefined>
+  keepData(digest: string, bytes: Uint8Array): Promise<void>
+  /** How old data was when control last said so; empty where nothing of it was kept. */
+  freshness(): Promise<Freshness>
+  keepFreshness(freshness: Freshness): Promise<void>
 }
+
+/** By name and digest of the data: when it was last seen to be the newest, in milliseconds since 1970. */
+export type Freshness = ReadonlyMap<string, number>
 
 export function keepLastGood(dir: string): LastGood {
   const read = (name: string): Promise<Uint8Array | undefined> => readFile(join(dir, name)).catch(() => undefined)
@@ -33,11 +42,21 @@ export function keepLastGood(dir: string): LastGood {
     async keepSnapshot(snapshot) {
       await write('snapshot.json', JSON.stringify(snapshot))
       const needed = new Set(snapshot.bundles.map((ref) => `${ref.sha256}.tar.gz`))
+      for (const { version } of snapshot.data ?? []) if (version) needed.add(`${version.sha256}.data`)
       for (const name of await readdir(dir)) {
-        if (name.endsWith('.tar.gz') && !needed.has(name)) await rm(join(dir, name), { force: true })
+        if (/\.(?:tar\.gz|data)$/.test(name) && !needed.has(name)) await rm(join(dir, name), { force: true })
       }
     },
     bundle: (digest) => read(`${digest}.tar.gz`), // Whoever loads it compares the digest again.
     keepBundle: (digest, bytes) => write(`${digest}.tar.gz`, bytes),
+    data: (digest) => read(`${digest}.data`),
+    keepData: (digest, bytes) => write(`${digest}.data`, bytes),
+    async freshness() {
+      const bytes = await read('freshness.json')
+      const value = bytes && parseJson(new TextDecoder().decode(bytes))
+      const entries = Object.entries(isObject(value) ? value : {})
+      return new Map(entries.flatMap(([which, asOfMs]) => (typeof asOfMs === 'number' ? [[which, asOfMs]] : [])))
+    },
+    keepFreshness: (freshness) => write('freshness.json', JSON.stringify(Object.fromEntries(freshness))),
   }
 }

@@ -15,6 +15,10 @@ export interface MeshClient {
   /** The newest snapshot, or undefined where `name` is still it after a wait of some seconds. */
   snapshot(name: string, signal: AbortSignal): Promise<MeshSnapshot | undefined>
   bundle(sha256: string): Promise<Uint8Array>
+  /** Data that policies read beside their bundles, by its digest. */
+  data(sha256: string): Promise<Uint8Array>
+  /** How long ago control last saw that each version is the newest. */
+  dataFreshness(): Promise<readonly { readonly name: string; readonly sha256: string; readonly ageMs: number }[]>
   /** The newest deny list, or undefined where `generation` is still it after a wait of some seconds. */
   denied(
     generation: number | undefined,
@@ -57,6 +61,17 @@ export function meshClient({ url, expect, source, nowMs }: MeshClientOptions): M
       return checkSnapshot(parseJson(fromUtf8(bytes)), sha256)
     },
     bundle: (digest) => good(`/v1/bundles/${digest}`),
+    data: (digest) => good(`/v1/data/${digest}`),
+    async dataFreshness() {
+      const body = parseJson(fromUtf8(await good('/v1/data-freshness')))
+      const data = isObject(body) ? body['data'] : undefined
+      if (!Array.isArray(data)) throw new WritError('unavailable', 'control does not say how old data is')
+      return (data as readonly Json[]).flatMap((one) => {
+        const { name, sha256, age_ms: ageMs } = isObject(one) ? one : {}
+        const whole = typeof name === 'string' && typeof sha256 === 'string' && typeof ageMs === 'number' && ageMs >= 0
+        return whole ? [{ name, sha256, ageMs }] : []
+      })
+    },
     async denied(generation, signal) {
       const { status, bytes } = await ask('/v1/denied', { ...waitFor(generation), signal })
       if (status === 304) return undefined

@@ -8,18 +8,17 @@ import { verifySignature } from '../../ca/node/crypto.ts'
 import { signHeadWith } from '../../ca/node/heads.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
 import { maxTrials } from '../../control/health.ts'
-import { snapshotFor, usesOf } from '../../control/mesh/scope.ts'
+import { snapshotFor } from '../../control/mesh/scope.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
-import type { PolicyRef } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makePolicies } from '../../engine/index.ts'
-import { loadBundle } from '../../engine/node/open.ts'
-import type { Policy } from '../../engine/policies.ts'
+import { openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import { software } from '../version.ts'
+import { openActivation, refreshProblem } from './activation.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
 import { random, sha256 } from './machine.ts'
 import type { MeshClient } from './mesh-client.ts'
@@ -69,31 +68,15 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
   const signHead = signHeadWith(options.source)
   const sink = await recorder.producer({ id, source: options.source, signHead })
   const policies = makePolicies()
-  const activate = async (snapshot: MeshSnapshot): Promise<void> => {
-    const judging = inForceOf(snapshot)
-    for (const ref of snapshot.bundles) {
-      if (policies.get(ref.bundle)?.ref.sha256 === ref.sha256) continue
-      const bytes = (await lastGood.bundle(ref.sha256)) ?? (await options.client.bundle(ref.sha256))
-      const policy = await opened(ref, bytes).catch((thrown: unknown) => {
-        if (judging.has(ref.bundle)) throw thrown
-        // A candidate that cannot be opened harms nobody: it is as good as missing.
-        policies.drop(ref.bundle)
-        options.onEvent({ level: 'warn', from: workload.name, text: `on trial: ${messageOf(thrown)}` })
-        return undefined
-      })
-      if (!policy) continue
-      await lastGood.keepBundle(ref.sha256, bytes)
-      // Kept before it takes effect, so that no decision names a policy that the log does not know.
-      await sink.keep({ kind: 'policy', action: 'activated', ...ref })
-      policies.put(policy)
-    }
-  }
-  async function opened(ref: PolicyRef, bytes: Uint8Array): Promise<Policy> {
-    const policy = await loadBundle(bytes, ref.bundle, { now: options.now })
-    if (policy.ref.sha256 === ref.sha256) return policy
-    throw new WritError('policy_invalid', `bundle ${ref.bundle} is ${policy.ref.sha256} where ${ref.sha256} was due`)
-  }
-  await activate(first)
+  const activation = await openActivation({
+    policies,
+    client: options.client,
+    lastGood,
+    sink,
+    now: options.now,
+    onWarning: (text) => options.onEvent({ level: 'warn', from: workload.name, text }),
+  })
+  await activation.activate(first)
   let hurry = new AbortController()
   const identify = makeIdentify(() => options.source.current(), verifySignature)
   const proxy = await openProxy({
@@ -101,7 +84,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     workloads: [workload.name],
     source: () => options.source,
     identify: () => identify,
-    decide: makeDecide(policies),
+    decide: makeDecide(policies, { asOf: activation.asOf, http: openHttpTransport() }),
     sink: () => sink,
     now: options.now,
     random,
@@ -123,13 +106,13 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     for (let failures = 0; !stop.signal.aborted; ) {
       try {
         const snapshot = await options.client.snapshot(name, stop.signal)
-        failures = 0
         if (!snapshot) continue
-        name = snapshot.name
         options.onSnapshot?.(snapshot)
-        await activate(snapshot)
+        await activation.activate(snapshot)
         await proxy.apply(snapshot)
         applied = snapshot.name
+        name = applied
+        failures = 0
         await lastGood.keepSnapshot(snapshot)
       } catch (thrown) {
         if (stop.signal.aborted) return
@@ -161,6 +144,20 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     }
   }
 
+  const refreshing = refresh()
+  async function refresh(): Promise<void> {
+    for (let failures = 0; !stop.signal.aborted; ) {
+      try {
+        await activation.refresh()
+        failures = 0
+      } catch (thrown) {
+        const text = refreshProblem(thrown)
+        if (failures++ === 0) options.onEvent({ level: 'warn', from: workload!.name, text })
+      }
+      await pause(activation.refreshEveryMs() ?? reportEveryMs, stop.signal)
+    }
+  }
+
   const reporting = report()
   /** Control shows operators what each workload runs; a report that does not arrive is missed by nobody else. */
   async function report(): Promise<void> {
@@ -189,7 +186,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     async close(drainMs) {
       stop.abort()
       await proxy.drain(drainMs)
-      await Promise.all([following, watching, reporting])
+      await Promise.all([following, watching, refreshing, reporting])
       await sink.close()
     },
   }
@@ -211,15 +208,6 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     }
   }
 }
-
-/** Bundles that decide. What is only on trial is not among them. */
-const inForceOf = ({ workloads }: MeshSnapshot): ReadonlySet<string> =>
-  new Set(
-    workloads
-      .flatMap(({ listeners }) => listeners)
-      .flatMap((listener) => (listener.direction === 'inbound' ? usesOf(listener) : []))
-      .map(({ bundle }) => bundle),
-  )
 
 /** Left out where there is nothing to tell: a control of the release before does not read it. */
 function trialStatus(trials: Pick<Trials, 'reports' | 'faultsPassed'>): { readonly [name: string]: Json } {

@@ -30,6 +30,7 @@ import { type Log, openLog, storeOf } from './log.ts'
 import { openClock, random } from './machine.ts'
 import { meshClient } from './mesh-client.ts'
 import { pageData, pageRoutes } from './page.ts'
+import { openDataSources } from './policy-data.ts'
 import { openPolicySources } from './policy-sources.ts'
 import { openSidecar, pause, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
@@ -101,8 +102,19 @@ export async function openUp(options: UpOptions): Promise<Up> {
     let bundles = await readPolicyFolder(options.policiesDir)
     const sources = openPolicySources({ dir: join(state.root, 'policy-sources'), meshFile, now, onEvent })
     closing.push(() => sources.close())
-    await sources.follow(compileMeshOnly(mesh, meshFile, bundles).settings.policySources)
-    const draft = compileConfig(mesh, meshFile, sources.over(bundles), '', onEvent)
+    const data = openDataSources({ dir: join(state.root, 'policy-data'), meshFile, now, onEvent })
+    closing.push(() => data.close())
+    const follow = async (mesh: string, given: readonly PolicyBundle[]): Promise<void> => {
+      const { policySources, policyData } = compileMeshOnly(mesh, meshFile, given).settings
+      await sources.follow(policySources)
+      await data.follow(policyData)
+    }
+    const compileWith = async (mesh: string, given: readonly PolicyBundle[], logKey: string): Promise<Config> => {
+      const all = sources.over(given)
+      return compileConfig(mesh, meshFile, all, logKey, onEvent, await data.over(all))
+    }
+    await follow(mesh, bundles)
+    const draft = await compileWith(mesh, bundles, '')
     const { trustDomain, cluster, stream } = draft.snapshot
     const authority = openAuthority({ dir: state.ca, trustDomain, nowMs, random })
 
@@ -123,8 +135,8 @@ export async function openUp(options: UpOptions): Promise<Up> {
       const ingest = await openIngest(stream, auditor, onEvent)
       closing.push(() => ingest.close())
     }
-    const compile = (mesh: string, given: readonly PolicyBundle[]): Config =>
-      compileConfig(mesh, meshFile, sources.over(given), log.verifierKey, onEvent)
+    const compile = (mesh: string, given: readonly PolicyBundle[]): Promise<Config> =>
+      compileWith(mesh, given, log.verifierKey)
 
     const toLog = await openStream(stream, 'writ-up', onEvent, auditor)
     closing.push(() => toLog.close())
@@ -149,23 +161,26 @@ export async function openUp(options: UpOptions): Promise<Up> {
       authority,
       identity,
       recorder,
-      config: compile(mesh, bundles),
+      config: await compile(mesh, bundles),
       findReceipt: auditor.findReceipt,
+      dataAgeMs: data.ageMs,
       listen: options.listen ?? { address: '127.0.0.1', port: 0 },
       collector: options.collector,
-      mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }), sources.routes],
+      mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }), sources.routes, data.routes],
       now,
       onEvent,
     })
     closing.push(() => control.close())
     const oneByOne = inTurn()
-    sources.attach(control.sink, () => {
-      oneByOne(() => control.apply(compile(mesh, bundles))).catch((thrown: unknown) =>
+    const again = (): void => {
+      oneByOne(async () => control.apply(await compile(mesh, bundles))).catch((thrown: unknown) =>
         onEvent({ level: 'error', from: 'control', text: messageOf(thrown) }),
       )
-    })
+    }
+    sources.attach(control.sink, again)
+    data.attach(control.sink, again)
 
-    closing.push(() => sources.close()) // Before control: what comes now is for the next start.
+    closing.push(() => Promise.all([sources.close(), data.close()])) // Before control: what comes now is for the next start.
 
     const url = `https://${control.door.address}:${control.door.port}`
     const sidecars: Sidecar[] = []
@@ -218,8 +233,8 @@ export async function openUp(options: UpOptions): Promise<Up> {
       bundles: () => bundles,
       async apply(next, given) {
         await oneByOne(async () => {
-          await sources.follow(compileMeshOnly(next, meshFile, given).settings.policySources)
-          await control.apply(compile(next, given))
+          await follow(next, given)
+          await control.apply(await compile(next, given))
           mesh = next
           bundles = given
         })

@@ -6,6 +6,7 @@
 import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
 import type { RoutePolicy } from '../../core/snapshot.ts'
 import { bodyUse } from './body.ts'
+import { allowanceOf } from './http.ts'
 import type { PolicyBindingSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { type Bound, type RouteWorld, routePoliciesOf, type Wrong, wrongRoute } from './route-bindings.ts'
@@ -136,6 +137,7 @@ function useOf(binding: Placed<PolicyBindingSpec>): PolicyUse {
     recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
     recordQuery: spec.record?.query ?? false,
     ...bodyUse(spec.body, spec.record?.body),
+    ...(spec.http && { http: allowanceOf(spec.http) }),
     ...(spec.onFault === 'pass' && { onFault: 'pass' }),
     ...(trial && { trial }),
   }

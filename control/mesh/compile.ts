@@ -1,6 +1,6 @@
 /** From a mesh file to the snapshot that proxies run. Read this file first. Pure: the same text gives the same snapshot. */
 
-import type { PolicyRef } from '../../core/policy.ts'
+import type { PolicyDataVersion, PolicyRef } from '../../core/policy.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { auditDefaults, type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
 import { parseTrustDomain } from '../../core/spiffe.ts'
@@ -8,6 +8,7 @@ import { resolveBindings } from './bindings.ts'
 import { checkGateways } from './gateways.ts'
 import type { MeshSpec } from './kinds.ts'
 import { nameSnapshot } from './name.ts'
+import { dataUsesOf, policyDataOf } from './policy-data.ts'
 import { policySourcesOf } from './policy-sources.ts'
 import { byPlace, type Placed, type Problem, problemAt } from './problem.ts'
 import { type MeshDocuments, readDocuments } from './read.ts'
@@ -32,6 +33,8 @@ export interface World {
   /** The newest version of every bundle that can be bound; `any` where the reader serves none and does not ask. */
   readonly bundles: readonly PolicyRef[] | 'any'
   readonly sha256: Sha256
+  /** The newest version of data beside the bundles, where there is one yet. Default none. */
+  readonly data?: readonly PolicyDataVersion[]
   /** Verifier key of the log, once it is known. */
   readonly logKey?: string
 }
@@ -61,8 +64,9 @@ export function compileMesh(text: string, world: World): Compiled {
     sources: found.PolicySource,
   })
   const { policySources, problems: ofSources } = policySourcesOf(found.PolicySource, found.PolicyBinding)
+  const { policyData, problems: ofData } = policyDataOf(found.PolicyData, found.PolicyBinding)
   problems.push(...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
-  problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings, ...ofSources)
+  problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings, ...ofSources, ...ofData)
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
@@ -80,12 +84,13 @@ export function compileMesh(text: string, world: World): Compiled {
     bundles: (world.bundles === 'any' ? [] : world.bundles)
       .filter((ref) => used.has(ref.bundle))
       .toSorted((a, b) => byText(a.bundle, b.bundle)),
+    ...dataUsesOf(policyData, world.data ?? [], used),
     audit: auditOf(mesh.spec),
     stream: settings.stream,
     logKey: world.logKey ?? '',
   }
   const snapshot = nameSnapshot(content, world.sha256)
-  return { ok: true, snapshot, settings: { ...settings, policySources }, warnings: problems }
+  return { ok: true, snapshot, settings: { ...settings, policySources, policyData }, warnings: problems }
 }
 
 function auditOf({ audit }: MeshSpec): MeshSnapshot['audit'] {

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
+import { type HttpSpec, httpSpec } from './http.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
 import { address, bundleName, bytes, duration, entrypoint, host, name, port } from './words.ts'
 
@@ -63,6 +64,7 @@ export interface PolicyBindingSpec {
   readonly onFault?: 'refuse' | 'pass'
   readonly shadow?: ShadowSpec
   readonly canary?: CanarySpec
+  readonly http?: HttpSpec
 }
 
 const everyMs = (fallback: number, effect: string) =>
@@ -252,4 +254,5 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
     .exactOptional(),
   shadow: shadowSpec.exactOptional(),
   canary: canarySpec.exactOptional(),
+  http: httpSpec.exactOptional(),
 })

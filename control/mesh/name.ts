@@ -83,6 +83,9 @@ const policy = z.strictObject({
       windowMs: z.int().min(1).exactOptional(),
     })
     .exactOptional(),
+  http: z
+    .strictObject({ allow: z.array(text), timeoutMs: count, maxBytes: count, privateAddresses: z.boolean() })
+    .exactOptional(),
 })
 
 const match = z.strictObject({
@@ -127,6 +130,17 @@ const snapshotShape = z.strictObject({
   ),
   workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener) })),
   bundles: z.array(z.strictObject({ bundle: text, revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+  data: z
+    .array(
+      z.strictObject({
+        name: text,
+        bundle: text,
+        path: text,
+        maxAgeMs: count.exactOptional(),
+        version: z.strictObject({ revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) }).exactOptional(),
+      }),
+    )
+    .exactOptional(),
   audit: z.strictObject({
     durability: z.enum(['bounded', 'strict', 'replicated']),
     spoolMaxBytes: count,

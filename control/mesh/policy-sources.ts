@@ -29,6 +29,8 @@ export interface PolicySource
   /** Name of the bundle. */
   readonly name: string
   readonly polling: Polling
+  /** A binding lets its policy call `http.send`. Default none does, and such a bundle is not taken. */
+  readonly asksHttp?: true
 }
 
 const file = z.string().regex(/^[^\0-\x1f\x7f\ud800-\udfff]{1,4096}$/, { error: 'is not the path of a file' })
@@ -101,7 +103,8 @@ export function policySourcesOf(
   const problems = found.flatMap((placed) => problemsOf(placed, bindings))
   const policySources = found.map(({ name, spec }): PolicySource => {
     const { polling: _, ...given } = spec
-    return { name, ...given, polling: pollingOf(spec) }
+    const asks = bindings.some((binding) => binding.spec.bundle === name && binding.spec.http !== undefined)
+    return { name, ...given, polling: pollingOf(spec), ...(asks ? { asksHttp: true } : {}) }
   })
   return { policySources: policySources.toSorted((a, b) => byText(a.name, b.name)), problems }
 }

@@ -20,6 +20,7 @@ export function readDocuments(text: string): { readonly found: MeshDocuments; re
     Service: [],
     PolicyBinding: [],
     PolicySource: [],
+    PolicyData: [],
     HTTPRoute: [],
     Gateway: [],
   }

@@ -13,6 +13,7 @@ import {
   type WorkloadSpec,
   workloadSpec,
 } from './kinds.ts'
+import { type PolicyDataSpec, policyDataSpec } from './policy-data.ts'
 import { type PolicySourceSpec, policySourceSpec } from './policy-sources.ts'
 import { name } from './words.ts'
 
@@ -22,6 +23,7 @@ export interface Specs {
   readonly Service: ServiceSpec
   readonly PolicyBinding: PolicyBindingSpec
   readonly PolicySource: PolicySourceSpec
+  readonly PolicyData: PolicyDataSpec
   readonly HTTPRoute: HttpRouteSpec
   readonly Gateway: GatewaySpec
 }
@@ -34,6 +36,7 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   Service: 'writ.dev/v1',
   PolicyBinding: 'writ.dev/v1',
   PolicySource: 'writ.dev/v1',
+  PolicyData: 'writ.dev/v1',
   HTTPRoute: 'gateway.networking.k8s.io/v1',
   Gateway: 'gateway.networking.k8s.io/v1',
 }
@@ -70,6 +73,7 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   Service: whole('Service', serviceSpec),
   PolicyBinding: whole('PolicyBinding', policyBindingSpec),
   PolicySource: whole('PolicySource', policySourceSpec),
+  PolicyData: whole('PolicyData', policyDataSpec),
   HTTPRoute: whole('HTTPRoute', httpRouteSpec),
   Gateway: whole('Gateway', gatewaySpec),
 }

@@ -26,7 +26,9 @@ export function snapshotFor(mesh: MeshSnapshot, workloadId: SpiffeId, sha256: Sh
     workloads: [workload],
     bundles: mesh.bundles.filter(({ bundle }) => bundles.has(bundle)),
   }
-  return nameSnapshot(content, sha256)
+  const { data: _, ...without } = content
+  const data = mesh.data?.filter(({ bundle }) => bundles.has(bundle)) ?? []
+  return nameSnapshot(data.length > 0 ? { ...without, data } : without, sha256)
 }
 
 /** Names of the bundles that a workload's listeners ask, in force and on trial. */

@@ -2,6 +2,7 @@
 
 import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
 import type { MeshSpec } from './kinds.ts'
+import type { PolicyData } from './policy-data.ts'
 import type { PolicySource } from './policy-sources.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
 import { durationMs } from './words.ts'
@@ -14,13 +15,15 @@ export interface MeshSettings {
   readonly svidTtlMs: number
   /** Bundles that are asked of a server. */
   readonly policySources: readonly PolicySource[]
+  /** Data that policies read beside their bundles. */
+  readonly policyData: readonly PolicyData[]
 }
 
 const minute = 60_000
 const hour = 60 * minute
 
 export function settingsOf(mesh: Placed<MeshSpec>): {
-  readonly settings: Omit<MeshSettings, 'policySources'>
+  readonly settings: Omit<MeshSettings, 'policySources' | 'policyData'>
   readonly problems: Problem[]
 } {
   const { audit, identity } = mesh.spec
@@ -39,7 +42,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
   }
   const stream = audit?.stream ?? 'embedded'
   const store = audit?.store ?? 'embedded'
-  const settings: Omit<MeshSettings, 'policySources'> = {
+  const settings: Omit<MeshSettings, 'policySources' | 'policyData'> = {
     stream:
       stream === 'embedded'
         ? { kind: 'embedded' }

@@ -43,6 +43,10 @@ export interface MeshRouteParts extends CollectorParts {
   readonly partOf: PartOf
   /** Bytes of a bundle (.tar.gz) by its digest. */
   readonly bundle: (sha256: string) => Later<Uint8Array | undefined>
+  /** Bytes of data that policies read beside their bundles, by its digest. Default there is none. */
+  readonly data?: (sha256: string) => Later<Uint8Array | undefined>
+  /** Time since a version was last seen to be the newest, in milliseconds. Default nobody knows. */
+  readonly dataAgeMs?: (name: string, sha256: string) => number | undefined
   readonly denied: () => { readonly generation: number; readonly denied: ReadonlySet<string> }
   /** Calls back when the snapshot or the deny list has changed. */
   readonly subscribe: Subscribe
@@ -125,6 +129,24 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     if (!bytes)
       throw new WritError('not_found', `no bundle ${sha256} for ${identity.id}`, { cure: 'get the snapshot again' })
     return c.body(new Uint8Array(bytes), 200, { 'content-type': 'application/gzip', etag: `"${sha256}"` })
+  })
+
+  mesh('get', '/v1/data/:sha256', async (c, identity) => {
+    const sha256 = c.req.param('sha256')
+    const own = parts.partOf(identity.id)?.data?.some(({ version }) => version?.sha256 === sha256)
+    const bytes = own ? await parts.data?.(sha256) : undefined
+    if (!bytes)
+      throw new WritError('not_found', `no data ${sha256} for ${identity.id}`, { cure: 'get the snapshot again' })
+    return c.body(new Uint8Array(bytes), 200, { 'content-type': 'application/octet-stream', etag: `"${sha256}"` })
+  })
+
+  mesh('get', '/v1/data-freshness', (c, identity) => {
+    const uses = parts.partOf(identity.id)?.data ?? []
+    const data = uses.flatMap(({ name, version }) => {
+      const ageMs = version && parts.dataAgeMs?.(name, version.sha256)
+      return ageMs === undefined ? [] : [{ name, sha256: version!.sha256, age_ms: ageMs }]
+    })
+    return c.json({ data }, 200)
   })
 
   mesh('get', '/v1/denied', async (c, identity) => {

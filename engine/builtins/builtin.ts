@@ -1,6 +1,7 @@
 /** What a builtin of the host is: a function of values, with what one evaluation gives it. */
 
 import type { RegoObject, Value } from '../value.ts'
+import type { Given } from '../world.ts'
 import type { PatternCache } from './patterns.ts'
 
 /** Returns undefined where Rego's answer is undefined. Throws `BuiltinError`; anything else ends the evaluation. */
@@ -21,7 +22,9 @@ export interface BuiltinContext {
   /** The first value made for `key` in this evaluation, as OPA gives `rand.intn("x", 5)` one answer per query. */
   once<T>(key: string, make: () => T): T
   /** Notes an answer that the world gave, for the decision's `nd_builtin_cache`. */
-  record(name: string, args: readonly Value[], result: Value): void
+  record(name: string, args: readonly Value[], result: Value | undefined): void
+  /** An answer of the world that is at hand already: from a record, or from a request that was sent meanwhile. */
+  readonly given?: Given | undefined
   /** Compiled patterns, schemas and the like. */
   readonly patterns: PatternCache
   /** What this host can do beyond calculating; nothing by default. */

@@ -3,6 +3,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { concat } from '../../core/bytes.ts'
 import type { Value } from '../value.ts'
+import type { Given } from '../world.ts'
 import type { BuiltinContext, BuiltinHost } from './builtin.ts'
 import type { PatternCache } from './patterns.ts'
 
@@ -10,11 +11,12 @@ export interface EvaluationContext {
   readonly nowNs: bigint
   /** All randomness follows from these bytes; asked for when it is first drawn. */
   readonly seed: () => Uint8Array
-  readonly record?: (name: string, args: readonly Value[], result: Value) => void
+  readonly record?: ((name: string, args: readonly Value[], result: Value | undefined) => void) | undefined
+  readonly given?: Given | undefined
 }
 
 export function makeContext(
-  { nowNs, seed, record = () => undefined }: EvaluationContext,
+  { nowNs, seed, record = () => undefined, given }: EvaluationContext,
   patterns: PatternCache,
   host: BuiltinHost,
 ): BuiltinContext {
@@ -25,6 +27,7 @@ export function makeContext(
     patterns,
     host,
     record,
+    given,
     random: (length) => (stream ??= randomStream(seed()))(length),
     once<T>(key: string, make: () => T): T {
       if (!made.has(key)) made.set(key, make())

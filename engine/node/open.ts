@@ -7,6 +7,7 @@ import type { PolicyBundle } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { BuiltinHost } from '../builtins/builtin.ts'
 import { type BundleLimits, type BundleOptions, readBundle } from '../bundle.ts'
+import { type DataPart, withData } from '../data.ts'
 import { prepareModule } from '../module.ts'
 import { openPolicy, type Policy, type PolicyLimits } from '../policy.ts'
 
@@ -16,11 +17,16 @@ export interface LoadOptions extends PolicyLimits, BundleOptions {
   readonly now: NowNs
   /** What builtins may ask of the world. Default nothing. */
   readonly host?: BuiltinHost
+  /** What was fetched beside the bundle. Default nothing. */
+  readonly parts?: readonly DataPart[]
 }
 
 /** Reads, compiles and warms a bundle; what is returned can be put in force. Throws `policy_invalid`. */
 export async function loadBundle(bytes: Uint8Array, name: string, options: LoadOptions): Promise<Policy> {
-  const { ref, data, wasm, entrypoints } = await readBundle(bytes, name, options)
+  const { parts = [], ...others } = options
+  const content = await readBundle(bytes, name, options)
+  const { ref, wasm, entrypoints } = content
+  const data = withData(content, parts)
   const prepared = prepareModule(wasm)
   let module: WebAssembly.Module
   try {
@@ -28,11 +34,19 @@ export async function loadBundle(bytes: Uint8Array, name: string, options: LoadO
   } catch (thrown) {
     throw new WritError('policy_invalid', `policy ${name} does not compile: ${messageOf(thrown)}`, { cause: thrown })
   }
-  const policy = openPolicy({ ...options, ref, module, data })
+  const policy = openPolicy({
+    ...others,
+    ref,
+    module,
+    data,
+    ...(parts.length > 0 && { parts: parts.map(withoutValue) }),
+  })
   const lacking = entrypoints.find((entrypoint) => !policy.entrypoints.includes(entrypoint))
   if (lacking === undefined) return policy
   throw new WritError('policy_invalid', `policy ${name} has no entry point ${lacking}, which its manifest names`)
 }
+
+const withoutValue = ({ value: _, ...part }: DataPart): Omit<DataPart, 'value'> => part
 
 /** The bundle in each folder below `dir`, in order of name, which is the folder's; folders without one are left out. */
 export async function readPolicyFolder(dir: string, limits: BundleLimits = {}): Promise<readonly PolicyBundle[]> {

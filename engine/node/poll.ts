@@ -9,6 +9,7 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle, PolicyRef } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import { bundleUrl } from '../bundle-url.ts'
+import { askingHost } from '../http-send.ts'
 import { parseReference } from '../oci.ts'
 import { afterGood, afterRollback, delayAfter, type Polling, pollingDefaults, type SourceState } from '../poll.ts'
 import type { BundleVerification } from '../verification.ts'
@@ -39,6 +40,8 @@ export interface BundleSourceOptions {
   readonly keep?: number
   /** Longest bundle, in bytes. Default 32 MiB. */
   readonly maxPackedBytes?: number
+  /** A policy that calls `http.send` is taken too. Default false. */
+  readonly asksHttp?: boolean
   readonly now: NowNs
   /** At least 0, less than 1. */
   readonly random: () => number
@@ -97,7 +100,12 @@ export async function openBundleSource(options: BundleSourceOptions): Promise<Bu
   const check = async (bytes: Uint8Array, sha256: string): Promise<PolicyBundle> => {
     const { verification } = options
     const limits = { maxPackedBytes, sha256, ...(verification ? { verification } : {}) }
-    return { ref: (await loadBundle(bytes, name, { now: options.now, ...limits })).ref, bytes }
+    return {
+      ref: (
+        await loadBundle(bytes, name, { now: options.now, ...limits, ...(options.asksHttp && { host: askingHost }) })
+      ).ref,
+      bytes,
+    }
   }
   const putInForce = (bundle: PolicyBundle, how: 'restored' | 'given' | 'rolled_back'): void => {
     current = bundle

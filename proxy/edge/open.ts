@@ -4,10 +4,10 @@ import { makeJwtIdentify } from '../../ca/jwt.ts'
 import { readTrust } from '../../ca/wire.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
-import type { PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
+import type { HttpAllowance, PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import { parseSpiffeId, type SpiffeId, spiffeId, trustDomainOf } from '../../core/spiffe.ts'
-import { makeDecide, makePolicies, openPolicy } from '../../engine/index.ts'
+import { askingHost, fetchTransport, makeDecide, makePolicies, openPolicy } from '../../engine/index.ts'
 import { type CollectorOptions, collectorSink } from './collector.ts'
 import type { Handler } from './exchange.ts'
 import { type Guarded, type GuardOptions, guard } from './guard.ts'
@@ -19,6 +19,8 @@ export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' |
   readonly policy: EdgePolicy
   /** Rule to ask, as OPA writes entry points: `writ/authz/result`. */
   readonly entrypoint: string
+  /** Whom the policy may ask by `http.send`: beginnings of URLs. Default nobody, and such a policy is not opened. */
+  readonly http?: Partial<HttpAllowance> & Pick<HttpAllowance, 'allow'>
   /** What becomes of requests that the policy cannot judge. Default `refuse`. */
   readonly onFault?: PolicyUse['onFault']
   /** A policy that is tried out beside it, and changes no answer; percent of the requests, default 100. Default none. */
@@ -45,8 +47,9 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
   const { ref } = options.policy
   const trial = trialOf(workload, options)
   const policies = makePolicies()
+  const host = options.http && { host: askingHost }
   for (const { module, data, ref } of [options.policy, ...(options.shadow ? [options.shadow.policy] : [])]) {
-    policies.put(openPolicy({ module, data: data as Json, ref, now }))
+    policies.put(openPolicy({ module, data: data as Json, ref, now, ...host }))
   }
   const bundles = new Map(options.trust.map(trustOf).map((bundle) => [bundle.trustDomain, bundle]))
 
@@ -62,9 +65,12 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
       bodyBytes: options.bodyBytes ?? 0,
       ...(options.onFault && { onFault: options.onFault }),
       ...(trial && { trial }),
+      ...(options.http && {
+        http: { timeoutMs: 2000, maxBytes: 64 * 1024, privateAddresses: false, ...options.http },
+      }),
     },
     identify: makeJwtIdentify({ keysOf: (domain) => bundles.get(domain)?.jwtKeys, audience: workload }),
-    decide: makeDecide(policies),
+    decide: makeDecide(policies, { http: fetchTransport }),
     sink: collectorSink({ ...options.collector, producer: spiffeId(trustDomainOf(workload), '/writ/control')! }),
     now,
   })

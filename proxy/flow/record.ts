@@ -2,14 +2,14 @@
 
 import { sha256 } from '@noble/hashes/sha2.js'
 import { toHex, utf8 } from '../../core/bytes.ts'
-import { type Decision, fault, type Verdict } from '../../core/decision.ts'
+import { type Decision, fault, type Verdict, type WorldAnswers } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { Identity } from '../../core/identity.ts'
 import { recordedInput } from '../../core/input.ts'
 import { maxRecordedBody } from '../../core/input-body.ts'
 import { canonicalJson, constantJson, type Json } from '../../core/json.ts'
-import type { PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
+import type { AgedData, PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { DecisionBody, RecordId } from '../../core/record.ts'
 import { formatTime } from '../../core/time.ts'
@@ -54,6 +54,8 @@ export function decisionBody(
   }
   if (from.by === 'policy') {
     body.bundles = bundlesOf(from.policy)
+    if (from.data) body.data = dataOf(from.data)
+    if (from.world !== undefined) addWorld(body, from.world)
     if (use) body.path = from.trial?.entrypoint ?? use.entrypoint
     if (from.trial) body.trial = { name: from.trial.name, mode: from.trial.mode }
   }
@@ -72,6 +74,28 @@ export function decisionBody(
 
 /** Filled in place: every request makes one, and spreading parts into each other would make four objects of it. */
 type Draft = { -readonly [name in keyof DecisionBody]: DecisionBody[name] }
+
+const dataOf = (data: readonly AgedData[]): NonNullable<DecisionBody['data']> =>
+  Object.fromEntries(
+    data.map(({ name, revision, sha256, ageS }) => [
+      name,
+      { revision, sha256, ...(ageS === undefined ? undefined : { age_s: ageS }) },
+    ]),
+  )
+
+/** Answers of the world and the input share the room of a record, and the input comes first. */
+function addWorld(body: Draft, world: WorldAnswers | 'dropped'): void {
+  const length = (value: Json): number => utf8(canonicalJson(value)).length
+  try {
+    if (world !== 'dropped' && length(world as Json) + length(body.input) <= maxInputBytes) {
+      body.nd_builtin_cache = world
+      return
+    }
+  } catch {
+    // An answer with half a character is none that a record can hold.
+  }
+  body.nd_builtin_cache_dropped = true
+}
 
 /** What is the same for all decisions of a policy, and for all of an identity, is put together once. */
 const bundlesOf = remembered(({ bundle, revision, sha256 }: PolicyRef) => ({ [bundle]: { revision, sha256 } }))

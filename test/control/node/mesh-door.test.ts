@@ -1,7 +1,7 @@
 import { Agent } from 'node:https'
 import { connect } from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
-import { checkSnapshot } from '../../../control/mesh/name.ts'
+import { checkSnapshot, nameSnapshot } from '../../../control/mesh/name.ts'
 import type { MeshDoorOptions, MeshDoorParts } from '../../../control/node/mesh-door.ts'
 import { bankText, sha256, snapshotOf } from '../world.ts'
 import { type Answer, ask, type TestMesh, testMesh, trust } from './mesh.ts'
@@ -44,6 +44,8 @@ test('trust and join are open to a caller without a certificate, nothing else is
     ['POST', '/v1/renew'],
     ['GET', '/v1/snapshot'],
     ['GET', `/v1/bundles/${'ab'.repeat(32)}`],
+    ['GET', `/v1/data/${'ab'.repeat(32)}`],
+    ['GET', '/v1/data-freshness'],
     ['GET', '/v1/denied'],
     ['POST', '/v1/status'],
     ['GET', `/v1/receipts/${'ab'.repeat(12)}/5`],
@@ -170,6 +172,33 @@ test('a bundle is for the workloads that it judges', async () => {
   const teller = identityOf('spiffe://bank.example/ns/front/sa/teller')
   expect(codeIn(await ask(door.port, 'GET', path, { as: teller }))).toBe('404 not_found')
   expect(codeIn(await ask(door.port, 'GET', '/v1/bundles/..%2f..%2fetc', { as: orders }))).toBe('404 not_found')
+})
+
+test('data is for the workloads whose policy reads it, and so is its age', async () => {
+  const digest = 'cd'.repeat(32)
+  const { door, setSnapshot } = await mesh(
+    {},
+    {
+      data: (asked) => (asked === digest ? new Uint8Array([123, 125]) : undefined),
+      dataAgeMs: (name, asked) => (name === 'roles' && asked === digest ? 1500 : undefined),
+    },
+  )
+  const whole = snapshotOf(bankText)
+  const bundle = whole.workloads
+    .find(({ name }) => name === 'orders')!
+    .listeners.flatMap((one) => (one.direction === 'inbound' && one.policy ? [one.policy.bundle] : []))[0]!
+  const use = { name: 'roles', bundle, path: 'bank/roles' }
+  const teller = identityOf('spiffe://bank.example/ns/front/sa/teller')
+  const age = async (as = orders) => (await ask(door.port, 'GET', '/v1/data-freshness', { as })).json
+
+  expect(await age()).toEqual({ data: [] })
+  expect(codeIn(await ask(door.port, 'GET', `/v1/data/${digest}`, { as: orders }))).toBe('404 not_found')
+  setSnapshot(nameSnapshot({ ...whole, data: [{ ...use, version: { revision: 'r', sha256: digest } }] }, sha256))
+  expect((await ask(door.port, 'GET', `/v1/data/${digest}`, { as: orders })).text).toBe('{}')
+  expect(await age()).toEqual({ data: [{ name: 'roles', sha256: digest, age_ms: 1500 }] })
+  expect(codeIn(await ask(door.port, 'GET', `/v1/data/${digest}`, { as: teller }))).toBe('404 not_found')
+  expect(await age(teller)).toEqual({ data: [] })
+  expect(codeIn(await ask(door.port, 'GET', '/v1/data-freshness'))).toBe('401 identity_missing')
 })
 
 test('health is kept of workloads of the mesh, in the shape that is read', async () => {

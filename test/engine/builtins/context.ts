@@ -6,7 +6,7 @@ import type { Value } from '../../../engine/value.ts'
 export interface Noted {
   readonly name: string
   readonly args: readonly Value[]
-  readonly result: Value
+  readonly result: Value | undefined
 }
 
 /** A context at a time in seconds since 1970, that notes into `noted`. */
