@@ -10,11 +10,13 @@ export interface EvaluationContext {
   readonly nowNs: bigint
   /** All randomness follows from these bytes; asked for when it is first drawn. */
   readonly seed: () => Uint8Array
+  /** Default: nothing is counted. */
+  readonly spend?: (steps: number) => void
   readonly record?: (name: string, args: readonly Value[], result: Value) => void
 }
 
 export function makeContext(
-  { nowNs, seed, record = () => undefined }: EvaluationContext,
+  { nowNs, seed, spend = () => undefined, record = () => undefined }: EvaluationContext,
   patterns: PatternCache,
   host: BuiltinHost,
 ): BuiltinContext {
@@ -25,6 +27,7 @@ export function makeContext(
     patterns,
     host,
     record,
+    spend,
     random: (length) => (stream ??= randomStream(seed()))(length),
     once<T>(key: string, make: () => T): T {
       if (!made.has(key)) made.set(key, make())
