@@ -8,12 +8,26 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { concat, utf8 } from '../core/bytes.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import type { Json } from '../core/json.ts'
-import type { BuiltinContext, BuiltinHost } from './builtins/builtin.ts'
+import { type BuiltinContext, type BuiltinHost, LimitError } from './builtins/builtin.ts'
 import { makeContext } from './builtins/context.ts'
 import { builtins, isAvailable } from './builtins/index.ts'
 import { itemsOf } from './builtins/operand.ts'
 import { makePatternCache } from './builtins/patterns.ts'
-import { type LoadedPolicy, loadModule, PolicyAbort, put, takeValue, textAt } from './load.ts'
+import {
+  giveWork,
+  imageOf,
+  isWorkSpent,
+  type LoadedPolicy,
+  loadImage,
+  loadModule,
+  PolicyAbort,
+  type PolicyHost,
+  pageBytes,
+  put,
+  spendWork,
+  takeValue,
+  textAt,
+} from './load.ts'
 import { memorySectionName, readMemoryNote, stackPointerName } from './module.ts'
 import { RegoObject, toJson, type Value } from './value.ts'
 import type { Given } from './world.ts'
@@ -55,63 +69,83 @@ export interface Evaluation {
   readonly given?: Given | undefined
 }
 
-const pageBytes = 65_536
-
 /**
  * Garbage that may pile up before the policy's heap is reset, in bytes. OPA keeps compiled regular expressions and
  * globs on that heap, so a reset for every request would compile them anew for every request.
  */
 const heapSlackBytes = 4 * 1024 ** 2
 
+/**
+ * Memory that an evaluation may leave behind beyond what the policy had at first, in bytes. WebAssembly gives none back:
+ * where more is left, the instance makes way for a new one.
+ */
+const memorySlackBytes = 32 * 1024 ** 2
+
+export interface InstanceLimits {
+  /** Memory that the policy may hold, in bytes. */
+  readonly maxMemoryBytes: number
+  /** Steps that one evaluation may take; see wasm/meter.ts. */
+  readonly maxWork: number
+}
+
 /** Loads a prepared module with its data. Throws `policy_invalid` when it cannot be run here. */
 export function openInstance(
   module: WebAssembly.Module,
   dataJson: Uint8Array,
-  maxMemoryBytes: number,
+  { maxMemoryBytes, maxWork }: InstanceLimits,
   host: BuiltinHost = {},
 ): Instance {
   const memory = { initial: memoryNote(module), maximum: Math.floor(maxMemoryBytes / pageBytes) }
+  const work = BigInt(maxWork)
   const patterns = makePatternCache()
   let running: Evaluated | undefined
   let context: BuiltinContext | undefined
-  const load = (): LoadedPolicy =>
-    loadModule(module, { ...memory }, dataJson, {
-      builtins,
-      context: () => (context ??= contextOf(running!)), // Most evaluations need none.
-    })
+  const policyHost: PolicyHost = {
+    builtins,
+    context: () => (context ??= contextOf(running!)), // Most evaluations need none.
+  }
   const contextOf = (of: Evaluated): BuiltinContext => {
     const seed = (): Uint8Array => of.seed ?? sha256(concat(utf8(`${of.nowNs} `), of.input))
-    return makeContext({ ...of, seed }, patterns, host)
+    const spend = (steps: number): void => spendWork(loaded!, steps)
+    return makeContext({ ...of, seed, spend }, patterns, host)
   }
 
-  const first = firstLoad(load, host)
-  let loaded: LoadedPolicy | undefined = first
+  let loaded: LoadedPolicy | undefined = firstLoad(() => loadModule(module, { ...memory }, dataJson, policyHost), host)
+  const image = imageOf(loaded)
 
   function run<T>(of: Evaluated, evaluate: (policy: LoadedPolicy) => T): T | Failed {
     running = of
     context = undefined
     try {
-      loaded ??= load()
+      loaded ??= loadImage(module, { ...memory }, image, policyHost)
     } catch (thrown) {
       return { kind: 'limit', detail: `the policy could not be loaded again: ${textOf(thrown)}` }
     }
-    const { exports } = loaded
+    const policy = loaded
+    const { exports } = policy
     const stackPointer = exports[stackPointerName].value
+    giveWork(policy, work)
     try {
-      return evaluate(loaded)
+      return evaluate(policy)
     } catch (thrown) {
+      const detail = isWorkSpent(policy) ? `more than ${maxWork} steps of work` : textOf(thrown)
       if (isTrap(thrown)) {
         loaded = undefined // Its memory may be anything now.
-        return { kind: 'limit', detail: `the evaluation was stopped: ${textOf(thrown)}` }
+        return { kind: 'limit', detail: `the evaluation was stopped: ${detail}` }
       }
       exports[stackPointerName].value = stackPointer
-      exports.opa_heap_ptr_set(loaded.dataHeapPtr) // Whatever was half built goes.
-      return { kind: 'error', detail: textOf(thrown) }
+      giveWork(policy, work)
+      exports.opa_heap_ptr_set(policy.dataHeapPtr) // Whatever was half built goes.
+      return thrown instanceof LimitError
+        ? { kind: 'limit', detail: `the evaluation was stopped: ${detail}` }
+        : { kind: 'error', detail }
+    } finally {
+      if (policy.mem.buffer.byteLength > image.memoryBytes + memorySlackBytes) loaded = undefined
     }
   }
 
   return {
-    entrypoints: Object.keys(first.entrypoints),
+    entrypoints: Object.keys(image.of.entrypoints),
     memoryBytes: () => loaded?.mem.buffer.byteLength ?? 0,
     ask: (entrypoint, input, nowNs, record, given) =>
       run({ nowNs, input, record, given }, (policy) => {

@@ -5,13 +5,15 @@
 
 import { utf8 } from '../core/bytes.ts'
 import { messageOf } from '../core/fault.ts'
-import { type Builtin, type BuiltinContext, BuiltinError } from './builtins/builtin.ts'
+import { type Builtin, type BuiltinContext, BuiltinError, LimitError } from './builtins/builtin.ts'
 import { formatValue, parseValue, stringOfBytes, type Value } from './value.ts'
 import { worldBuiltins } from './world.ts'
 
 /** What OPA exports (ABI 1.2). All but the globals are functions of addresses in the policy's own memory. */
 export interface PolicyExports {
   readonly __stack_pointer: { value: number }
+  /** Steps of work that are left. Modules that were prepared before work was counted have none. */
+  readonly writ_work_left?: { value: bigint }
   readonly opa_wasm_abi_version?: { readonly value: number }
   builtins(): number
   entrypoints(): number
@@ -31,7 +33,7 @@ export interface PolicyExports {
   eval(context: number): void
 }
 
-interface Machine {
+export interface Machine {
   readonly mem: WebAssembly.Memory
   readonly exports: PolicyExports
 }
@@ -44,6 +46,9 @@ export interface LoadedPolicy extends Machine {
   /** Names of the builtins that the policy calls, by the number it calls them by. */
   readonly called: ReadonlyMap<number, string>
 }
+
+/** Of WebAssembly. */
+export const pageBytes = 65_536
 
 /** The policy ended its own evaluation, for instance because a rule has two values. */
 export class PolicyAbort extends Error {}
@@ -61,12 +66,61 @@ export function loadModule(
   dataJson: Uint8Array,
   host: PolicyHost,
 ): LoadedPolicy {
-  const mem = new WebAssembly.Memory(memory)
   const called = new Map<number, string>()
-  const call = (id: number, _: number, ...args: readonly number[]): number => {
-    const name = called.get(id) ?? ''
-    return callBuiltin(machine, name, host, args)
-  }
+  const machine = instantiate(module, memory, called, host)
+  const { exports, mem } = machine
+  const version = exports.opa_wasm_abi_version?.value
+  if (version !== 1) throw new PolicyAbort(`ABI version ${version ?? 'none'} instead of 1`)
+
+  giveWork(machine, loadSteps + loadStepsPerByte * BigInt(dataJson.length))
+  const numbers = JSON.parse(textAt(mem, exports.opa_json_dump(exports.builtins()))) as Record<string, number>
+  for (const [name, id] of Object.entries(numbers)) called.set(id, name)
+  const entrypoints = JSON.parse(textAt(mem, exports.opa_json_dump(exports.entrypoints())))
+  const dataAddr = exports.opa_json_parse(put(machine, dataJson), dataJson.length)
+  if (dataAddr === 0) throw new PolicyAbort('its data cannot be read')
+  return { mem, exports, dataAddr, dataHeapPtr: exports.opa_heap_ptr_get(), entrypoints, called }
+}
+
+/**
+ * A policy as it was when its data had been read: its memory below the heap, for what is above is not in use yet, and
+ * a prepared module has no other state. It takes as much memory as the data do in the policy's own.
+ */
+export interface PolicyImage {
+  readonly of: LoadedPolicy
+  readonly memory: Uint8Array
+  readonly memoryBytes: number
+}
+
+/** To be taken before the policy is asked. */
+export const imageOf = (policy: LoadedPolicy): PolicyImage => ({
+  of: policy,
+  memory: new Uint8Array(policy.mem.buffer, 0, policy.dataHeapPtr).slice(),
+  memoryBytes: policy.mem.buffer.byteLength,
+})
+
+/** The same policy in a memory of its own, without reading the data again. */
+export function loadImage(
+  module: WebAssembly.Module,
+  memory: WebAssembly.MemoryDescriptor,
+  { of, memory: content, memoryBytes }: PolicyImage,
+  host: PolicyHost,
+): LoadedPolicy {
+  const machine = instantiate(module, memory, of.called, host)
+  const missing = memoryBytes - machine.mem.buffer.byteLength
+  if (missing > 0) machine.mem.grow(missing / pageBytes)
+  new Uint8Array(machine.mem.buffer).set(content)
+  return { ...of, ...machine }
+}
+
+function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.MemoryDescriptor,
+  called: ReadonlyMap<number, string>,
+  host: PolicyHost,
+): Machine {
+  const mem = new WebAssembly.Memory(memory)
+  const call = (id: number, _: number, ...args: readonly number[]): number =>
+    callBuiltin(machine, called.get(id) ?? '', host, args)
   const instance = new WebAssembly.Instance(module, {
     env: {
       memory: mem,
@@ -81,17 +135,27 @@ export function loadModule(
       opa_builtin4: call,
     },
   })
-  const exports = instance.exports as unknown as PolicyExports
-  const machine = { exports, mem }
-  const version = exports.opa_wasm_abi_version?.value
-  if (version !== 1) throw new PolicyAbort(`ABI version ${version ?? 'none'} instead of 1`)
+  const machine = { exports: instance.exports as unknown as PolicyExports, mem }
+  return machine
+}
 
-  const numbers = JSON.parse(textAt(mem, exports.opa_json_dump(exports.builtins()))) as Record<string, number>
-  for (const [name, id] of Object.entries(numbers)) called.set(id, name)
-  const entrypoints = JSON.parse(textAt(mem, exports.opa_json_dump(exports.entrypoints())))
-  const dataAddr = exports.opa_json_parse(put(machine, dataJson), dataJson.length)
-  if (dataAddr === 0) throw new PolicyAbort('its data cannot be read')
-  return { mem, exports, dataAddr, dataHeapPtr: exports.opa_heap_ptr_get(), entrypoints, called }
+/** What reading the data may take; what OPA's own reader takes is far below. */
+const loadSteps = 100_000_000n
+const loadStepsPerByte = 1000n
+
+export function giveWork({ exports }: Machine, steps: bigint): void {
+  if (exports.writ_work_left) exports.writ_work_left.value = steps
+}
+
+/** Whether more was asked for than was given. */
+export const isWorkSpent = ({ exports }: Machine): boolean => (exports.writ_work_left?.value ?? 0n) < 0n
+
+/** Takes steps for what the host does; throws a LimitError where fewer are left. */
+export function spendWork(machine: Machine, steps: number): void {
+  const left = machine.exports.writ_work_left
+  if (!left) return
+  left.value -= BigInt(Math.ceil(steps))
+  if (left.value < 0n) throw new LimitError('no work is left')
 }
 
 /** Address of the result, or 0 where it is undefined. */
@@ -101,9 +165,14 @@ function callBuiltin(
   { builtins, context }: PolicyHost,
   args: readonly number[],
 ): number {
-  const values = args.map((arg) => takeValue(machine, arg))
-  const answer = answerOf(name, builtins.get(name), context(), values)
+  const texts = args.map((arg) => takeText(machine, arg))
+  spendWork(
+    machine,
+    texts.reduce((sum, text) => sum + text.length, 1),
+  )
+  const answer = answerOf(name, builtins.get(name), context(), texts.map(readValue))
   if (answer === undefined) return 0
+  spendWork(machine, answer.length)
   const at = put(machine, answer)
   const value = machine.exports.opa_value_parse(at, answer.length)
   machine.exports.opa_free(at)
@@ -126,15 +195,25 @@ function answerOf(
     return result === undefined ? undefined : utf8(formatValue(result))
   } catch (thrown) {
     if (thrown instanceof BuiltinError) return undefined
+    if (thrown instanceof LimitError) throw thrown
+    // Such as a text, a list or a depth that JavaScript does not have.
+    if (thrown instanceof RangeError) throw new LimitError(`${name}: ${thrown.message}`)
     throw new Error(`${name}: ${messageOf(thrown)}`, { cause: thrown })
   }
 }
 
-export function takeValue({ exports, mem }: Machine, value: number): Value {
+export const takeValue = (machine: Machine, value: number): Value => readValue(takeText(machine, value))
+
+/** A value of the policy's in OPA's syntax. */
+function takeText({ exports, mem }: Machine, value: number): string {
   const at = exports.opa_value_dump(value)
   const bytes = new Uint8Array(mem.buffer)
   const text = stringOfBytes(bytes.subarray(at, bytes.indexOf(0, at)))
   exports.opa_free(at)
+  return text
+}
+
+function readValue(text: string): Value {
   try {
     return parseValue(text)
   } catch (thrown) {

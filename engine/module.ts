@@ -1,47 +1,63 @@
 /**
- * Prepares a compiled policy.wasm for long service: exports its stack pointer and notes how much memory it needs.
+ * Prepares a compiled policy.wasm for long service: its work can be bounded, and its stack pointer put back.
  *
+ * A host cannot interrupt WebAssembly, so the code itself counts its steps (see wasm/meter.ts) down from an exported
+ * global. A host that knows nothing of that runs the module as before: there are more steps than it will ever take.
  * An evaluation that ends in an error unwinds past C frames and leaves the shadow stack (64 KiB) where it was; after
  * some 512 of them the instance is dead. With the stack pointer exported the host puts it back. And a host that is
  * handed a WebAssembly.Module cannot see what memory its import asks for, so that number goes into a custom section.
  */
 
-import { concat, utf8 } from '../core/bytes.ts'
-import { WritError } from '../core/fault.ts'
+import { equalBytes } from '../core/bytes.ts'
+import { paidCalls } from './wasm/calls.ts'
+import { op, valueType } from './wasm/instructions.ts'
+import { type Body, type BodyContext, isMetered, meterBody, readBody, startBody } from './wasm/meter.ts'
+import { invalid, leb, nameBytes, Reader, signedLeb } from './wasm/reader.ts'
+import {
+  isMutableI32,
+  kind,
+  type Outline,
+  readBodies,
+  readOutline,
+  readSections,
+  type Section,
+  section,
+  withItem,
+  writeBodies,
+  writeModule,
+} from './wasm/sections.ts'
 
 export const stackPointerName = '__stack_pointer'
+
+/** A mutable i64: the steps of work that are left. Below zero, none was. */
+export const workLeftName = 'writ_work_left'
 
 /** Custom section that holds the minimum of the memory import, in pages of 64 KiB, as LEB128. */
 export const memorySectionName = 'writ.memory'
 
-/** Sections in the order that a module must have them (WebAssembly core 5.5.2); custom ones (0) may stand anywhere. */
-const sectionOrder = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11]
-const section = { custom: 0, imports: 2, globals: 6, exports: 7 } as const
-const kind = { func: 0, table: 1, memory: 2, global: 3, tag: 4 } as const
-const i32 = 0x7f
-const mutable = 1
+const unlimited = 2n ** 63n - 1n
 
-interface Section {
-  readonly id: number
-  readonly body: Uint8Array
-}
+/** For the function that runs when an instance is made, which no host can stop: OPA's takes some 300. */
+const startSteps = 10_000_000n
 
-/** The module with both additions. A prepared module comes back as it is; what is no policy is `policy_invalid`. */
+/** The module with all additions. A prepared module comes back as it is; what is no policy is `policy_invalid`. */
 export function prepareModule(wasm: Uint8Array): Uint8Array {
   const sections = readSections(wasm)
-  const minimum = memoryMinimum(sections)
-  checkStackPointer(sections)
-
+  const outline = readOutline(sections)
   const noted = notedMinimum(sections)
-  if (noted !== undefined && noted !== minimum) throw invalid('its note on memory is not what its import says')
-  const exported = stackPointerExport(sections)
-  if (noted !== undefined && exported) return wasm
+  if (noted !== undefined && noted !== outline.imports.memoryMinimum) {
+    throw invalid('its note on memory is not what its import says')
+  }
+  const exported = exportOf(outline, stackPointerName)
+  const workLeft = exportOf(outline, workLeftName)
+  checkGlobals(outline, workLeft !== undefined)
+  if (exported !== undefined && exported !== 0) throw invalid(`it exports something else as ${stackPointerName}`)
 
-  return concat(
-    wasm.subarray(0, 8),
-    ...sections.map((one) => writeSection(one.id === section.exports && !exported ? withStackPointer(one) : one)),
-    ...(noted === undefined ? [writeSection(memoryNote(minimum))] : []),
-  )
+  const metered = workLeft === undefined ? withMetering(sections, outline) : sections
+  if (workLeft !== undefined) checkMetering(sections, outline, workLeft)
+  if (workLeft !== undefined && noted !== undefined && exported !== undefined) return wasm
+  const whole = exported === undefined ? withExport(metered, stackPointerName, 0) : metered
+  return writeModule(noted === undefined ? [...whole, memoryNote(outline.imports.memoryMinimum)] : whole)
 }
 
 /** Reads the note from a section's content, as `WebAssembly.Module.customSections` gives it. */
@@ -52,55 +68,120 @@ export function readMemoryNote(content: Uint8Array): number {
   return pages
 }
 
-/** Pages that the memory import asks for. */
-function memoryMinimum(sections: readonly Section[]): number {
-  let minimum: number | undefined
-  const at = new Reader(only(sections, section.imports, 'imports').body)
-  for (let left = at.u32(); left > 0; left--) {
-    const name = `${at.name()}.${at.name()}`
-    const what = at.byte()
-    if (what === kind.func) at.u32()
-    else if (what === kind.table) {
-      at.byte()
-      at.limits()
-    } else if (what === kind.memory) {
-      if (minimum !== undefined || name !== 'env.memory') throw invalid('it imports another memory than env.memory')
-      minimum = at.limits()
-    } else throw invalid(`it imports ${name}, which no policy does`)
-  }
-  at.end()
-  if (minimum === undefined) throw invalid('it imports no memory')
-  return minimum
+/** The number of the global that is exported under a name. */
+function exportOf(outline: Outline, name: string): number | undefined {
+  const found = outline.exports.filter((one) => one.name === name)
+  if (found.some((one) => one.kind !== kind.global)) throw invalid(`it exports something else as ${name}`)
+  return found[0]?.index
 }
 
-/** Global 0 is the stack pointer that clang gives every module: a mutable i32, and no import shifts its number. */
-function checkStackPointer(sections: readonly Section[]): void {
-  const at = new Reader(only(sections, section.globals, 'globals').body)
-  if (at.u32() === 0 || at.byte() !== i32 || at.byte() !== mutable) throw invalid('it has no stack pointer')
+/**
+ * Global 0 is the stack pointer that clang gives every module: a mutable i32, and no import shifts its number. There is
+ * no other state beside the memory, so that an image of that is an image of the whole.
+ */
+function checkGlobals({ globals }: Outline, metered: boolean): void {
+  if (!isMutableI32(globals[0])) throw invalid('it has no stack pointer')
+  const own = metered ? globals.slice(0, -1) : globals
+  if (own.slice(1).some(({ mutable }) => mutable)) throw invalid('it has a second global that may change')
 }
 
-function stackPointerExport(sections: readonly Section[]): boolean {
-  let found = false
-  const at = new Reader(only(sections, section.exports, 'exports').body)
-  for (let left = at.u32(); left > 0; left--) {
-    const name = at.name()
-    const what = at.byte()
-    const index = at.u32()
-    if (what > kind.tag) throw invalid(`it exports ${name} as what WebAssembly does not have`)
-    if (name !== stackPointerName) continue
-    if (what !== kind.global || index !== 0) throw invalid(`it exports something else as ${stackPointerName}`)
-    found = true
-  }
-  at.end()
-  return found
+/** The numbers of what is added are those behind all that is there. */
+function withMetering(sections: readonly Section[], outline: Outline): readonly Section[] {
+  const { functions, globals, start, imports } = outline
+  const count = imports.functions + functions.length
+  checkNames(outline, count, globals.length)
+  const bodies = metering(readBodies(sections), outline, count, globals.length).map(({ body, paid, context }) =>
+    meterBody(body, paid, context),
+  )
+
+  const global = [valueType.i64, 1, op.i64Const, ...signedLeb(unlimited), op.end]
+  const metered = sections.map((one) => {
+    if (one.id === section.globals) return withItem(one, global)
+    if (one.id === section.functions && start !== undefined) return withItem(one, leb(startType(outline, start)))
+    if (one.id === section.start) return { id: one.id, body: Uint8Array.from(leb(count)) }
+    if (one.id !== section.code) return one
+    return writeBodies(
+      start === undefined ? bodies : [...bodies, startBody(globals.length, start, startSteps, unlimited)],
+    )
+  })
+  return withExport(metered, workLeftName, globals.length)
 }
 
-function withStackPointer({ id, body }: Section): Section {
+/** Such an export alone says nothing: the code must be what preparing would have made of it. */
+function checkMetering(sections: readonly Section[], outline: Outline, workLeft: number): void {
+  const { functions, globals, start, imports } = outline
+  const own = globals.length - 1
+  const last = globals[own]
+  if (workLeft !== own || last?.type !== valueType.i64 || !last.mutable) throw notMetered()
+  const bodies = readBodies(sections)
+  const added = start === undefined ? 0 : 1
+  const count = imports.functions + functions.length - added
+  // The start function gives steps, so nothing may call it again.
+  checkNames({ ...outline, exports: outline.exports.filter((one) => one.name !== workLeftName) }, count, own)
+  const plain = { ...outline, functions: functions.slice(0, functions.length - added) }
+  const metered = metering(bodies.slice(0, plain.functions.length), plain, count, own)
+  if (!metered.every(({ body, paid, context }) => isMetered(body, paid, context))) throw notMetered()
+  if (start === undefined) return
+  if (start !== count || bodies.length !== functions.length || !isStart(bodies.at(-1)!, count, own)) throw notMetered()
+}
+
+interface Metering {
+  readonly body: Body
+  readonly paid: boolean
+  readonly context: BodyContext
+}
+
+/** How each function is metered, whether that is still to be done or to be found. */
+function metering(
+  bodies: readonly Uint8Array[],
+  outline: Outline,
+  functions: number,
+  steps: number,
+): readonly Metering[] {
+  if (bodies.length !== outline.functions.length) throw invalid('it has not as many bodies as functions')
+  const read = bodies.map((bytes, i) => {
+    const context = contextOf(outline, i, functions, steps)
+    return { body: readBody(bytes, context), context }
+  })
+  const paid = paidCalls(
+    read.map(({ body }) => body),
+    outline.imports.functions,
+  )
+  return read.map((one, i) => ({ ...one, paid: paid[i]! }))
+}
+
+function isStart(body: Uint8Array, functions: number, steps: number): boolean {
   const at = new Reader(body)
-  const count = at.u32()
-  const added = [...name(stackPointerName), kind.global, 0]
-  return { id, body: concat(Uint8Array.from(leb(count + 1)), body.subarray(at.at), Uint8Array.from(added)) }
+  const prefix = [0, op.i64Const, ...signedLeb(startSteps), op.globalSet, ...leb(steps), op.call]
+  at.bytes(prefix.length)
+  const called = at.u32()
+  return called < functions && equalBytes(body, startBody(steps, called, startSteps, unlimited))
 }
+
+/** What is added has the next number: nothing may have named it before it was there. */
+function checkNames({ exports, inTables }: Outline, functions: number, globals: number): void {
+  const known = exports.every(
+    (one) => (one.kind !== kind.func || one.index < functions) && (one.kind !== kind.global || one.index < globals),
+  )
+  if (!known || inTables.some((index) => index >= functions)) throw invalid('it names what it does not have')
+}
+
+function contextOf(outline: Outline, i: number, functions: number, steps: number): BodyContext {
+  const parameters = outline.parameters[outline.functions[i] ?? -1]
+  if (parameters === undefined) throw invalid('a function of a type that it does not have')
+  return { parameters, functions, globals: steps, steps }
+}
+
+function startType({ functions, imports }: Outline, start: number): number {
+  const type = functions[start - imports.functions]
+  if (type === undefined) throw invalid('it starts with a function that is not its own')
+  return type
+}
+
+const withExport = (sections: readonly Section[], name: string, global: number): readonly Section[] =>
+  sections.map((one) =>
+    one.id === section.exports ? withItem(one, [...nameBytes(name), kind.global, ...leb(global)]) : one,
+  )
 
 function notedMinimum(sections: readonly Section[]): number | undefined {
   let noted: number | undefined
@@ -116,103 +197,7 @@ function notedMinimum(sections: readonly Section[]): number | undefined {
 
 const memoryNote = (pages: number): Section => ({
   id: section.custom,
-  body: Uint8Array.from([...name(memorySectionName), ...leb(pages)]),
+  body: Uint8Array.from([...nameBytes(memorySectionName), ...leb(pages)]),
 })
 
-const writeSection = ({ id, body }: Section): Uint8Array => concat(Uint8Array.from([id, ...leb(body.length)]), body)
-
-function only(sections: readonly Section[], id: number, what: string): Section {
-  const found = sections.find((one) => one.id === id)
-  if (!found) throw invalid(`it has no ${what}`)
-  return found
-}
-
-function readSections(wasm: Uint8Array): readonly Section[] {
-  const magic = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
-  if (magic.some((byte, i) => wasm[i] !== byte)) throw invalid('it is not WebAssembly 1')
-  const sections: Section[] = []
-  const at = new Reader(wasm.subarray(8))
-  let last = -1
-  while (!at.done()) {
-    const id = at.byte()
-    const body = at.bytes(at.u32())
-    if (id !== section.custom) {
-      const place = sectionOrder.indexOf(id)
-      if (place <= last) throw invalid(`section ${id} is unknown, repeated or out of order`)
-      last = place
-    }
-    sections.push({ id, body })
-  }
-  return sections
-}
-
-/** Bytes read from front to back; running over the end is an error, and so is stopping before it. */
-class Reader {
-  readonly #bytes: Uint8Array
-  at = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  done(): boolean {
-    return this.at === this.#bytes.length
-  }
-
-  end(): void {
-    if (!this.done()) throw invalid('a section is longer than its content')
-  }
-
-  byte(): number {
-    const byte = this.#bytes[this.at++]
-    if (byte === undefined) throw invalid('it ends too early')
-    return byte
-  }
-
-  bytes(length: number): Uint8Array {
-    if (length > this.#bytes.length - this.at) throw invalid('it ends too early')
-    return this.#bytes.subarray(this.at, (this.at += length))
-  }
-
-  /** LEB128 of at most five bytes and 32 bits (WebAssembly core 5.2.2). */
-  u32(): number {
-    let value = 0
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.byte()
-      if (shift === 28 && byte > 0x0f) break
-      value += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) return value
-    }
-    throw invalid('a number has more than 32 bits')
-  }
-
-  name(): string {
-    return utf8Text.decode(this.bytes(this.u32()))
-  }
-
-  /** The minimum of a table's or a memory's limits. */
-  limits(): number {
-    const flags = this.byte()
-    if (flags > 1) throw invalid('a shared or 64-bit memory')
-    const minimum = this.u32()
-    if (flags === 1) this.u32()
-    return minimum
-  }
-}
-
-const utf8Text = new TextDecoder()
-
-const name = (text: string): readonly number[] => [...leb(utf8(text).length), ...utf8(text)]
-
-function leb(value: number): readonly number[] {
-  const bytes: number[] = []
-  for (let rest = value; ; rest >>>= 7) {
-    if (rest < 0x80) return [...bytes, rest]
-    bytes.push((rest & 0x7f) | 0x80)
-  }
-}
-
-const invalid = (why: string): WritError =>
-  new WritError('policy_invalid', `policy.wasm cannot be used: ${why}`, {
-    cure: 'Build it with `writ policy build`, or with `opa build -t wasm`.',
-  })
+const notMetered = () => invalid(`it exports ${workLeftName} and does not count its work by it`)

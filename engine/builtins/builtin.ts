@@ -13,6 +13,9 @@ export type BuiltinFamily = Readonly<Record<string, Builtin>>
 /** What was asked cannot be answered: undefined in Rego, and the evaluation goes on. */
 export class BuiltinError extends Error {}
 
+/** More was asked for than an evaluation may take, so it ends: undefined would be an answer, and there is none. */
+export class LimitError extends Error {}
+
 /** Lives for one evaluation; `patterns` lives as long as the policy does. */
 export interface BuiltinContext {
   /** The same however often it is asked. */
@@ -21,6 +24,11 @@ export interface BuiltinContext {
   random(length: number): Uint8Array
   /** The first value made for `key` in this evaluation, as OPA gives `rand.intn("x", 5)` one answer per query. */
   once<T>(key: string, make: () => T): T
+  /**
+   * Takes steps from those that the evaluation has, and throws a LimitError where fewer are left. For builtins that may
+   * do far more than read what they are given and write what they answer, which is paid for already.
+   */
+  spend(steps: number): void
   /** Notes an answer that the world gave, for the decision's `nd_builtin_cache`. */
   record(name: string, args: readonly Value[], result: Value | undefined): void
   /** An answer of the world that is at hand already: from a record, or from a request that was sent meanwhile. */

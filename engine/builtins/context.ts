@@ -11,12 +11,14 @@ export interface EvaluationContext {
   readonly nowNs: bigint
   /** All randomness follows from these bytes; asked for when it is first drawn. */
   readonly seed: () => Uint8Array
+  /** Default: nothing is counted. */
+  readonly spend?: (steps: number) => void
   readonly record?: ((name: string, args: readonly Value[], result: Value | undefined) => void) | undefined
   readonly given?: Given | undefined
 }
 
 export function makeContext(
-  { nowNs, seed, record = () => undefined, given }: EvaluationContext,
+  { nowNs, seed, spend = () => undefined, record = () => undefined, given }: EvaluationContext,
   patterns: PatternCache,
   host: BuiltinHost,
 ): BuiltinContext {
@@ -28,6 +30,7 @@ export function makeContext(
     host,
     record,
     given,
+    spend,
     random: (length) => (stream ??= randomStream(seed()))(length),
     once<T>(key: string, make: () => T): T {
       if (!made.has(key)) made.set(key, make())

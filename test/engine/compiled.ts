@@ -1,14 +1,17 @@
 /** Compiles Rego written in a test, and opens it. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import type { Json } from '../../core/json.ts'
 import type { BuiltinHost } from '../../engine/builtins/builtin.ts'
 import { readBundle } from '../../engine/bundle.ts'
 import { prepareModule } from '../../engine/module.ts'
 import { buildPolicy } from '../../engine/node/build.ts'
+import { openOpa } from '../../engine/node/opa.ts'
 import { openPolicy, type Policy, type PolicyLimits } from '../../engine/policy.ts'
+import { readTar } from '../../engine/tar.ts'
 
 /** Bundle of one Rego file, whose entry points are all the rules named. */
 export async function bundleOf(rego: string, entrypoints: readonly string[], data: Json = {}): Promise<Uint8Array> {
@@ -24,6 +27,21 @@ export async function bundleOf(rego: string, entrypoints: readonly string[], dat
 
 export async function wasmOf(rego: string, entrypoints: readonly string[]): Promise<Uint8Array> {
   return (await readBundle(await bundleOf(rego, entrypoints), 'test')).wasm
+}
+
+/** As OPA compiles it, before anything is prepared. */
+export async function unpreparedWasmOf(rego: string, entrypoints: readonly string[]): Promise<Uint8Array> {
+  const dir = await mkdtemp(join(tmpdir(), 'writ-test-'))
+  try {
+    await writeFile(join(dir, 'policy.rego'), rego)
+    const opa = await openOpa({ env: process.env, say: () => undefined })
+    const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint])
+    await opa.run(['build', '-t', 'wasm', '-o', 'out.tar.gz', ...rules, 'policy.rego'], { cwd: dir })
+    const files = readTar(gunzipSync(await readFile(join(dir, 'out.tar.gz'))), 100)
+    return files.find(({ name }) => name === 'policy.wasm')!.bytes
+  } finally {
+    await rm(dir, { recursive: true, force: true })
+  }
 }
 
 export async function openRego(

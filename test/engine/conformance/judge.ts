@@ -68,7 +68,12 @@ export function judge(one: Case, folder: string, host: BuiltinHost, nowNs: bigin
   let answer: ExactAnswer
   try {
     const module = new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>)
-    const instance = openInstance(module, utf8(one.data ?? '{}'), 256 * 1024 ** 2, host)
+    const instance = openInstance(
+      module,
+      utf8(one.data ?? '{}'),
+      { maxMemoryBytes: 256 * 1024 ** 2, maxWork: 20_000_000 },
+      host,
+    )
     const input = one.input === undefined ? undefined : utf8(one.input)
     answer = instance.askExactly(instance.entrypoints[0]!, input, { nowNs })
   } catch (thrown) {
