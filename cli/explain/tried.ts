@@ -7,6 +7,7 @@ import { messageOf } from '../../core/fault.ts'
 import { policyInput } from '../../core/input.ts'
 import { canonicalJson, isObject, type Json } from '../../core/json.ts'
 import type { PolicyRef } from '../../core/policy.ts'
+import { withLibrary } from '../../engine/node/library.ts'
 import { refOf, runOpa, sourceFlags } from '../wire/opa.ts'
 import { sourcesOf } from '../wire/sources.ts'
 import { type Line, readTrace } from './trace.ts'
@@ -44,7 +45,7 @@ export async function retrace(
     case 'other':
       return none(`the Rego in ${folder} is of revision ${sources.revision}: it takes that of revision ${revision}`)
     case 'same':
-      return linesOf(sources.opa, folder, entrypoint, facts)
+      return withLibrary(folder, (whole) => linesOf(sources.opa, folder, whole, entrypoint, facts))
   }
 }
 
@@ -54,16 +55,23 @@ export const traceFlags: readonly string[] = [
   ...['--stdin-input', '--format=json', '--explain=full', '--disable-indexing'],
 ]
 
-async function linesOf(opa: string, folder: string, entrypoint: string, facts: RequestFacts): Promise<Retraced> {
+async function linesOf(
+  opa: string,
+  folder: string,
+  /** The same with the library that it imports. */
+  whole: string,
+  entrypoint: string,
+  facts: RequestFacts,
+): Promise<Retraced> {
   // The time that the policy saw then.
   const query = `${refOf(entrypoint)} with time.now_ns as ${facts.atNs}`
   try {
     const answer = await runOpa(opa, [...traceFlags, query], {
-      cwd: folder,
+      cwd: whole,
       input: canonicalJson(policyInput(facts)),
     })
     const { held, failed } = readTrace(isObject(answer) ? answer['explanation'] : undefined)
-    const texts = await textsOf(folder, [...held, ...failed])
+    const texts = await textsOf(whole, [...held, ...failed])
     const withText = (line: Line): TriedLine => ({ ...line, text: texts.get(line.file)?.[line.row - 1]?.trim() ?? '' })
     return { kind: 'lines', folder, held: held.map(withText), failed: failed.map(withText), allowed: allowedIn(answer) }
   } catch (thrown) {

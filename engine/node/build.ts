@@ -3,14 +3,15 @@
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import type { Dirent } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { canonicalJson } from '../../core/json.ts'
 import { readTar, type TarFile } from '../tar.ts'
 import { type CompilerOptions, checkVersion, findCompiler } from './compiler.ts'
+import { isOfPackage, librarySources, withLibrary, writeSources } from './library.ts'
 import { bundleFile } from './open.ts'
 import { pack } from './pack.ts'
 
@@ -31,7 +32,8 @@ const isSource = (name: string): boolean =>
 /** Bytes of the bundle. Throws `policy_invalid` with what OPA says, `compiler_missing` where there is no OPA. */
 export async function buildPolicy(dir: string, options: BuildOptions = {}): Promise<Uint8Array> {
   const compiler = options.compiler ?? { env: process.env, say: onStandardError }
-  const sources = await readSources(dir)
+  const own = await readSources(dir)
+  const sources = [...own, ...(await librarySources(own))]
   const entrypoints = options.entrypoints ?? []
   const revision = options.revision ?? revisionOf(sources, entrypoints)
   const opa = await findCompiler(compiler)
@@ -41,10 +43,7 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
   try {
     // What was hashed is what is compiled, under names that do not depend on where the folder lies.
     const root = join(temporary, 'policy')
-    for (const { name, bytes } of sources) {
-      await mkdir(dirname(join(root, name)), { recursive: true })
-      await writeFile(join(root, name), bytes)
-    }
+    await writeSources(root, sources)
     const out = join(temporary, 'out.tar.gz')
     const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint])
     await run(opa, ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', out, ...rules], root, dir)
@@ -69,9 +68,18 @@ export async function testPolicy(
 ): Promise<{ readonly code: number; readonly report: string }> {
   const opa = await findCompiler(options.compiler ?? { env: process.env, say: onStandardError })
   const flags = [...(options.verbose ? ['-v'] : []), ...(options.capture ? ['--format', 'json'] : [])]
+  return withLibrary(dir, (cwd) => runTests(opa, flags, cwd, options.capture === true))
+}
+
+function runTests(
+  opa: string,
+  flags: readonly string[],
+  cwd: string,
+  capture: boolean,
+): Promise<{ readonly code: number; readonly report: string }> {
   return new Promise((resolve, reject) => {
-    const stdio: ['ignore', 'pipe' | 'inherit', 'inherit'] = ['ignore', options.capture ? 'pipe' : 'inherit', 'inherit']
-    const child = spawn(opa, ['test', '-b', '.', '--ignore', bundleFile, ...flags], { cwd: dir, stdio })
+    const stdio: ['ignore', 'pipe' | 'inherit', 'inherit'] = ['ignore', capture ? 'pipe' : 'inherit', 'inherit']
+    const child = spawn(opa, ['test', '-b', '.', '--ignore', bundleFile, ...flags], { cwd, stdio })
     let report = ''
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       report += text
@@ -87,6 +95,7 @@ export async function policyFoldersIn(dir: string): Promise<readonly string[]> {
   if (entries.some((entry) => entry.isFile() && entry.name.endsWith('.rego'))) return [dir]
   const folders: string[] = []
   for (const entry of entries.filter((one) => one.isDirectory())) {
+    if (isOfPackage(join(dir, entry.name))) continue
     const inside = await list(join(dir, entry.name), true)
     if (inside.some((one) => one.isFile() && one.name.endsWith('.rego'))) folders.push(join(dir, entry.name))
   }
