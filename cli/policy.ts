@@ -12,8 +12,10 @@ import { buildPolicy, policyFoldersIn, testPolicy } from '../engine/node/build.t
 import { readSigningKey } from '../engine/node/keys.ts'
 import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
+import { docsCommand } from './policy-docs.ts'
 import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
+import { initCommand } from './policy-init.ts'
 import { rollbackCommand } from './policy-rollback.ts'
 
 interface BuildFlags {
@@ -71,6 +73,8 @@ export function policyCommand(): Command {
     .option('--json', 'print the reports as JSON')
     .addHelpText('after', compilerHelp)
     .action(test)
+  command.addCommand(initCommand())
+  command.addCommand(docsCommand())
   command.addCommand(evalCommand())
   command.addCommand(impactCommand())
   command.addCommand(rollbackCommand())

@@ -97,7 +97,10 @@ one_step(given) if {
 shown(given) := concat("", ["/", concat("/", given)])
 
 # METADATA
-# description: Value of a header, by a name in any case. A header that was sent more than once is one value, with commas.
+# description: |
+#   Value of a header, by a name in any case. A header that was sent more than once is one value, with commas. Which header a
+#   policy reads by this nobody can follow, so `writ policy impact` takes it for all of them, unless `--assume-kept headers`
+#   says more; `input.attributes.request.http.headers["x-role"]` can be followed.
 # custom:
 #   example: 'http.header("X-Role") == "clerk"'
 header(name) := input.attributes.request.http.headers[lower(name)]
