@@ -17,6 +17,7 @@ import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
 import { initCommand } from './policy-init.ts'
 import { rollbackCommand } from './policy-rollback.ts'
+import { suggestCommand } from './policy-suggest.ts'
 
 interface BuildFlags {
   readonly check?: boolean
@@ -77,6 +78,7 @@ export function policyCommand(): Command {
   command.addCommand(docsCommand())
   command.addCommand(evalCommand())
   command.addCommand(impactCommand())
+  command.addCommand(suggestCommand())
   command.addCommand(rollbackCommand())
   return command
 }
