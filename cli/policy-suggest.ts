@@ -2,7 +2,6 @@
 
 import { readFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
-import { parseDocument } from 'yaml'
 import { parseMoment } from '../audit/query/moment.ts'
 import { Grants } from '../audit/replay/grants.ts'
 import { type Suggestion, suggest } from '../audit/replay/suggest.ts'
@@ -98,6 +97,7 @@ async function readData(file: string): Promise<Json> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new WritError('not_found', `${file} cannot be read: ${messageOf(cause)}`, { cause })
   })
+  const { parseDocument } = await import('yaml') // The other commands of `policy` read none.
   const document = parseDocument(text, { logLevel: 'silent' })
   const [fault] = document.errors
   if (fault) throw new WritError('config_invalid', `${file}: ${fault.message.split('\n')[0]}`)

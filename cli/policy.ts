@@ -17,6 +17,7 @@ import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
 import { initCommand } from './policy-init.ts'
 import { rollbackCommand } from './policy-rollback.ts'
+import { serveCommand } from './policy-serve.ts'
 import { suggestCommand } from './policy-suggest.ts'
 
 interface BuildFlags {
@@ -79,6 +80,7 @@ export function policyCommand(): Command {
   command.addCommand(evalCommand())
   command.addCommand(impactCommand())
   command.addCommand(suggestCommand())
+  command.addCommand(serveCommand())
   command.addCommand(rollbackCommand())
   return command
 }

@@ -21,6 +21,8 @@ export interface BuildOptions {
   /** Default: 16 hex digits of a hash of the sources. */
   readonly revision?: string
   readonly compiler?: CompilerOptions
+  /** Time after which the compiler is ended, in milliseconds. Default 5 minutes. */
+  readonly timeoutMs?: number
 }
 
 const onStandardError: CompilerOptions['say'] = (line) => void process.stderr.write(`${line}\n`)
@@ -46,7 +48,13 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
     await writeSources(root, sources)
     const out = join(temporary, 'out.tar.gz')
     const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint])
-    await run(opa, ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', out, ...rules], root, dir)
+    await run(
+      opa,
+      ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', out, ...rules],
+      root,
+      dir,
+      options.timeoutMs,
+    )
     return normalised(await readFile(out))
   } finally {
     await rm(temporary, { recursive: true, force: true })
@@ -133,9 +141,15 @@ function revisionOf(sources: readonly TarFile[], entrypoints: readonly string[])
   return hash.digest('hex').slice(0, 16)
 }
 
-function run(opa: string, args: readonly string[], cwd: string, dir: string): Promise<void> {
+function run(
+  opa: string,
+  args: readonly string[],
+  cwd: string,
+  dir: string,
+  timeout: number = 5 * 60_000,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    execFile(opa, args, { cwd, timeout: 5 * 60_000, maxBuffer: 16 * 1024 ** 2 }, (cause, stdout, stderr) => {
+    execFile(opa, args, { cwd, timeout, maxBuffer: 16 * 1024 ** 2 }, (cause, stdout, stderr) => {
       if (!cause) return resolve()
       const said = `${stderr}${stdout}`.trim().replace(/^error: /, '') || cause.message
       reject(new WritError('policy_invalid', `${dir} does not compile: ${said}`, { cause }))
