@@ -14,9 +14,13 @@ import { readSigningKey } from '../engine/node/keys.ts'
 import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
 import type { Policy } from '../engine/policy.ts'
+import { docsCommand } from './policy-docs.ts'
 import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
+import { initCommand } from './policy-init.ts'
 import { rollbackCommand } from './policy-rollback.ts'
+import { serveCommand } from './policy-serve.ts'
+import { suggestCommand } from './policy-suggest.ts'
 import { trialCommand } from './policy-trial.ts'
 
 interface BuildFlags {
@@ -74,9 +78,13 @@ export function policyCommand(): Command {
     .option('--json', 'print the reports as JSON')
     .addHelpText('after', compilerHelp)
     .action(test)
+  command.addCommand(initCommand())
+  command.addCommand(docsCommand())
   command.addCommand(evalCommand())
   command.addCommand(impactCommand())
   command.addCommand(trialCommand())
+  command.addCommand(suggestCommand())
+  command.addCommand(serveCommand())
   command.addCommand(rollbackCommand())
   return command
 }

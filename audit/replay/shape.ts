@@ -10,5 +10,5 @@ export function pathShape(path: string): string {
   return `${shape.join('/')}${steps.length > maxSteps + 1 ? '/…' : ''}`
 }
 
-const isValue = (step: string): boolean =>
+export const isValue = (step: string): boolean =>
   step.length > maxStepLength || step.includes('%') || (/\d/.test(step) && !/^[A-Za-z]+\d{1,2}$/.test(step))

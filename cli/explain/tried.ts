@@ -7,6 +7,7 @@ import { messageOf } from '../../core/fault.ts'
 import { policyInput } from '../../core/input.ts'
 import { canonicalJson, isObject, type Json } from '../../core/json.ts'
 import type { PolicyRef } from '../../core/policy.ts'
+import { withLibrary } from '../../engine/node/library.ts'
 import type { Opa } from '../../engine/node/opa.ts'
 import { refOf, runOpa, sourceFlags } from '../wire/opa.ts'
 import { sourcesOf } from '../wire/sources.ts'
@@ -48,7 +49,7 @@ export async function retrace(
     case 'other':
       return none(`the Rego in ${folder} is of revision ${sources.revision}: it takes that of revision ${revision}`)
     case 'same':
-      return linesOf(sources.opa, folder, entrypoint, facts)
+      return withLibrary(folder, (whole) => linesOf(sources.opa, folder, whole, entrypoint, facts))
   }
 }
 
@@ -58,16 +59,23 @@ export const traceFlags: readonly string[] = [
   ...['--stdin-input', '--format=json', '--explain=full', '--disable-indexing'],
 ]
 
-async function linesOf(opa: Opa, folder: string, entrypoint: string, facts: RequestFacts): Promise<Retraced> {
+async function linesOf(
+  opa: Opa,
+  folder: string,
+  /** The same with the library that it imports. */
+  whole: string,
+  entrypoint: string,
+  facts: RequestFacts,
+): Promise<Retraced> {
   // The time that the policy saw then.
   const then = `with time.now_ns as ${facts.atNs}`
   const input = policyInput(facts)
-  const how = { cwd: folder, input: canonicalJson(input) }
+  const how = { cwd: whole, input: canonicalJson(input) }
   try {
     const answer = await runOpa(opa, [...traceFlags, `${refOf(entrypoint)} ${then}`], how)
     const explanation = isObject(answer) ? answer['explanation'] : undefined
     const { held, failed } = readTrace(explanation)
-    const texts = await textsOf(folder, [...held, ...failed])
+    const texts = await textsOf(whole, [...held, ...failed])
     const withText = (line: Line): TriedLine => ({ ...line, text: texts.get(line.file)?.[line.row - 1]?.trim() ?? '' })
     const allowed = allowedIn(answer)
     const ask = (refs: readonly string[]) => valuesOf(opa, refs, then, how)

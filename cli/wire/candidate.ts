@@ -12,6 +12,7 @@ import { askingHost } from '../../engine/http-send.ts'
 import { loadModule } from '../../engine/load.ts'
 import { memorySectionName, prepareModule, readMemoryNote } from '../../engine/module.ts'
 import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
+import { withLibrary } from '../../engine/node/library.ts'
 import { opaAtHand } from '../../engine/node/opa.ts'
 import { loadBundle } from '../../engine/node/open.ts'
 import type { Policy } from '../../engine/policy.ts'
@@ -72,10 +73,12 @@ async function readsOfAll(folder: string, entrypoints: readonly string[]): Promi
   const reads = new Map<string, Leavable>()
   const opa = await opaAtHand(process.env)
   if (opa === undefined) return reads
-  for (const entrypoint of entrypoints) {
-    const found = await readsOfSources(opa, folder, entrypoint)
-    if (found) reads.set(entrypoint, found)
-  }
+  await withLibrary(folder, async (whole) => {
+    for (const entrypoint of entrypoints) {
+      const found = await readsOfSources(opa, whole, entrypoint)
+      if (found) reads.set(entrypoint, found)
+    }
+  })
   return reads
 }
 

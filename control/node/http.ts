@@ -38,7 +38,8 @@ export function doorApp(unexpected: Unexpected): DoorApp {
   return app
 }
 
-class TooLarge extends Error {}
+/** A body beyond its limit. */
+export class TooLarge extends Error {}
 
 /** A body as JSON of the given shape. Throws what `doorApp` answers: 413, or 400 with the first field that is wrong. */
 export async function readJson<T>(request: Request, maxBytes: number, shape: z.ZodType<T>): Promise<T> {
@@ -51,7 +52,8 @@ export async function readJson<T>(request: Request, maxBytes: number, shape: z.Z
   throw new WritError('usage', `the body${at ? ` at ${at}` : ''}: ${issue?.message ?? 'is wrong'}`)
 }
 
-async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
+/** Throws `TooLarge`. */
+export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
   const tooLarge = new TooLarge(`a body has at most ${maxBytes} bytes here`)
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge
   const chunks: Uint8Array[] = []

@@ -115,5 +115,5 @@ const cookiesOf = (header: string | undefined, name: string): string[] =>
     .map((pair) => pair.slice(name.length + 1))
 
 /** By digest, so that neither length nor content shows in the time. */
-const equal = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b))
+export const equal = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b))
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()

@@ -2,16 +2,17 @@
 
 import { createHash } from 'node:crypto'
 import type { Dirent } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { join, relative } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { canonicalJson } from '../../core/json.ts'
 import { prepareModule } from '../module.ts'
 import { readTar, type TarFile } from '../tar.ts'
 import type { CompilerOptions } from './compiler.ts'
-import { type Opa, openOpa } from './opa.ts'
+import { isOfPackage, librarySources, withLibrary, writeSources } from './library.ts'
+import { type Opa, type OpaRun, openOpa } from './opa.ts'
 import { bundleFile } from './open.ts'
 import { pack } from './pack.ts'
 
@@ -21,6 +22,8 @@ export interface BuildOptions {
   /** Default: 16 hex digits of a hash of the sources. */
   readonly revision?: string
   readonly compiler?: CompilerOptions
+  /** Time after which the compiler is ended, in milliseconds. Default 5 minutes. */
+  readonly timeoutMs?: number
 }
 
 /** Where OPA puts what it compiled. */
@@ -35,7 +38,8 @@ const isSource = (name: string): boolean =>
 /** Bytes of the bundle. Throws `policy_invalid` with what OPA says, `compiler_missing` where there is no OPA. */
 export async function buildPolicy(dir: string, options: BuildOptions = {}): Promise<Uint8Array> {
   const compiler = options.compiler ?? { env: process.env, say: onStandardError }
-  const sources = await readSources(dir)
+  const own = await readSources(dir)
+  const sources = [...own, ...(await librarySources(own))]
   const entrypoints = options.entrypoints ?? []
   const revision = options.revision ?? revisionOf(sources, entrypoints)
   const opa = await openOpa(compiler)
@@ -44,12 +48,10 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
   try {
     // What was hashed is what is compiled, under names that do not depend on where the folder lies.
     const root = join(temporary, 'policy')
-    for (const { name, bytes } of sources) {
-      await mkdir(dirname(join(root, name)), { recursive: true })
-      await writeFile(join(root, name), bytes)
-    }
+    await writeSources(root, sources)
     const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint])
-    await run(opa, ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', bundleFile, ...rules], root, dir)
+    const args = ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', bundleFile, ...rules]
+    await run(opa, args, { cwd: root, ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }) }, dir)
     return normalised(await readFile(join(root, bundleFile)))
   } finally {
     await rm(temporary, { recursive: true, force: true })
@@ -71,7 +73,9 @@ export async function testPolicy(
 ): Promise<{ readonly code: number; readonly report: string }> {
   const opa = await openOpa(options.compiler ?? { env: process.env, say: onStandardError })
   const flags = [...(options.verbose ? ['-v'] : []), ...(options.capture ? ['--format', 'json'] : [])]
-  const { code, stdout, stderr } = await opa.run(['test', '-b', '.', '--ignore', bundleFile, ...flags], { cwd: dir })
+  const { code, stdout, stderr } = await withLibrary(dir, (cwd) =>
+    opa.run(['test', '-b', '.', '--ignore', bundleFile, ...flags], { cwd }),
+  )
   process.stderr.write(stderr)
   if (!options.capture) process.stdout.write(stdout)
   return { code, report: options.capture ? stdout : '' }
@@ -83,6 +87,7 @@ export async function policyFoldersIn(dir: string): Promise<readonly string[]> {
   if (entries.some((entry) => entry.isFile() && entry.name.endsWith('.rego'))) return [dir]
   const folders: string[] = []
   for (const entry of entries.filter((one) => one.isDirectory())) {
+    if (isOfPackage(join(dir, entry.name))) continue
     const inside = await list(join(dir, entry.name), true)
     if (inside.some((one) => one.isFile() && one.name.endsWith('.rego'))) folders.push(join(dir, entry.name))
   }
@@ -120,8 +125,8 @@ function revisionOf(sources: readonly TarFile[], entrypoints: readonly string[])
   return hash.digest('hex').slice(0, 16)
 }
 
-async function run(opa: Opa, args: readonly string[], cwd: string, dir: string): Promise<void> {
-  const { code, stdout, stderr } = await opa.run(args, { cwd })
+async function run(opa: Opa, args: readonly string[], how: OpaRun, dir: string): Promise<void> {
+  const { code, stdout, stderr } = await opa.run(args, how)
   if (code === 0) return
   const said = `${stderr}${stdout}`.trim().replace(/^error: /, '') || `opa ${args[0]} ended with ${code}`
   throw new WritError('policy_invalid', `${dir} does not compile: ${said}`)

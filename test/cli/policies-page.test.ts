@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { explainCommand } from '../../cli/explain.ts'
 import { evalCommand } from '../../cli/policy-eval.ts'
 import { impactCommand } from '../../cli/policy-impact.ts'
+import { suggestCommand } from '../../cli/policy-suggest.ts'
 import { calls, decideBy, openBank, Traffic } from '../audit/replay/traffic.ts'
 import { needs } from '../parts/needs.ts'
 import { bankIn, keepLog, printed, temporary } from './recorded.ts'
@@ -51,6 +52,13 @@ test('of a candidate, and of one decision', async () => {
   expect(lines(explained.out)).toBe(lines(shown('writ explain')))
   const names = (text: string): readonly string[] => [...text.matchAll(/^ {2}([a-z ]{4,8}) {2}/gm)].map((it) => it[1]!)
   expect(names(explained.out)).toEqual(names(shown('writ explain')))
+})
+
+test('of what was really used', async () => {
+  const state = await temporary()
+  await keepLog(state, await new Traffic().judge(calls, decideBy(await openBank())))
+  const suggested = await printed(suggestCommand(), '--state', state, '--since', '2026-11-23')
+  expect(shape(suggested.out)).toBe(shape(shown('writ policy suggest')))
 })
 
 test('every command that the page names is there', async () => {

@@ -1,0 +1,91 @@
+/** OPA's REST API as a process: the policies of a folder, a token, a decision log, and the door that answers. */
+
+import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { makeExposition } from '../../control/exposition.ts'
+import { openDecisionFile } from '../../control/node/decision-file.ts'
+import { makeCompile } from '../../control/node/rego-compile.ts'
+import { entrypointsOf } from '../../control/node/rego-data.ts'
+import { openRegoDoor } from '../../control/node/rego-door.ts'
+import { messageOf, WritError } from '../../core/fault.ts'
+import { openOpa } from '../../engine/node/opa.ts'
+import { loadBundle, readPolicyFolder } from '../../engine/node/open.ts'
+import type { Policy } from '../../engine/policy.ts'
+import type { ServeFlags } from '../policy-serve.ts'
+import { until } from '../signals.ts'
+import { version } from '../version.ts'
+import { openClock } from './machine.ts'
+
+export async function serve(flags: ServeFlags): Promise<void> {
+  const stop = until('SIGINT', 'SIGTERM')
+  const now = openClock()
+  const policies = await openAll(flags, now)
+  const token = flags.tokenFile === undefined ? undefined : await readSecret(flags.tokenFile)
+  const say = (line: string): void => void process.stderr.write(`${line}\n`)
+  const opa = flags.compile ? await openOpa({ env: process.env, say }) : undefined
+  const file =
+    flags.decisionLog === undefined
+      ? undefined
+      : await openDecisionFile(flags.decisionLog, { maxBytes: flags.decisionLogMaxBytes })
+  try {
+    const door = await openRegoDoor(
+      {
+        policies,
+        now,
+        newId: randomUUID,
+        numbers: makeExposition(),
+        keep: file && ((event) => file.keep(event)),
+        labels: { id: randomUUID(), version },
+        token,
+        defaultDecision: flags.defaultDecision,
+        compile: opa && makeCompile(opa),
+        warn: oncePerText(say),
+        unexpected: (thrown) => say(`error internal: ${messageOf(thrown)}`),
+      },
+      { ...flags.listen, maxBodyBytes: flags.maxBody },
+    )
+    const host = door.address.includes(':') ? `[${door.address}]` : door.address
+    process.stdout.write(`serving    http://${host}:${door.port}/v1/data\n`)
+    for (const entrypoint of entrypointsOf(policies)) process.stdout.write(`rule       ${entrypoint}\n`)
+    await stop.wait()
+    await door.close()
+  } finally {
+    await file?.close()
+  }
+}
+
+async function openAll({ policies, bundleName }: ServeFlags, now: () => bigint): Promise<readonly Policy[]> {
+  const found = await readPolicyFolder(policies)
+  const lacking = bundleName.find((name) => !found.some(({ ref }) => ref.bundle === name))
+  const wanted = found.filter(({ ref }) => bundleName.length === 0 || bundleName.includes(ref.bundle))
+  if (lacking !== undefined || wanted.length === 0) {
+    throw new WritError('not_found', `${policies} holds no bundle${lacking === undefined ? '' : ` ${lacking}`}`, {
+      cure: `build them with: writ policy build ${policies}`,
+    })
+  }
+  return Promise.all(wanted.map(({ ref, bytes }) => loadBundle(bytes, ref.bundle, { now })))
+}
+
+/** Shorter ones can be guessed. */
+const minSecret = 16
+
+async function readSecret(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new WritError('not_found', `the token ${file} cannot be read: ${messageOf(cause)}`, { cause })
+  })
+  const secret = text.trim()
+  if (/^[\x21-\x7e]{16,1024}$/.test(secret)) return secret
+  throw new WritError('config_invalid', `${file} holds no token: ${minSecret} to 1024 visible characters`, {
+    cure: 'make one with: head -c 32 /dev/urandom | base64',
+  })
+}
+
+/** Callers choose the paths: each is said once, and not more than a hundred. */
+function oncePerText(say: (line: string) => void): (text: string) => void {
+  const said = new Set<string>()
+  return (text) => {
+    if (said.size >= 100 || said.has(text)) return
+    said.add(text)
+    say(`warn: ${text.replace(/[^\x20-\x7e]/g, '?').slice(0, 512)}`)
+  }
+}
