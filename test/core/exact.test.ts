@@ -86,9 +86,9 @@ test('a number is kept as text only where JavaScript says another one', () => {
         const text = `${whole}${part === '' ? '' : `.${part}`}e${power}`
         const found = readExact(text)
         if (!found.ok) {
-        expect(found.wrong).toContain('too small')
-        return
-      }
+          expect(found.wrong).toContain('too small')
+          return
+        }
         const integer = (of: string): bigint => {
           const [mantissa, exponent = '0'] = of.split('e')
           const [before, after = ''] = mantissa!.split('.')
