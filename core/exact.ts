@@ -231,7 +231,10 @@ function unescaped(quoted: string): string {
 
 /** Whether a number is written for the very value that JavaScript keeps of it. */
 function isSameNumber(text: string, value: number): boolean {
-  if (text.length <= 15 && !text.includes('e') && !text.includes('E')) return true
+  const power = text.search(/[eE]/)
+  const digits = power < 0 ? text.length : power
+  // A double holds any fifteen digits, but for numbers so small that it has fewer bits for them.
+  if (digits <= 15 && (value === 0 || Math.abs(value) > 1e-300)) return true
   return decimalOf(text) === decimalOf(String(value))
 }
 
@@ -240,6 +243,8 @@ function decimalOf(text: string): string {
   const [, sign, whole, fraction = '', power = '0'] = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(text)!
   const digits = `${whole}${fraction}`.replace(/^0+/, '')
   if (digits === '') return '0'
-  const significant = digits.replace(/0+$/, '')
+  let end = digits.length // By hand: an expression would look at each run of zeros again and again.
+  while (digits.charCodeAt(end - 1) === 48) end--
+  const significant = digits.slice(0, end)
   return `${sign}${significant}e${Number(power) - fraction.length + digits.length - significant.length}`
 }

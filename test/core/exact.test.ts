@@ -75,6 +75,32 @@ test('a number beyond what JavaScript holds keeps its value; its neighbour needs
   expect(read('0.1000000000000000055')).toEqual(new Decimal('0.1000000000000000055'))
 })
 
+test('a number is kept as text only where JavaScript says another one', () => {
+  const digits = fc.stringMatching(/^[1-9][0-9]{0,20}$/)
+  fc.assert(
+    fc.property(
+      digits,
+      fc.stringMatching(/^[0-9]{0,8}$/),
+      fc.integer({ min: -330, max: 280 }),
+      (whole, part, power) => {
+        const text = `${whole}${part === '' ? '' : `.${part}`}e${power}`
+        const found = readExact(text)
+        if (!found.ok) {
+          expect(found.wrong).toContain('too small')
+          return
+        }
+        const integer = (of: string): bigint => {
+          const [mantissa, exponent = '0'] = of.split('e')
+          const [before, after = ''] = mantissa!.split('.')
+          return BigInt(`${before}${after}`) * 10n ** BigInt(Number(exponent) - after.length + 400)
+        }
+        expect(found.value instanceof Decimal).toBe(integer(text) !== integer(String(Number(text))))
+      },
+    ),
+    { numRuns: 2000 },
+  )
+})
+
 test('integers of any size keep every digit', () => {
   fc.assert(
     fc.property(fc.bigInt({ min: -(2n ** 300n), max: 2n ** 300n }), (integer) => {
