@@ -130,7 +130,9 @@ export function makeTrials(parts: TrialParts): Trials {
     const { name, bundle } = state.trial
     const { revision = '', sha256 = '' } = state.ref ?? {}
     const trial = { name, ...numbers }
-    void keepLossy(state, () => sink.keep({ kind: 'policy', action: 'canary_rolled_back', bundle, revision, sha256, trial }))
+    void keepLossy(state, () =>
+      sink.keep({ kind: 'policy', action: 'canary_rolled_back', bundle, revision, sha256, trial }),
+    )
     parts.onRolledBack?.(reportOf(state))
   }
 
@@ -152,7 +154,12 @@ export function makeTrials(parts: TrialParts): Trials {
     }
   }
 
-  async function record({ facts, found, kept, decision }: Answered, use: PolicyUse, state: State, answer: Decision): Promise<void> {
+  async function record(
+    { facts, found, kept, decision }: Answered,
+    use: PolicyUse,
+    state: State,
+    answer: Decision,
+  ): Promise<void> {
     const second = Math.floor(nowMs() / 1000)
     if (second !== state.second) Object.assign(state, { second, recordsInSecond: 0 })
     if (state.recordsInSecond++ >= maxRecordsPerSecond) {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,8 @@ import { openUp, type Up } from '../../cli/wire/up.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { readPolicyFolder } from '../../engine/node/open.ts'
 import { decidesFor } from '../../proxy/flow/canary.ts'
-import { opaBuild } from '../engine/signed.ts'
+import { gzipped } from '../engine/archive.ts'
+import { filesOf, opaBuild } from '../engine/signed.ts'
 import { needs, pathOf } from '../parts/needs.ts'
 import { freePort } from '../parts/ports.ts'
 import { printed } from './recorded.ts'
@@ -71,7 +72,7 @@ beforeAll(async () => {
   for (const name of callers) found.push([name, await freePort()])
   ports = new Map(found)
   up = await openHere(meshOf(''))
-}, 60_000)
+})
 afterAll(async () => {
   await up?.close()
   app?.close()
@@ -173,6 +174,22 @@ test('a canary that cannot tell refuses nobody: the policy in force answers for 
   const { out } = await printed(trialCommand(), 'shop', '--state', state())
   expect(out).toMatch(/^canary {5}shop: next revision next-2$/m)
   expect(out).toMatch(/allow +fault policy_undefined/)
+})
+
+test('a candidate that cannot be opened stops neither the policy in force nor the next snapshot', async () => {
+  const file = join(policies(), 'next', 'bundle.tar.gz')
+  const broken = filesOf(await readFile(file)).map(({ name, bytes }) =>
+    name.endsWith('.wasm') ? { name, bytes: bytes.map((byte, at) => (at < 8 ? byte : 255)) } : { name, bytes },
+  )
+  await writeFile(file, gzipped(broken))
+  await apply(meshOf('shadow: {bundle: next}'))
+  const part = (): boolean => up.sidecars.every((one) => one.isCurrent(up.snapshot()))
+  expect(part()).toBe(true)
+  expect(await call('/')).toBe(200)
+  await told(/^shop +shadow +next next-2 +shop +1 +0 +0 +1 +0 +-$/m)
+  await apply(meshOf('').replace('bundle: base', 'bundle: strict'))
+  expect(part()).toBe(true)
+  expect(await call('/')).toBe(403)
 })
 
 const trialIn = ({ workloads }: MeshSnapshot) =>
