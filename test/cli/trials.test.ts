@@ -22,6 +22,7 @@ import { printed } from './recorded.ts'
 /** A shop with callers on either side of its canary: policies of routes, passed faults, a shadow, a canary and its end. */
 
 const test = needs('opa')
+vi.setConfig({ testTimeout: 120_000 }) // A proxy reports every five seconds.
 
 const names = Array.from({ length: 40 }, (_, i) => `app-${i}`)
 const isOnTrial = (name: string): boolean => decidesFor({ name: 'shop', percent: 50 }, `spiffe://shop.example/${name}`)
@@ -144,7 +145,7 @@ test('a canary decides for its callers, takes itself back in the whole mesh, and
   for (const caller of callers) expect(await call('/', 'GET', caller)).toBe(200)
 
   await told(/taken back \S+: shop: revision strict-1 of strict refused 6 of 6 requests, the policy in force 0 of 6/)
-  await vi.waitFor(() => expect(trialIn(up.snapshot())).toBeUndefined(), { timeout: 10_000 })
+  await vi.waitFor(() => expect(trialIn(up.snapshot())).toBeUndefined(), { timeout: 60_000 })
   expect(up.snapshot().bundles.map(({ bundle }) => bundle)).toEqual(['base'])
   const [refused] = await rowsOf('--verdict', 'deny', '--revision', 'strict-1', '--caller', mine[0]!)
   expect((await printed(explainCommand(), refused!.id, '--state', state())).out).toMatch(/trial +canary of shop$/m)
@@ -201,7 +202,7 @@ const statusText = async (): Promise<string> => (await printed(statusCommand(), 
 
 /** Until a proxy's next report has come. */
 const told = (pattern: RegExp): Promise<void> =>
-  vi.waitFor(async () => expect(await statusText()).toMatch(pattern), { timeout: 20_000, interval: 200 })
+  vi.waitFor(async () => expect(await statusText()).toMatch(pattern), { timeout: 60_000, interval: 200 })
 
 interface Row {
   readonly id: string
