@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,8 @@ import { openUp, type Up } from '../../cli/wire/up.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { readPolicyFolder } from '../../engine/node/open.ts'
 import { decidesFor } from '../../proxy/flow/canary.ts'
-import { opaBuild } from '../engine/signed.ts'
+import { gzipped } from '../engine/archive.ts'
+import { filesOf, opaBuild } from '../engine/signed.ts'
 import { needs, pathOf } from '../parts/needs.ts'
 import { freePort } from '../parts/ports.ts'
 import { printed } from './recorded.ts'
@@ -21,6 +22,7 @@ import { printed } from './recorded.ts'
 /** A shop with callers on either side of its canary: policies of routes, passed faults, a shadow, a canary and its end. */
 
 const test = needs('opa')
+vi.setConfig({ testTimeout: 120_000 }) // A proxy reports every five seconds.
 
 const names = Array.from({ length: 40 }, (_, i) => `app-${i}`)
 const isOnTrial = (name: string): boolean => decidesFor({ name: 'shop', percent: 50 }, `spiffe://shop.example/${name}`)
@@ -71,7 +73,7 @@ beforeAll(async () => {
   for (const name of callers) found.push([name, await freePort()])
   ports = new Map(found)
   up = await openHere(meshOf(''))
-}, 60_000)
+})
 afterAll(async () => {
   await up?.close()
   app?.close()
@@ -143,7 +145,7 @@ test('a canary decides for its callers, takes itself back in the whole mesh, and
   for (const caller of callers) expect(await call('/', 'GET', caller)).toBe(200)
 
   await told(/taken back \S+: shop: revision strict-1 of strict refused 6 of 6 requests, the policy in force 0 of 6/)
-  await vi.waitFor(() => expect(trialIn(up.snapshot())).toBeUndefined(), { timeout: 10_000 })
+  await vi.waitFor(() => expect(trialIn(up.snapshot())).toBeUndefined(), { timeout: 60_000 })
   expect(up.snapshot().bundles.map(({ bundle }) => bundle)).toEqual(['base'])
   const [refused] = await rowsOf('--verdict', 'deny', '--revision', 'strict-1', '--caller', mine[0]!)
   expect((await printed(explainCommand(), refused!.id, '--state', state())).out).toMatch(/trial +canary of shop$/m)
@@ -175,6 +177,22 @@ test('a canary that cannot tell refuses nobody: the policy in force answers for 
   expect(out).toMatch(/allow +fault policy_undefined/)
 })
 
+test('a candidate that cannot be opened stops neither the policy in force nor the next snapshot', async () => {
+  const file = join(policies(), 'next', 'bundle.tar.gz')
+  const broken = filesOf(await readFile(file)).map(({ name, bytes }) =>
+    name.endsWith('.wasm') ? { name, bytes: bytes.map((byte, at) => (at < 8 ? byte : 255)) } : { name, bytes },
+  )
+  await writeFile(file, gzipped(broken))
+  await apply(meshOf('shadow: {bundle: next}'))
+  const part = (): boolean => up.sidecars.every((one) => one.isCurrent(up.snapshot()))
+  expect(part()).toBe(true)
+  expect(await call('/')).toBe(200)
+  await told(/^shop +shadow +next next-2 +shop +1 +0 +0 +1 +0 +-$/m)
+  await apply(meshOf('').replace('bundle: base', 'bundle: strict'))
+  expect(part()).toBe(true)
+  expect(await call('/')).toBe(403)
+})
+
 const trialIn = ({ workloads }: MeshSnapshot) =>
   workloads
     .flatMap(({ listeners }) => listeners)
@@ -184,7 +202,7 @@ const statusText = async (): Promise<string> => (await printed(statusCommand(), 
 
 /** Until a proxy's next report has come. */
 const told = (pattern: RegExp): Promise<void> =>
-  vi.waitFor(async () => expect(await statusText()).toMatch(pattern), { timeout: 20_000, interval: 200 })
+  vi.waitFor(async () => expect(await statusText()).toMatch(pattern), { timeout: 60_000, interval: 200 })
 
 interface Row {
   readonly id: string
