@@ -7,6 +7,7 @@ import type { Problem } from '../control/mesh/problem.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { readPolicyFolder } from '../engine/node/open.ts'
 import { sha256 } from './wire/machine.ts'
+import { checkPlaces } from './wire/policy-data.ts'
 
 interface Options {
   readonly file: string
@@ -26,8 +27,9 @@ export function checkCommand(): Command {
           cure: 'give the mesh file with -f',
         })
       })
-      const bundles = (await readPolicyFolder(options.policies)).map(({ ref }) => ref)
-      const compiled = compileMesh(text, { bundles, sha256 })
+      const bundles = await readPolicyFolder(options.policies)
+      const compiled = compileMesh(text, { bundles: bundles.map(({ ref }) => ref), sha256 })
+      if (compiled.ok) await checkPlaces(bundles, compiled.settings.policyData)
       process.stdout.write(
         options.json ? `${JSON.stringify(jsonOf(compiled), null, 2)}\n` : textOf(compiled, options.file),
       )

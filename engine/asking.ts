@@ -4,8 +4,8 @@
  */
 
 import type { Evaluation } from './policy.ts'
-import type { Value } from './value.ts'
-import { argsText, type Given } from './world.ts'
+import { formatValue, type Value } from './value.ts'
+import type { Given } from './world.ts'
 
 /** What a request brought: OPA's answer, undefined where OPA has none, or why the request may not be sent at all. */
 export type Sent =
@@ -24,7 +24,7 @@ export function evaluateAsking(
   let wanted: { readonly key: string; readonly request: Value } | undefined
   const given: Given = (name, args) => {
     if (name !== 'http.send') return undefined
-    const key = argsText(args)
+    const key = formatValue(args)
     if (answers.has(key)) return { value: answers.get(key) }
     wanted = { key, request: args[0] ?? null }
     throw new Error('it waits for an answer')

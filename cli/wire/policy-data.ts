@@ -104,12 +104,10 @@ export function openDataSources({ dir, meshFile, now, onEvent }: DataSourcesOpti
     async over(bundles) {
       news = undefined
       const all = [...open.values()]
-      for (const { ref, bytes } of bundles) {
-        const parts = all
-          .filter(({ settings }) => settings.bundle === ref.bundle)
-          .map(({ settings: { name, path }, source }) => ({ name, path, value: source.current()?.value ?? {} }))
-        if (parts.length > 0) await holdTogether(bytes, ref.bundle, parts)
-      }
+      await checkPlaces(
+        bundles,
+        all.map(({ settings }) => settings),
+      )
       return all.flatMap(({ settings: { bundle }, source }) => {
         const now = source.current()
         return now ? [{ ...now.version, bundle, bytes: now.bytes }] : []
@@ -139,11 +137,19 @@ export function openDataSources({ dir, meshFile, now, onEvent }: DataSourcesOpti
   }
 }
 
-async function holdTogether(bytes: Uint8Array, bundle: string, parts: Parameters<typeof withData>[1]): Promise<void> {
-  try {
-    withData(await readBundle(bytes, bundle), parts)
-  } catch (thrown) {
-    const cure = thrown instanceof WritError ? thrown.cure : undefined
-    throw new WritError('config_invalid', messageOf(thrown), { cause: thrown, ...(cure === undefined ? {} : { cure }) })
+/** Throws `config_invalid` where a bundle has something in the place of data that is fetched for it. */
+export async function checkPlaces(
+  bundles: readonly PolicyBundle[],
+  policyData: readonly Pick<PolicyData, 'name' | 'bundle' | 'path'>[],
+): Promise<void> {
+  for (const { ref, bytes } of bundles) {
+    const parts = policyData.filter(({ bundle }) => bundle === ref.bundle)
+    if (parts.length === 0) continue
+    try {
+      withData(await readBundle(bytes, ref.bundle), parts)
+    } catch (cause) {
+      const cure = cause instanceof WritError && cause.cure !== undefined ? { cure: cause.cure } : {}
+      throw new WritError('config_invalid', messageOf(cause), { cause, ...cure })
+    }
   }
 }

@@ -106,7 +106,10 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     for (let failures = 0; !stop.signal.aborted; ) {
       try {
         const snapshot = await options.client.snapshot(name, stop.signal)
-        if (!snapshot) continue
+        if (!snapshot) {
+          failures = 0
+          continue
+        }
         options.onSnapshot?.(snapshot)
         await activation.activate(snapshot)
         await proxy.apply(snapshot)

@@ -1,6 +1,6 @@
 /**
- * `http.send`, which this engine refuses: a decision that waits for another server is as slow and as available as that
- * server, and gives another answer in a replay. A host that has answers at hand may give `host.httpSend`; each is noted.
+ * `http.send`, which is there where the host gives it. An evaluation does not wait: answers come from outside of it
+ * (engine/asking.ts), or from a record, and each is noted.
  */
 
 import { formatValue, type Value } from '../value.ts'

@@ -167,6 +167,8 @@ test('a place that the bundle has itself is refused before anything starts, with
   )
   expect(code).toBe(2)
   expect(err).toContain('data roles of policy app: the bundle has a value at bank/roles')
+  const checked = await writ('check', '-f', meshFile, '--policies', join(folder, 'policies'))
+  expect([checked.code, checked.err]).toEqual([2, expect.stringContaining('the bundle has a value at bank/roles')])
 }, 60_000)
 
 const meshOf = (at: {

@@ -37,6 +37,11 @@ hosted if http.send({"method": "get", "url": sprintf("%s/good/yes", [base]), "he
 bad if not ask("/bad")
 chain if { some i in numbers.range(1, 20); ask(sprintf("/good/next?%d", [i])).status_code == 404 }
 long := {"allowed": true, "headers": {"x-seen": ask("/good/long").error.message}}
+token if http.send({"method": "GET", "url": sprintf("%s/good/yes", [base]), "headers": {"Authorization": "Bearer secret", "Accept": "a/b"}}).body.allow
+tokens if {
+	token
+	http.send({"method": "GET", "url": sprintf("%s/good/yes", [base]), "headers": {"Authorization": "Bearer other", "Accept": "a/b"}}).body.allow
+}
 dice := rand.intn("six", 6) >= 0
 `
 const rules = [...rego.matchAll(/^(\w+)(?: if| :=)/gm)].map(([, name]) => name!).filter((name) => name !== 'base')
@@ -188,6 +193,22 @@ describe('a policy that asks another server', () => {
     expect(asked).toHaveLength(1)
     const missing = makeDecide({ get: () => policy })(facts(), use('yes', undefined), () => undefined) as Decision
     expect(missing.code).toBe('policy_error')
+  })
+
+  test('leaves no token in the decision, and is answered from it all the same', async () => {
+    const decision = await decide('tokens')
+    expect(asked.map(({ headers }) => headers.authorization)).toEqual(['Bearer secret', 'Bearer other'])
+    const world = worldOf(decision) as Readonly<Record<string, Readonly<Record<string, Json>>>>
+    const [first, second] = Object.keys(world['http.send']!)
+    expect(first).toMatch(/^\[\{"headers":\{"Accept":"a\/b","Authorization":"sha256:[0-9a-f]{16}"\},"method"/)
+    expect(second).toMatch(/"sha256:[0-9a-f]{16}"/)
+    expect(JSON.stringify(world)).not.toMatch(/secret|other/)
+    const again = makeDecide({ get: () => policy })(
+      facts(),
+      use('tokens', undefined),
+      (name, args) => world[name]?.[args],
+    )
+    expect(again).toEqual(decision)
   })
 
   test('leaves what was drawn at random too, and null where there was no answer', async () => {
