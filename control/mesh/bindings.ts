@@ -63,4 +63,5 @@ const useOf = (spec: PolicyBindingSpec): PolicyUse => ({
   entrypoint: spec.entrypoint,
   recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
   recordQuery: spec.record?.query ?? false,
+  ...(spec.explain === true ? { explain: true } : {}),
 })

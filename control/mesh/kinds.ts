@@ -52,6 +52,7 @@ export interface PolicyBindingSpec {
   readonly bundle: string
   readonly entrypoint: string
   readonly record?: { readonly headers?: readonly string[]; readonly query?: boolean }
+  readonly explain?: boolean
 }
 
 const everyMs = (fallback: number, effect: string) =>
@@ -217,6 +218,10 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
     .max(512)
     .regex(/^[A-Za-z0-9_]+(?:\/[A-Za-z0-9_]+)*$/, { error: 'is not an entry point such as writ/authz/result' })
     .describe('Path of the rule that is asked.'),
+  explain: z
+    .boolean()
+    .describe("Whether refused callers read the policy's reasons. Default false: they are for the record.")
+    .exactOptional(),
   record: z
     .strictObject({
       headers: z

@@ -68,6 +68,7 @@ const policy = z.strictObject({
   entrypoint: text,
   recordHeaders: z.array(text),
   recordQuery: z.boolean(),
+  explain: z.boolean().exactOptional(),
 })
 
 const listener = z.discriminatedUnion('direction', [

@@ -21,6 +21,8 @@ export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' |
   readonly entrypoint: string
   /** Facts that records keep. Default neither headers nor the query. */
   readonly record?: Partial<Pick<PolicyUse, 'recordHeaders' | 'recordQuery'>>
+  /** Whether a refused caller reads the policy's reasons. Default false. */
+  readonly explain?: boolean
   /** One trust bundle for each trust domain whose callers are taken: content of the `trust.json` of `writ svid`. */
   readonly trust: readonly unknown[]
   readonly collector: Omit<CollectorOptions, 'producer'>
@@ -43,6 +45,7 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
       entrypoint: options.entrypoint,
       recordHeaders: options.record?.recordHeaders ?? [],
       recordQuery: options.record?.recordQuery ?? false,
+      explain: options.explain ?? false,
     },
     identify: makeJwtIdentify({ keysOf: (domain) => bundles.get(domain)?.jwtKeys, audience: workload }),
     decide: makeDecide(policies),
