@@ -23,7 +23,10 @@ export function explainCommand(): Command {
     .option('--database <url>', 'read this PostgreSQL instead')
     .option('--policies <dir>', 'folder of policies, for the lines of Rego that were tried', 'policies')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nThe lines that were tried take the Rego of the revision that decided, and opa.')
+    .addHelpText(
+      'after',
+      '\nThe lines that were tried take the Rego of the revision that decided, and OPA, which comes with the package.',
+    )
     .action(explain)
 }
 

@@ -90,7 +90,7 @@ export function policyCommand(): Command {
 }
 
 const compilerHelp = `
-Needs opa: $WRIT_OPA, or opa on PATH; else it is installed once with Go, if that is there.`
+Takes opa from $WRIT_OPA or PATH, else OPA as WebAssembly as the package brings it, else installs opa once with Go.`
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 

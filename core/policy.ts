@@ -61,6 +61,8 @@ export interface PolicyUse {
   readonly bodyBytes?: number
   /** Members below `parsed_body` that the record keeps. Default none. */
   readonly recordBody?: readonly InputPath[]
+  /** Whether a refused caller who proved a name reads the policy's reasons. Default false: they are for the record. */
+  readonly explain?: boolean
   /** Another policy that is tried out beside this one. Default none. */
   readonly trial?: PolicyTrial
   /** Whom the policy may ask by `http.send`. Default nobody. */

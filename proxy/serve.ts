@@ -54,7 +54,7 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   const outcome =
     decision.verdict === 'allow' && found
       ? await exchange.forward(onward(facts, found, decision, kept))
-      : await exchange.refuse(refusalOf(decision, facts, kept))
+      : await exchange.refuse(refusalOf(decision, facts, kept, parts.policy))
   parts.sink.outcome(kept, outcome)
   void parts.trials?.answered({ facts, found, decision, use, kept })
 }

@@ -45,7 +45,7 @@ export async function retrace(
     case 'none':
       return none(`there is no Rego in ${folder}: give the folder above the policy's with --policies`)
     case 'no_compiler':
-      return none('it takes opa: on PATH, or named by WRIT_OPA')
+      return none('it takes opa: on PATH, or named by WRIT_OPA, or as it comes with the package')
     case 'other':
       return none(`the Rego in ${folder} is of revision ${sources.revision}: it takes that of revision ${revision}`)
     case 'same':

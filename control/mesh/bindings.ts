@@ -137,6 +137,7 @@ function useOf(binding: Placed<PolicyBindingSpec>): PolicyUse {
     recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
     recordQuery: spec.record?.query ?? false,
     ...bodyUse(spec.body, spec.record?.body),
+    ...(spec.explain && { explain: true }),
     ...(spec.http && { http: allowanceOf(spec.http) }),
     ...(spec.onFault === 'pass' && { onFault: 'pass' }),
     ...(trial && { trial }),

@@ -65,6 +65,7 @@ export interface PolicyBindingSpec {
   readonly shadow?: ShadowSpec
   readonly canary?: CanarySpec
   readonly http?: HttpSpec
+  readonly explain?: boolean
 }
 
 const everyMs = (fallback: number, effect: string) =>
@@ -234,6 +235,10 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
   bundle: bundleName.describe('Name of a policy bundle.'),
   entrypoint: entrypoint.describe('Path of the rule that is asked.'),
   body: bodySpec.exactOptional(),
+  explain: z
+    .boolean()
+    .describe("Whether refused callers read the policy's reasons. Default false: they are for the record.")
+    .exactOptional(),
   record: z
     .strictObject({
       body: recordBodySpec.exactOptional(),

@@ -68,6 +68,7 @@ const policy = z.strictObject({
   entrypoint: text,
   recordHeaders: z.array(text),
   recordQuery: z.boolean(),
+  explain: z.boolean().exactOptional(),
   bodyBytes: count.exactOptional(),
   recordBody: z.array(z.array(text)).exactOptional(),
   onFault: z.enum(['refuse', 'pass']).exactOptional(),

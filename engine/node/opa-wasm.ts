@@ -4,8 +4,8 @@ import { resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { CompilerOptions } from './compiler.ts'
-import type { Opa, OpaRan, OpaRun } from './opa.ts'
 import { openModule } from './opa-module.ts'
+import type { Opa, OpaRan, OpaRun } from './opa-port.ts'
 
 export interface WorkerTask {
   readonly module: WebAssembly.Module

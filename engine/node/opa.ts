@@ -1,32 +1,13 @@
-/** OPA's own program: the Rego compiler, tester, formatter and evaluator, by the words of its command line. */
+/** Finds OPA's own program, or what stands in for it, and runs its commands. */
 
 import { spawn } from 'node:child_process'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { type CompilerOptions, checkVersion, compilerAtHand, findCompiler, missing } from './compiler.ts'
 import { isThere, moduleAtHand } from './opa-module.ts'
+import type { Opa, OpaRan, OpaRun } from './opa-port.ts'
 import { wasmOpa } from './opa-wasm.ts'
 
-export interface Opa {
-  /** A program of this machine, or OPA compiled to WebAssembly, which runs in this process. Both print the same. */
-  readonly kind: 'native' | 'wasm'
-  /** Runs one command, such as `['fmt', '--list', '.']`. Rejects where it cannot be run to its end, not where it fails. */
-  run(args: readonly string[], options: OpaRun): Promise<OpaRan>
-}
-
-export interface OpaRun {
-  /** Folder that names in the arguments are relative to; nothing outside it is read or written. */
-  readonly cwd: string
-  /** Standard input. Default empty. */
-  readonly input?: string
-  /** Time after which it is ended, in milliseconds. Default 5 minutes. */
-  readonly timeoutMs?: number
-}
-
-export interface OpaRan {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
+export type { Opa, OpaRan, OpaRun } from './opa-port.ts'
 
 /** What it may print, in bytes. */
 const maxOutputBytes = 64 * 1024 ** 2

@@ -29,6 +29,8 @@ export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' |
   readonly bodyBytes?: number
   /** Facts that records keep. Default neither headers nor the query, and nothing of the body. */
   readonly record?: Partial<Pick<PolicyUse, 'recordHeaders' | 'recordQuery' | 'recordBody'>>
+  /** Whether a refused caller reads the policy's reasons. Default false. */
+  readonly explain?: boolean
   /** One trust bundle for each trust domain whose callers are taken: content of the `trust.json` of `writ svid`. */
   readonly trust: readonly unknown[]
   readonly collector: Omit<CollectorOptions, 'producer'>
@@ -68,6 +70,7 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
       ...(options.http && {
         http: { timeoutMs: 2000, maxBytes: 64 * 1024, privateAddresses: false, ...options.http },
       }),
+      explain: options.explain ?? false,
     },
     identify: makeJwtIdentify({ keysOf: (domain) => bundles.get(domain)?.jwtKeys, audience: workload }),
     decide: makeDecide(policies, { http: fetchTransport }),

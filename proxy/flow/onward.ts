@@ -2,10 +2,12 @@
 
 import { type Decision, statusOf } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
+import type { PolicyUse } from '../../core/policy.ts'
 import { decisionId, type RecordId } from '../../core/record.ts'
 import type { Onward, Refusal } from '../exchange.ts'
 import { isFieldValue, isTokenText } from '../http1/fields.ts'
 import { problem } from './problem.ts'
+import { boundedReasons } from './record.ts'
 import type { Found } from './route.ts'
 
 /** Envoy's header for the identity that a proxy vouches for. Only we write it. */
@@ -69,11 +71,11 @@ function theirs(fields: Readonly<Record<string, string>> | undefined): Record<st
 const isTheirs = (name: string): boolean => isTokenText(name) && !ours.has(name.replaceAll('_', '-'))
 
 /** What a refused caller reads: the policy's own answer where it gave one, else a problem with its code. */
-export function refusalOf(decision: Decision, facts: RequestFacts, kept?: RecordId): Refusal {
+export function refusalOf(decision: Decision, facts: RequestFacts, kept?: RecordId, policy?: PolicyUse): Refusal {
   const ids = { requestId: facts.requestId, decisionId: kept && decisionId(kept) }
   if (decision.verdict === 'allow') return problem(503, 'internal', ids) // Allowed, yet there is nowhere to go.
   const answer = decision.verdict === 'deny' ? decision.answer : undefined
-  const whole = problem(statusOf(decision.code), decision.code, ids, ownDetail(decision))
+  const whole = problem(statusOf(decision.code), decision.code, ids, ownDetail(decision), toldReasons(decision, policy))
   if (!answer) return whole
   const { 'content-type': problemType, ...common } = whole.headers
   const type = answer.body === undefined ? problemType! : 'text/plain; charset=utf-8'
@@ -89,6 +91,10 @@ const refusedStatus = (status: number | undefined): number | undefined =>
   status !== undefined && Number.isInteger(status) && status >= 300 && status <= 599 && status !== 304
     ? status
     : undefined
+
+/** Those that the record has, where the policy said no and its binding lets callers read why. */
+const toldReasons = (decision: Decision, policy: PolicyUse | undefined): readonly string[] =>
+  policy?.explain === true && decision.code === 'policy_denied' ? boundedReasons(decision.reasons) : []
 
 /** How to mend the request, where that is the caller's business. Reasons of a policy, or of a peer check, are not. */
 function ownDetail(decision: Decision): string | undefined {

@@ -43,8 +43,14 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   drained: 'The proxy is stopping.',
 }
 
-/** `detail` is text of our own, never a policy's reasons: those are for the record. */
-export function problem(status: number, code: ProblemCode, ids: ProblemIds, detail?: string): Refusal {
+/** `detail` is text of our own. A policy's reasons are for the record, and are `told` where its binding says so. */
+export function problem(
+  status: number,
+  code: ProblemCode,
+  ids: ProblemIds,
+  detail?: string,
+  told: readonly string[] = [],
+): Refusal {
   const headers: Record<string, string> = {
     'content-type': 'application/problem+json',
     'cache-control': 'no-store',
@@ -57,6 +63,7 @@ export function problem(status: number, code: ProblemCode, ids: ProblemIds, deta
     status,
     ...(detail === undefined ? undefined : { detail }),
     code,
+    ...(told.length === 0 ? undefined : { reasons: told }),
     request_id: ids.requestId,
     ...(ids.decisionId === undefined ? undefined : { decision_id: ids.decisionId }),
   }

@@ -121,7 +121,7 @@ function remembered<Of extends object, Made extends { readonly [key: string]: Js
 }
 
 /** Text of a policy may hold anything, also halves of characters, which canonical JSON cannot. */
-const boundedReasons = (reasons: readonly string[]): readonly string[] =>
+export const boundedReasons = (reasons: readonly string[]): readonly string[] =>
   reasons.length === 0
     ? reasons
     : reasons.slice(0, maxReasons).map((reason) => reason.slice(0, maxReason).toWellFormed())

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { checkSnapshot } from '../../../control/mesh/name.ts'
 import { auditDefaults } from '../../../core/snapshot.ts'
 import {
   bankBundle,
@@ -11,6 +12,7 @@ import {
   problemsOf,
   route,
   served,
+  sha256,
   snapshotOf,
 } from '../world.ts'
 
@@ -130,6 +132,23 @@ test('settings that proxies never see come beside the snapshot', () => {
   expect(mesh(', identity: {ttl: 24h1s}')).toMatchObject({ ok: false, problems: [{ field: 'spec.identity.ttl' }] })
   expect(mesh(', audit: {spoolMaxBytes: 1048576, segmentBytes: 524289}')).toMatchObject({ ok: false })
   expect(mesh(', audit: {spoolMaxBytes: 1048576, segmentBytes: 524288}')).toMatchObject({ ok: true })
+})
+
+test('a binding explains to callers where it says so, and a snapshot read back says the same', () => {
+  const policyOf = (binding: string) => {
+    const snapshot = snapshotOf(meshWith(served('a', 1000), binding))
+    const read = checkSnapshot(JSON.parse(JSON.stringify(snapshot)), sha256)
+    const [listener] = read.workloads.find(({ name }) => name === 'a')!.listeners
+    return listener?.direction === 'inbound' ? listener.policy : undefined
+  }
+  expect(policyOf(bound('a').replace('entrypoint: a/b', 'entrypoint: a/b, explain: true'))).toHaveProperty(
+    'explain',
+    true,
+  )
+  expect(policyOf(bound('a').replace('entrypoint: a/b', 'entrypoint: a/b, explain: false'))).not.toHaveProperty(
+    'explain',
+  )
+  expect(policyOf(bound('a'))).not.toHaveProperty('explain')
 })
 
 test('an inbound listener without a policy is a warning, with two policies an error', () => {

@@ -136,6 +136,23 @@ test('a denied one is kept, then refused with its code but not with the reasons 
   expect(body).toMatchObject({ reasons: ['secret'] })
 })
 
+test("a binding that explains tells the policy's reasons to a caller it denies, and to nobody without a name", async () => {
+  const decision: Decision = {
+    ...allowed,
+    verdict: 'deny',
+    code: 'policy_denied',
+    reasons: ['no edge', 'x'.repeat(9999)],
+  }
+  const parts = { policy: { ...policy, explain: true } }
+  const { refusal, body } = await served({ decision, parts })
+  const { reasons } = JSON.parse(refusal!.body)
+  expect(reasons).toEqual((body as { reasons?: unknown }).reasons)
+  expect(reasons[0]).toBe('no edge')
+  const identified: Identified = { ok: false, code: 'identity_untrusted', detail: 'no bundle' }
+  expect((await served({ decision, parts, identified })).refusal!.body).not.toContain('no edge')
+  expect((await served({ decision: new Error('no edge'), parts })).refusal!.body).not.toContain('no edge')
+})
+
 test.each([
   ['rejects', () => Promise.reject(new WritError('audit_unavailable', 'the spool is full'))],
   [
