@@ -15,6 +15,7 @@ import { itemsOf } from './builtins/operand.ts'
 import { makePatternCache } from './builtins/patterns.ts'
 import {
   giveWork,
+  heapSlackBytes,
   imageOf,
   isWorkSpent,
   type LoadedPolicy,
@@ -24,6 +25,7 @@ import {
   type PolicyHost,
   pageBytes,
   put,
+  restored,
   spendWork,
   takeValue,
   textAt,
@@ -68,12 +70,6 @@ export interface Evaluation {
   /** Answers of the world that are at hand already. */
   readonly given?: Given | undefined
 }
-
-/**
- * Garbage that may pile up before the policy's heap is reset, in bytes. OPA keeps compiled regular expressions and
- * globs on that heap, so a reset for every request would compile them anew for every request.
- */
-const heapSlackBytes = 4 * 1024 ** 2
 
 /**
  * Memory that an evaluation may leave behind beyond what the policy had at first, in bytes. WebAssembly gives none back:
@@ -130,7 +126,7 @@ export function openInstance(
     } catch (thrown) {
       const detail = isWorkSpent(policy) ? `more than ${maxWork} steps of work` : textOf(thrown)
       if (isTrap(thrown)) {
-        loaded = undefined // Its memory may be anything now.
+        loaded = restored(policy, image) // Its memory may be anything now.
         return { kind: 'limit', detail: `the evaluation was stopped: ${detail}` }
       }
       exports[stackPointerName].value = stackPointer

@@ -6,6 +6,7 @@
 import { utf8 } from '../core/bytes.ts'
 import { messageOf } from '../core/fault.ts'
 import { type Builtin, type BuiltinContext, BuiltinError, LimitError } from './builtins/builtin.ts'
+import { costOf } from './builtins/costs.ts'
 import { formatValue, parseValue, stringOfBytes, type Value } from './value.ts'
 import { worldBuiltins } from './world.ts'
 
@@ -47,6 +48,15 @@ export interface LoadedPolicy extends Machine {
   readonly called: ReadonlyMap<number, string>
 }
 
+/**
+ * Garbage that may pile up before the policy's heap is reset, in bytes. OPA keeps compiled regular expressions and
+ * globs on that heap, so a reset for every request would compile them anew for every request. It is asked for at once,
+ * where there is plenty: an instance whose memory has not grown can be put back as it was.
+ */
+export const heapSlackBytes: number = 4 * 1024 ** 2
+
+const maxPages = 65_536
+
 /** Of WebAssembly. */
 export const pageBytes = 65_536
 
@@ -78,7 +88,12 @@ export function loadModule(
   const entrypoints = JSON.parse(textAt(mem, exports.opa_json_dump(exports.entrypoints())))
   const dataAddr = exports.opa_json_parse(put(machine, dataJson), dataJson.length)
   if (dataAddr === 0) throw new PolicyAbort('its data cannot be read')
-  return { mem, exports, dataAddr, dataHeapPtr: exports.opa_heap_ptr_get(), entrypoints, called }
+  const dataHeapPtr = exports.opa_heap_ptr_get()
+  if (mem.buffer.byteLength + heapSlackBytes < ((memory.maximum ?? maxPages) * pageBytes) / 2) {
+    exports.opa_malloc(heapSlackBytes)
+    exports.opa_heap_ptr_set(dataHeapPtr)
+  }
+  return { mem, exports, dataAddr, dataHeapPtr, entrypoints, called }
 }
 
 /**
@@ -89,6 +104,7 @@ export interface PolicyImage {
   readonly of: LoadedPolicy
   readonly memory: Uint8Array
   readonly memoryBytes: number
+  readonly stackPointer: number
 }
 
 /** To be taken before the policy is asked. */
@@ -96,7 +112,22 @@ export const imageOf = (policy: LoadedPolicy): PolicyImage => ({
   of: policy,
   memory: new Uint8Array(policy.mem.buffer, 0, policy.dataHeapPtr).slice(),
   memoryBytes: policy.mem.buffer.byteLength,
+  stackPointer: policy.exports.__stack_pointer.value,
 })
+
+/**
+ * The same instance as it was, whatever stopped it: a prepared module has no state beside its memory but the stack
+ * pointer. Undefined where the memory has grown, which cannot be undone.
+ */
+export function restored(
+  policy: LoadedPolicy,
+  { memory, memoryBytes, stackPointer }: PolicyImage,
+): LoadedPolicy | undefined {
+  if (policy.mem.buffer.byteLength !== memoryBytes) return undefined
+  new Uint8Array(policy.mem.buffer).set(memory)
+  policy.exports.__stack_pointer.value = stackPointer
+  return policy
+}
 
 /** The same policy in a memory of its own, without reading the data again. */
 export function loadImage(
@@ -168,7 +199,10 @@ function callBuiltin(
   const texts = args.map((arg) => takeText(machine, arg))
   spendWork(
     machine,
-    texts.reduce((sum, text) => sum + text.length, 1),
+    costOf(
+      name,
+      texts.reduce((sum, text) => sum + text.length, 0),
+    ),
   )
   const answer = answerOf(name, builtins.get(name), context(), texts.map(readValue))
   if (answer === undefined) return 0
@@ -197,8 +231,8 @@ function answerOf(
     if (thrown instanceof BuiltinError) return undefined
     if (thrown instanceof LimitError) throw thrown
     // Such as a text, a list or a depth that JavaScript does not have.
-    if (thrown instanceof RangeError) throw new LimitError(`${name}: ${thrown.message}`)
-    throw new Error(`${name}: ${messageOf(thrown)}`, { cause: thrown })
+    if (thrown instanceof RangeError) throw new LimitError(named(name, thrown.message))
+    throw new Error(named(name, messageOf(thrown)), { cause: thrown })
   }
 }
 
@@ -220,6 +254,8 @@ function readValue(text: string): Value {
     throw new Error(`a value cannot be read: ${messageOf(thrown)}`, { cause: thrown })
   }
 }
+
+const named = (name: string, text: string): string => (text.startsWith(name) ? text : `${name}: ${text}`)
 
 /** Copies bytes into the policy's memory. */
 export function put({ exports, mem }: Machine, bytes: Uint8Array): number {

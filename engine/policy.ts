@@ -49,8 +49,8 @@ export interface PolicyLimits {
   readonly maxMemoryBytes?: number
   /**
    * Steps of work that one evaluation may take, counted alike on every machine: turns of loops, calls, and bytes that
-   * builtins read and write. One that needs more is a fault. Default 20 million, four times what it takes to read an
-   * input of 1 MiB and to answer with it: 0.2 to 4 s, and 1600 steps are what the bank's policy takes in 8 µs.
+   * builtins read and write. One that needs more is a fault. Default 10 million, twice what it takes to read an
+   * input of 1 MiB and to answer with it: 0.1 to 2 s. The bank's policy takes 1600 in 8 µs.
    */
   readonly maxWork?: number
   /** Arrays and objects within each other in an input. Default 64. */
@@ -81,7 +81,7 @@ export function openPolicy(source: PolicySource): Policy {
   if (!data.ok || !isObject(source.data)) {
     throw new WritError('policy_invalid', `data of policy ${source.ref.bundle}: ${data.ok ? 'no object' : data.wrong}`)
   }
-  const { maxMemoryBytes = 256 * 1024 ** 2, maxWork = 20_000_000 } = source
+  const { maxMemoryBytes = 256 * 1024 ** 2, maxWork = 10_000_000 } = source
   const instance = openInstance(source.module, data.bytes, { maxMemoryBytes, maxWork }, source.host)
   const nothing = new TextEncoder().encode('{}')
   for (const entrypoint of instance.entrypoints) instance.ask(entrypoint, nothing, 0n)

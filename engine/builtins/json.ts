@@ -65,7 +65,7 @@ function verifySchema(context: BuiltinContext, schema: Value): Value {
 
 function matchSchema(context: BuiltinContext, document: Value, schema: Value): Value {
   try {
-    const mismatches = validate(schemaOf(context, schema), documentOf(document))
+    const mismatches = validate(schemaOf(context, schema), documentOf(document), context.spend)
     const errors = mismatches.map(({ type, field, desc }) =>
       objectOf(Object.entries({ type, field, desc, error: `${field}: ${desc}` })),
     )
@@ -82,5 +82,5 @@ export const json: BuiltinFamily = {
   'json.marshal_with_options': marshalWithOptions,
   'json.match_schema': matchSchema,
   'json.verify_schema': verifySchema,
-  'json.patch': (_, target, operations) => patch(target, arrayOf(operations)),
+  'json.patch': ({ spend }, target, operations) => patch(target, arrayOf(operations), spend),
 }

@@ -4,8 +4,8 @@ import { equalValues, isArray, RegoObject, RegoSet, setOf, type Value } from '..
 import { type BuiltinContext, BuiltinError, type BuiltinFamily } from './builtin.ts'
 import { itemsOf, objectArg } from './operand.ts'
 
-function subset(_: BuiltinContext, whole: Value, part: Value): boolean {
-  const found = isArray(whole) && part instanceof RegoSet ? holdsAll(whole, part) : contained(whole, part)
+function subset(context: BuiltinContext, whole: Value, part: Value): boolean {
+  const found = isArray(whole) && part instanceof RegoSet ? holdsAll(whole, part) : contained(context, whole, part)
   if (found === undefined) {
     throw new BuiltinError('both arguments object.subset must be of the same type or array and set')
   }
@@ -13,21 +13,23 @@ function subset(_: BuiltinContext, whole: Value, part: Value): boolean {
 }
 
 /** Undefined where the types have no parts to compare. */
-function contained(whole: Value, part: Value): boolean | undefined {
+function contained(context: BuiltinContext, whole: Value, part: Value): boolean | undefined {
   if (whole instanceof RegoObject && part instanceof RegoObject) {
     return part.entries.every(([key, value]) => {
       const other = whole.get(key)
-      return other !== undefined && (equalValues(other, value) || contained(other, value) === true)
+      return other !== undefined && (equalValues(other, value) || contained(context, other, value) === true)
     })
   }
   if (whole instanceof RegoSet && part instanceof RegoSet) return part.items.every((item) => whole.has(item))
-  return isArray(whole) && isArray(part) ? containsRun(whole, part) : undefined
+  return isArray(whole) && isArray(part) ? containsRun(context, whole, part) : undefined
 }
 
 /** One after the other, without gaps. */
-function containsRun(whole: readonly Value[], part: readonly Value[]): boolean {
+function containsRun(context: BuiltinContext, whole: readonly Value[], part: readonly Value[]): boolean {
   for (let at = 0; at + part.length <= whole.length; at++) {
-    if (part.every((item, i) => equalValues(item, whole[at + i]!))) return true
+    const differs = part.findIndex((item, i) => !equalValues(item, whole[at + i]!))
+    if (differs < 0) return true
+    context.spend(differs + 1)
   }
   return false
 }
@@ -39,7 +41,7 @@ function holdsAll(whole: readonly Value[], part: RegoSet): boolean {
 
 const maxPaths = 100_000
 
-function reachablePaths(_: BuiltinContext, graph: Value, initial: Value): Value {
+function reachablePaths(context: BuiltinContext, graph: Value, initial: Value): Value {
   const edges = objectArg(graph)
   const paths: (readonly Value[])[] = []
   const keep = (path: readonly Value[]): void => {
@@ -47,6 +49,7 @@ function reachablePaths(_: BuiltinContext, graph: Value, initial: Value): Value 
   }
   /** A path ends before a node that has no entry and after one that has no neighbours. */
   const walk = (node: Value, path: readonly Value[]): void => {
+    context.spend(1 + path.length)
     const next = edges.get(node)
     if (next === undefined) {
       keep(path)
@@ -56,6 +59,7 @@ function reachablePaths(_: BuiltinContext, graph: Value, initial: Value): Value 
     const neighbours = neighboursIn(next)
     if (neighbours.length === 0) keep(onward)
     for (const neighbour of neighbours) {
+      context.spend(onward.length)
       if (onward.some((step) => equalValues(step, neighbour))) keep(onward)
       else walk(neighbour, onward)
     }

@@ -17,16 +17,33 @@ import { objectArg, stringOf } from './operand.ts'
 
 type Path = readonly Value[]
 
-/** Undefined where the whole document was removed. */
-export function patch(target: Value, operations: readonly Value[]): Value | undefined {
+/**
+ * Undefined where the whole document was removed. `spend` hears of what each operation reads and writes: what is copied
+ * into itself again and again doubles each time.
+ */
+export function patch(target: Value, operations: readonly Value[], spend: (steps: number) => void): Value | undefined {
   let document: Value | undefined = target
-  for (const one of operations) document = apply(document, objectArg(one))
+  for (const one of operations) document = apply(document, objectArg(one), spend)
   return document
 }
 
-function apply(document: Value | undefined, operation: RegoObject): Value | undefined {
+/** Counts a value's parts as they would be written. */
+function spendWhole(value: Value, spend: (steps: number) => void): void {
+  spend(1 + (typeof value === 'string' ? value.length : 0))
+  if (value instanceof RegoObject) {
+    for (const [key, member] of value.entries) {
+      spendWhole(key, spend)
+      spendWhole(member, spend)
+    }
+  } else if (value instanceof RegoSet || isArray(value)) {
+    for (const item of value instanceof RegoSet ? value.items : value) spendWhole(item, spend)
+  }
+}
+
+function apply(document: Value | undefined, operation: RegoObject, spend: (steps: number) => void): Value | undefined {
   const path = pathOf(attribute(operation, 'path'))
   const op = stringOf(attribute(operation, 'op'))
+  spend(widthAlong(document, path))
   switch (op) {
     case 'add':
       return insert(document, path, attribute(operation, 'value'))
@@ -36,16 +53,38 @@ function apply(document: Value | undefined, operation: RegoObject): Value | unde
       return insert(remove(document, path), path, attribute(operation, 'value'))
     case 'move': {
       const from = pathOf(attribute(operation, 'from'))
+      spend(widthAlong(document, from))
       return insert(remove(document, from), path, find(document, from))
     }
-    case 'copy':
-      return insert(document, path, find(document, pathOf(attribute(operation, 'from'))))
+    case 'copy': {
+      const copied = find(document, pathOf(attribute(operation, 'from')))
+      spendWhole(copied, spend)
+      return insert(document, path, copied)
+    }
     case 'test':
       if (equalValues(find(document, path), attribute(operation, 'value'))) return document
       throw new BuiltinError('test: the value is another one')
     default:
       throw new BuiltinError(`unrecognized op: '${op}'`)
   }
+}
+
+/** How many members and elements lie beside a path: as many as are written anew. */
+function widthAlong(document: Value | undefined, path: Path): number {
+  let width = path.length
+  let at: Value | undefined = document
+  for (const step of path) {
+    if (at instanceof RegoObject || at instanceof RegoSet) width += at.size
+    else if (isArray(at ?? null)) width += (at as readonly Value[]).length
+    else break
+    at =
+      at instanceof RegoObject
+        ? at.get(step)
+        : at instanceof RegoSet
+          ? step
+          : (at as readonly Value[])[indexOf(at as readonly Value[], step)]
+  }
+  return width
 }
 
 function attribute(operation: RegoObject, name: string): Value {

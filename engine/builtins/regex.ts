@@ -13,8 +13,8 @@ interface Match {
 }
 
 interface Pattern {
-  readonly matches: (text: string) => boolean
-  readonly all: (text: string, limit?: number) => readonly Match[]
+  readonly matches: (context: BuiltinContext, text: string) => boolean
+  readonly all: (context: BuiltinContext, text: string, limit?: number) => readonly Match[]
   readonly names: ReadonlyMap<string, number>
 }
 
@@ -27,20 +27,30 @@ function compiled({ patterns }: BuiltinContext, pattern: string): Pattern {
       throw new BuiltinError(messageOf(thrown))
     }
     return {
-      matches: (text) => regex.matcher(text).find(),
-      all: (text, limit = Number.POSITIVE_INFINITY) => allMatches(regex, text, limit),
+      matches: ({ spend }, text) => {
+        spend(searchCost(regex, text.length))
+        return regex.matcher(text).find()
+      },
+      all: (context, text, limit = Number.POSITIVE_INFINITY) => allMatches(context, regex, text, limit),
       names: new Map(Object.entries(regex.namedGroups())),
     }
   })
 }
 
+/** A search may look at all that is left, with as many threads as the pattern has instructions. */
+const searchCost = (regex: RE2JS, length: number): number => (length / 2) * Math.max(1, regex.programSize() / 256)
+
 /** Go's FindAll: one after the other, and an empty match that touches the one before it does not count. */
-function allMatches(regex: RE2JS, text: string, limit: number): readonly Match[] {
+function allMatches({ spend }: BuiltinContext, regex: RE2JS, text: string, limit: number): readonly Match[] {
   const found: Match[] = []
   const matcher = regex.matcher(text)
   const groups = regex.groupCount()
   let lastEnd = -1
-  for (let from = 0; from <= text.length && found.length < limit && matcher.find(from); ) {
+  const find = (from: number): boolean => {
+    spend(searchCost(regex, text.length - from))
+    return matcher.find(from)
+  }
+  for (let from = 0; from <= text.length && found.length < limit && find(from); ) {
     const [start, end] = [matcher.start(0), matcher.end(0)]
     if (end > start || start !== lastEnd) {
       found.push({ at: Array.from({ length: groups + 1 }, (_, i) => [matcher.start(i), matcher.end(i)] as const) })
@@ -57,7 +67,7 @@ const slice = (text: string, [start, end]: readonly [number, number]): string =>
 function findN(context: BuiltinContext, pattern: Value, value: Value, n: Value): Value {
   const text = stringOf(value)
   const limit = intOf(n)
-  const found = compiled(context, stringOf(pattern)).all(text, limit < 0 ? undefined : limit)
+  const found = compiled(context, stringOf(pattern)).all(context, text, limit < 0 ? undefined : limit)
   return found.map(({ at }) => slice(text, at[0]!))
 }
 
@@ -67,7 +77,7 @@ function split(context: BuiltinContext, pattern: Value, value: Value): Value {
   if (text === '' && pattern !== '') return ['']
   const parts: string[] = []
   let [from, end] = [0, 0]
-  for (const { at } of regex.all(text)) {
+  for (const { at } of regex.all(context, text)) {
     const [start, next] = at[0]!
     end = start
     if (next !== 0) parts.push(text.slice(from, start))
@@ -84,7 +94,7 @@ function replace(context: BuiltinContext, value: Value, pattern: Value, replacem
   const template = stringOf(replacement)
   let out = ''
   let from = 0
-  for (const { at } of regex.all(text)) {
+  for (const { at } of regex.all(context, text)) {
     out += text.slice(from, at[0]![0]) + expand(template, text, at, regex.names)
     from = at[0]![1]
     if (out.length > maxLength) throw new RangeError(`regex.replace makes more than ${maxLength} characters`)
@@ -109,7 +119,7 @@ function templateMatch(context: BuiltinContext, template: Value, value: Value, s
   const [open, close] = [stringOf(start), stringOf(end)]
   if (open.length !== 1 || close.length !== 1)
     throw new BuiltinError('a delimiter has to be exactly one character long')
-  return compiled(context, templatePattern(context, stringOf(template), open, close)).matches(stringOf(value))
+  return compiled(context, templatePattern(context, stringOf(template), open, close)).matches(context, stringOf(value))
 }
 
 function templatePattern(context: BuiltinContext, template: string, open: string, close: string): string {

@@ -11,9 +11,10 @@ import { runTemplate } from './template/run.ts'
 
 const anyAffix =
   (match: (text: string, affix: string) => boolean) =>
-  (_: BuiltinContext, texts: Value, affixes: Value): Value => {
+  (context: BuiltinContext, texts: Value, affixes: Value): Value => {
     const all = stringOrStrings(texts)
     const wanted = stringOrStrings(affixes)
+    context.spend(all.length * wanted.length)
     return all.some((text) => wanted.some((affix) => match(text, affix)))
   }
 
@@ -90,10 +91,10 @@ function goNumber(value: RegoNumber): GoArg {
 
 const names: ReadonlySet<string> = new Set(Object.keys(functions))
 
-function renderTemplate({ patterns }: BuiltinContext, template: Value, variables: Value): Value {
+function renderTemplate({ patterns, spend }: BuiltinContext, template: Value, variables: Value): Value {
   const text = stringOf(template)
   const nodes = patterns.compiled('template', text, () => parseTemplate(text, names))
-  return runTemplate(nodes, objectArg(variables)).replaceAll('<no value>', '<undefined>')
+  return runTemplate(nodes, objectArg(variables), spend).replaceAll('<no value>', '<undefined>')
 }
 
 export const strings: BuiltinFamily = {

@@ -41,7 +41,7 @@ const faultOf = (entrypoint: string, input: unknown, of: Policy = policy) => {
   return answer.ok ? undefined : answer.fault
 }
 const utf8 = (text: string) => new TextEncoder().encode(text)
-const limits = (mebibytes: number) => ({ maxMemoryBytes: mebibytes * 1024 ** 2, maxWork: 20_000_000 })
+const limits = (mebibytes: number) => ({ maxMemoryBytes: mebibytes * 1024 ** 2, maxWork: 10_000_000 })
 const compile = (wasm: Uint8Array) => new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>)
 
 test('after 2000 evaluation errors the policy answers as before', () => {

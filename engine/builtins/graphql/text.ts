@@ -1,7 +1,7 @@
 /** Reads GraphQL text: graphql-js parses it, within limits, and refuses what gqlparser would refuse. */
 
 import { type DocumentNode, Kind, Lexer, Location, parse, Source, TokenKind } from 'graphql'
-import { BuiltinError } from '../builtin.ts'
+import { BuiltinError, LimitError } from '../builtin.ts'
 
 export interface TextLimits {
   /** Words, numbers, strings and marks. */
@@ -14,7 +14,7 @@ export interface TextLimits {
 export const queryLimits: TextLimits = { maxTokens: 10_000, maxDepth: 200 }
 export const schemaLimits: TextLimits = { maxTokens: 500_000, maxDepth: 200 }
 
-/** Text may be empty but for comments. Throws a BuiltinError. */
+/** Text may be empty but for comments. Throws a BuiltinError, or a LimitError where it is too long or too deep. */
 export function parseText(text: string, limits: TextLimits): DocumentNode {
   const source = new Source(text)
   try {
@@ -22,7 +22,8 @@ export function parseText(text: string, limits: TextLimits): DocumentNode {
     if (countTokens(lexer, limits) === 0) return emptyDocument(lexer)
     return parse(source, { experimentalFragmentArguments: true })
   } catch (thrown) {
-    throw thrown instanceof BuiltinError ? thrown : new BuiltinError(`GraphQL: ${(thrown as Error).message}`)
+    const known = thrown instanceof BuiltinError || thrown instanceof LimitError
+    throw known ? thrown : new BuiltinError(`GraphQL: ${(thrown as Error).message}`)
   }
 }
 
@@ -32,10 +33,10 @@ function countTokens(lexer: Lexer, { maxTokens, maxDepth }: TextLimits): number 
   for (let count = 0; ; count++) {
     const { kind } = lexer.advance()
     if (kind === TokenKind.EOF) return count
-    if (count === maxTokens) throw new BuiltinError(`GraphQL: more than ${maxTokens} tokens`)
+    if (count === maxTokens) throw new LimitError(`GraphQL: more than ${maxTokens} tokens`)
     if (kind === TokenKind.BRACE_L || kind === TokenKind.BRACKET_L || kind === TokenKind.PAREN_L) depth++
     if (kind === TokenKind.BRACE_R || kind === TokenKind.BRACKET_R || kind === TokenKind.PAREN_R) depth--
-    if (depth > maxDepth) throw new BuiltinError(`GraphQL: nested more than ${maxDepth} deep`)
+    if (depth > maxDepth) throw new LimitError(`GraphQL: nested more than ${maxDepth} deep`)
   }
 }
 

@@ -23,12 +23,13 @@ function blockArg(value: Value): Block {
 }
 
 /** Every pair of places, one in each collection, at which the first holds a block that contains what the second holds. */
-function containsMatches(_: BuiltinContext, outer: Value, inner: Value): Value {
+function containsMatches(context: BuiltinContext, outer: Value, inner: Value): Value {
   const outside = placed(outer)
   const inside = outside.length === 0 ? [] : placed(inner)
   if (inside.length === 0) return setOf([]) // Nothing was compared, and so nothing found wrong.
   const blocks = outside.map(([place, value]) => [place, blockArg(value)] as const)
   const ranges = inside.map(([place, value]) => [place, rangeArg(value)] as const)
+  context.spend(4 * blocks.length * ranges.length)
   return setOf(
     blocks.flatMap(([a, block]) =>
       ranges.filter(([, range]) => range.every((one) => contains(block, one))).map(([b]) => [a, b]),
@@ -77,8 +78,9 @@ interface Range {
 }
 
 /** The fewest blocks that cover the same addresses. */
-function merge(_: BuiltinContext, blocks: Value): Value {
+function merge(context: BuiltinContext, blocks: Value): Value {
   const ranges = itemsOf(blocks).map(mergeable).sort(byEnd)
+  context.spend(ranges.length ** 2 / 64) // Each that is merged moves those behind it.
   for (let i = ranges.length - 1; i > 0; i--) {
     const [before, one] = [ranges[i - 1]!, ranges[i]!]
     const lowest = one.first === 0n || one.first === mappedFrom

@@ -1,6 +1,7 @@
 /** Where `$ref` leads: within the document, by pointer or by the names that its parts give themselves. Nowhere else. */
 
 import { isArray, RegoObject, type Value } from '../../value.ts'
+import { LimitError } from '../builtin.ts'
 import { fail } from './words.ts'
 
 export interface References {
@@ -15,7 +16,7 @@ const maxDepth = 256
 export function makeReferences(document: Value): References {
   const named = new Map<string, Value>([['', document]])
   const name = (node: Value, base: string, depth: number): void => {
-    if (depth === 0) throw fail(`a schema is nested more than ${maxDepth} deep`)
+    if (depth === 0) throw new LimitError(`a schema is nested more than ${maxDepth} deep`)
     if (isArray(node)) for (const item of node) name(item, base, depth - 1)
     if (!(node instanceof RegoObject)) return
     const id = node.get(node.has('id') ? 'id' : '$id')

@@ -25,7 +25,12 @@ export interface Mismatch {
 /** What one schema says of one value. The score tells which of several came closest. */
 class Result {
   readonly mismatches: Mismatch[] = []
+  readonly spend: (steps: number) => void
   score = 0
+
+  constructor(spend: (steps: number) => void) {
+    this.spend = spend
+  }
 
   get valid(): boolean {
     return this.mismatches.length === 0
@@ -42,17 +47,19 @@ class Result {
   }
 }
 
-export function validate(schema: Schema, document: Value): readonly Mismatch[] {
-  return check(schema, document, '(Root)').mismatches
+/** `spend` hears of each schema that a value is held against. */
+export function validate(schema: Schema, document: Value, spend: (steps: number) => void): readonly Mismatch[] {
+  return check(spend, schema, document, '(Root)').mismatches
 }
 
-function check(schema: Schema, value: Value, path: string): Result {
-  const result = new Result()
+function check(spend: (steps: number) => void, schema: Schema, value: Value, path: string): Result {
+  const result = new Result(spend)
   checkInto(result, schema, value, path)
   return result
 }
 
 function checkInto(result: Result, schema: Schema, value: Value, path: string): void {
+  result.spend(8)
   if (schema.pass !== undefined) {
     if (!schema.pass) result.add('false', path, 'False always fails validation')
     return
@@ -91,36 +98,36 @@ function jsonType(value: Value): string {
 
 function checkCombinations(result: Result, schema: Schema, value: Value, path: string): void {
   if (schema.anyOf.length > 0) {
-    const found = firstValid(schema.anyOf, value, path)
+    const found = firstValid(result.spend, schema.anyOf, value, path)
     if (!found.valid) {
       result.add('number_any_of', path, 'Must validate at least one schema (anyOf)')
       result.merge(found)
     }
   }
   if (schema.oneOf.length > 0) {
-    const results = schema.oneOf.map((one) => check(one, value, path))
+    const results = schema.oneOf.map((one) => check(result.spend, one, value, path))
     const valid = results.filter((one) => one.valid).length
     if (valid !== 1) {
       result.add('number_one_of', path, 'Must validate one and only one schema (oneOf)')
       if (valid === 0) result.merge(closest(results))
     }
   }
-  const all = schema.allOf.map((one) => check(one, value, path))
+  const all = schema.allOf.map((one) => check(result.spend, one, value, path))
   for (const one of all) result.merge(one)
   if (all.some((one) => !one.valid)) result.add('number_all_of', path, 'Must validate all the schemas (allOf)')
-  if (schema.not && check(schema.not, value, path).valid) {
+  if (schema.not && check(result.spend, schema.not, value, path).valid) {
     result.add('number_not', path, 'Must not validate the schema (not)')
   }
   if (value instanceof RegoObject) checkDependencies(result, schema, value, path)
-  if (schema.if) checkCondition(result, schema, check(schema.if, value, path).valid, value, path)
+  if (schema.if) checkCondition(result, schema, check(result.spend, schema.if, value, path).valid, value, path)
   result.score++
 }
 
 /** The first that fits, else the one that came closest. */
-function firstValid(schemas: readonly Schema[], value: Value, path: string): Result {
+function firstValid(spend: (steps: number) => void, schemas: readonly Schema[], value: Value, path: string): Result {
   const results: Result[] = []
   for (const one of schemas) {
-    const result = check(one, value, path)
+    const result = check(spend, one, value, path)
     if (result.valid) return result
     results.push(result)
   }
@@ -144,7 +151,7 @@ function checkDependencies(result: Result, schema: Schema, value: RegoObject, pa
 
 function checkCondition(result: Result, schema: Schema, holds: boolean, value: Value, path: string): void {
   const chosen = holds ? schema.then : schema.else
-  const then = chosen && check(chosen, value, path)
+  const then = chosen && check(result.spend, chosen, value, path)
   if (!then || then.valid) return
   if (holds) result.add('condition_then', path, 'Must validate "then" as "if" was valid')
   else result.add('condition_else', path, 'Must validate "else" as "if" was not valid')
@@ -170,14 +177,14 @@ function checkArray(result: Result, schema: Schema, items: readonly Value[], pat
   if (Array.isArray(schemas) && schemas.length > 0) {
     items.forEach((item, i) => {
       const one = schemas[i] ?? (typeof more === 'object' ? more : undefined)
-      if (one) result.merge(check(one, item, `${path}.${i}`))
+      if (one) result.merge(check(result.spend, one, item, `${path}.${i}`))
     })
     if (items.length > schemas.length && more === false) {
       result.add('array_no_additional_items', path, 'No additional items allowed on array')
     }
   } else if (schemas && !Array.isArray(schemas)) {
     items.forEach((item, i) => {
-      result.merge(check(schemas, item, `${path}.${i}`))
+      result.merge(check(result.spend, schemas, item, `${path}.${i}`))
     })
   }
   if (items.length < (schema.minItems ?? 0)) {
@@ -188,7 +195,7 @@ function checkArray(result: Result, schema: Schema, items: readonly Value[], pat
   }
   if (schema.uniqueItems) checkUnique(result, items, path)
   if (schema.contains) {
-    const found = items.length === 0 ? undefined : firstOf(items, schema.contains, path)
+    const found = items.length === 0 ? undefined : firstOf(result.spend, items, schema.contains, path)
     if (!found?.valid) {
       result.add('contains', path, 'At least one of the items must match')
       if (found) result.merge(found)
@@ -197,10 +204,10 @@ function checkArray(result: Result, schema: Schema, items: readonly Value[], pat
   result.score++
 }
 
-function firstOf(items: readonly Value[], schema: Schema, path: string): Result {
+function firstOf(spend: (steps: number) => void, items: readonly Value[], schema: Schema, path: string): Result {
   const results: Result[] = []
   for (const [i, item] of items.entries()) {
-    const result = check(schema, item, `${path}.${i}`)
+    const result = check(spend, schema, item, `${path}.${i}`)
     if (result.valid) return result
     results.push(result)
   }
@@ -230,13 +237,13 @@ function checkObject(result: Result, schema: Schema, value: RegoObject, path: st
   }
   for (const [key, member] of value.entries as readonly (readonly [string, Value])[]) {
     const patterned = schema.patterns.filter(([regex]) => regex.matcher(key).find())
-    for (const [, one] of patterned) result.merge(check(one, member, `${path}.${key}`))
+    for (const [, one] of patterned) result.merge(check(result.spend, one, member, `${path}.${key}`))
     if (patterned.length > 0) result.score++
     else if (!schema.properties.some(([name]) => name === key)) checkAdditional(result, schema, key, member, path)
   }
   if (schema.propertyNames) {
     for (const [key] of value.entries) {
-      const named = check(schema.propertyNames, key, path)
+      const named = check(result.spend, schema.propertyNames, key, path)
       if (named.valid) continue
       result.add('invalid_property_name', path, `Property name of "${key}" does not match`)
       result.merge(named)
@@ -249,7 +256,7 @@ function checkAdditional(result: Result, schema: Schema, key: string, member: Va
   const additional = schema.additionalProperties
   if (additional === false) {
     result.add('additional_property_not_allowed', path, `Additional property ${key} is not allowed`)
-  } else if (typeof additional === 'object') result.merge(check(additional, member, `${path}.${key}`))
+  } else if (typeof additional === 'object') result.merge(check(result.spend, additional, member, `${path}.${key}`))
 }
 
 function checkString(result: Result, schema: Schema, value: string, path: string): void {

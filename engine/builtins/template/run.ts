@@ -10,9 +10,9 @@ const maxLength = 4 * 1024 ** 2
 const maxSteps = 1_000_000
 
 /** Throws a BuiltinError where the template asks for what is not there, a RangeError where it makes too much. */
-export function runTemplate(nodes: readonly Node[], variables: RegoObject): string {
+export function runTemplate(nodes: readonly Node[], variables: RegoObject, spend: (steps: number) => void): string {
   const root = fromValue(variables)
-  const run = new Run(root)
+  const run = new Run(root, spend)
   run.all(nodes, root)
   return run.out
 }
@@ -39,12 +39,16 @@ class Run {
   readonly #variables: { readonly name: string; value: TemplateValue }[]
   #steps = 0
 
-  constructor(root: TemplateValue) {
+  readonly #spend: (steps: number) => void
+
+  constructor(root: TemplateValue, spend: (steps: number) => void) {
+    this.#spend = spend
     this.#variables = [{ name: '$', value: root }]
   }
 
   all(nodes: readonly Node[], dot: TemplateValue): Flow {
     for (const node of nodes) {
+      this.#spend(8 + this.#variables.length)
       if (++this.#steps > maxSteps || this.out.length > maxLength) throw new RangeError('a template runs too long')
       const flow = this.#node(node, dot)
       if (flow !== 'on') return flow

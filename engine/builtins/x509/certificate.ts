@@ -1,7 +1,7 @@
 /** A certificate (RFC 5280 section 4.1), read as Go's crypto/x509 reads it. */
 
 import { equalBytes } from '../../../core/bytes.ts'
-import { BuiltinError } from '../builtin.ts'
+import { BuiltinError, LimitError } from '../builtin.ts'
 import { contextTag, contextTagWithin, DerReader, oidText, tags } from './der.ts'
 import { type Extension, type Meaning, noMeaning, readExtension, readMeaning } from './extensions.ts'
 import { type PublicKey, readAlgorithm, readPublicKey, readSignatureAlgorithm, type SignatureAlgorithm } from './key.ts'
@@ -37,8 +37,7 @@ export function readCertificates(der: Uint8Array): readonly Certificate[] {
   const all = new DerReader(der, 'certificate')
   const certificates: Certificate[] = []
   while (!all.empty) {
-    if (certificates.length === maxCertificates)
-      throw new BuiltinError(`x509: more than ${maxCertificates} certificates`)
+    if (certificates.length === maxCertificates) throw new LimitError(`x509: more than ${maxCertificates} certificates`)
     certificates.push(readOne(all))
   }
   return certificates

@@ -13,7 +13,7 @@ import {
   toDouble,
   type Value,
 } from '../../value.ts'
-import { BuiltinError } from '../builtin.ts'
+import { BuiltinError, LimitError } from '../builtin.ts'
 import { formatFloat } from '../go/float.ts'
 import { resolvePlain } from './plain.ts'
 
@@ -52,7 +52,7 @@ interface Reading {
 }
 
 function valueIn(node: ParsedNode | null, reading: Reading, depth: number): Value {
-  if (--reading.left < 0 || depth === 0) throw new BuiltinError('yaml: the document is too large or too deep')
+  if (--reading.left < 0 || depth === 0) throw new LimitError('yaml: the document is too large or too deep')
   if (node === null) return null
   if (isAlias(node)) {
     const value = reading.anchors.get(node.source)
@@ -130,9 +130,9 @@ function blockText(text: string, { range }: Scalar.Parsed, source: string): stri
   return range[1] >= source.length && !source.endsWith('\n') ? text.replace(/\n$/, '') : text
 }
 
-/** Values within a value, counted no further than `most`. */
+/** Values within a value, and 16 characters as one, counted no further than `most`. */
 function sizeOf(value: Value, most: number): number {
-  let size = 1
+  let size = 1 + (typeof value === 'string' ? value.length / 16 : 0)
   const inside =
     value instanceof RegoObject ? value.entries.map(([, member]) => member) : Array.isArray(value) ? value : []
   for (const one of inside as readonly Value[]) if (size <= most) size += sizeOf(one, most - size)

@@ -71,7 +71,7 @@ export function judge(one: Case, folder: string, host: BuiltinHost, nowNs: bigin
     const instance = openInstance(
       module,
       utf8(one.data ?? '{}'),
-      { maxMemoryBytes: 256 * 1024 ** 2, maxWork: 20_000_000 },
+      { maxMemoryBytes: 256 * 1024 ** 2, maxWork: 10_000_000 },
       host,
     )
     const input = one.input === undefined ? undefined : utf8(one.input)

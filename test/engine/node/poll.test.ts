@@ -2,7 +2,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, expect, vi } from 'vitest'
+import { prepareModule } from '../../../engine/module.ts'
 import { readVerificationKey } from '../../../engine/node/keys.ts'
+import { pack } from '../../../engine/node/pack.ts'
 import {
   type BundleSource,
   type BundleSourceOptions,
@@ -10,7 +12,8 @@ import {
   type SourceEvent,
 } from '../../../engine/node/poll.ts'
 import { needs, pathOf } from '../../parts/needs.ts'
-import { keyPair, opaBuild } from '../signed.ts'
+import { gzipped } from '../archive.ts'
+import { filesOf, keyPair, opaBuild } from '../signed.ts'
 import { type BundleServer, openBundleServer, sendBundle } from './bundle-server.ts'
 
 const test = needs('opa')
@@ -104,6 +107,38 @@ test('what cannot be used leaves in force what is, and says why once', async () 
   server.give(built['r1']!)
   await soon(() => expect(source.status().problem).toBeUndefined())
   expect(kinds()).toEqual(['given', 'refused'])
+})
+
+test('whatever is wrong with a bundle has a name, and the revision before stays in force', async () => {
+  server.give(built['r1']!)
+  const source = await poll({ maxPackedBytes: 1024 ** 2 })
+  await inForce('r1')
+  const files = filesOf(built['r2']!)
+  const changed = (change: (wasm: Uint8Array) => Uint8Array) =>
+    pack(files.map((file) => (file.name === 'policy.wasm' ? { ...file, bytes: change(file.bytes) } : file)))
+  const pretends = changed((wasm) => {
+    const prepared = prepareModule(wasm).slice()
+    const text = Buffer.from(prepared.buffer)
+    prepared[text.lastIndexOf(Buffer.from([0x42, 1, 0x7d])) + 1] = 0 // A turn that costs nothing.
+    return prepared
+  })
+  const wrong: readonly (readonly [string, Uint8Array])[] = [
+    ['not gzip', built['r2']!.subarray(0, 10_000)],
+    ['is not allowed', gzipped([{ name: '../policy.wasm', text: '' }])],
+    ['longer than', new Uint8Array(1024 ** 2 + 1)],
+    ['does not count its work', pretends],
+    ['it ends too early', changed((wasm) => wasm.subarray(0, wasm.length - 100))],
+    ['it is not WebAssembly', changed(() => new Uint8Array(1000))],
+    ['it has no imports', changed((wasm) => wasm.subarray(0, 8))],
+  ]
+  for (const [why, bytes] of wrong) {
+    server.answer((_, response) => sendBundle(response, bytes, { etag: `"${why}"` }))
+    await soon(() => expect(source.status().problem).toMatch(new RegExp(why)))
+    expect(source.current()!.ref.revision).toBe('r1')
+  }
+  server.give(built['r2']!)
+  await inForce('r2')
+  expect(source.status().problem).toBeUndefined()
 })
 
 test('a signature that is asked for is there and good, or the bundle never comes into force', async () => {
