@@ -2,18 +2,7 @@
 
 import { Command } from 'commander'
 import { hostAndPort, number } from './options.ts'
-
-export interface ServeFlags {
-  readonly policies: string
-  readonly bundleName: readonly string[]
-  readonly listen: { readonly address: string; readonly port: number }
-  readonly tokenFile?: string
-  readonly defaultDecision: string
-  readonly compile?: boolean
-  readonly decisionLog?: string
-  readonly decisionLogMaxBytes: number
-  readonly maxBody: number
-}
+import type { ServeFlags } from './wire/rego-server.ts'
 
 export const serveCommand = (): Command =>
   new Command('serve')

@@ -11,10 +11,21 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import { openOpa } from '../../engine/node/opa.ts'
 import { loadBundle, readPolicyFolder } from '../../engine/node/open.ts'
 import type { Policy } from '../../engine/policy.ts'
-import type { ServeFlags } from '../policy-serve.ts'
 import { until } from '../signals.ts'
 import { version } from '../version.ts'
 import { openClock } from './machine.ts'
+
+export interface ServeFlags {
+  readonly policies: string
+  readonly bundleName: readonly string[]
+  readonly listen: { readonly address: string; readonly port: number }
+  readonly tokenFile?: string
+  readonly defaultDecision: string
+  readonly compile?: boolean
+  readonly decisionLog?: string
+  readonly decisionLogMaxBytes: number
+  readonly maxBody: number
+}
 
 export async function serve(flags: ServeFlags): Promise<void> {
   const stop = until('SIGINT', 'SIGTERM')

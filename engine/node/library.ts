@@ -33,7 +33,7 @@ export const isOfPackage = (dir: string): boolean =>
 /** The packages of the library that sources name, and those that these do, without those that the sources hold themselves. */
 export async function librarySources(sources: readonly TarFile[]): Promise<readonly TarFile[]> {
   const modules = sources.filter(({ name }) => name.endsWith('.rego'))
-  const own = new Set(modules.flatMap(({ bytes }) => packageIn(textOf(bytes)) ?? []))
+  const own = new Set(modules.flatMap(({ name, bytes }) => [packageIn(textOf(bytes)), placedAs(name)]))
   const taken = new Map<string, TarFile>()
   const open = modules.flatMap((module) => needsOf(module))
   if (open.every(({ name }) => own.has(name))) return []
@@ -75,6 +75,9 @@ function needsOf({ name: file, bytes }: TarFile): readonly Need[] {
 }
 
 const packageIn = (text: string): string | undefined => /^package writ\.lib\.([a-z0-9_]+)\s*$/m.exec(text)?.[1]
+
+/** A file where the library's would lie is kept, whatever is in it. */
+const placedAs = (name: string): string | undefined => /^writ\/lib\/([a-z0-9_]+)\.rego$/.exec(name)?.[1]
 
 /** What is no UTF-8 imports nothing; OPA says what is wrong with it. */
 function textOf(bytes: Uint8Array): string {

@@ -89,6 +89,17 @@ describe('a policy that imports it', () => {
     expect(await revisionOf(bytes)).not.toBe(await revisionOf(await buildPolicy(await policy(reads))))
   })
 
+  test('keeps its own for the library too, and for a file where the library would put one', async () => {
+    const named = async (own: string, at: string) => {
+      const policy = { name: 'a.rego', bytes: utf8('package a\nimport data.writ.lib.jwt\n') }
+      const added = await librarySources([policy, { name: at, bytes: utf8(`package ${own}\n`) }])
+      return added.map(({ name }) => name)
+    }
+    expect(await named('writ.lib.http', 'http.rego')).toEqual(['writ/lib/jwt.rego'])
+    expect(await named('other', 'writ/lib/http.rego')).toEqual(['writ/lib/jwt.rego'])
+    expect(await named('other', 'http.rego')).toEqual(['writ/lib/http.rego', 'writ/lib/jwt.rego'])
+  })
+
   test('that names a package which is not there is refused, with the place and the packages that are', async () => {
     const dir = await policy(marked('import data.writ.lib.htpp', 'result if htpp.reads'))
     await expect(buildPolicy(dir)).rejects.toMatchObject({
