@@ -12,6 +12,7 @@ import { buildPolicy, policyFoldersIn, testPolicy } from '../engine/node/build.t
 import { readSigningKey } from '../engine/node/keys.ts'
 import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
+import { checkCommand } from './policy-check.ts'
 import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
 import { rollbackCommand } from './policy-rollback.ts'
@@ -71,6 +72,7 @@ export function policyCommand(): Command {
     .option('--json', 'print the reports as JSON')
     .addHelpText('after', compilerHelp)
     .action(test)
+  command.addCommand(checkCommand())
   command.addCommand(evalCommand())
   command.addCommand(impactCommand())
   command.addCommand(rollbackCommand())
