@@ -15,6 +15,7 @@ import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
 import { checkCommand } from './policy-check.ts'
 import { evalCommand } from './policy-eval.ts'
 import { impactCommand } from './policy-impact.ts'
+import { lintCommand } from './policy-lint.ts'
 import { rollbackCommand } from './policy-rollback.ts'
 
 interface BuildFlags {
@@ -73,6 +74,7 @@ export function policyCommand(): Command {
     .addHelpText('after', compilerHelp)
     .action(test)
   command.addCommand(checkCommand())
+  command.addCommand(lintCommand())
   command.addCommand(evalCommand())
   command.addCommand(impactCommand())
   command.addCommand(rollbackCommand())
