@@ -3,9 +3,9 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { formatImpact, formatMarkdown } from '../audit/replay/format.ts'
 import type { Impact } from '../audit/replay/impact.ts'
-import type { Leavable } from '../audit/replay/reads.ts'
 import { replay } from '../audit/replay/replay.ts'
 import { openCandidate } from './wire/candidate.ts'
+import { keptOf } from './wire/kept.ts'
 import { recordedDecisions } from './wire/recorded.ts'
 
 interface ImpactFlags {
@@ -75,11 +75,6 @@ async function impact(flags: ImpactFlags): Promise<void> {
 
 const unknownReads =
   'note: what a bundle reads can be told from its sources alone: give their folder as the candidate\n'
-
-function keptOf(facts: readonly string[]): Leavable {
-  const names = facts.filter((name) => name !== 'query' && name !== 'headers')
-  return { query: facts.includes('query'), headers: facts.includes('headers') ? 'all' : new Set(names) }
-}
 
 /** A flip in either direction counts: a door opened by mistake is no less than one shut. So does what nobody could tell. */
 const unchanged = ({ decisions, replayed, flips }: Impact): boolean =>
