@@ -1,16 +1,14 @@
 /** `writ policy eval`: asks a policy about one request that nobody has sent, as a proxy would. */
 
 import { readFile } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import { type Decision, statusOf } from '../core/decision.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { policyInput } from '../core/input.ts'
-import type { PolicyBundle } from '../core/policy.ts'
 import { makeDecide } from '../engine/decide.ts'
-import { loadBundle, readPolicyFolder } from '../engine/node/open.ts'
 import type { Policy } from '../engine/policy.ts'
-import { openClock } from './wire/machine.ts'
+import { entrypointOf, openNamed } from './wire/named-policy.ts'
 import type { Described } from './wire/request.ts'
 import { sourcesOf } from './wire/sources.ts'
 
@@ -49,42 +47,6 @@ async function evaluate(flags: EvalFlags): Promise<void> {
   const described = await judgeDescribed(text, flags.file, use, makeDecide({ get: () => policy }), Date.now())
   process.stdout.write(flags.json ? jsonOf(described, entrypoint) : textOf(described, policy, entrypoint))
   if (flags.bundle === undefined) await warnOfEdits(join(flags.policies, policy.ref.bundle), policy, entrypoint)
-}
-
-async function openNamed({ bundle, policies, bundleName }: EvalFlags): Promise<Policy> {
-  const now = openClock()
-  if (bundle === undefined) {
-    const found = pick(await readPolicyFolder(policies), policies, bundleName)
-    return loadBundle(found.bytes, found.ref.bundle, { now })
-  }
-  const bytes = await readFile(bundle).catch((cause: unknown) => {
-    throw new WritError('not_found', `${bundle} cannot be read: ${messageOf(cause)}`, {
-      cure: 'give a bundle file',
-      cause,
-    })
-  })
-  return loadBundle(new Uint8Array(bytes), bundleName ?? basename(dirname(resolve(bundle))), { now })
-}
-
-function pick(found: readonly PolicyBundle[], folder: string, name: string | undefined): PolicyBundle {
-  const fitting = found.filter(({ ref }) => name === undefined || ref.bundle === name)
-  const [one, other] = fitting
-  if (one && !other) return one
-  const names = found.map(({ ref }) => ref.bundle).join(', ')
-  const what = one
-    ? `${folder} holds more than one policy`
-    : `${folder} holds no bundle${name === undefined ? '' : ` ${name}`}`
-  throw new WritError(one ? 'usage' : 'not_found', what, {
-    cure: names === '' ? `build them with: writ policy build ${folder}` : `name one with --bundle-name: ${names}`,
-  })
-}
-
-function entrypointOf({ ref, entrypoints }: Policy, asked: string | undefined): string {
-  const [one, other] = entrypoints
-  if (asked !== undefined && entrypoints.includes(asked)) return asked
-  if (asked === undefined && one !== undefined && other === undefined) return one
-  const what = asked === undefined ? 'has more than one entry point' : `has no entry point ${asked}`
-  throw new WritError('usage', `policy ${ref.bundle} ${what}`, { cure: `--entrypoint takes ${entrypoints.join(', ')}` })
 }
 
 function textOf({ facts, decision }: Described, { ref }: Policy, entrypoint: string): string {

@@ -1,6 +1,7 @@
 /** `writ policy`: what the author of a policy does with it, from a line of Rego to what it would change. */
 
 import { Command } from 'commander'
+import { benchCommand } from './policy-bench.ts'
 import { buildCommand } from './policy-build.ts'
 import { checkCommand } from './policy-check.ts'
 import { evalCommand } from './policy-eval.ts'
@@ -21,6 +22,7 @@ export function policyCommand(): Command {
     fmtCommand,
     testCommand,
     evalCommand,
+    benchCommand,
     impactCommand,
     rollbackCommand,
   ]
