@@ -9,6 +9,7 @@ import { canonicalJson } from '../core/json.ts'
 import { readBundle } from '../engine/bundle.ts'
 import { prepareModule } from '../engine/module.ts'
 import { buildPolicy, policyFoldersIn } from '../engine/node/build.ts'
+import { keylessSigner } from '../engine/node/keyless-sign.ts'
 import { readSigningKey } from '../engine/node/keys.ts'
 import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
@@ -25,6 +26,8 @@ interface BuildFlags {
   readonly keyId?: string
   readonly scope?: string
   readonly watch?: boolean
+  readonly keyless?: boolean
+  readonly identityToken?: string
 }
 
 interface Built {
@@ -55,6 +58,8 @@ export const buildCommand = (): Command =>
     )
     .option('--signing-alg <name>', "default the one of the key's curve, or RS256")
     .option('--key-id <id>', 'name of the key for those who verify; default "default"')
+    .option('--keyless', 'sign each bundle with a fresh key that an identity token of the CI vouches for')
+    .option('--identity-token <file>', 'with --keyless and --signing-key: the token (default: $WRIT_ID_TOKEN)')
     .option('--scope <scope>', 'what the signature is good for; default none')
     .option('--watch', 'build again whenever a source changes, until it is stopped')
     .option('--json', 'print what was built as JSON')
@@ -86,7 +91,12 @@ async function buildAll(dir: string, flags: BuildFlags, signer: Signer | undefin
   }
 }
 
-async function signerOf({ signingKey, signingAlg, keyId, scope, check }: BuildFlags): Promise<Signer | undefined> {
+async function signerOf(flags: BuildFlags): Promise<Signer | undefined> {
+  const { signingKey, signingAlg, keyId, scope, check, keyless, identityToken } = flags
+  if (keyless) return keylessSignerOf(flags)
+  if (identityToken !== undefined) {
+    throw new WritError('usage', '--identity-token is of --keyless', { cure: 'Give --keyless too.' })
+  }
   if (signingKey === undefined) {
     if (signingAlg === undefined && keyId === undefined && scope === undefined) return undefined
     throw new WritError('usage', 'there is nothing to sign with', { cure: 'Name the key with --signing-key.' })
@@ -94,6 +104,21 @@ async function signerOf({ signingKey, signingAlg, keyId, scope, check }: BuildFl
   if (check) throw new WritError('usage', '--check writes nothing, so there is nothing to sign')
   const key = await readSigningKey(signingKey, signingAlg)
   return { ...key, ...(keyId === undefined ? {} : { keyId }), ...(scope === undefined ? {} : { scope }) }
+}
+
+async function keylessSignerOf(flags: BuildFlags): Promise<Signer> {
+  const { check, watch, signingAlg, keyId, signingKey, identityToken, scope } = flags
+  if (check || watch) throw new WritError('usage', '--keyless signs one build, not --check or --watch')
+  if (signingAlg !== undefined || keyId !== undefined) {
+    throw new WritError('usage', '--signing-alg and --key-id are of a key that is kept, not of --keyless')
+  }
+  return keylessSigner({
+    env: process.env,
+    nowMs: Date.now(),
+    ...(identityToken === undefined ? {} : { tokenFile: identityToken }),
+    ...(signingKey === undefined ? {} : { keyFile: signingKey }),
+    ...(scope === undefined ? {} : { scope }),
+  })
 }
 
 async function buildOne(folder: string, flags: BuildFlags, signer: Signer | undefined): Promise<Built> {
