@@ -23,10 +23,10 @@ import type { KeylessVerification, SignatureAlgorithm, SignedBy } from './verifi
 export const keylessAlgorithm: SignatureAlgorithm = 'ES256'
 
 /** Header parameter of a bundle's signature that holds the identity token. */
-export const identityTokenHeader = 'writ-id-token'
+export const identityTokenHeader: string = 'writ-id-token'
 
 /** Longest identity token, in characters. */
-export const maxIdentityToken = 16 * 1024
+export const maxIdentityToken: number = 16 * 1024
 
 /** How far two clocks may be apart, in seconds. */
 const toleranceS = 60
