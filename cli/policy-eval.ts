@@ -1,21 +1,19 @@
 /** `writ policy eval`: asks a policy about one request that nobody has sent, as a proxy would. */
 
 import { readFile } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import { allowanceOf } from '../control/mesh/http.ts'
 import { type Decision, statusOf } from '../core/decision.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { policyInput } from '../core/input.ts'
-import type { PolicyBundle } from '../core/policy.ts'
 import { wrongUrl } from '../engine/bundle-url.ts'
 import { makeDecide } from '../engine/decide.ts'
 import { askingHost } from '../engine/http-send.ts'
 import { openHttpTransport } from '../engine/node/http-transport.ts'
-import { loadBundle, readPolicyFolder } from '../engine/node/open.ts'
 import type { Policy } from '../engine/policy.ts'
 import { type DataFlag, dataFlag, dataHelp, readParts } from './wire/candidate-data.ts'
-import { openClock } from './wire/machine.ts'
+import { entrypointOf, openNamed } from './wire/named-policy.ts'
 import type { Described } from './wire/request.ts'
 import { sourcesOf } from './wire/sources.ts'
 
@@ -54,7 +52,7 @@ async function evaluate(flags: EvalFlags): Promise<void> {
       cause,
     })
   })
-  const policy = await openNamed(flags)
+  const policy = await openNamed(flags, { host: askingHost, parts: await readParts(flags.data) })
   const entrypoint = entrypointOf(policy, flags.entrypoint)
   const asks = flags.allowHttp.length > 0
   const use = {
@@ -76,42 +74,6 @@ function checkedUrls(urls: readonly string[]): readonly string[] {
     if (wrong) throw new WritError('usage', `--allow-http: ${url} ${wrong}`)
   }
   return urls
-}
-
-async function openNamed({ bundle, policies, bundleName, data }: EvalFlags): Promise<Policy> {
-  const options = { now: openClock(), host: askingHost, parts: await readParts(data) }
-  if (bundle === undefined) {
-    const found = pick(await readPolicyFolder(policies), policies, bundleName)
-    return loadBundle(found.bytes, found.ref.bundle, options)
-  }
-  const bytes = await readFile(bundle).catch((cause: unknown) => {
-    throw new WritError('not_found', `${bundle} cannot be read: ${messageOf(cause)}`, {
-      cure: 'give a bundle file',
-      cause,
-    })
-  })
-  return loadBundle(new Uint8Array(bytes), bundleName ?? basename(dirname(resolve(bundle))), options)
-}
-
-function pick(found: readonly PolicyBundle[], folder: string, name: string | undefined): PolicyBundle {
-  const fitting = found.filter(({ ref }) => name === undefined || ref.bundle === name)
-  const [one, other] = fitting
-  if (one && !other) return one
-  const names = found.map(({ ref }) => ref.bundle).join(', ')
-  const what = one
-    ? `${folder} holds more than one policy`
-    : `${folder} holds no bundle${name === undefined ? '' : ` ${name}`}`
-  throw new WritError(one ? 'usage' : 'not_found', what, {
-    cure: names === '' ? `build them with: writ policy build ${folder}` : `name one with --bundle-name: ${names}`,
-  })
-}
-
-function entrypointOf({ ref, entrypoints }: Policy, asked: string | undefined): string {
-  const [one, other] = entrypoints
-  if (asked !== undefined && entrypoints.includes(asked)) return asked
-  if (asked === undefined && one !== undefined && other === undefined) return one
-  const what = asked === undefined ? 'has more than one entry point' : `has no entry point ${asked}`
-  throw new WritError('usage', `policy ${ref.bundle} ${what}`, { cure: `--entrypoint takes ${entrypoints.join(', ')}` })
 }
 
 function textOf({ facts, decision }: Described, { ref }: Policy, entrypoint: string): string {

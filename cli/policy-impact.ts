@@ -3,10 +3,10 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { formatImpact, formatMarkdown } from '../audit/replay/format.ts'
 import type { Impact } from '../audit/replay/impact.ts'
-import type { Leavable } from '../audit/replay/reads.ts'
 import { replay } from '../audit/replay/replay.ts'
 import { openCandidate } from './wire/candidate.ts'
 import { type DataFlag, dataFlag, dataHelp, readParts } from './wire/candidate-data.ts'
+import { isOfBody, keptOf } from './wire/kept.ts'
 import { recordedDecisions } from './wire/recorded.ts'
 
 interface ImpactFlags {
@@ -81,18 +81,6 @@ async function impact(flags: ImpactFlags): Promise<void> {
 
 const unknownReads =
   'note: what a bundle reads can be told from its sources alone: give their folder as the candidate\n'
-
-function keptOf(facts: readonly string[]): Leavable {
-  const names = facts.filter((name) => name !== 'query' && name !== 'headers' && !isOfBody(name))
-  return {
-    query: facts.includes('query'),
-    headers: facts.includes('headers') ? 'all' : new Set(names),
-    body: facts.filter(isOfBody).map((member) => member.split('.').slice(1)),
-  }
-}
-
-/** Names of members keep their case; those of headers have none. */
-const isOfBody = (fact: string): boolean => fact === 'body' || fact.startsWith('body.')
 
 /** A flip in either direction counts: a door opened by mistake is no less than one shut. So does what nobody could tell. */
 const unchanged = ({ decisions, replayed, flips }: Impact): boolean =>

@@ -8,7 +8,7 @@ import { verifyFiles } from './signature.ts'
 import { isData, isYamlData, structureOf } from './structured.ts'
 import { readTar, type TarFile } from './tar.ts'
 import { toJson } from './value.ts'
-import type { BundleVerification } from './verification.ts'
+import type { BundleVerification, SignedBy } from './verification.ts'
 
 export interface BundleContent {
   readonly ref: PolicyRef
@@ -19,6 +19,8 @@ export interface BundleContent {
   readonly roots: readonly string[]
   /** As compiled; `prepareModule` makes it ready to run. */
   readonly wasm: Uint8Array
+  /** Where its verification is keyless. */
+  readonly signedBy?: SignedBy
 }
 
 export interface BundleLimits {
@@ -54,7 +56,7 @@ export async function readBundle(bytes: Uint8Array, name: string, limits: Bundle
   if (bytes.length > maxPacked) throw invalid(`it is longer than ${maxPacked} bytes`)
   const archive = await unpack(bytes, limits.maxUnpackedBytes ?? 128 * 1024 ** 2)
   const files = new Map(readTar(archive, limits.maxFiles ?? 4096).map((file) => [file.name, file]))
-  if (limits.verification) await verifyFiles([...files.values()], limits.verification)
+  const by = limits.verification && (await verifyFiles([...files.values()], limits.verification))
   for (const { name } of files.values()) refuseUnread(name)
 
   const { revision, roots, entrypoints, module } = readManifest(files.get('.manifest'))
@@ -69,6 +71,7 @@ export async function readBundle(bytes: Uint8Array, name: string, limits: Bundle
     data,
     roots,
     wasm: wasm.bytes,
+    ...(by && { signedBy: by }),
   }
 }
 

@@ -7,17 +7,34 @@ import { compactVerify, decodeJwt, decodeProtectedHeader, importSPKI } from 'jos
 import { equalBytes, fromHex, fromUtf8, utf8 } from '../core/bytes.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { isObject, type Json, parseJson } from '../core/json.ts'
+import { type KeylessClaims, verifyKeyless } from './keyless.ts'
 import { isStructured, structureOf } from './structured.ts'
 import type { TarFile } from './tar.ts'
 import { formatValue, isArray, isNumber, RegoObject, type Value } from './value.ts'
-import type { BundleVerification, SignatureAlgorithm, VerificationKey } from './verification.ts'
+import type {
+  BundleVerification,
+  KeylessVerification,
+  SignatureAlgorithm,
+  SignedBy,
+  VerificationKey,
+} from './verification.ts'
 
 export const signaturesFile = '.signatures.json'
 
-/** Throws `policy_invalid` with the reason. `files` are those of the archive, the signature among them. */
-export async function verifyFiles(files: readonly TarFile[], verification: BundleVerification): Promise<void> {
+/**
+ * Throws `policy_invalid` with the reason. `files` are those of the archive, the signature among them. Resolves with who
+ * signed, where that is told by a name and not by a key.
+ */
+export async function verifyFiles(
+  files: readonly TarFile[],
+  verification: BundleVerification,
+): Promise<SignedBy | undefined> {
   const token = tokenOf(files.find(({ name }) => name === signaturesFile))
-  const signed = signedFiles(await verifiedClaims(token, verification), verification.scope)
+  const { keyless } = verification
+  const { claims, by } = keyless
+    ? await namedClaims(token, keyless)
+    : { claims: await verifiedClaims(token, verification), by: undefined }
+  const signed = signedFiles(claims, verification.scope)
   for (const file of files) {
     if (file.name === signaturesFile) continue
     const expected = signed.get(file.name)
@@ -29,7 +46,13 @@ export async function verifyFiles(files: readonly TarFile[], verification: Bundl
   }
   const [missing] = signed.keys()
   if (missing !== undefined) throw refused(`${missing} was signed and is not there`)
+  return by
 }
+
+const namedClaims = (token: string, keyless: KeylessVerification): Promise<KeylessClaims> =>
+  verifyKeyless(token, keyless).catch((cause: unknown) => {
+    throw refused(messageOf(cause), cause)
+  })
 
 function tokenOf(file: TarFile | undefined): string {
   if (!file) throw refused('it is not signed')

@@ -20,6 +20,27 @@ export interface VerificationKey {
   readonly id?: string
 }
 
+/** A public key of an issuer, as a JWK (RFC 7517). */
+export type IssuerKey = { readonly [member: string]: unknown }
+
+/** Whoever the CI said it was signs, with a key that nobody keeps. */
+export interface KeylessVerification {
+  /** The `iss` that its identity tokens have. */
+  readonly issuer: string
+  /** The `sub` that they must have; `*` stands for anything but `/` and `:`. */
+  readonly subject: string
+  /** The issuer's keys, or the URL where they are. */
+  readonly keys: string | { readonly keys: readonly IssuerKey[] }
+}
+
+/** Who signed a bundle without a key of their own. */
+export interface SignedBy {
+  readonly issuer: string
+  readonly subject: string
+  /** When, in seconds since 1970, by the signer's clock. */
+  readonly at: number
+}
+
 /** A bundle that is read with this is signed, or refused. */
 export interface BundleVerification {
   readonly keys: readonly VerificationKey[]
@@ -27,4 +48,6 @@ export interface BundleVerification {
   readonly keyId?: string
   /** What the token's `scope` must be. Default: it has none. */
   readonly scope?: string
+  /** In place of keys. Default none. */
+  readonly keyless?: KeylessVerification
 }

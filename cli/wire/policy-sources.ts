@@ -1,15 +1,16 @@
 /** The policy sources of a mesh: one poller for each, opened and closed as the mesh file says. */
 
 import { dirname, join, resolve } from 'node:path'
-import type { PolicySource } from '../../control/mesh/policy-sources.ts'
+import type { Keyless, PolicySource } from '../../control/mesh/policy-sources.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { policySourceRoutes } from '../../control/node/policy-source-routes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
-import type { PolicyBundle } from '../../core/policy.ts'
+import type { PolicyBundle, PolicyRef } from '../../core/policy.ts'
 import type { NowNs, RecordSink } from '../../core/ports.ts'
+import { readKeySet } from '../../engine/node/key-set.ts'
 import { readVerificationKey } from '../../engine/node/keys.ts'
 import { type BundleSource, openBundleSource, type SourceEvent } from '../../engine/node/poll.ts'
-import type { BundleVerification } from '../../engine/verification.ts'
+import type { BundleVerification, KeylessVerification, SignedBy } from '../../engine/verification.ts'
 import type { OnEvent } from './telemetry.ts'
 
 export interface PolicySources {
@@ -51,6 +52,7 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
       case 'in_force':
         onEvent({ level: 'info', from, text: `revision ${event.ref.revision} is in force (${hows[event.how]})` })
         if (event.how === 'restored') return
+        if (event.signedBy) void record('policy_signed', signedText(name, event.ref, event.signedBy))
         news = `policy ${name} ${event.ref.revision}`
         changed(news)
         break
@@ -129,15 +131,28 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
 
 const hows = { restored: 'kept from before', given: 'given by its server', rolled_back: 'rolled back to' }
 
+/** The log then says of each bundle that came into force whose it was. */
+const signedText = (name: string, { revision, sha256 }: PolicyRef, { issuer, subject, at }: SignedBy): string =>
+  `${name} ${revision} ${sha256}: signed by ${subject} of ${issuer} at ${new Date(at * 1000).toISOString()}`
+
 /** Files are named from the mesh file's folder. */
 async function withFiles({ verification, tokenFile, ...source }: PolicySource, folder: string): Promise<Resolved> {
   const files = tokenFile === undefined ? {} : { tokenFile: resolve(folder, tokenFile) }
   if (!verification) return { ...source, ...files, verification: undefined }
-  const { keyFile, keyId, scope, algorithm } = verification
+  const scope = verification.scope === undefined ? {} : { scope: verification.scope }
+  const { keyless } = verification
+  if (keyless)
+    return { ...source, ...files, verification: { keys: [], ...scope, keyless: await withKeys(keyless, folder) } }
+  const { keyFile = '', keyId, algorithm } = verification
   const key = await readVerificationKey(resolve(folder, keyFile), {
     ...(algorithm === undefined ? {} : { algorithm }),
     ...(keyId === undefined ? {} : { id: keyId }),
   })
-  const pinned = { keys: [key], ...(keyId === undefined ? {} : { keyId }), ...(scope === undefined ? {} : { scope }) }
+  const pinned = { keys: [key], ...(keyId === undefined ? {} : { keyId }), ...scope }
   return { ...source, ...files, verification: pinned }
+}
+
+async function withKeys({ issuer, subject, jwksFile, jwks }: Keyless, folder: string): Promise<KeylessVerification> {
+  const keys = jwksFile === undefined ? (jwks ?? '') : await readKeySet(resolve(folder, jwksFile))
+  return { issuer, subject, keys }
 }

@@ -16,11 +16,20 @@ export interface PolicySourceSpec {
   readonly polling?: { readonly min?: string; readonly max?: string; readonly wait?: string }
   readonly tokenFile?: string
   readonly verification?: {
-    readonly keyFile: string
+    readonly keyFile?: string
     readonly keyId?: string
     readonly scope?: string
     readonly algorithm?: SignatureAlgorithm
+    readonly keyless?: Keyless
   }
+}
+
+/** One of `jwksFile` and `jwks`. */
+export interface Keyless {
+  readonly issuer: string
+  readonly subject: string
+  readonly jwksFile?: string
+  readonly jwks?: string
 }
 
 /** What control opens. Files are as the document names them: relative to the mesh file. */
@@ -36,20 +45,33 @@ export interface PolicySource
 const file = z.string().regex(/^[^\0-\x1f\x7f\ud800-\udfff]{1,4096}$/, { error: 'is not the path of a file' })
 const word = z.string().regex(/^[\x21-\x7e]{1,256}$/, { error: 'is not a word of 1 to 256 visible characters' })
 
+const url = z
+  .string()
+  .max(2048)
+  .superRefine((url, context) => {
+    const message = wrongUrl(url)
+    if (message) context.addIssue({ code: 'custom', message })
+  })
+
+const keyless: z.ZodType<Keyless> = z
+  .strictObject({
+    issuer: word.describe('The iss that identity tokens of the CI have.'),
+    subject: z
+      .string()
+      .regex(/^[\x20-\x7e]{1,1024}$/, { error: 'is no text of 1 to 1024 printable characters' })
+      .describe('The sub that they have; * stands for anything but / and :.'),
+    jwksFile: file.describe("The issuer's keys as a JWK set. Relative to the mesh file.").exactOptional(),
+    jwks: url.describe("URL of the issuer's keys, asked for when they are needed.").exactOptional(),
+  })
+  .describe('With it a bundle is signed by a key that an identity token vouches for, instead of a key that is known.')
+
 export const policySourceSpec: z.ZodType<PolicySourceSpec> = z
   .strictObject({
     type: z
       .enum(['http', 'oci'])
       .describe('What the URL is of: a server of OPA\u2019s bundle API, or an OCI registry. Default http.')
       .exactOptional(),
-    url: z
-      .string()
-      .max(2048)
-      .superRefine((url, context) => {
-        const message = wrongUrl(url)
-        if (message) context.addIssue({ code: 'custom', message })
-      })
-      .describe('URL of the bundle server or registry: https, or http on a loopback address.'),
+    url: url.describe('URL of the bundle server or registry: https, or http on a loopback address.'),
     resource: z
       .string()
       .regex(/^[\x21-\x22\x24-\x7e]{1,1024}$/, { error: 'is not a path below the URL' })
@@ -73,9 +95,9 @@ export const policySourceSpec: z.ZodType<PolicySourceSpec> = z
       .exactOptional(),
     verification: z
       .strictObject({
-        keyFile: file.describe(
-          'Public key or certificate as PEM; for HS256 to HS512 the secret. Relative to the mesh file.',
-        ),
+        keyFile: file
+          .describe('Public key or certificate as PEM; for HS256 to HS512 the secret. Relative to the mesh file.')
+          .exactOptional(),
         keyId: word.describe('Id of that key. Default: it answers for every id that a bundle names.').exactOptional(),
         scope: z
           .string()
@@ -86,8 +108,9 @@ export const policySourceSpec: z.ZodType<PolicySourceSpec> = z
           .enum(signatureAlgorithms)
           .describe("The only one that is taken. Default that of the key's curve, or RS256.")
           .exactOptional(),
+        keyless: keyless.exactOptional(),
       })
-      .describe('With it a bundle is signed by this key, or not taken.')
+      .describe('With it a bundle is signed by this key or by this name, or not taken.')
       .exactOptional(),
   })
   .describe(
@@ -134,7 +157,19 @@ function problemsOf(source: Placed<PolicySourceSpec>, bindings: readonly Placed<
     const problem = 'is no repository with a tag or a digest'
     problems.push(problemAt(source, ['spec', 'resource'], problem, 'write it like org/bank:1.2'))
   }
-  if (source.spec.verification === undefined) {
+  const { verification } = source.spec
+  const at = (...path: readonly string[]): readonly string[] => ['spec', 'verification', ...path]
+  if (verification && (verification.keyFile === undefined) === (verification.keyless === undefined)) {
+    problems.push(problemAt(source, at(), 'takes one of keyFile and keyless', 'say whose signature is taken'))
+  }
+  const { keyless } = verification ?? {}
+  if (keyless && (verification?.keyId !== undefined || verification?.algorithm !== undefined)) {
+    problems.push(problemAt(source, at(), 'keyId and algorithm are of a keyFile', 'leave them out'))
+  }
+  if (keyless && (keyless.jwksFile === undefined) === (keyless.jwks === undefined)) {
+    problems.push(problemAt(source, at('keyless'), 'takes one of jwksFile and jwks', "say where the issuer's keys are"))
+  }
+  if (verification === undefined) {
     const problem = 'takes bundles that nobody signed: whoever holds the server makes the policy'
     problems.push(problemAt(source, ['spec'], problem, 'give verification', 'warning'))
   }

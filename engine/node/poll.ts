@@ -8,11 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle, PolicyRef } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
+import { readBundle } from '../bundle.ts'
 import { bundleUrl } from '../bundle-url.ts'
 import { askingHost } from '../http-send.ts'
 import { parseReference } from '../oci.ts'
 import { afterGood, afterRollback, delayAfter, type Polling, pollingDefaults, type SourceState } from '../poll.ts'
-import type { BundleVerification } from '../verification.ts'
+import type { BundleVerification, SignedBy } from '../verification.ts'
 import { type BundleAnswer, requestBundle } from './bundle-request.ts'
 import { openBundleStore } from './bundle-store.ts'
 import { requestOci } from './oci-request.ts'
@@ -52,11 +53,20 @@ export interface BundleSourceOptions {
 
 export type SourceEvent =
   /** A bundle is in force from now on: kept from before, given by the server, or gone back to. */
-  | { readonly kind: 'in_force'; readonly how: 'restored' | 'given' | 'rolled_back'; readonly ref: PolicyRef }
+  | {
+      readonly kind: 'in_force'
+      readonly how: 'restored' | 'given' | 'rolled_back'
+      readonly ref: PolicyRef
+      readonly signedBy?: SignedBy
+    }
   /** A bundle cannot be used. */
   | { readonly kind: 'refused'; readonly sha256: string; readonly why: string }
   /** There is no answer to be had. Told once for each reason, until there is one. */
   | { readonly kind: 'unreachable'; readonly why: string }
+
+interface Checked extends PolicyBundle {
+  readonly signedBy?: SignedBy
+}
 
 export interface SourceStatus {
   readonly bundle: string
@@ -97,19 +107,17 @@ export async function openBundleSource(options: BundleSourceOptions): Promise<Bu
   let problem: string | undefined
 
   /** Opens it as a proxy would, so that nothing is published that no proxy can run. */
-  const check = async (bytes: Uint8Array, sha256: string): Promise<PolicyBundle> => {
+  const check = async (bytes: Uint8Array, sha256: string): Promise<Checked> => {
     const { verification } = options
     const limits = { maxPackedBytes, sha256, ...(verification ? { verification } : {}) }
-    return {
-      ref: (
-        await loadBundle(bytes, name, { now: options.now, ...limits, ...(options.asksHttp && { host: askingHost }) })
-      ).ref,
-      bytes,
-    }
+    const how = { now: options.now, ...limits, ...(options.asksHttp && { host: askingHost }) }
+    const { ref } = await loadBundle(bytes, name, how)
+    const { signedBy } = verification?.keyless ? await readBundle(bytes, name, limits) : {}
+    return { ref, bytes, ...(signedBy && { signedBy }) }
   }
-  const putInForce = (bundle: PolicyBundle, how: 'restored' | 'given' | 'rolled_back'): void => {
+  const putInForce = ({ signedBy, ...bundle }: Checked, how: 'restored' | 'given' | 'rolled_back'): void => {
     current = bundle
-    onEvent({ kind: 'in_force', how, ref: bundle.ref })
+    onEvent({ kind: 'in_force', how, ref: bundle.ref, ...(signedBy && { signedBy }) })
   }
 
   /** One thing at a time: a rollback and an answer never cross. */
@@ -134,7 +142,7 @@ export async function openBundleSource(options: BundleSourceOptions): Promise<Bu
     }
   }
 
-  async function checkKept(sha256: string): Promise<PolicyBundle> {
+  async function checkKept(sha256: string): Promise<Checked> {
     const bytes = await store.bundle(sha256)
     if (!bytes) throw new WritError('policy_invalid', `the bundle ${sha256} in ${options.dir} is gone or damaged`)
     return check(bytes, sha256)

@@ -3,6 +3,7 @@
 import { gunzipSync } from 'node:zlib'
 import { CompactSign } from 'jose'
 import { toHex, utf8 } from '../../core/bytes.ts'
+import { identityTokenHeader, type PublicJwk } from '../keyless.ts'
 import { digestOf, signaturesFile } from '../signature.ts'
 import { readTar, type TarFile } from '../tar.ts'
 import type { SigningKey } from './keys.ts'
@@ -13,6 +14,8 @@ export interface Signer extends SigningKey {
   readonly keyId?: string
   /** What the signature is good for; verifiers that name another scope, or none, refuse it. Default none. */
   readonly scope?: string
+  /** Who vouches for the key, and when it signed. Default nobody: verifiers know the key. */
+  readonly keyless?: { readonly jwk: PublicJwk; readonly identityToken: string; readonly atS: number }
 }
 
 /** The same files with one signature over all of them. */
@@ -25,9 +28,11 @@ export async function signBundle(bundle: Uint8Array, signer: Signer): Promise<Ui
       algorithm: 'SHA-256',
     })),
   )
-  const claims = { files: entries, ...(signer.scope === undefined ? {} : { scope: signer.scope }) }
+  const { keyless, scope, keyId = 'default' } = signer
+  const claims = { files: entries, ...(scope === undefined ? {} : { scope }), ...(keyless && { iat: keyless.atS }) }
+  const vouched = keyless && { jwk: { ...keyless.jwk }, [identityTokenHeader]: keyless.identityToken }
   const token = await new CompactSign(utf8(JSON.stringify(claims)))
-    .setProtectedHeader({ alg: signer.algorithm, kid: signer.keyId ?? 'default', typ: 'JWT' })
+    .setProtectedHeader({ alg: signer.algorithm, kid: keyId, typ: 'JWT', ...vouched })
     .sign(signer.key)
   const signature = { name: signaturesFile, bytes: utf8(JSON.stringify({ signatures: [token] })) }
   return pack([...files, signature])

@@ -74,7 +74,12 @@ test('what is unsafe or cannot work is told, with its field', () => {
   expect(wrong('url: "https://b", verification: {keyFile: k, algorithm: none}')[0]).toContain(
     'spec.verification.algorithm',
   )
-  expect(wrong('url: "https://b", verification: {}')[0]).toContain('spec.verification.keyFile: is missing')
+  expect(wrong('url: "https://b", verification: {}')[0]).toContain('takes one of keyFile and keyless')
+  const keyless = (more: string): string =>
+    `url: "https://b", verification: { keyless: { issuer: "https://ci", subject: "a"${more} } }`
+  expect(wrong(keyless(''))[0]).toContain('spec.verification.keyless: takes one of jwksFile and jwks')
+  expect(wrong(keyless(', jwks: "http://ci/keys"'))[0]).toContain('plain HTTP')
+  expect(wrong(keyless(', jwks: "https://ci/keys"')).join()).not.toContain('verification')
   expect(wrong(`url: "https://b", ${signed}, token: abc`)[0]).toContain('spec.token: is unknown')
 })
 

@@ -1,0 +1,15 @@
+/** `--assume-kept`: which facts were not sent where a record lacks them. */
+
+import type { Leavable } from '../../audit/replay/reads.ts'
+
+export function keptOf(facts: readonly string[]): Leavable {
+  const names = facts.filter((name) => name !== 'query' && name !== 'headers' && !isOfBody(name))
+  return {
+    query: facts.includes('query'),
+    headers: facts.includes('headers') ? 'all' : new Set(names),
+    body: facts.filter(isOfBody).map((member) => member.split('.').slice(1)),
+  }
+}
+
+/** Names of members keep their case; those of headers have none. */
+export const isOfBody = (fact: string): boolean => fact === 'body' || fact.startsWith('body.')
