@@ -192,9 +192,7 @@ test('nothing outside the folder is read: by its path, by .., through links to f
   for (const path of [...names, ...paths, `sub/../../${outside.slice(root.length + 1)}/secret.rego`]) {
     for (const args of [
       ['fmt', path],
-      ['parse', path],
       ['eval', '-d', path, 'data'],
-      ['check', path],
     ]) {
       const ran = await wasm.run(args, { cwd: dir })
       expect(`${ran.stdout}${ran.stderr}`, args.join(' ')).not.toContain('kept outside')
