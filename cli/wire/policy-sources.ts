@@ -44,6 +44,14 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
   let changed: (why: string) => void = () => undefined
   let sink: RecordSink | undefined
 
+  /** Who signed what came into force, until the log is there to be told. */
+  const signed = new Map<string, string>()
+  const recordSigned = (): void => {
+    if (!sink) return
+    for (const text of signed.values()) void record('policy_signed', text)
+    signed.clear()
+  }
+
   const heard = (name: string, event: SourceEvent): void => {
     const now = open.get(name)?.source.current()?.ref
     const on = now ? `goes on with revision ${now.revision}` : 'has no bundle, so whoever binds it denies everything'
@@ -52,7 +60,8 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
       case 'in_force':
         onEvent({ level: 'info', from, text: `revision ${event.ref.revision} is in force (${hows[event.how]})` })
         if (event.how === 'restored') return
-        if (event.signedBy) void record('policy_signed', signedText(name, event.ref, event.signedBy))
+        if (event.signedBy) signed.set(name, signedText(name, event.ref, event.signedBy))
+        recordSigned()
         news = `policy ${name} ${event.ref.revision}`
         changed(news)
         break
@@ -121,6 +130,7 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
     attach(to, callback) {
       sink = to
       changed = callback
+      recordSigned()
       if (news !== undefined) changed(news)
     },
     async close() {

@@ -1,10 +1,11 @@
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { expect, test as plain } from 'vitest'
+import { expect, onTestFinished, test as plain, vi } from 'vitest'
+import { printFault } from '../../cli/fault.ts'
+import { program } from '../../cli/main.ts'
 import { policyCommand } from '../../cli/policy.ts'
 import { calls, decideBy, openBank, Traffic } from '../audit/replay/traffic.ts'
 import { bankIn, keepLog, temporary } from '../cli/recorded.ts'
-import { start } from '../cli/writ.ts'
 import { needs } from '../parts/needs.ts'
 import { filesOf, normalised, stepsOf, wordsOf } from './transcripts.ts'
 
@@ -32,18 +33,35 @@ async function scratch(): Promise<{ readonly folder: string; readonly id: string
   return { folder, id: `${traffic.producer.epoch}-${refused}` }
 }
 
+/** All that `writ` prints, run in this process: the modules of a command are read once. */
+async function ran(words: readonly string[]): Promise<string> {
+  let text = ''
+  const heard = (part: unknown): boolean => {
+    text += String(part)
+    return true
+  }
+  const spies = [process.stdout, process.stderr].map((stream) => vi.spyOn(stream, 'write').mockImplementation(heard))
+  try {
+    await (await program(words[0])).parseAsync(['node', 'writ', ...words]).catch(printFault)
+    return text
+  } finally {
+    for (const spy of spies) spy.mockRestore()
+    process.exitCode = 0
+  }
+}
+
 test('each command of the page prints what is shown below it', async () => {
   const { folder, id } = await scratch()
+  const before = process.cwd()
+  onTestFinished(() => process.chdir(before))
+  process.chdir(folder)
   const wrong: { readonly command: string; readonly shown: string; readonly printed: string }[] = []
   const steps = stepsOf(page)
   for (const { command, shown } of steps) {
     const [program, ...words] = wordsOf(command)
     expect(program, `a block of another kind than console is for what is not replayed: ${command}`).toBe('writ')
-    const { out, err } = await start(
-      words.map((word) => (word === 'ID' ? id : word === '7d' ? '2026-11-23' : word)),
-      { cwd: folder },
-    ).ended
-    if (normalised(`${out}${err}`) !== normalised(shown)) wrong.push({ command, shown, printed: `${out}${err}` })
+    const printed = await ran(words.map((word) => (word === 'ID' ? id : word)))
+    if (normalised(printed) !== normalised(shown)) wrong.push({ command, shown, printed })
   }
   expect(wrong.map(({ command, printed }) => `$ ${command}\n${normalised(printed)}`)).toEqual(
     wrong.map(({ command, shown }) => `$ ${command}\n${normalised(shown)}`),
