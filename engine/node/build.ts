@@ -7,9 +7,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { fromUtf8, utf8 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
-import { canonicalJson } from '../../core/json.ts'
+import { canonicalJson, parseJson } from '../../core/json.ts'
+import { type Reads, readsOfPlan, writeReads } from '../reads.ts'
 import { readTar, type TarFile } from '../tar.ts'
+import { formatJson, fromJson, objectOf, parseJsonValue, RegoObject, type Value } from '../value.ts'
 import { type CompilerOptions, checkVersion, findCompiler } from './compiler.ts'
 import { bundleFile } from './open.ts'
 import { pack } from './pack.ts'
@@ -45,10 +48,14 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
       await mkdir(dirname(join(root, name)), { recursive: true })
       await writeFile(join(root, name), bytes)
     }
-    const out = join(temporary, 'out.tar.gz')
     const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint])
-    await run(opa, ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', out, ...rules], root, dir)
-    return normalised(await readFile(out))
+    const built = async (target: 'wasm' | 'plan'): Promise<readonly TarFile[]> => {
+      const out = join(temporary, `${target}.tar.gz`)
+      await run(opa, ['build', '-t', target, '-b', '.', '-r', revision, '-o', out, ...rules], root, dir)
+      return readTar(gunzipSync(await readFile(out)), 10_000)
+    }
+    // OPA's own files, which are the same each time, in an archive without the marks of whoever made it.
+    return pack(withReads(await built('wasm'), await built('plan')))
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
@@ -134,5 +141,27 @@ function run(opa: string, args: readonly string[], cwd: string, dir: string): Pr
   })
 }
 
-/** OPA's own files, which are the same each time, in an archive without the marks of whoever made it. */
-const normalised = (built: Uint8Array): Uint8Array => pack(readTar(gunzipSync(built), 10_000))
+/** The manifest says what the policy reads of its input, as only the compiler can tell. */
+function withReads(files: readonly TarFile[], plan: readonly TarFile[]): readonly TarFile[] {
+  const planned = plan.find(({ name }) => name === 'plan.json')
+  const reads = readsOfPlan((planned && parseJson(fromUtf8(planned.bytes))) ?? null)
+  return files.map((file) =>
+    file.name === '.manifest' ? { name: file.name, bytes: utf8(`${manifestWith(file, reads)}\n`) } : file,
+  )
+}
+
+/** Beside what the author wrote there, whose numbers keep their digits. */
+function manifestWith({ bytes }: TarFile, reads: Reads): string {
+  const manifest = parseJsonValue(fromUtf8(bytes))
+  const metadata = memberOf(manifest, 'metadata')
+  const writ = withMember(memberOf(metadata, 'writ'), 'reads', fromJson(writeReads(reads)))
+  return formatJson(withMember(manifest, 'metadata', withMember(metadata, 'writ', writ)))
+}
+
+const memberOf = (value: Value | undefined, name: string): Value | undefined =>
+  value instanceof RegoObject ? value.get(name) : undefined
+
+function withMember(value: Value | undefined, name: string, member: Value): Value {
+  const others = value instanceof RegoObject ? value.entries.filter(([key]) => key !== name) : []
+  return objectOf([...others, [name, member]])
+}
