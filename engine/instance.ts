@@ -31,9 +31,11 @@ export type ExactAnswer =
 export interface Instance {
   readonly entrypoints: readonly string[]
   /** Asks one entry point. `nowNs` is what `time.now_ns` answers, however often it is asked. Never throws. */
-  ask(entrypoint: string, inputJson: Uint8Array, nowNs: bigint): Answer
+  ask(entrypoint: string, inputJson: Uint8Array, nowNs: bigint, seed?: () => Uint8Array): Answer
   /** The same with the answer as a value, and with an input in OPA's value syntax; none where it is left out. */
   askExactly(entrypoint: string, input: Uint8Array | undefined, evaluation: Evaluation): ExactAnswer
+  /** Whether the evaluation before asked for neither time nor chance, nor for anything of the world. */
+  wasSteady(): boolean
   /** Memory that the policy holds now, in bytes. */
   memoryBytes(): number
 }
@@ -45,6 +47,9 @@ export interface Evaluation {
   /** Hears what builtins were answered by the world: what OPA's decision log calls `nd_builtin_cache`. */
   readonly record?: (name: string, args: readonly Value[], result: Value) => void
 }
+
+/** What all randomness follows from where nobody says. */
+export const seedOf = (nowNs: bigint, input: Uint8Array): Uint8Array => sha256(concat(utf8(`${nowNs} `), input))
 
 const pageBytes = 65_536
 
@@ -71,16 +76,18 @@ export function openInstance(
       context: () => (context ??= contextOf(running!)), // Most evaluations need none.
     })
   const contextOf = (of: Evaluated): BuiltinContext => {
-    const seed = (): Uint8Array => of.seed ?? sha256(concat(utf8(`${of.nowNs} `), of.input))
-    return makeContext({ ...of, seed }, patterns, host)
+    const seed = (): Uint8Array => (typeof of.seed === 'function' ? of.seed() : (of.seed ?? seedOf(of.nowNs, of.input)))
+    return makeContext({ ...of, seed, asked: () => void (steady = false) }, patterns, host)
   }
 
+  let steady = true
   const first = firstLoad(load, host)
   let loaded: LoadedPolicy | undefined = first
 
   function run<T>(of: Evaluated, evaluate: (policy: LoadedPolicy) => T): T | Failed {
     running = of
     context = undefined
+    steady = true
     try {
       loaded ??= load()
     } catch (thrown) {
@@ -104,8 +111,9 @@ export function openInstance(
   return {
     entrypoints: Object.keys(first.entrypoints),
     memoryBytes: () => loaded?.mem.buffer.byteLength ?? 0,
-    ask: (entrypoint, input, nowNs) =>
-      run({ nowNs, input }, (policy) => {
+    wasSteady: () => steady,
+    ask: (entrypoint, input, nowNs, seed) =>
+      run({ nowNs, input, seed }, (policy) => {
         const result = evaluate(policy, entrypoint, input, 'opa_json_parse')
         return result === undefined ? { kind: 'undefined' } : readAnswer(policy, result)
       }),
@@ -117,7 +125,10 @@ export function openInstance(
   }
 }
 
-type Evaluated = Evaluation & { readonly input: Uint8Array }
+type Evaluated = Omit<Evaluation, 'seed'> & {
+  readonly input: Uint8Array
+  readonly seed?: Evaluation['seed'] | (() => Uint8Array) | undefined
+}
 type Failed = Extract<Answer, { readonly kind: 'error' | 'limit' }>
 
 /** Address of the result set, or undefined where there is no such entry point. */

@@ -1,13 +1,20 @@
 /** Opens one revision of a policy: module, data and name in, a function of entry point and input out. */
 
+import { utf8 } from '../core/bytes.ts'
+import type { Decision } from '../core/decision.ts'
+import type { RequestFacts } from '../core/facts.ts'
 import { WritError } from '../core/fault.ts'
+import { wholeInput } from '../core/input-path.ts'
 import { isObject, type Json } from '../core/json.ts'
-import type { PolicyRef } from '../core/policy.ts'
+import type { InputPath, PolicyRef } from '../core/policy.ts'
 import type { NowNs } from '../core/ports.ts'
 import { parseTime } from '../core/time.ts'
 import type { BuiltinHost } from './builtins/builtin.ts'
-import { type Answer, answerOf, openInstance } from './instance.ts'
+import { type CacheLimits, makeCache } from './cache.ts'
+import { type Answer, answerOf, openInstance, seedOf } from './instance.ts'
+import { type Judge, makeJudge } from './judge.ts'
 import { plainJson, tooLong } from './plain.ts'
+import type { Reads } from './reads.ts'
 
 /** `Evaluated` of core, with the faults that an evaluation can have. */
 export type Evaluation =
@@ -27,6 +34,10 @@ export interface Policy {
   evaluate(entrypoint: string, input: Json, atNs?: bigint): Evaluation
   /** The same for an input that is JSON text already, by one of our own writers, and no deeper than they go. */
   evaluateText(entrypoint: string, input: string, atNs: bigint): Evaluation
+  /** What an entry point decides about a request; remembered, where nothing but what it reads could change it. Never throws. */
+  judge(entrypoint: string, facts: RequestFacts): Decision
+  /** What an entry point may read of its input. */
+  reads(entrypoint: string): readonly InputPath[]
 }
 
 export interface PolicyLimits {
@@ -36,6 +47,8 @@ export interface PolicyLimits {
   readonly maxInputDepth?: number
   /** Length of an input as JSON, in bytes. Default 1 MiB. */
   readonly maxInputBytes?: number
+  /** Decisions that are remembered. */
+  readonly cache?: CacheLimits
 }
 
 export interface PolicySource extends PolicyLimits {
@@ -46,6 +59,8 @@ export interface PolicySource extends PolicyLimits {
   readonly now: NowNs
   /** What builtins may ask of the world. Default nothing: a policy that calls such a builtin is refused. */
   readonly host?: BuiltinHost
+  /** What each entry point may read of its input. Default all of it, and then no decision is remembered. */
+  readonly reads?: Reads
 }
 
 const maxDataDepth = 128
@@ -66,13 +81,38 @@ export function openPolicy(source: PolicySource): Policy {
     instance.entrypoints.includes(entrypoint)
       ? undefined
       : fault('policy_undefined', `policy ${source.ref.bundle} has no entry point ${entrypoint}`)
-  const ask = (entrypoint: string, input: Uint8Array, atNs: bigint): Evaluation =>
-    evaluationOf(instance.ask(entrypoint, input, atNs), entrypoint)
+  const evaluateText = (entrypoint: string, input: string, atNs: bigint, whole?: () => string): Evaluation => {
+    const fault = unknown(entrypoint)
+    if (fault) return fault
+    if (input.length > limits.maxBytes) return unjudged(tooLong)
+    if (room.length < 3 * input.length) room = new Uint8Array(6 * input.length) // Three bytes a character at most.
+    const { written } = encoder.encodeInto(input, room)
+    if (written > limits.maxBytes) return unjudged(tooLong)
+    const seed = whole && ((): Uint8Array => seedOf(atNs, utf8(whole())))
+    return evaluationOf(instance.ask(entrypoint, room.subarray(0, written), atNs, seed), entrypoint)
+  }
   let room = new Uint8Array(8192)
+  const reads = (entrypoint: string): readonly InputPath[] => source.reads?.get(entrypoint) ?? wholeInput
+  const cache = makeCache(source.cache)
+  const from = { by: 'policy', policy: source.ref } as const
+  const judgeOf = (entrypoint: string): Judge =>
+    makeJudge({
+      from,
+      reads: reads(entrypoint),
+      cache,
+      name: `${judges.size} `,
+      evaluate: (input, atNs, whole) => evaluateText(entrypoint, input, atNs, whole),
+      wasSteady: instance.wasSteady,
+    })
+  const judges = new Map<string, Judge>()
+  for (const entrypoint of instance.entrypoints) judges.set(entrypoint, judgeOf(entrypoint))
 
   return {
     ref: source.ref,
     entrypoints: instance.entrypoints,
+    reads,
+    // One that is not there is a fault, which says so.
+    judge: (entrypoint, facts) => (judges.get(entrypoint) ?? judgeOf(entrypoint))(facts),
     evaluate(entrypoint, input, atNs = requestTime(input) ?? source.now()) {
       const plain = plainJson(input, limits)
       const fault = unknown(entrypoint)
@@ -81,14 +121,7 @@ export function openPolicy(source: PolicySource): Policy {
       const answer = instance.askExactly(entrypoint, plain.bytes, { nowNs: atNs })
       return evaluationOf(answer.kind === 'results' ? answerOf(answer.results) : answer, entrypoint)
     },
-    evaluateText(entrypoint, input, atNs) {
-      const fault = unknown(entrypoint)
-      if (fault) return fault
-      if (input.length > limits.maxBytes) return unjudged(tooLong)
-      if (room.length < 3 * input.length) room = new Uint8Array(6 * input.length) // Three bytes a character at most.
-      const { written } = encoder.encodeInto(input, room)
-      return written > limits.maxBytes ? unjudged(tooLong) : ask(entrypoint, room.subarray(0, written), atNs)
-    },
+    evaluateText,
   }
 }
 

@@ -11,21 +11,33 @@ export interface EvaluationContext {
   /** All randomness follows from these bytes; asked for when it is first drawn. */
   readonly seed: () => Uint8Array
   readonly record?: (name: string, args: readonly Value[], result: Value) => void
+  /** Called whenever a builtin asks for what a later evaluation of the same input may find changed. */
+  readonly asked?: () => void
 }
 
 export function makeContext(
-  { nowNs, seed, record = () => undefined }: EvaluationContext,
+  { nowNs, seed, record = () => undefined, asked = () => undefined }: EvaluationContext,
   patterns: PatternCache,
   host: BuiltinHost,
 ): BuiltinContext {
   const made = new Map<string, unknown>()
   let stream: ((length: number) => Uint8Array) | undefined
   return {
-    nowNs,
+    get nowNs() {
+      asked()
+      return nowNs
+    },
+    get host() {
+      asked()
+      return host
+    },
     patterns,
-    host,
     record,
-    random: (length) => (stream ??= randomStream(seed()))(length),
+    random(length) {
+      asked()
+      stream ??= randomStream(seed())
+      return stream(length)
+    },
     once<T>(key: string, make: () => T): T {
       if (!made.has(key)) made.set(key, make())
       return made.get(key) as T

@@ -20,7 +20,7 @@ export interface LoadOptions extends PolicyLimits, BundleOptions {
 
 /** Reads, compiles and warms a bundle; what is returned can be put in force. Throws `policy_invalid`. */
 export async function loadBundle(bytes: Uint8Array, name: string, options: LoadOptions): Promise<Policy> {
-  const { ref, data, wasm, entrypoints } = await readBundle(bytes, name, options)
+  const { ref, data, wasm, entrypoints, reads } = await readBundle(bytes, name, options)
   const prepared = prepareModule(wasm)
   let module: WebAssembly.Module
   try {
@@ -28,7 +28,7 @@ export async function loadBundle(bytes: Uint8Array, name: string, options: LoadO
   } catch (thrown) {
     throw new WritError('policy_invalid', `policy ${name} does not compile: ${messageOf(thrown)}`, { cause: thrown })
   }
-  const policy = openPolicy({ ...options, ref, module, data })
+  const policy = openPolicy({ ...options, ref, module, data, ...(reads && { reads }) })
   const lacking = entrypoints.find((entrypoint) => !policy.entrypoints.includes(entrypoint))
   if (lacking === undefined) return policy
   throw new WritError('policy_invalid', `policy ${name} has no entry point ${lacking}, which its manifest names`)
