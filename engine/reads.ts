@@ -240,10 +240,10 @@ class Flow {
 
   #call(scope: Scope, stmt: Json | undefined): void {
     const name = textOf(at(stmt, 'func'))
-    const args = listOf(at(stmt, 'args')).map((arg) => this.#operand(scope, arg))
+    const args = listOf(at(stmt, 'args') ?? []).map((arg) => this.#operand(scope, arg)) // None are null.
     const result = this.#local(scope, stmt, 'result')
     const called = this.#functions.get(name)
-    const key = name === 'object.get' ? this.#constant(listOf(at(stmt, 'args'))[1]) : undefined
+    const key = name === 'object.get' ? this.#constant(listOf(at(stmt, 'args') ?? [])[1]) : undefined
     if (called) this.#enter(called, args, result)
     else if (key !== undefined) {
       this.#step(args[0], key, result)

@@ -12,6 +12,7 @@ import { bundleOf } from './compiled.ts'
 /** Rules, each with what it reads: what follows a constant name is followed, and nothing else is. */
 const rules: Readonly<Record<string, readonly [body: string, reads: readonly InputPath[]]>> = {
   nothing: ['nothing := 1', []],
+  noArgument: ['noArgument if { time.now_ns() > 0; input.a.b }', [['a', 'b']]],
   whole: ['whole := input', [[]]],
   member: ['member if input.a.b == 1', [['a', 'b']]],
   two: [
