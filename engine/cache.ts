@@ -5,6 +5,7 @@
  */
 
 import type { Decision } from '../core/decision.ts'
+import { frozen } from './frozen.ts'
 
 export interface CacheLimits {
   /** Decisions that are kept; 0 keeps none. Default 16 384. */
@@ -113,11 +114,4 @@ function take(queue: Queue, key: string, entry: Entry): void {
 function textBytes(decision: Decision): number {
   const { from: _, ...own } = decision
   return 2 * JSON.stringify(own).length
-}
-
-/** Whoever is given a decision that others get too must not change it. */
-function frozen<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
-  for (const member of Object.values(value)) frozen(member)
-  return Object.freeze(value)
 }

@@ -7,21 +7,15 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { concat, utf8 } from '../core/bytes.ts'
 import { messageOf, WritError } from '../core/fault.ts'
-import type { Json } from '../core/json.ts'
+import { type Answer, makeReadAnswer } from './answer.ts'
 import type { BuiltinContext, BuiltinHost } from './builtins/builtin.ts'
 import { makeContext } from './builtins/context.ts'
 import { builtins, isAvailable } from './builtins/index.ts'
 import { itemsOf } from './builtins/operand.ts'
 import { makePatternCache } from './builtins/patterns.ts'
-import { type LoadedPolicy, loadModule, PolicyAbort, put, takeValue, textAt } from './load.ts'
+import { type LoadedPolicy, loadModule, memoryOf, PolicyAbort, put, takeValue } from './load.ts'
 import { memorySectionName, readMemoryNote, stackPointerName } from './module.ts'
-import { RegoObject, toJson, type Value } from './value.ts'
-
-export type Answer =
-  | { readonly kind: 'value'; readonly value: Json }
-  | { readonly kind: 'undefined' }
-  | { readonly kind: 'error'; readonly detail: string }
-  | { readonly kind: 'limit'; readonly detail: string }
+import type { Value } from './value.ts'
 
 /** All results of an entry point, exactly: of a rule one `{"result": value}`, or none where it is undefined. */
 export type ExactAnswer =
@@ -31,7 +25,9 @@ export type ExactAnswer =
 export interface Instance {
   readonly entrypoints: readonly string[]
   /** Asks one entry point. `nowNs` is what `time.now_ns` answers, however often it is asked. Never throws. */
-  ask(entrypoint: string, inputJson: Uint8Array, nowNs: bigint, seed?: () => Uint8Array): Answer
+  ask(entrypoint: string, inputJson: Uint8Array, nowNs: bigint): Answer
+  /** The same for an input that is text; `seed` gives what randomness follows from. */
+  askText(entrypoint: string, inputJson: string, nowNs: bigint, seed: () => Uint8Array): Answer
   /** The same with the answer as a value, and with an input in OPA's value syntax; none where it is left out. */
   askExactly(entrypoint: string, input: Uint8Array | undefined, evaluation: Evaluation): ExactAnswer
   /** Whether the evaluation before asked for neither time nor chance, nor for anything of the world. */
@@ -80,6 +76,7 @@ export function openInstance(
     return makeContext({ ...of, seed, asked: () => void (steady = false) }, patterns, host)
   }
 
+  const readAnswer = makeReadAnswer()
   let steady = true
   const first = firstLoad(load, host)
   let loaded: LoadedPolicy | undefined = first
@@ -108,15 +105,20 @@ export function openInstance(
     }
   }
 
+  function answer(policy: LoadedPolicy, entrypoint: string, input: Uint8Array | string): Answer {
+    const result = evaluate(policy, entrypoint, input, 'opa_json_parse')
+    if (result === undefined) return { kind: 'undefined' }
+    const at = policy.exports.opa_value_dump(result)
+    return readAnswer(memoryOf(policy), at)
+  }
+
   return {
     entrypoints: Object.keys(first.entrypoints),
     memoryBytes: () => loaded?.mem.buffer.byteLength ?? 0,
     wasSteady: () => steady,
-    ask: (entrypoint, input, nowNs, seed) =>
-      run({ nowNs, input, seed }, (policy) => {
-        const result = evaluate(policy, entrypoint, input, 'opa_json_parse')
-        return result === undefined ? { kind: 'undefined' } : readAnswer(policy, result)
-      }),
+    ask: (entrypoint, input, nowNs) => run({ nowNs, input }, (policy) => answer(policy, entrypoint, input)),
+    askText: (entrypoint, input, nowNs, seed) =>
+      run({ nowNs, input: noBytes, seed }, (policy) => answer(policy, entrypoint, input)),
     askExactly: (entrypoint, input, evaluation) =>
       run({ ...evaluation, input: input ?? new Uint8Array(0) }, (policy) => {
         const result = evaluate(policy, entrypoint, input, 'opa_value_parse')
@@ -135,7 +137,7 @@ type Failed = Extract<Answer, { readonly kind: 'error' | 'limit' }>
 function evaluate(
   policy: LoadedPolicy,
   entrypoint: string,
-  input: Uint8Array | undefined,
+  input: Uint8Array | string | undefined,
   parse: 'opa_json_parse' | 'opa_value_parse',
 ): number | undefined {
   const id = Object.hasOwn(policy.entrypoints, entrypoint) ? policy.entrypoints[entrypoint] : undefined
@@ -143,50 +145,35 @@ function evaluate(
   const { exports } = policy
   if (exports.opa_heap_ptr_get() - policy.dataHeapPtr > heapSlackBytes) exports.opa_heap_ptr_set(policy.dataHeapPtr)
 
-  const context = exports.opa_eval_ctx_new()
-  if (input) {
-    const value = exports[parse](put(policy, input), input.length)
+  const { context } = policy
+  let value = 0
+  if (input !== undefined) {
+    const { at, length } = placed(policy, input)
+    value = exports[parse](at, length)
     if (value === 0) throw new PolicyAbort('the policy could not read its input')
-    exports.opa_eval_ctx_set_input(context, value)
   }
-  exports.opa_eval_ctx_set_data(context, policy.dataAddr)
+  exports.opa_eval_ctx_set_input(context, value)
   exports.opa_eval_ctx_set_entrypoint(context, id)
   exports.eval(context)
   return exports.opa_eval_ctx_get_result(context)
 }
 
-/** The two answers that most policies give most of the time, as OPA dumps them. */
-const yes = { bytes: utf8('[{"result":true}]\0'), answer: { kind: 'value', value: true } } as const
-const no = { bytes: utf8('[{"result":false}]\0'), answer: { kind: 'value', value: false } } as const
-
-/** A result set is `[{"result": value}]`, or `[]` where the rule is undefined. */
-function readAnswer(policy: LoadedPolicy, result: number): Answer {
-  const at = policy.exports.opa_json_dump(result)
-  const memory = new Uint8Array(policy.mem.buffer)
-  if (standsAt(memory, at, yes.bytes)) return yes.answer
-  if (standsAt(memory, at, no.bytes)) return no.answer
-  try {
-    const results: readonly { readonly result: Json }[] = JSON.parse(textAt(policy.mem, at))
-    return results[0] === undefined ? { kind: 'undefined' } : { kind: 'value', value: results[0].result }
-  } catch {
-    return answerOf(itemsOf(takeValue(policy, result))) // OPA writes numbers that are not JSON, such as .5.
+/** Where an input lies. The parser copies what it keeps, so that the next one may be written over it. */
+function placed(policy: LoadedPolicy, input: Uint8Array | string): { readonly at: number; readonly length: number } {
+  const { room } = policy
+  if (typeof input === 'string') {
+    // Three bytes a character at most.
+    if (3 * input.length > room.length) return placed(policy, utf8(input))
+    memoryOf(policy)
+    return { at: room.at, length: encoder.encodeInto(input, policy.view.room).written }
   }
+  if (input.length > room.length) return { at: put(policy, input), length: input.length }
+  memoryOf(policy).set(input, room.at)
+  return { at: room.at, length: input.length }
 }
 
-/** The one result of a rule as JSON. */
-export function answerOf(results: readonly Value[]): Answer {
-  const [first] = results
-  if (first === undefined) return { kind: 'undefined' }
-  const value = first instanceof RegoObject ? first.get('result') : undefined
-  return value === undefined
-    ? { kind: 'error', detail: 'a result without a value' }
-    : { kind: 'value', value: toJson(value) }
-}
-
-function standsAt(memory: Uint8Array, at: number, bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if (memory[at + i] !== bytes[i]) return false
-  return true
-}
+const encoder = new TextEncoder()
+const noBytes = new Uint8Array(0)
 
 function memoryNote(module: WebAssembly.Module): number {
   const note = WebAssembly.Module.customSections(module, memorySectionName)[0]

@@ -33,12 +33,17 @@ export interface PolicyExports {
 interface Machine {
   readonly mem: WebAssembly.Memory
   readonly exports: PolicyExports
+  /** Memory as it was last seen, and the part of it for inputs. */
+  readonly view: { bytes: Uint8Array; room: Uint8Array }
+  readonly room: { at: number; readonly length: number }
 }
 
 export interface LoadedPolicy extends Machine {
   readonly dataAddr: number
   /** Where the heap begins again: all below is the policy's data. */
   readonly dataHeapPtr: number
+  /** Below that too, as the room for inputs: what an evaluation is told. */
+  readonly context: number
   readonly entrypoints: Readonly<Record<string, number>>
   /** Names of the builtins that the policy calls, by the number it calls them by. */
   readonly called: ReadonlyMap<number, string>
@@ -81,17 +86,24 @@ export function loadModule(
     },
   })
   const exports = instance.exports as unknown as PolicyExports
-  const machine = { exports, mem }
+  const none = new Uint8Array(0)
+  const machine = { exports, mem, view: { bytes: none, room: none }, room: { at: 0, length: roomBytes } }
   const version = exports.opa_wasm_abi_version?.value
   if (version !== 1) throw new PolicyAbort(`ABI version ${version ?? 'none'} instead of 1`)
+  machine.room.at = exports.opa_malloc(roomBytes)
 
   const numbers = JSON.parse(textAt(mem, exports.opa_json_dump(exports.builtins()))) as Record<string, number>
   for (const [name, id] of Object.entries(numbers)) called.set(id, name)
   const entrypoints = JSON.parse(textAt(mem, exports.opa_json_dump(exports.entrypoints())))
   const dataAddr = exports.opa_json_parse(put(machine, dataJson), dataJson.length)
   if (dataAddr === 0) throw new PolicyAbort('its data cannot be read')
-  return { mem, exports, dataAddr, dataHeapPtr: exports.opa_heap_ptr_get(), entrypoints, called }
+  const context = exports.opa_eval_ctx_new()
+  exports.opa_eval_ctx_set_data(context, dataAddr)
+  return { ...machine, dataAddr, dataHeapPtr: exports.opa_heap_ptr_get(), context, entrypoints, called }
 }
+
+/** Room for the text of most inputs, in bytes; a longer one gets its own for the time of its evaluation. */
+const roomBytes = 8192
 
 /** Address of the result, or 0 where it is undefined. */
 function callBuiltin(
@@ -127,9 +139,10 @@ function answerOf(
   }
 }
 
-export function takeValue({ exports, mem }: Machine, value: number): Value {
+export function takeValue(machine: Machine, value: number): Value {
+  const { exports } = machine
   const at = exports.opa_value_dump(value)
-  const bytes = new Uint8Array(mem.buffer)
+  const bytes = memoryOf(machine)
   const text = stringOfBytes(bytes.subarray(at, bytes.indexOf(0, at)))
   exports.opa_free(at)
   try {
@@ -140,10 +153,19 @@ export function takeValue({ exports, mem }: Machine, value: number): Value {
 }
 
 /** Copies bytes into the policy's memory. */
-export function put({ exports, mem }: Machine, bytes: Uint8Array): number {
-  const at = exports.opa_malloc(bytes.length)
-  new Uint8Array(mem.buffer).set(bytes, at)
+export function put(machine: Machine, bytes: Uint8Array): number {
+  const at = machine.exports.opa_malloc(bytes.length)
+  memoryOf(machine).set(bytes, at)
   return at
+}
+
+/** All of the policy's memory, as long as it does not grow: then the bytes that were given before are none. */
+export function memoryOf(machine: Machine): Uint8Array {
+  const { view } = machine
+  if (view.bytes.length > 0) return view.bytes
+  view.bytes = new Uint8Array(machine.mem.buffer)
+  view.room = view.bytes.subarray(machine.room.at, machine.room.at + machine.room.length)
+  return view.bytes
 }
 
 const decoder = new TextDecoder()

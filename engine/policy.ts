@@ -9,9 +9,10 @@ import { isObject, type Json } from '../core/json.ts'
 import type { InputPath, PolicyRef } from '../core/policy.ts'
 import type { NowNs } from '../core/ports.ts'
 import { parseTime } from '../core/time.ts'
+import { type Answer, answerOf } from './answer.ts'
 import type { BuiltinHost } from './builtins/builtin.ts'
 import { type CacheLimits, makeCache } from './cache.ts'
-import { type Answer, answerOf, openInstance, seedOf } from './instance.ts'
+import { openInstance, seedOf } from './instance.ts'
 import { type Judge, makeJudge } from './judge.ts'
 import { plainJson, tooLong } from './plain.ts'
 import type { Reads } from './reads.ts'
@@ -85,13 +86,10 @@ export function openPolicy(source: PolicySource): Policy {
     const fault = unknown(entrypoint)
     if (fault) return fault
     if (input.length > limits.maxBytes) return unjudged(tooLong)
-    if (room.length < 3 * input.length) room = new Uint8Array(6 * input.length) // Three bytes a character at most.
-    const { written } = encoder.encodeInto(input, room)
-    if (written > limits.maxBytes) return unjudged(tooLong)
-    const seed = whole && ((): Uint8Array => seedOf(atNs, utf8(whole())))
-    return evaluationOf(instance.ask(entrypoint, room.subarray(0, written), atNs, seed), entrypoint)
+    if (3 * input.length > limits.maxBytes && utf8(input).length > limits.maxBytes) return unjudged(tooLong)
+    const seed = (): Uint8Array => seedOf(atNs, utf8(whole?.() ?? input))
+    return evaluationOf(instance.askText(entrypoint, input, atNs, seed), entrypoint)
   }
-  let room = new Uint8Array(8192)
   const reads = (entrypoint: string): readonly InputPath[] => source.reads?.get(entrypoint) ?? wholeInput
   const cache = makeCache(source.cache)
   const from = { by: 'policy', policy: source.ref } as const
@@ -124,8 +122,6 @@ export function openPolicy(source: PolicySource): Policy {
     evaluateText,
   }
 }
-
-const encoder = new TextEncoder()
 
 const unjudged = ({ limit, wrong }: { readonly limit: boolean; readonly wrong: string }): Evaluation =>
   fault(limit ? 'policy_limit' : 'policy_error', `the input cannot be judged: ${wrong}`)
