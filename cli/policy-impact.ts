@@ -74,7 +74,7 @@ async function impact(flags: ImpactFlags): Promise<void> {
 }
 
 const unknownReads =
-  'note: what a bundle reads can be told from its sources alone: give their folder as the candidate\n'
+  'note: this bundle does not say what it reads: build it with `writ policy build`, or give the folder of its sources\n'
 
 function keptOf(facts: readonly string[]): Leavable {
   const names = facts.filter((name) => name !== 'query' && name !== 'headers')

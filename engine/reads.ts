@@ -66,13 +66,21 @@ class Unfollowed extends Error {}
 
 /** Paths by their own text. */
 type Paths = Map<string, InputPath>
+type HeldPaths = ReadonlyMap<string, InputPath>
+
+type Locals = Map<number, HeldPaths>
 
 /** A plan or a function, with what its locals may hold of the input. */
 interface Scope {
   readonly blocks: Json
   readonly params: readonly number[]
-  readonly locals: Map<number, Paths>
+  /** What calls have given so far, in the order of the parameters. */
+  readonly given: readonly Paths[]
   readonly returns: Paths
+  /** What locals hold at the statement that is looked at; those that are not here hold nothing of the input. */
+  locals: Locals
+  /** What was assigned since the block around it began. */
+  assigned: Locals
   /** Locals that are assigned once at most in a run: the others' values are compared with each other. */
   readonly once: ReadonlySet<number>
 }
@@ -86,8 +94,8 @@ class Flow {
   /** Looked up: whether they are there is read, and of what is above others, that it is an object. */
   readonly #met: Paths = new Map()
   readonly #reached = new Set<Scope>()
-  /** What a local holds within the block of a statement that gives it something else. */
-  readonly #insides = new Map<Json | undefined, Paths>()
+  /** What the rounds of a loop leave in locals. */
+  readonly #carried = new Map<Json | undefined, Map<number, Paths>>()
   #changed = false
 
   constructor(plan: Json) {
@@ -104,12 +112,15 @@ class Flow {
 
   readsOf(entry: Json): readonly InputPath[] {
     const scope = scopeOf(at(entry, 'blocks'), [input, data])
-    this.#add(localOf(scope, input), [])
+    this.#add(scope.given[0]!, [])
     this.#reached.add(scope)
     // No call leads back to its caller in Rego, but a plan need not say so: what is known grows until it stays.
     do {
       this.#changed = false
-      for (const one of this.#reached) this.#blocks(one, one.blocks)
+      for (const one of this.#reached) {
+        one.locals = new Map(one.params.map((local, i) => [local, new Map(one.given[i])]))
+        this.#blocks(one, one.blocks)
+      }
     } while (this.#changed)
     const least = this.#least()
     return least.length <= maxPaths ? least : wholeInput
@@ -124,7 +135,26 @@ class Flow {
   }
 
   #blocks(scope: Scope, blocks: Json | undefined): void {
-    for (const block of listOf(blocks)) this.#block(scope, block)
+    for (const block of listOf(blocks)) this.#inner(scope, block)
+  }
+
+  /**
+   * Any statement of a block may be its last: afterwards a local holds what it held before, or anything that was assigned
+   * within. Gives the latter back.
+   */
+  #inner(scope: Scope, block: Json | undefined): Locals {
+    const { locals, assigned } = scope
+    const within: Locals = new Map()
+    scope.locals = new Map(locals)
+    scope.assigned = within
+    this.#block(scope, block)
+    scope.locals = locals
+    scope.assigned = assigned
+    for (const [local, paths] of within) {
+      join(locals, local, paths)
+      join(assigned, local, paths)
+    }
+    return within
   }
 
   #block(scope: Scope, block: Json | undefined): void {
@@ -137,13 +167,14 @@ class Flow {
         this.#dot(scope, stmt)
         break
       case 'AssignVarStmt':
-        this.#flow(this.#operand(scope, at(stmt, 'source')), this.#local(scope, stmt, 'target'))
+        assign(scope, numberOf(at(stmt, 'target')), this.#operand(scope, at(stmt, 'source')))
         break
       case 'AssignVarOnceStmt': {
         const target = numberOf(at(stmt, 'target'))
         const source = this.#operand(scope, at(stmt, 'source'))
         if (!scope.once.has(target)) this.#read(source)
-        this.#flow(source, localOf(scope, target))
+        join(scope.locals, target, source)
+        join(scope.assigned, target, source)
         break
       }
       case 'CallStmt':
@@ -162,11 +193,10 @@ class Flow {
         this.#blocks(scope, at(stmt, 'blocks'))
         break
       case 'NotStmt':
-        this.#block(scope, at(stmt, 'block'))
+        this.#inner(scope, at(stmt, 'block'))
         break
       case 'ScanStmt':
-        this.#read(this.#local(scope, stmt, 'source'))
-        this.#block(scope, at(stmt, 'block'))
+        this.#scan(scope, stmt)
         break
       case 'EqualStmt':
       case 'NotEqualStmt':
@@ -185,8 +215,12 @@ class Flow {
       case 'ObjectMergeStmt':
         this.#read(this.#local(scope, stmt, 'a'))
         this.#read(this.#local(scope, stmt, 'b'))
+        assign(scope, numberOf(at(stmt, 'target')), undefined)
         break
       case 'LenStmt':
+        this.#read(this.#operand(scope, at(stmt, 'source')))
+        assign(scope, numberOf(at(stmt, 'target')), undefined)
+        break
       case 'IsArrayStmt':
       case 'IsObjectStmt':
       case 'IsSetStmt':
@@ -197,19 +231,35 @@ class Flow {
         break
       case 'IsDefinedStmt': // Where it came from was looked up, which counts already.
       case 'IsUndefinedStmt':
-      case 'AssignIntStmt':
       case 'BreakStmt':
+      case 'NopStmt':
+        break
+      case 'AssignIntStmt':
       case 'MakeArrayStmt':
       case 'MakeNullStmt':
       case 'MakeNumberIntStmt':
       case 'MakeNumberRefStmt':
       case 'MakeObjectStmt':
       case 'MakeSetStmt':
-      case 'NopStmt':
       case 'ResetLocalStmt':
+        assign(scope, numberOf(at(stmt, 'target')), undefined)
         break
       default:
         throw new Unfollowed()
+    }
+  }
+
+  /** What is assigned in one round is there in the next. */
+  #scan(scope: Scope, stmt: Json | undefined): void {
+    this.#read(this.#local(scope, stmt, 'source')) // So that what is found in it need not be followed.
+    const carried = this.#carried.get(stmt) ?? new Map<number, Paths>()
+    this.#carried.set(stmt, carried)
+    for (const member of ['key', 'value']) assign(scope, numberOf(at(stmt, member)), undefined)
+    for (const [local, paths] of carried) join(scope.locals, local, paths)
+    for (const [local, paths] of this.#inner(scope, at(stmt, 'block'))) {
+      const known = carried.get(local) ?? new Map<string, InputPath>()
+      carried.set(local, known)
+      this.#flow(paths, known)
     }
   }
 
@@ -217,18 +267,21 @@ class Flow {
     const source = this.#operand(scope, at(stmt, 'source'))
     const key = at(stmt, 'key')
     const name = this.#constant(key)
-    if (name !== undefined) this.#step(source, name, this.#local(scope, stmt, 'target'))
-    else {
+    if (name === undefined) {
       this.#read(source) // Any member of it.
       this.#read(this.#operand(scope, key))
     }
+    assign(scope, numberOf(at(stmt, 'target')), name === undefined ? undefined : this.#step(source, name))
   }
 
   /** Of each path its member of that name. */
-  #step(source: Paths | undefined, name: string, target: Paths): void {
-    for (const path of [...(source?.values() ?? [])]) {
-      if (this.#meet([...path, name])) this.#add(target, [...path, name])
+  #step(source: HeldPaths | undefined, name: string): HeldPaths {
+    const members: Paths = new Map()
+    for (const path of source?.values() ?? []) {
+      const member = [...path, name]
+      if (this.#meet(member)) members.set(JSON.stringify(member), member)
     }
+    return members
   }
 
   /** Whether a path can be followed: where it becomes too long, what it is below of is read whole. */
@@ -240,15 +293,18 @@ class Flow {
 
   #call(scope: Scope, stmt: Json | undefined): void {
     const name = textOf(at(stmt, 'func'))
-    const args = listOf(at(stmt, 'args') ?? []).map((arg) => this.#operand(scope, arg)) // None are null.
-    const result = this.#local(scope, stmt, 'result')
+    const operands = listOf(at(stmt, 'args') ?? []) // None are null.
+    const args = operands.map((arg) => this.#operand(scope, arg))
+    const result = numberOf(at(stmt, 'result'))
     const called = this.#functions.get(name)
-    const key = name === 'object.get' ? this.#constant(listOf(at(stmt, 'args') ?? [])[1]) : undefined
-    if (called) this.#enter(called, args, result)
+    const key = name === 'object.get' ? this.#constant(operands[1]) : undefined
+    if (called) assign(scope, result, this.#enter(called, args))
     else if (key !== undefined) {
-      this.#step(args[0], key, result)
-      this.#flow(args[2], result) // What it answers where there is no such member.
-    } else for (const arg of args) this.#read(arg)
+      assign(scope, result, both(this.#step(args[0], key), args[2])) // The last where there is no such member.
+    } else {
+      for (const arg of args) this.#read(arg)
+      assign(scope, result, undefined)
+    }
   }
 
   /** A rule whose path is made up while it runs: any whose own path has the same names where they stand in the plan. */
@@ -256,21 +312,24 @@ class Flow {
     const steps = listOf(at(stmt, 'path'))
     for (const step of steps) this.#read(this.#operand(scope, step))
     const names = steps.map((step) => this.#constant(step))
-    const args = listOf(at(stmt, 'args')).map((arg) => localOf(scope, numberOf(arg)))
+    const args = listOf(at(stmt, 'args')).map((arg) => held(scope, numberOf(arg)))
+    let answers: HeldPaths | undefined
     for (const { path, scope: called } of this.#dynamic) {
       const other = names.some((name, i) => name !== undefined && i < path.length && name !== path[i])
-      if (!other) this.#enter(called, args, this.#local(scope, stmt, 'result'))
+      if (!other) answers = both(answers, this.#enter(called, args))
     }
+    assign(scope, numberOf(at(stmt, 'result')), answers)
   }
 
-  #enter(called: Scope, args: readonly (Paths | undefined)[], result: Paths): void {
+  /** What it answers, as far as that is known yet. */
+  #enter(called: Scope, args: readonly (HeldPaths | undefined)[]): HeldPaths {
     if (called.params.length !== args.length) throw new Unfollowed()
     if (!this.#reached.has(called)) {
       this.#reached.add(called)
       this.#changed = true
     }
-    for (const [i, arg] of args.entries()) this.#flow(arg, localOf(called, called.params[i]!))
-    this.#flow(called.returns, result)
+    for (const [i, arg] of args.entries()) this.#flow(arg, called.given[i]!)
+    return new Map(called.returns)
   }
 
   /**
@@ -279,32 +338,27 @@ class Flow {
    */
   #with(scope: Scope, stmt: Json | undefined): void {
     const number = numberOf(at(stmt, 'local'))
-    const local = localOf(scope, number)
+    const before = held(scope, number)
     const value = this.#operand(scope, at(stmt, 'value'))
     const steps = listOf(at(stmt, 'path') ?? []).map((step) => this.#string(step))
-    if (steps.length === 0) {
-      const inside = this.#insides.get(stmt) ?? new Map<string, InputPath>()
-      this.#insides.set(stmt, inside)
-      this.#flow(value, inside)
-      scope.locals.set(number, inside)
-      this.#block(scope, at(stmt, 'block'))
-      scope.locals.set(number, local)
-    } else {
+    if (steps.length === 0) scope.locals.set(number, value ?? new Map())
+    else {
       this.#read(value)
-      for (const path of local.values()) this.#meet([...path, ...steps])
-      this.#block(scope, at(stmt, 'block'))
+      for (const path of before.values()) this.#meet([...path, ...steps])
     }
+    this.#inner(scope, at(stmt, 'block'))
+    scope.locals.set(number, before)
   }
 
-  #local(scope: Scope, stmt: Json | undefined, member: string): Paths {
-    return localOf(scope, numberOf(at(stmt, member)))
+  #local(scope: Scope, stmt: Json | undefined, member: string): HeldPaths {
+    return held(scope, numberOf(at(stmt, member)))
   }
 
   /** What an operand holds of the input; undefined for a constant. */
-  #operand(scope: Scope, operand: Json | undefined): Paths | undefined {
+  #operand(scope: Scope, operand: Json | undefined): HeldPaths | undefined {
     switch (at(operand, 'type')) {
       case 'local':
-        return localOf(scope, numberOf(at(operand, 'value')))
+        return held(scope, numberOf(at(operand, 'value')))
       case 'string_index':
       case 'bool':
         return undefined
@@ -321,12 +375,12 @@ class Flow {
     return textOf(this.#strings[numberOf(index)])
   }
 
-  #read(paths: Paths | undefined): void {
+  #read(paths: HeldPaths | undefined): void {
     for (const path of paths?.values() ?? []) this.#add(this.#whole, path)
   }
 
-  #flow(from: Paths | undefined, to: Paths): void {
-    if (from && from !== to) for (const path of from.values()) this.#add(to, path)
+  #flow(from: HeldPaths | undefined, to: Paths): void {
+    if (from) for (const path of from.values()) this.#add(to, path)
   }
 
   #add(to: Paths, path: InputPath): void {
@@ -358,13 +412,27 @@ function scopeOf(blocks: Json | undefined, params: readonly number[]): Scope {
   }
   for (const block of listOf(blocks)) count(block, 1)
   const once = new Set([...counts].filter(([, times]) => times === 1).map(([local]) => local))
-  return { blocks: blocks ?? null, params, locals: new Map(), returns: new Map(), once }
+  const given = params.map(() => new Map<string, InputPath>())
+  return { blocks: blocks ?? null, params, given, returns: new Map(), locals: new Map(), assigned: new Map(), once }
 }
 
-function localOf(scope: Scope, local: number): Paths {
-  let paths = scope.locals.get(local)
-  if (!paths) scope.locals.set(local, (paths = new Map()))
-  return paths
+const nothing: HeldPaths = new Map()
+
+const held = (scope: Scope, local: number): HeldPaths => scope.locals.get(local) ?? nothing
+
+/** In place of what the local held. */
+function assign(scope: Scope, local: number, paths: HeldPaths | undefined): void {
+  scope.locals.set(local, paths ?? nothing)
+  join(scope.assigned, local, paths)
+}
+
+function join(locals: Locals, local: number, paths: HeldPaths | undefined): void {
+  locals.set(local, both(locals.get(local), paths))
+}
+
+function both(one: HeldPaths | undefined, other: HeldPaths | undefined): HeldPaths {
+  if (!one || one.size === 0) return other ?? nothing
+  return other && other.size > 0 ? new Map([...one, ...other]) : one
 }
 
 function at(value: Json | undefined, member: string): Json | undefined {

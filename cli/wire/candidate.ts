@@ -2,18 +2,15 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import { everything, type Leavable, nothing } from '../../audit/replay/reads.ts'
+import { nothing, readsOf } from '../../audit/replay/reads.ts'
 import type { Candidate } from '../../audit/replay/replay.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
-import { readBundle } from '../../engine/bundle.ts'
+import { type BundleContent, readBundle } from '../../engine/bundle.ts'
 import { makeDecide } from '../../engine/decide.ts'
 import { loadModule } from '../../engine/load.ts'
 import { memorySectionName, prepareModule, readMemoryNote } from '../../engine/module.ts'
 import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
-import { compilerAtHand } from '../../engine/node/compiler.ts'
 import { loadBundle } from '../../engine/node/open.ts'
-import type { Policy } from '../../engine/policy.ts'
-import { readsOfSources } from './opa.ts'
 
 export interface CandidateOptions {
   /** Rules to compile beside those that say `entrypoint: true`. */
@@ -34,7 +31,7 @@ const worldly: ReadonlySet<string> = new Set([
 ])
 
 export interface OpenedCandidate extends Candidate {
-  /** False for a bundle without its sources, of which nobody can tell what it reads. */
+  /** False for a bundle that does not say what it reads. */
   readonly readsKnown: boolean
 }
 
@@ -43,14 +40,14 @@ export async function openCandidate(path: string, { entrypoints, name }: Candida
   const bytes = folder === undefined ? new Uint8Array(await readFile(path)) : await buildPolicy(folder, { entrypoints })
   const named = name ?? basename(folder === undefined ? dirname(resolve(path)) : resolve(folder))
   const policy = await loadBundle(bytes, named, { now: () => BigInt(Date.now()) * 1_000_000n })
-  const reads = folder === undefined ? new Map<string, Leavable>() : await readsOfAll(folder, policy.entrypoints)
+  const content = await readBundle(bytes, named, { sha256: policy.ref.sha256 })
   return {
     ref: policy.ref,
     decide: makeDecide({ get: () => policy }),
-    readsKnown: reads.size > 0,
+    readsKnown: content.reads !== undefined,
     // An entry point that is not there answers nothing, whatever is asked.
-    reads: (entrypoint) => reads.get(entrypoint) ?? (policy.entrypoints.includes(entrypoint) ? everything : nothing),
-    worldly: (await calledBuiltins(bytes, policy)).filter((builtin) => worldly.has(builtin)),
+    reads: (entrypoint) => (policy.entrypoints.includes(entrypoint) ? readsOf(policy.reads(entrypoint)) : nothing),
+    worldly: (await calledBuiltins(content)).filter((builtin) => worldly.has(builtin)),
   }
 }
 
@@ -68,20 +65,8 @@ async function folderOf(path: string): Promise<string | undefined> {
   throw new WritError('usage', `${path} holds more than one policy`, { cure: `give one of them, such as ${folder}` })
 }
 
-async function readsOfAll(folder: string, entrypoints: readonly string[]): Promise<ReadonlyMap<string, Leavable>> {
-  const reads = new Map<string, Leavable>()
-  const opa = await compilerAtHand(process.env)
-  if (opa === undefined) return reads
-  for (const entrypoint of entrypoints) {
-    const found = await readsOfSources(opa, folder, entrypoint)
-    if (found) reads.set(entrypoint, found)
-  }
-  return reads
-}
-
 /** Names of the builtins that a policy asks its host for. */
-async function calledBuiltins(bytes: Uint8Array, { ref }: Policy): Promise<readonly string[]> {
-  const { wasm } = await readBundle(bytes, ref.bundle, { sha256: ref.sha256 })
+async function calledBuiltins({ wasm }: BundleContent): Promise<readonly string[]> {
   const module = await WebAssembly.compile(prepareModule(wasm) as Uint8Array<ArrayBuffer>)
   const [note] = WebAssembly.Module.customSections(module, memorySectionName)
   const initial = readMemoryNote(new Uint8Array(note!))

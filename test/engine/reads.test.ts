@@ -64,6 +64,10 @@ const rules: Readonly<Record<string, readonly [body: string, reads: readonly Inp
   dataIs: ['dataIs if data.base.x.y == 1 with data.base as input.a', [['a']]],
   driven: ['driven := data.base[input.k]', [['k']]],
   drivenRule: ['drivenRule := data.other[input.k].rule', [['b', 'c'], ['d', 'e'], ['k']]],
+  reused: [
+    'reused := x if { x := first; x } else := x if { y := input.a.b; x := y.c; input.d.e }',
+    [['a', 'b', 'c'], ['d', 'e'], ['k']],
+  ],
   compared: ['compared if input.a == input.b.c', [['a'], ['b', 'c']]],
   typed: ['typed if is_object(input.a)', [['a']]],
   counted: ['counted := count(input.a)', [['a']]],
@@ -75,6 +79,7 @@ const rules: Readonly<Record<string, readonly [body: string, reads: readonly Inp
 
 const rego = `package t
 second(x) := x.b.c
+first if input.k == 1
 both(x, y) := [x.b, y.d]
 several := input.a if input.k == "a"
 several := input.b if input.k == "b"
@@ -170,8 +175,24 @@ describe('a plan', () => {
     }
   })
 
-  test('whose local becomes part of itself again and again ends, and is read from some step on', () => {
-    expect(readsOf([dot(0, string(0), 2), dot(2, string(1), 2)])).toEqual([['a', ...Array(15).fill('b')]])
+  const loop = (...stmts: readonly unknown[]) => ({
+    type: 'ScanStmt',
+    stmt: { source: 1, key: 8, value: 9, block: { stmts } },
+  })
+
+  test('whose local becomes part of itself round by round ends, and is read from some step on', () => {
+    expect(readsOf([dot(0, string(0), 2), loop(dot(2, string(1), 2))])).toEqual([['a', ...Array(15).fill('b')]])
+  })
+
+  test('whose local holds now this and now that is read for what it held then', () => {
+    const same = (of: number) => ({ type: 'EqualStmt', stmt: { a: local(of), b: { type: 'bool', value: true } } })
+    const block = (...stmts: readonly unknown[]) => ({ type: 'BlockStmt', stmt: { blocks: [{ stmts }] } })
+    const more = [dot(2, string(1), 3), same(3)]
+    expect(readsOf([dot(0, string(0), 2), ...more, dot(0, string(1), 2), same(2)])).toEqual([['a', 'b'], ['b']])
+    // A block may end before its last statement.
+    expect(readsOf([dot(0, string(0), 2), block(dot(0, string(1), 2)), same(2)])).toEqual([['a'], ['b']])
+    // And what a round leaves is there in the next.
+    expect(readsOf([loop(same(2), dot(0, string(0), 2))])).toEqual([['a']])
   })
 
   test('whose rule assigns twice compares what it assigns, and one that assigns once does not', () => {
