@@ -23,17 +23,24 @@ export function inputKey(reads: readonly InputPath[]): InputKey | undefined {
   return facts && keyOf([...new Set(facts)])
 }
 
-/** Each fact after its length, so that none can be taken for the end of one and the beginning of the next. */
+/**
+ * Each fact after its length, as one character, so that none can be taken for the end of one and the beginning of the
+ * next. Lengths are told apart up to `longestFact`; keys that long are for nobody to remember.
+ */
 function keyOf(facts: readonly Fact[]): InputKey {
   return (of) => {
-    let key = of.head ? '' : '?' // Without a head, whole objects are missing.
+    let key = of.head ? '+' : '-' // Without a head, whole objects are missing.
     for (let i = 0; i < facts.length; i++) {
       const fact = facts[i]!(of)
-      key += fact === undefined ? '-' : `${fact.length}:${fact}`
+      if (fact === undefined) key += '\0'
+      else key += String.fromCharCode(Math.min(fact.length, longestFact) + 1) + fact
     }
     return key
   }
 }
+
+/** In characters. */
+export const longestFact = 0xfff0
 
 const ofHead =
   (of: (head: RequestHead) => string | undefined): Fact =>

@@ -12,7 +12,7 @@ export interface CacheLimits {
   readonly maxEntries?: number
   /** Memory that they and their keys may take, in bytes, as far as that can be told. Default 8 MiB. */
   readonly maxBytes?: number
-  /** Longest key, in characters; a decision about more than that is made anew each time. Default 1024. */
+  /** Longest key, in characters, at most 32 768; a decision about more than that is made anew each time. Default 1024. */
   readonly maxKey?: number
 }
 
@@ -48,6 +48,7 @@ const entryBytes = 256
 /** Undefined where nothing is to be kept. */
 export function makeCache(limits: CacheLimits = {}): DecisionCache | undefined {
   const { maxEntries = 16_384, maxBytes = 8 * 1024 ** 2, maxKey = 1024 } = limits
+  if (maxKey > 32_768) throw new RangeError(`keys of ${maxKey} characters are too long to be told apart`)
   if (maxEntries < 2 || maxBytes < 2 * entryBytes) return undefined
   const once = queueOf(maxEntries, maxBytes, newShare)
   const often = queueOf(maxEntries, maxBytes, 1 - newShare)

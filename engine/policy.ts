@@ -39,6 +39,8 @@ export interface Policy {
   judge(entrypoint: string, facts: RequestFacts): Decision
   /** What an entry point may read of its input. */
   reads(entrypoint: string): readonly InputPath[]
+  /** WebAssembly memory that it holds now, in bytes. */
+  memoryBytes(): number
 }
 
 export interface PolicyLimits {
@@ -109,6 +111,7 @@ export function openPolicy(source: PolicySource): Policy {
     ref: source.ref,
     entrypoints: instance.entrypoints,
     reads,
+    memoryBytes: instance.memoryBytes,
     // One that is not there is a fault, which says so.
     judge: (entrypoint, facts) => (judges.get(entrypoint) ?? judgeOf(entrypoint))(facts),
     evaluate(entrypoint, input, atNs = requestTime(input) ?? source.now()) {

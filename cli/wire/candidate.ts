@@ -41,12 +41,13 @@ export async function openCandidate(path: string, { entrypoints, name }: Candida
   const named = name ?? basename(folder === undefined ? dirname(resolve(path)) : resolve(folder))
   const policy = await loadBundle(bytes, named, { now: () => BigInt(Date.now()) * 1_000_000n })
   const content = await readBundle(bytes, named, { sha256: policy.ref.sha256 })
+  const reads = new Map(policy.entrypoints.map((entrypoint) => [entrypoint, readsOf(policy.reads(entrypoint))]))
   return {
     ref: policy.ref,
     decide: makeDecide({ get: () => policy }),
     readsKnown: content.reads !== undefined,
     // An entry point that is not there answers nothing, whatever is asked.
-    reads: (entrypoint) => (policy.entrypoints.includes(entrypoint) ? readsOf(policy.reads(entrypoint)) : nothing),
+    reads: (entrypoint) => reads.get(entrypoint) ?? nothing,
     worldly: (await calledBuiltins(content)).filter((builtin) => worldly.has(builtin)),
   }
 }
