@@ -14,6 +14,13 @@ export type Answer =
   | { readonly kind: 'error'; readonly detail: string }
   | { readonly kind: 'limit'; readonly detail: string }
 
+/** `Evaluated` of core, with the faults that an evaluation can have. */
+export type Evaluation =
+  | { readonly ok: true; readonly value: Json }
+  | { readonly ok: false; readonly fault: EvaluationFault; readonly detail: string }
+
+export type EvaluationFault = 'policy_undefined' | 'policy_error' | 'policy_limit'
+
 /** Reads the result set that is written at an address, in value syntax and up to its NUL. */
 export type ReadAnswer = (memory: Uint8Array, at: number) => Answer
 

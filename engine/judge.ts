@@ -6,8 +6,8 @@ import { messageOf } from '../core/fault.ts'
 import { inputKey } from '../core/input-key.ts'
 import { inputWriter, policyInputText } from '../core/input-text.ts'
 import type { InputPath } from '../core/policy.ts'
+import type { Evaluation } from './answer.ts'
 import type { DecisionCache } from './cache.ts'
-import type { Evaluation } from './policy.ts'
 import { boundedReason, readResult } from './result.ts'
 
 /** Never throws. */

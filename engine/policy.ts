@@ -9,20 +9,13 @@ import { isObject, type Json } from '../core/json.ts'
 import type { InputPath, PolicyRef } from '../core/policy.ts'
 import type { NowNs } from '../core/ports.ts'
 import { parseTime } from '../core/time.ts'
-import { type Answer, answerOf } from './answer.ts'
+import { type Answer, answerOf, type Evaluation, type EvaluationFault } from './answer.ts'
 import type { BuiltinHost } from './builtins/builtin.ts'
 import { type CacheLimits, makeCache } from './cache.ts'
 import { openInstance, seedOf } from './instance.ts'
 import { type Judge, makeJudge } from './judge.ts'
 import { plainJson, tooLong } from './plain.ts'
 import type { Reads } from './reads.ts'
-
-/** `Evaluated` of core, with the faults that an evaluation can have. */
-export type Evaluation =
-  | { readonly ok: true; readonly value: Json }
-  | { readonly ok: false; readonly fault: EvaluationFault; readonly detail: string }
-
-export type EvaluationFault = 'policy_undefined' | 'policy_error' | 'policy_limit'
 
 export interface Policy {
   readonly ref: PolicyRef
