@@ -80,7 +80,7 @@ async function impact(flags: ImpactFlags): Promise<void> {
 }
 
 const unknownReads =
-  'note: what a bundle reads can be told from its sources alone: give their folder as the candidate\n'
+  'note: this bundle does not say what it reads: build it with `writ policy build`, or give the folder of its sources\n'
 
 /** A flip in either direction counts: a door opened by mistake is no less than one shut. So does what nobody could tell. */
 const unchanged = ({ decisions, replayed, flips }: Impact): boolean =>

@@ -3,7 +3,7 @@
  * yet, it ends, the answer is fetched, and it begins anew with that, at the same time and with the same randomness.
  */
 
-import type { Evaluation } from './policy.ts'
+import type { Evaluation } from './answer.ts'
 import { formatValue, type Value } from './value.ts'
 import type { Given } from './world.ts'
 

@@ -4,6 +4,7 @@ import { fromUtf8, toHex } from '../core/bytes.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { isObject, type Json, parseJson } from '../core/json.ts'
 import type { PolicyRef } from '../core/policy.ts'
+import { type Reads, readReads } from './reads.ts'
 import { verifyFiles } from './signature.ts'
 import { isData, isYamlData, structureOf } from './structured.ts'
 import { readTar, type TarFile } from './tar.ts'
@@ -21,6 +22,8 @@ export interface BundleContent {
   readonly wasm: Uint8Array
   /** Where its verification is keyless. */
   readonly signedBy?: SignedBy
+  /** What each entry point may read of its input; where it is left out, all of it. */
+  readonly reads?: Reads
 }
 
 export interface BundleLimits {
@@ -39,6 +42,7 @@ interface Manifest {
   readonly entrypoints: readonly string[]
   /** Path of the one module that all entry points name. */
   readonly module: string
+  readonly reads: Reads | undefined
 }
 
 type Members = { [key: string]: Json }
@@ -59,7 +63,7 @@ export async function readBundle(bytes: Uint8Array, name: string, limits: Bundle
   const by = limits.verification && (await verifyFiles([...files.values()], limits.verification))
   for (const { name } of files.values()) refuseUnread(name)
 
-  const { revision, roots, entrypoints, module } = readManifest(files.get('.manifest'))
+  const { revision, roots, entrypoints, module, reads } = readManifest(files.get('.manifest'))
   const wasm = files.get(module)
   if (!wasm) throw invalid(`its manifest names ${module}, which it does not hold`)
   const data = readData([...files.values()])
@@ -72,6 +76,7 @@ export async function readBundle(bytes: Uint8Array, name: string, limits: Bundle
     roots,
     wasm: wasm.bytes,
     ...(by && { signedBy: by }),
+    ...(reads && { reads }),
   }
 }
 
@@ -107,7 +112,7 @@ function refuseUnread(name: string): void {
 function readManifest(file: TarFile | undefined): Manifest {
   const manifest = file && jsonOf(file)
   if (!isObject(manifest)) throw invalid('it has no .manifest that is a JSON object')
-  const { revision = '', roots = [''], wasm } = manifest
+  const { revision = '', roots = [''], wasm, metadata } = manifest
   if (typeof revision !== 'string' || !/^[\x21-\x7e]{0,256}$/.test(revision)) {
     throw invalid('its revision is no word of at most 256 visible characters')
   }
@@ -127,6 +132,15 @@ function readManifest(file: TarFile | undefined): Manifest {
     roots: (roots as readonly string[]).map((root) => root.replace(/^\/|\/$/g, '')),
     entrypoints,
     module,
+    reads: readsIn(metadata),
+  }
+}
+
+function readsIn(metadata: Json | undefined): Reads | undefined {
+  try {
+    return readReads(metadata)
+  } catch (thrown) {
+    throw invalid(messageOf(thrown))
   }
 }
 

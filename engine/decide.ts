@@ -1,15 +1,18 @@
-/** May this request pass? Finds the policy, asks it, and reads its answer; whatever goes wrong is a fault. */
+/** May this request pass? Finds the policy and asks it; where there is none, or what it decides by is too old, that is a fault. */
 
-import { type DecidedBy, type Decision, type DecisionFault, fault } from '../core/decision.ts'
+import { type DecidedBy, type Decision, fault } from '../core/decision.ts'
+import type { RequestFacts } from '../core/facts.ts'
 import { messageOf } from '../core/fault.ts'
 import { policyInputText } from '../core/input-text.ts'
+import type { PolicyUse } from '../core/policy.ts'
 import type { Decide } from '../core/ports.ts'
 import { evaluateAsking } from './asking.ts'
 import { type AsOf, agedBy } from './data.ts'
 import { type HttpTransport, senderOf } from './http-send.ts'
+import { type ByPolicy, decisionOf, faultOf } from './judge.ts'
 import type { Policies } from './policies.ts'
-import type { Evaluation } from './policy.ts'
-import { boundedReason, readResult } from './result.ts'
+import type { Policy } from './policy.ts'
+import { boundedReason } from './result.ts'
 import { givenBy } from './world.ts'
 
 export interface DecideWorld {
@@ -19,60 +22,54 @@ export interface DecideWorld {
   readonly http?: HttpTransport
 }
 
-type ByPolicy = Extract<DecidedBy, { readonly by: 'policy' }>
-
 export function makeDecide(policies: Pick<Policies, 'get'>, world: DecideWorld = {}): Decide {
   return (facts, use, recorded) => {
     if (!use) return fault('policy_missing', 'no policy is bound to this listener')
     const policy = policies.get(use.bundle)
     if (!policy) return fault('policy_missing', boundedReason(`policy ${use.bundle} is not loaded`))
-    let from: ByPolicy = { by: 'policy', policy: policy.ref }
-    if (policy.parts) {
-      const aged = agedBy(from, policy.parts, facts.atNs, world.asOf)
-      from = aged.from
-      if (aged.stale !== undefined) return faultOf(from, 'policy_data_stale', aged.stale)
-    }
-    try {
-      const text = policyInputText(facts)
-      if (use.http && world.http && !recorded) {
-        const evaluation = evaluateAsking(
-          (given) => policy.evaluateText(use.entrypoint, text, facts.atNs, given),
-          senderOf(world.http, use.http),
-        )
-        if (!(evaluation instanceof Promise)) return decisionOf(from, evaluation)
-        return evaluation.then(
-          (answer) => decisionOf(from, answer),
-          (thrown: unknown) => faultOf(from, 'policy_error', messageOf(thrown)),
-        )
-      }
-      return decisionOf(from, policy.evaluateText(use.entrypoint, text, facts.atNs, recorded && givenBy(recorded)))
-    } catch (thrown) {
-      return faultOf(from, 'policy_error', messageOf(thrown))
+    if (!policy.parts) return judge(policy, use, facts)
+    const { from, stale } = agedBy({ by: 'policy', policy: policy.ref }, policy.parts, facts.atNs, world.asOf)
+    if (stale !== undefined) return faultOf(from, 'policy_data_stale', stale)
+    const decision = judge(policy, use, facts)
+    return decision instanceof Promise ? decision.then((settled) => naming(from, settled)) : naming(from, decision)
+
+    function judge(policy: Policy, use: PolicyUse, facts: RequestFacts): Decision | Promise<Decision> {
+      // What asks the world is never remembered: not even that it was answered so.
+      if (!policy.asksWorld) return policy.judge(use.entrypoint, facts)
+      if (recorded) return policy.judge(use.entrypoint, facts, givenBy(recorded))
+      return use.http && world.http
+        ? asking(policy, use, facts, world.http, use.http)
+        : policy.judge(use.entrypoint, facts)
     }
   }
 }
 
-function decisionOf(by: ByPolicy, answer: Evaluation): Decision {
-  const from = answer.world === undefined ? by : { ...by, world: answer.world }
-  if (!answer.ok) return faultOf(from, answer.fault, answer.detail)
-  const result = readResult(answer.value)
-  switch (result.kind) {
-    case 'allow': {
-      const { reasons, effects } = result
-      return { verdict: 'allow', code: 'allowed', from, reasons, ...(effects && { effects }) }
-    }
-    case 'deny': {
-      const { reasons, answer } = result
-      return { verdict: 'deny', code: 'policy_denied', from, reasons, ...(answer && { answer }) }
-    }
-    case 'invalid':
-      return faultOf(from, 'policy_result_invalid', result.detail)
+function asking(
+  policy: Policy,
+  { entrypoint }: PolicyUse,
+  facts: RequestFacts,
+  transport: HttpTransport,
+  allowance: NonNullable<PolicyUse['http']>,
+): Decision | Promise<Decision> {
+  const from: ByPolicy = { by: 'policy', policy: policy.ref }
+  const failed = (thrown: unknown): Decision => faultOf(from, 'policy_error', messageOf(thrown))
+  try {
+    const text = policyInputText(facts)
+    const evaluation = evaluateAsking(
+      (given) => policy.evaluateText(entrypoint, text, facts.atNs, given),
+      senderOf(transport, allowance),
+    )
+    if (!(evaluation instanceof Promise)) return decisionOf(from, evaluation)
+    return evaluation.then((answer) => decisionOf(from, answer), failed)
+  } catch (thrown) {
+    return failed(thrown)
   }
 }
 
-const faultOf = (from: DecidedBy, code: DecisionFault, detail: string): Decision => ({
-  verdict: 'fault',
-  code,
-  from,
-  reasons: [boundedReason(detail)],
-})
+/** The same decision, which names the data that it was made by. */
+function naming(by: ByPolicy, decision: Decision): Decision {
+  const { from } = decision
+  if (from.by !== 'policy') return decision
+  const named: DecidedBy = from.world === undefined ? by : { ...by, world: from.world }
+  return { ...decision, from: named }
+}

@@ -7,7 +7,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { concat, utf8 } from '../core/bytes.ts'
 import { messageOf, WritError } from '../core/fault.ts'
-import type { Json } from '../core/json.ts'
+import { type Answer, makeReadAnswer } from './answer.ts'
 import { type BuiltinContext, type BuiltinHost, LimitError } from './builtins/builtin.ts'
 import { makeContext } from './builtins/context.ts'
 import { builtins, isAvailable } from './builtins/index.ts'
@@ -21,6 +21,7 @@ import {
   type LoadedPolicy,
   loadImage,
   loadModule,
+  memoryOf,
   PolicyAbort,
   type PolicyHost,
   pageBytes,
@@ -28,17 +29,10 @@ import {
   restored,
   spendWork,
   takeValue,
-  textAt,
 } from './load.ts'
 import { memorySectionName, readMemoryNote, stackPointerName } from './module.ts'
-import { RegoObject, toJson, type Value } from './value.ts'
-import type { Given } from './world.ts'
-
-export type Answer =
-  | { readonly kind: 'value'; readonly value: Json }
-  | { readonly kind: 'undefined' }
-  | { readonly kind: 'error'; readonly detail: string }
-  | { readonly kind: 'limit'; readonly detail: string }
+import type { Value } from './value.ts'
+import { type Given, worldBuiltins } from './world.ts'
 
 /** All results of an entry point, exactly: of a rule one `{"result": value}`, or none where it is undefined. */
 export type ExactAnswer =
@@ -48,15 +42,15 @@ export type ExactAnswer =
 export interface Instance {
   readonly entrypoints: readonly string[]
   /** Asks one entry point. `nowNs` is what `time.now_ns` answers, however often it is asked. Never throws. */
-  ask(
-    entrypoint: string,
-    inputJson: Uint8Array,
-    nowNs: bigint,
-    record?: Evaluation['record'],
-    given?: Evaluation['given'],
-  ): Answer
+  ask(entrypoint: string, inputJson: Uint8Array, nowNs: bigint): Answer
+  /** The same for an input that is text. */
+  askText(entrypoint: string, inputJson: string, evaluation: TextEvaluation): Answer
   /** The same with the answer as a value, and with an input in OPA's value syntax; none where it is left out. */
   askExactly(entrypoint: string, input: Uint8Array | undefined, evaluation: Evaluation): ExactAnswer
+  /** Whether the evaluation before asked for neither time nor chance, nor for anything of the world. */
+  wasSteady(): boolean
+  /** Whether it calls builtins whose answers are the world's. */
+  readonly asksWorld: boolean
   /** Memory that the policy holds now, in bytes. */
   memoryBytes(): number
 }
@@ -70,6 +64,12 @@ export interface Evaluation {
   /** Answers of the world that are at hand already. */
   readonly given?: Given | undefined
 }
+
+/** `seed` is asked for when something is drawn. */
+export type TextEvaluation = Omit<Evaluation, 'seed'> & { readonly seed: () => Uint8Array }
+
+/** What all randomness follows from where nobody says. */
+export const seedOf = (nowNs: bigint, input: Uint8Array): Uint8Array => sha256(concat(utf8(`${nowNs} `), input))
 
 /**
  * Memory that an evaluation may leave behind beyond what the policy had at first, in bytes. WebAssembly gives none back:
@@ -94,24 +94,26 @@ export function openInstance(
   const memory = { initial: memoryNote(module), maximum: Math.floor(maxMemoryBytes / pageBytes) }
   const work = BigInt(maxWork)
   const patterns = makePatternCache()
-  let running: Evaluated | undefined
+  let running: TextEvaluation | undefined
   let context: BuiltinContext | undefined
   const policyHost: PolicyHost = {
     builtins,
     context: () => (context ??= contextOf(running!)), // Most evaluations need none.
   }
-  const contextOf = (of: Evaluated): BuiltinContext => {
-    const seed = (): Uint8Array => of.seed ?? sha256(concat(utf8(`${of.nowNs} `), of.input))
+  const contextOf = (of: TextEvaluation): BuiltinContext => {
     const spend = (steps: number): void => spendWork(loaded!, steps)
-    return makeContext({ ...of, seed, spend }, patterns, host)
+    return makeContext({ ...of, spend, asked: () => void (steady = false) }, patterns, host)
   }
+  const readAnswer = makeReadAnswer()
+  let steady = true
 
   let loaded: LoadedPolicy | undefined = firstLoad(() => loadModule(module, { ...memory }, dataJson, policyHost), host)
   const image = imageOf(loaded)
 
-  function run<T>(of: Evaluated, evaluate: (policy: LoadedPolicy) => T): T | Failed {
+  function run<T>(of: TextEvaluation, evaluate: (policy: LoadedPolicy) => T): T | Failed {
     running = of
     context = undefined
+    steady = true
     try {
       loaded ??= loadImage(module, { ...memory }, image, policyHost)
     } catch (thrown) {
@@ -140,30 +142,38 @@ export function openInstance(
     }
   }
 
+  function answer(policy: LoadedPolicy, entrypoint: string, input: Uint8Array | string): Answer {
+    const result = evaluate(policy, entrypoint, input, 'opa_json_parse')
+    if (result === undefined) return { kind: 'undefined' }
+    const at = policy.exports.opa_value_dump(result)
+    return readAnswer(memoryOf(policy), at)
+  }
+
   return {
     entrypoints: Object.keys(image.of.entrypoints),
     memoryBytes: () => loaded?.mem.buffer.byteLength ?? 0,
-    ask: (entrypoint, input, nowNs, record, given) =>
-      run({ nowNs, input, record, given }, (policy) => {
-        const result = evaluate(policy, entrypoint, input, 'opa_json_parse')
-        return result === undefined ? { kind: 'undefined' } : readAnswer(policy, result)
-      }),
-    askExactly: (entrypoint, input, evaluation) =>
-      run({ ...evaluation, input: input ?? new Uint8Array(0) }, (policy) => {
+    wasSteady: () => steady,
+    asksWorld: [...image.of.called.values()].some((name) => worldBuiltins.has(name)),
+    ask: (entrypoint, input, nowNs) =>
+      run({ nowNs, seed: () => seedOf(nowNs, input) }, (policy) => answer(policy, entrypoint, input)),
+    askText: (entrypoint, input, evaluation) => run(evaluation, (policy) => answer(policy, entrypoint, input)),
+    askExactly(entrypoint, input, { seed, ...evaluation }) {
+      const from = (): Uint8Array => seed ?? seedOf(evaluation.nowNs, input ?? noBytes)
+      return run({ ...evaluation, seed: from }, (policy) => {
         const result = evaluate(policy, entrypoint, input, 'opa_value_parse')
         return { kind: 'results', results: result === undefined ? [] : itemsOf(takeValue(policy, result)) }
-      }),
+      })
+    },
   }
 }
 
-type Evaluated = Evaluation & { readonly input: Uint8Array }
 type Failed = Extract<Answer, { readonly kind: 'error' | 'limit' }>
 
 /** Address of the result set, or undefined where there is no such entry point. */
 function evaluate(
   policy: LoadedPolicy,
   entrypoint: string,
-  input: Uint8Array | undefined,
+  input: Uint8Array | string | undefined,
   parse: 'opa_json_parse' | 'opa_value_parse',
 ): number | undefined {
   const id = Object.hasOwn(policy.entrypoints, entrypoint) ? policy.entrypoints[entrypoint] : undefined
@@ -171,50 +181,35 @@ function evaluate(
   const { exports } = policy
   if (exports.opa_heap_ptr_get() - policy.dataHeapPtr > heapSlackBytes) exports.opa_heap_ptr_set(policy.dataHeapPtr)
 
-  const context = exports.opa_eval_ctx_new()
-  if (input) {
-    const value = exports[parse](put(policy, input), input.length)
+  const { context } = policy
+  let value = 0
+  if (input !== undefined) {
+    const { at, length } = placed(policy, input)
+    value = exports[parse](at, length)
     if (value === 0) throw new PolicyAbort('the policy could not read its input')
-    exports.opa_eval_ctx_set_input(context, value)
   }
-  exports.opa_eval_ctx_set_data(context, policy.dataAddr)
+  exports.opa_eval_ctx_set_input(context, value)
   exports.opa_eval_ctx_set_entrypoint(context, id)
   exports.eval(context)
   return exports.opa_eval_ctx_get_result(context)
 }
 
-/** The two answers that most policies give most of the time, as OPA dumps them. */
-const yes = { bytes: utf8('[{"result":true}]\0'), answer: { kind: 'value', value: true } } as const
-const no = { bytes: utf8('[{"result":false}]\0'), answer: { kind: 'value', value: false } } as const
-
-/** A result set is `[{"result": value}]`, or `[]` where the rule is undefined. */
-function readAnswer(policy: LoadedPolicy, result: number): Answer {
-  const at = policy.exports.opa_json_dump(result)
-  const memory = new Uint8Array(policy.mem.buffer)
-  if (standsAt(memory, at, yes.bytes)) return yes.answer
-  if (standsAt(memory, at, no.bytes)) return no.answer
-  try {
-    const results: readonly { readonly result: Json }[] = JSON.parse(textAt(policy.mem, at))
-    return results[0] === undefined ? { kind: 'undefined' } : { kind: 'value', value: results[0].result }
-  } catch {
-    return answerOf(itemsOf(takeValue(policy, result))) // OPA writes numbers that are not JSON, such as .5.
+/** Where an input lies. The parser copies what it keeps, so that the next one may be written over it. */
+function placed(policy: LoadedPolicy, input: Uint8Array | string): { readonly at: number; readonly length: number } {
+  const { room } = policy
+  if (typeof input === 'string') {
+    // Three bytes a character at most.
+    if (3 * input.length > room.length) return placed(policy, utf8(input))
+    memoryOf(policy)
+    return { at: room.at, length: encoder.encodeInto(input, policy.view.room).written }
   }
+  if (input.length > room.length) return { at: put(policy, input), length: input.length }
+  memoryOf(policy).set(input, room.at)
+  return { at: room.at, length: input.length }
 }
 
-/** The one result of a rule as JSON. */
-export function answerOf(results: readonly Value[]): Answer {
-  const [first] = results
-  if (first === undefined) return { kind: 'undefined' }
-  const value = first instanceof RegoObject ? first.get('result') : undefined
-  return value === undefined
-    ? { kind: 'error', detail: 'a result without a value' }
-    : { kind: 'value', value: toJson(value) }
-}
-
-function standsAt(memory: Uint8Array, at: number, bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if (memory[at + i] !== bytes[i]) return false
-  return true
-}
+const encoder = new TextEncoder()
+const noBytes = new Uint8Array(0)
 
 function memoryNote(module: WebAssembly.Module): number {
   const note = WebAssembly.Module.customSections(module, memorySectionName)[0]

@@ -37,12 +37,17 @@ export interface PolicyExports {
 export interface Machine {
   readonly mem: WebAssembly.Memory
   readonly exports: PolicyExports
+  /** Memory as it was last seen, and the part of it for inputs. */
+  readonly view: { bytes: Uint8Array; room: Uint8Array }
+  readonly room: { at: number; readonly length: number }
 }
 
 export interface LoadedPolicy extends Machine {
   readonly dataAddr: number
   /** Where the heap begins again: all below is the policy's data. */
   readonly dataHeapPtr: number
+  /** Below that too, as the room for inputs: what an evaluation is told. */
+  readonly context: number
   readonly entrypoints: Readonly<Record<string, number>>
   /** Names of the builtins that the policy calls, by the number it calls them by. */
   readonly called: ReadonlyMap<number, string>
@@ -77,23 +82,26 @@ export function loadModule(
   host: PolicyHost,
 ): LoadedPolicy {
   const called = new Map<number, string>()
-  const machine = instantiate(module, memory, called, host)
+  const machine = instantiate(module, memory, called, host, { at: 0, length: roomBytes })
   const { exports, mem } = machine
   const version = exports.opa_wasm_abi_version?.value
   if (version !== 1) throw new PolicyAbort(`ABI version ${version ?? 'none'} instead of 1`)
 
   giveWork(machine, loadSteps + loadStepsPerByte * BigInt(dataJson.length))
+  machine.room.at = exports.opa_malloc(roomBytes)
   const numbers = JSON.parse(textAt(mem, exports.opa_json_dump(exports.builtins()))) as Record<string, number>
   for (const [name, id] of Object.entries(numbers)) called.set(id, name)
   const entrypoints = JSON.parse(textAt(mem, exports.opa_json_dump(exports.entrypoints())))
   const dataAddr = exports.opa_json_parse(put(machine, dataJson), dataJson.length)
   if (dataAddr === 0) throw new PolicyAbort('its data cannot be read')
+  const context = exports.opa_eval_ctx_new()
+  exports.opa_eval_ctx_set_data(context, dataAddr)
   const dataHeapPtr = exports.opa_heap_ptr_get()
   if (mem.buffer.byteLength + heapSlackBytes < ((memory.maximum ?? maxPages) * pageBytes) / 2) {
     exports.opa_malloc(heapSlackBytes)
     exports.opa_heap_ptr_set(dataHeapPtr)
   }
-  return { mem, exports, dataAddr, dataHeapPtr, entrypoints, called }
+  return { ...machine, dataAddr, dataHeapPtr, context, entrypoints, called }
 }
 
 /**
@@ -136,7 +144,7 @@ export function loadImage(
   { of, memory: content, memoryBytes }: PolicyImage,
   host: PolicyHost,
 ): LoadedPolicy {
-  const machine = instantiate(module, memory, of.called, host)
+  const machine = instantiate(module, memory, of.called, host, of.room)
   const missing = memoryBytes - machine.mem.buffer.byteLength
   if (missing > 0) machine.mem.grow(missing / pageBytes)
   new Uint8Array(machine.mem.buffer).set(content)
@@ -148,6 +156,7 @@ function instantiate(
   memory: WebAssembly.MemoryDescriptor,
   called: ReadonlyMap<number, string>,
   host: PolicyHost,
+  room: Machine['room'],
 ): Machine {
   const mem = new WebAssembly.Memory(memory)
   const call = (id: number, _: number, ...args: readonly number[]): number =>
@@ -166,9 +175,13 @@ function instantiate(
       opa_builtin4: call,
     },
   })
-  const machine = { exports: instance.exports as unknown as PolicyExports, mem }
+  const view = { bytes: new Uint8Array(0), room: new Uint8Array(0) }
+  const machine: Machine = { exports: instance.exports as unknown as PolicyExports, mem, view, room }
   return machine
 }
+
+/** Room for the text of most inputs, in bytes; a longer one gets its own for the time of its evaluation. */
+const roomBytes = 8192
 
 /** What reading the data may take; what OPA's own reader takes is far below. */
 const loadSteps = 100_000_000n
@@ -239,9 +252,10 @@ function answerOf(
 export const takeValue = (machine: Machine, value: number): Value => readValue(takeText(machine, value))
 
 /** A value of the policy's in OPA's syntax. */
-function takeText({ exports, mem }: Machine, value: number): string {
+function takeText(machine: Machine, value: number): string {
+  const { exports } = machine
   const at = exports.opa_value_dump(value)
-  const bytes = new Uint8Array(mem.buffer)
+  const bytes = memoryOf(machine)
   const text = stringOfBytes(bytes.subarray(at, bytes.indexOf(0, at)))
   exports.opa_free(at)
   return text
@@ -258,10 +272,19 @@ function readValue(text: string): Value {
 const named = (name: string, text: string): string => (text.startsWith(name) ? text : `${name}: ${text}`)
 
 /** Copies bytes into the policy's memory. */
-export function put({ exports, mem }: Machine, bytes: Uint8Array): number {
-  const at = exports.opa_malloc(bytes.length)
-  new Uint8Array(mem.buffer).set(bytes, at)
+export function put(machine: Machine, bytes: Uint8Array): number {
+  const at = machine.exports.opa_malloc(bytes.length)
+  memoryOf(machine).set(bytes, at)
   return at
+}
+
+/** All of the policy's memory, as long as it does not grow: then the bytes that were given before are none. */
+export function memoryOf(machine: Machine): Uint8Array {
+  const { view } = machine
+  if (view.bytes.length > 0) return view.bytes
+  view.bytes = new Uint8Array(machine.mem.buffer)
+  view.room = view.bytes.subarray(machine.room.at, machine.room.at + machine.room.length)
+  return view.bytes
 }
 
 const decoder = new TextDecoder()

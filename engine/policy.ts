@@ -1,27 +1,23 @@
 /** Opens one revision of a policy: module, data and name in, a function of entry point and input out. */
 
-import type { WorldAnswers } from '../core/decision.ts'
+import { utf8 } from '../core/bytes.ts'
+import type { Decision } from '../core/decision.ts'
+import type { RequestFacts } from '../core/facts.ts'
 import { WritError } from '../core/fault.ts'
+import { wholeInput } from '../core/input-path.ts'
 import { isObject, type Json } from '../core/json.ts'
-import type { PolicyRef } from '../core/policy.ts'
+import type { InputPath, PolicyRef } from '../core/policy.ts'
 import type { NowNs } from '../core/ports.ts'
 import { parseTime } from '../core/time.ts'
+import { type Answer, answerOf, type Evaluation, type EvaluationFault } from './answer.ts'
 import type { BuiltinHost } from './builtins/builtin.ts'
+import { type CacheLimits, makeCache } from './cache.ts'
 import type { DataPart } from './data.ts'
-import { type Answer, answerOf, openInstance } from './instance.ts'
+import { openInstance, seedOf } from './instance.ts'
+import { type Judge, makeJudge } from './judge.ts'
 import { plainJson, tooLong } from './plain.ts'
+import type { Reads } from './reads.ts'
 import { type Given, makeNotes } from './world.ts'
-
-/** `Evaluated` of core, with the faults that an evaluation can have. */
-export type Evaluation = (
-  | { readonly ok: true; readonly value: Json }
-  | { readonly ok: false; readonly fault: EvaluationFault; readonly detail: string }
-) & {
-  /** What builtins were answered by the world. */
-  readonly world?: WorldAnswers | 'dropped'
-}
-
-export type EvaluationFault = 'policy_undefined' | 'policy_error' | 'policy_limit'
 
 export interface Policy {
   readonly ref: PolicyRef
@@ -39,6 +35,17 @@ export interface Policy {
    * the answer is that to those answers of the world, and may be kept for no other call.
    */
   evaluateText(entrypoint: string, input: string, atNs: bigint, given?: Given): Evaluation
+  /**
+   * What an entry point decides about a request; remembered, where nothing but what it reads could change it, and never
+   * with `given`, which answers for the world. Never throws.
+   */
+  judge(entrypoint: string, facts: RequestFacts, given?: Given): Decision
+  /** Whether it calls builtins whose answers are the world's. */
+  readonly asksWorld: boolean
+  /** What an entry point may read of its input. */
+  reads(entrypoint: string): readonly InputPath[]
+  /** WebAssembly memory that it holds now, in bytes. */
+  memoryBytes(): number
 }
 
 export interface PolicyLimits {
@@ -57,6 +64,8 @@ export interface PolicyLimits {
   readonly maxInputDepth?: number
   /** Length of an input as JSON, in bytes. Default 1 MiB. */
   readonly maxInputBytes?: number
+  /** Decisions that are remembered. */
+  readonly cache?: CacheLimits
 }
 
 export interface PolicySource extends PolicyLimits {
@@ -69,6 +78,8 @@ export interface PolicySource extends PolicyLimits {
   readonly now: NowNs
   /** What builtins may ask of the world. Default nothing: a policy that calls such a builtin is refused. */
   readonly host?: BuiltinHost
+  /** What each entry point may read of its input. Default all of it, and then no decision is remembered. */
+  readonly reads?: Reads
 }
 
 const maxDataDepth = 128
@@ -91,17 +102,47 @@ export function openPolicy(source: PolicySource): Policy {
       ? undefined
       : fault('policy_undefined', `policy ${source.ref.bundle} has no entry point ${entrypoint}`)
   const notes = makeNotes()
-  const ask = (entrypoint: string, input: Uint8Array, atNs: bigint, given: Given | undefined): Evaluation => {
-    const evaluation = evaluationOf(instance.ask(entrypoint, input, atNs, notes.record, given), entrypoint)
+  const evaluateText = (
+    entrypoint: string,
+    input: string,
+    atNs: bigint,
+    given?: Given,
+    whole: () => string = () => input,
+  ): Evaluation => {
+    const fault = unknown(entrypoint)
+    if (fault) return fault
+    if (input.length > limits.maxBytes) return unjudged(tooLong)
+    if (3 * input.length > limits.maxBytes && utf8(input).length > limits.maxBytes) return unjudged(tooLong)
+    const seed = (): Uint8Array => seedOf(atNs, utf8(whole()))
+    const answer = instance.askText(entrypoint, input, { nowNs: atNs, seed, record: notes.record, given })
+    const evaluation = evaluationOf(answer, entrypoint)
     const world = notes.take()
     return world === undefined ? evaluation : { ...evaluation, world }
   }
-  let room = new Uint8Array(8192)
+  const reads = (entrypoint: string): readonly InputPath[] => source.reads?.get(entrypoint) ?? wholeInput
+  const cache = makeCache(source.cache)
+  const from = { by: 'policy', policy: source.ref } as const
+  const judgeOf = (entrypoint: string): Judge =>
+    makeJudge({
+      from,
+      reads: reads(entrypoint),
+      cache,
+      name: `${judges.size} `,
+      evaluate: (input, atNs, given, whole) => evaluateText(entrypoint, input, atNs, given, whole),
+      wasSteady: instance.wasSteady,
+    })
+  const judges = new Map<string, Judge>()
+  for (const entrypoint of instance.entrypoints) judges.set(entrypoint, judgeOf(entrypoint))
 
   return {
     ref: source.ref,
     entrypoints: instance.entrypoints,
     ...(source.parts && { parts: source.parts }),
+    reads,
+    memoryBytes: instance.memoryBytes,
+    // One that is not there is a fault, which says so.
+    judge: (entrypoint, facts, given) => (judges.get(entrypoint) ?? judgeOf(entrypoint))(facts, given),
+    asksWorld: instance.asksWorld,
     evaluate(entrypoint, input, atNs = requestTime(input) ?? source.now()) {
       const plain = plainJson(input, limits)
       const fault = unknown(entrypoint)
@@ -110,18 +151,9 @@ export function openPolicy(source: PolicySource): Policy {
       const answer = instance.askExactly(entrypoint, plain.bytes, { nowNs: atNs })
       return evaluationOf(answer.kind === 'results' ? answerOf(answer.results) : answer, entrypoint)
     },
-    evaluateText(entrypoint, input, atNs, given) {
-      const fault = unknown(entrypoint)
-      if (fault) return fault
-      if (input.length > limits.maxBytes) return unjudged(tooLong)
-      if (room.length < 3 * input.length) room = new Uint8Array(6 * input.length) // Three bytes a character at most.
-      const { written } = encoder.encodeInto(input, room)
-      return written > limits.maxBytes ? unjudged(tooLong) : ask(entrypoint, room.subarray(0, written), atNs, given)
-    },
+    evaluateText: (entrypoint, input, atNs, given) => evaluateText(entrypoint, input, atNs, given),
   }
 }
-
-const encoder = new TextEncoder()
 
 const unjudged = ({ limit, wrong }: { readonly limit: boolean; readonly wrong: string }): Evaluation =>
   fault(limit ? 'policy_limit' : 'policy_error', `the input cannot be judged: ${wrong}`)

@@ -147,9 +147,19 @@ function identifiedOf(principal: Json | undefined, peer: Json | undefined): Iden
 
 const proofs = ['x509', 'jwt', 'declared'] as const
 
+/** Times of certificates, which are the same for many records: read once, and forgotten where there are too many. */
+const moments = new Map<string, number>()
+const maxMoments = 256
+
 function momentOf(value: Json | undefined): number {
-  const ns = typeof value === 'string' ? parseTime(value) : undefined
-  return ns === undefined ? 0 : Number(ns / 1_000_000n)
+  if (typeof value !== 'string') return 0
+  const known = moments.get(value)
+  if (known !== undefined) return known
+  const ns = parseTime(value)
+  if (ns === undefined) return 0
+  if (moments.size >= maxMoments) moments.clear()
+  moments.set(value, Number(ns / 1_000_000n))
+  return Number(ns / 1_000_000n)
 }
 
 const idOf = (value: Json | undefined, member: string) => parseSpiffeId(text(value, member)) ?? fail(member)

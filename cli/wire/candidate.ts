@@ -2,21 +2,17 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import { everything, type Leavable, nothing } from '../../audit/replay/reads.ts'
+import { nothing, readsOf } from '../../audit/replay/reads.ts'
 import type { Candidate } from '../../audit/replay/replay.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
-import { readBundle } from '../../engine/bundle.ts'
+import { type BundleContent, readBundle } from '../../engine/bundle.ts'
 import type { DataPart } from '../../engine/data.ts'
 import { makeDecide } from '../../engine/decide.ts'
 import { askingHost } from '../../engine/http-send.ts'
 import { loadModule } from '../../engine/load.ts'
 import { memorySectionName, prepareModule, readMemoryNote } from '../../engine/module.ts'
 import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
-import { withLibrary } from '../../engine/node/library.ts'
-import { opaAtHand } from '../../engine/node/opa.ts'
 import { loadBundle } from '../../engine/node/open.ts'
-import type { Policy } from '../../engine/policy.ts'
-import { readsOfSources } from './opa.ts'
 
 export interface CandidateOptions {
   /** Rules to compile beside those that say `entrypoint: true`. */
@@ -31,7 +27,7 @@ export interface CandidateOptions {
 const worldly: ReadonlySet<string> = new Set(['io.jwt.encode_sign', 'io.jwt.encode_sign_raw'])
 
 export interface OpenedCandidate extends Candidate {
-  /** False for a bundle without its sources, of which nobody can tell what it reads. */
+  /** False for a bundle that does not say what it reads. */
   readonly readsKnown: boolean
 }
 
@@ -43,15 +39,16 @@ export async function openCandidate(
   const bytes = folder === undefined ? new Uint8Array(await readFile(path)) : await buildPolicy(folder, { entrypoints })
   const named = name ?? basename(folder === undefined ? dirname(resolve(path)) : resolve(folder))
   const policy = await loadBundle(bytes, named, { now: () => BigInt(Date.now()) * 1_000_000n, host: askingHost, parts })
-  const reads = folder === undefined ? new Map<string, Leavable>() : await readsOfAll(folder, policy.entrypoints)
+  const content = await readBundle(bytes, named, { sha256: policy.ref.sha256 })
+  const reads = new Map(policy.entrypoints.map((entrypoint) => [entrypoint, readsOf(policy.reads(entrypoint))]))
   return {
     ref: policy.ref,
     hasData: parts.length > 0,
     decide: makeDecide({ get: () => policy }),
-    readsKnown: reads.size > 0,
+    readsKnown: content.reads !== undefined,
     // An entry point that is not there answers nothing, whatever is asked.
-    reads: (entrypoint) => reads.get(entrypoint) ?? (policy.entrypoints.includes(entrypoint) ? everything : nothing),
-    worldly: (await calledBuiltins(bytes, policy)).filter((builtin) => worldly.has(builtin)),
+    reads: (entrypoint) => reads.get(entrypoint) ?? nothing,
+    worldly: (await calledBuiltins(content)).filter((builtin) => worldly.has(builtin)),
   }
 }
 
@@ -69,22 +66,8 @@ async function folderOf(path: string): Promise<string | undefined> {
   throw new WritError('usage', `${path} holds more than one policy`, { cure: `give one of them, such as ${folder}` })
 }
 
-async function readsOfAll(folder: string, entrypoints: readonly string[]): Promise<ReadonlyMap<string, Leavable>> {
-  const reads = new Map<string, Leavable>()
-  const opa = await opaAtHand(process.env)
-  if (opa === undefined) return reads
-  await withLibrary(folder, async (whole) => {
-    for (const entrypoint of entrypoints) {
-      const found = await readsOfSources(opa, whole, entrypoint)
-      if (found) reads.set(entrypoint, found)
-    }
-  })
-  return reads
-}
-
 /** Names of the builtins that a policy asks its host for. */
-async function calledBuiltins(bytes: Uint8Array, { ref }: Policy): Promise<readonly string[]> {
-  const { wasm } = await readBundle(bytes, ref.bundle, { sha256: ref.sha256 })
+async function calledBuiltins({ wasm }: BundleContent): Promise<readonly string[]> {
   const module = await WebAssembly.compile(prepareModule(wasm) as Uint8Array<ArrayBuffer>)
   const [note] = WebAssembly.Module.customSections(module, memorySectionName)
   const initial = readMemoryNote(new Uint8Array(note!))

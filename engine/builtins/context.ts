@@ -15,23 +15,37 @@ export interface EvaluationContext {
   readonly spend?: (steps: number) => void
   readonly record?: ((name: string, args: readonly Value[], result: Value | undefined) => void) | undefined
   readonly given?: Given | undefined
+  /** Called whenever a builtin asks for what a later evaluation of the same input may find changed. */
+  readonly asked?: () => void
 }
 
+const nothing = (): void => undefined
+
 export function makeContext(
-  { nowNs, seed, spend = () => undefined, record = () => undefined, given }: EvaluationContext,
+  { nowNs, seed, spend = nothing, record = nothing, given, asked = nothing }: EvaluationContext,
   patterns: PatternCache,
   host: BuiltinHost,
 ): BuiltinContext {
   const made = new Map<string, unknown>()
   let stream: ((length: number) => Uint8Array) | undefined
   return {
-    nowNs,
+    get nowNs() {
+      asked()
+      return nowNs
+    },
+    get host() {
+      asked()
+      return host
+    },
     patterns,
-    host,
     record,
     given,
     spend,
-    random: (length) => (stream ??= randomStream(seed()))(length),
+    random(length) {
+      asked()
+      stream ??= randomStream(seed())
+      return stream(length)
+    },
     once<T>(key: string, make: () => T): T {
       if (!made.has(key)) made.set(key, make())
       return made.get(key) as T

@@ -6,10 +6,13 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import { fromUtf8, utf8 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
-import { canonicalJson } from '../../core/json.ts'
+import { canonicalJson, parseJson } from '../../core/json.ts'
 import { prepareModule } from '../module.ts'
+import { type Reads, readsOfPlan, writeReads } from '../reads.ts'
 import { readTar, type TarFile } from '../tar.ts'
+import { formatJson, fromJson, objectOf, parseJsonValue, RegoObject, type Value } from '../value.ts'
 import type { CompilerOptions } from './compiler.ts'
 import { isOfPackage, librarySources, withLibrary, writeSources } from './library.ts'
 import { type Opa, type OpaRun, openOpa } from './opa.ts'
@@ -50,9 +53,17 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
     const root = join(temporary, 'policy')
     await writeSources(root, sources)
     const rules = entrypoints.flatMap((entrypoint) => ['-e', entrypoint])
-    const args = ['build', '-t', 'wasm', '-b', '.', '-r', revision, '-o', bundleFile, ...rules]
-    await run(opa, args, { cwd: root, ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }) }, dir)
-    return normalised(await readFile(join(root, bundleFile)))
+    const how = { cwd: root, ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }) }
+    const built = async (target: 'wasm' | 'plan'): Promise<readonly TarFile[]> => {
+      const out = join(root, bundleFile)
+      await run(opa, ['build', '-t', target, '-b', '.', '-r', revision, '-o', bundleFile, ...rules], how, dir)
+      const files = readTar(gunzipSync(await readFile(out)), 10_000)
+      await rm(out) // Or the next build would take it for a source.
+      return files
+    }
+    // OPA's own files, which are the same each time, in an archive without the marks of whoever made it.
+    const files = await built('wasm')
+    return pack(withReads(files.map(prepared), await built('plan')))
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
@@ -132,11 +143,31 @@ async function run(opa: Opa, args: readonly string[], how: OpaRun, dir: string):
   throw new WritError('policy_invalid', `${dir} does not compile: ${said}`)
 }
 
-/**
- * OPA's own files, which are the same each time, in an archive without the marks of whoever made it. The module is
- * prepared here, so that a host that compiles no bytes runs the very one that all others do.
- */
-function normalised(built: Uint8Array): Uint8Array {
-  const files = readTar(gunzipSync(built), 10_000)
-  return pack(files.map((file) => (file.name === moduleFile ? { ...file, bytes: prepareModule(file.bytes) } : file)))
+/** The module is prepared here, so that a host that compiles no bytes runs the very one that all others do. */
+const prepared = (file: TarFile): TarFile =>
+  file.name === moduleFile ? { ...file, bytes: prepareModule(file.bytes) } : file
+
+/** The manifest says what the policy reads of its input, as only the compiler can tell. */
+function withReads(files: readonly TarFile[], plan: readonly TarFile[]): readonly TarFile[] {
+  const planned = plan.find(({ name }) => name === 'plan.json')
+  const reads = readsOfPlan((planned && parseJson(fromUtf8(planned.bytes))) ?? null)
+  return files.map((file) =>
+    file.name === '.manifest' ? { name: file.name, bytes: utf8(`${manifestWith(file, reads)}\n`) } : file,
+  )
+}
+
+/** Beside what the author wrote there, whose numbers keep their digits. */
+function manifestWith({ bytes }: TarFile, reads: Reads): string {
+  const manifest = parseJsonValue(fromUtf8(bytes))
+  const metadata = memberOf(manifest, 'metadata')
+  const writ = withMember(memberOf(metadata, 'writ'), 'reads', fromJson(writeReads(reads)))
+  return formatJson(withMember(manifest, 'metadata', withMember(metadata, 'writ', writ)))
+}
+
+const memberOf = (value: Value | undefined, name: string): Value | undefined =>
+  value instanceof RegoObject ? value.get(name) : undefined
+
+function withMember(value: Value | undefined, name: string, member: Value): Value {
+  const others = value instanceof RegoObject ? value.entries.filter(([key]) => key !== name) : []
+  return objectOf([...others, [name, member]])
 }

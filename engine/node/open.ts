@@ -25,7 +25,7 @@ export interface LoadOptions extends PolicyLimits, BundleOptions {
 export async function loadBundle(bytes: Uint8Array, name: string, options: LoadOptions): Promise<Policy> {
   const { parts = [], ...others } = options
   const content = await readBundle(bytes, name, options)
-  const { ref, wasm, entrypoints } = content
+  const { ref, wasm, entrypoints, reads } = content
   const data = withData(content, parts)
   const prepared = prepareModule(wasm)
   let module: WebAssembly.Module
@@ -39,6 +39,7 @@ export async function loadBundle(bytes: Uint8Array, name: string, options: LoadO
     ref,
     module,
     data,
+    ...(reads && { reads }),
     ...(parts.length > 0 && { parts: parts.map(withoutValue) }),
   })
   const lacking = entrypoints.find((entrypoint) => !policy.entrypoints.includes(entrypoint))

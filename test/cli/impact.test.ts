@@ -1,6 +1,7 @@
-import { chmod, copyFile, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { getRequestListener } from '@hono/node-server'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { openStore, type Store } from '../../audit/node/store.ts'
@@ -9,6 +10,8 @@ import { impactCommand } from '../../cli/policy-impact.ts'
 import { recordedDecisions } from '../../cli/wire/recorded.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
 import { doorApp } from '../../control/node/http.ts'
+import { pack } from '../../engine/node/pack.ts'
+import { readTar } from '../../engine/tar.ts'
 import { calls, decideBy, openBank, Traffic, use } from '../audit/replay/traffic.ts'
 import { Signer } from '../audit/verify/log.ts'
 import { sha256, startMs, verifyTestHead } from '../audit/verify/producer.ts'
@@ -97,13 +100,20 @@ describe('what nobody can tell does not pass the gate', () => {
     expect(await printed(impactCommand(), ...words, '--assume-kept', 'X-Role')).toMatchObject({ code: 0 })
   })
 
-  test('a bundle without its sources, of which nobody knows what it reads', async () => {
-    const file = join(closed, '../bundle.tar.gz')
-    await copyFile('policies/bank/bundle.tar.gz', file)
-    const words = ['--candidate', file, '--bundle-name', 'bank'] as const
+  test('a bundle that does not say what it reads; one that does needs no sources', async () => {
+    const words = ['--candidate', join(closed, '../bundle.tar.gz'), '--bundle-name', 'bank'] as const
+    const bytes = await readFile('policies/bank/bundle.tar.gz')
+    await writeFile(words[1], bytes)
+    expect(await impact(...words, '--fail-on-flips')).toMatchObject({ code: 0, err: '' })
+
+    const silent = readTar(gunzipSync(bytes), 100).map(({ name, bytes }) => {
+      const { metadata: _, ...rest } = name === '.manifest' ? JSON.parse(Buffer.from(bytes).toString()) : {}
+      return { name, bytes: name === '.manifest' ? Buffer.from(JSON.stringify(rest)) : bytes }
+    })
+    await writeFile(words[1], pack(silent))
     const { out, err } = await impact(...words)
     expect(out).toContain('what was not recorded: query, headers')
-    expect(err).toContain('give their folder as the candidate')
+    expect(err).toContain('does not say what it reads')
     const assumed = await impact(...words, '--assume-kept', 'query', '--assume-kept', 'headers', '--fail-on-flips')
     expect(assumed.code).toBe(0)
   })

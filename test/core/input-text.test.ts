@@ -2,9 +2,11 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { RequestFacts } from '../../core/facts.ts'
 import { policyInput, recordedInput } from '../../core/input.ts'
-import { policyInputText } from '../../core/input-text.ts'
+import { inputKey } from '../../core/input-key.ts'
+import { begins, partsOf, projected } from '../../core/input-path.ts'
+import { inputWriter, policyInputText } from '../../core/input-text.ts'
 import { canonicalJson, type Json } from '../../core/json.ts'
-import type { PolicyUse } from '../../core/policy.ts'
+import type { InputPath, PolicyUse } from '../../core/policy.ts'
 import { facts, identity, name, workload } from './facts.ts'
 
 type Members = { readonly [name: string]: Json | undefined }
@@ -75,4 +77,105 @@ test('a field that claims to be the path changes nothing', () => {
 test('half a character is refused, and not mended', () => {
   const [one] = fc.sample(facts, 1)
   expect(() => policyInputText({ ...one!, listener: '\ud800' })).toThrow(TypeError)
+})
+
+const http = ['attributes', 'request', 'http']
+/** Paths that an input may have members at, and below those. */
+const written: fc.Arbitrary<InputPath> = fc.oneof(
+  fc.constantFrom<InputPath>(
+    ...[['attributes'], ['parsed_path'], ['parsed_query'], ['source_principal'], ['version'], ['writ']],
+    ...[
+      ['attributes', 'request'],
+      ['attributes', 'source'],
+      ['attributes', 'destination'],
+      ['parsed_query', 'a'],
+    ],
+    ...[
+      ['attributes', 'source', 'principal'],
+      ['attributes', 'source', 'address', 'socketAddress', 'portValue'],
+    ],
+    ...[http, ['attributes', 'request', 'time'], ['parsed_path', 'x'], ['version', 'encoding'], ['version', 'x']],
+    ...['direction', 'listener', 'service', 'workload', 'x'].map((member) => ['writ', member]),
+    ...['host', 'id', 'method', 'path', 'protocol', 'query', 'scheme'].map((member) => [...http, member]),
+    ...[':authority', ':method', ':path', ':scheme', ':other'].map((member) => [...http, 'headers', member]),
+  ),
+  name.map((field) => [...http, 'headers', field]),
+)
+const unwritten = fc.constantFrom<InputPath>(
+  ...[[], ['x'], ['parsed_body'], ['attributes', 'x'], ['attributes', 'request', 'x'], [...http, 'body']],
+  [...http, 'headers'],
+)
+
+test('for any facts and any reads, what is written is what is read of the input, and nothing else', () => {
+  fc.assert(
+    fc.property(facts, fc.array(written, { maxLength: 6 }), (of, reads) => {
+      const text = inputWriter(reads)(of)
+      const kept = canonicalJson(projected(policyInput(of), partsOf(reads)))
+      expect(canonicalJson(JSON.parse(text) as Json)).toBe(kept)
+      expect(kept).toHaveLength(text.length)
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+test('a read of something that the writer does not know is a read of everything', () => {
+  fc.assert(
+    fc.property(facts, fc.array(written, { maxLength: 2 }), unwritten, (of, reads, odd) => {
+      const paths = [...reads.filter((path) => !begins(path, odd)), odd]
+      expect(inputWriter(paths)(of)).toBe(policyInputText(of))
+      expect(inputKey(paths)).toBeUndefined()
+    }),
+  )
+})
+
+const few = fc.constantFrom('', 'a', '1:a', '-', 'b?c')
+const alike = fc.record({
+  ...{ direction: fc.constantFrom('inbound' as const, 'outbound' as const), workload: fc.constant(workload) },
+  ...{ listener: few, requestId: few, traceId: few, atNs: fc.constantFrom(0n, 1n) },
+  source: fc.record({
+    identified: fc.constantFrom<RequestFacts['source']['identified'][]>(
+      { ok: true, identity: { ...identity, proof: 'x509' } },
+      { ok: false, code: 'identity_missing', detail: 'none' },
+    ),
+    ...{ address: few, port: fc.nat(1) },
+  }),
+  destination: fc.record({ service: fc.option(few, { nil: undefined }), address: few, port: fc.nat(1) }),
+  head: fc.option(
+    fc.record({
+      ...{ method: few, authority: few, path: few, query: fc.option(few, { nil: undefined }) },
+      headers: fc.dictionary(fc.constantFrom('a', 'b'), few),
+      ...{ protocol: fc.constantFrom('HTTP/1.1' as const, 'HTTP/2' as const), scheme: fc.constant('http' as const) },
+    }),
+    { nil: undefined },
+  ),
+})
+
+test('two requests have one key only where all that is read of them is the same', () => {
+  let same = 0
+  const fewer = written.filter((path) => path.length !== 4 || path[3] !== 'headers')
+  fc.assert(
+    fc.property(alike, alike, fc.array(fewer, { maxLength: 4 }), (one, two, reads) => {
+      const key = inputKey([...reads, [...http, 'headers', 'a']])
+      if (!key) return
+      const kept = (of: RequestFacts) =>
+        canonicalJson(projected(policyInput(of), partsOf([...reads, [...http, 'headers', 'a']])))
+      expect(key({ ...one, source: { ...one.source } })).toBe(key(one))
+      if (key(one) === key(two)) {
+        same++
+        expect(kept(one)).toBe(kept(two))
+      }
+    }),
+    { numRuns: 5000 },
+  )
+  expect(same).toBeGreaterThan(50)
+})
+
+test('what differs from request to request by itself has no key, its neighbours have', () => {
+  expect(inputKey([['attributes', 'request', 'time']])).toBeUndefined()
+  expect(inputKey([[...http, 'id']])).toBeUndefined()
+  expect(inputKey([http])).toBeUndefined()
+  expect(inputKey([[...http, 'headers']])).toBeUndefined()
+  expect(inputKey([[...http, 'headers', 'x-request-id']])).toBeDefined()
+  expect(inputKey([[...http, 'host']])).toBeDefined()
+  expect(inputKey([])).toBeDefined()
 })

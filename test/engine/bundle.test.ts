@@ -139,3 +139,10 @@ test('bytes that are no gzip, or end early, are refused', async () => {
     { numRuns: 50 },
   )
 })
+
+test('a bundle says what its rules read of the input, or does not; in another form it is refused', async () => {
+  const saying = (reads: unknown) => gzipped([manifest({ metadata: { writ: { reads } } }), module])
+  expect((await read(saying({ 'a/b': [['x', 'y'], ['x']] }))).reads).toEqual(new Map([['a/b', [['x']]]]))
+  expect((await read(bundle())).reads).toBeUndefined()
+  expect(await refused(saying({ 'a/b': ['x'] }))).toContain('policy_invalid: the policy bundle cannot be loaded: "meta')
+})

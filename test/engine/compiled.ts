@@ -13,11 +13,17 @@ import { openOpa } from '../../engine/node/opa.ts'
 import { openPolicy, type Policy, type PolicyLimits } from '../../engine/policy.ts'
 import { readTar } from '../../engine/tar.ts'
 
-/** Bundle of one Rego file, whose entry points are all the rules named. */
-export async function bundleOf(rego: string, entrypoints: readonly string[], data: Json = {}): Promise<Uint8Array> {
+/** Bundle of one Rego file and those beside it, whose entry points are all the rules named. */
+export async function bundleOf(
+  rego: string,
+  entrypoints: readonly string[],
+  data: Json = {},
+  others: Readonly<Record<string, string>> = {},
+): Promise<Uint8Array> {
   const dir = await mkdtemp(join(tmpdir(), 'writ-test-'))
   try {
-    await writeFile(join(dir, 'policy.rego'), rego)
+    for (const [name, text] of Object.entries({ 'policy.rego': rego, ...others }))
+      await writeFile(join(dir, name), text)
     await writeFile(join(dir, 'data.json'), JSON.stringify(data))
     return await buildPolicy(dir, { entrypoints })
   } finally {

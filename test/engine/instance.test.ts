@@ -263,3 +263,42 @@ beforeAll(async () => {
   rawWasm = await unpreparedWasmOf(rego, rules)
   preparedWasm = prepareModule(rawWasm)
 })
+
+test('a set comes in the order of OPA, however an answer is asked for, and an array in its own', async () => {
+  const policy = await openRego(
+    `package t
+set := {x | some x in input}
+inside := {"a": [{x | some x in input}], "none": set()}
+array := input
+empty := set()
+keyed := {1: "one", [2]: "two"}`,
+    ['t/set', 't/inside', 't/array', 't/empty', 't/keyed'],
+  )
+  const words = fc.uniqueArray(fc.oneof(fc.string({ unit: 'grapheme-ascii' }), fc.integer(), fc.boolean()), {
+    maxLength: 12,
+  })
+  fc.assert(
+    fc.property(words, (input) => {
+      for (const entrypoint of policy.entrypoints) {
+        expect(policy.evaluateText(entrypoint, JSON.stringify(input), 0n)).toEqual(
+          policy.evaluate(entrypoint, input, 0n),
+        )
+      }
+      expect(policy.evaluateText('t/array', JSON.stringify(input), 0n)).toEqual({ ok: true, value: input })
+    }),
+  )
+  expect(policy.evaluateText('t/set', '["b", 2, "a", 10, true, "b"]', 0n)).toEqual({
+    ok: true,
+    value: [true, 2, 10, 'a', 'b'],
+  })
+  expect(policy.evaluateText('t/empty', '[]', 0n)).toEqual({ ok: true, value: [] })
+})
+
+test('two answers that begin alike are two, and one that is known is not changed by who had it', async () => {
+  const policy = await openRego('package t\nr := [input, "x"]', ['t/r'])
+  const ask = (input: string) => policy.evaluateText('t/r', JSON.stringify(input), 0n)
+  for (let i = 0; i < 1000; i++) expect(ask(`${i % 300}`)).toEqual({ ok: true, value: [`${i % 300}`, 'x'] })
+  expect(ask('a'.repeat(5000))).toEqual({ ok: true, value: ['a'.repeat(5000), 'x'] })
+  const known = ask('1') as unknown as { value: string[] }
+  expect(() => known.value.push('y')).toThrow(TypeError)
+})

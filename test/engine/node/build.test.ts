@@ -127,3 +127,19 @@ test('what is packed in any order is the same archive, and comes out again', () 
     { numRuns: 50 },
   )
 })
+
+test('the manifest says what each rule reads, beside what its author wrote there', async () => {
+  const own = '{"roots": ["t", "x", "y"], "metadata": {"team": 12345678901234567890, "writ": {"owner": "a"}}}'
+  const bytes = await buildPolicy(await policy('t', { ...files, '.manifest': own }))
+  expect((await readBundle(bytes, 't')).reads).toEqual(
+    new Map([
+      ['t/a', []],
+      ['t/b', []],
+      ['t/c', [[]]],
+    ]),
+  )
+  const written = readTar(gunzipSync(bytes), 10).find(({ name }) => name === '.manifest')!
+  expect(Buffer.from(written.bytes).toString()).toContain(
+    '"metadata":{"team":12345678901234567890,"writ":{"owner":"a","reads":{"t/a":[],"t/b":[],"t/c":[[]]}}}',
+  )
+})
