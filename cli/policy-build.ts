@@ -15,6 +15,7 @@ import { readSigningKey } from '../engine/node/keys.ts'
 import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
 import type { Policy } from '../engine/policy.ts'
+import { writeReads } from '../engine/reads.ts'
 import { compilerHelp } from './policy/compiler.ts'
 import { watchPolicies } from './policy/watch.ts'
 
@@ -47,7 +48,10 @@ export const buildCommand = (): Command =>
     .argument('[dir]', 'a policy, or a folder of policies', 'policies')
     .description(`compile each policy and write its ${bundleFile} beside it: the same bytes on every machine`)
     .option('--check', 'write nothing; exit 1 when a committed bundle is not what its sources give')
-    .option('--edge <out>', 'also write policy.wasm, data.json and ref.json below OUT/<policy>, for hosts like Workers')
+    .option(
+      '--edge <out>',
+      'also write policy.wasm, data.json, reads.json and ref.json below OUT/<policy>, for hosts like Workers',
+    )
     .option(
       '-e, --entrypoint <path>',
       'a rule to compile, beside those with `entrypoint: true`; may repeat',
@@ -163,10 +167,11 @@ function gives(before: Uint8Array, unsigned: Uint8Array): boolean {
 
 /** What a host needs that compiles no bytes: it imports the module and hands all three to `openPolicy`. */
 async function writeEdge(out: string, bytes: Uint8Array, policy: string): Promise<void> {
-  const { ref, data, wasm } = await readBundle(bytes, policy)
+  const { ref, data, wasm, reads } = await readBundle(bytes, policy)
   await mkdir(out, { recursive: true })
   await replace(join(out, 'policy.wasm'), prepareModule(wasm))
   await replace(join(out, 'data.json'), `${canonicalJson(data)}\n`)
+  await replace(join(out, 'reads.json'), `${canonicalJson(reads ? writeReads(reads) : null)}\n`)
   await replace(join(out, 'ref.json'), `${JSON.stringify(ref, null, 2)}\n`)
 }
 

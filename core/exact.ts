@@ -3,6 +3,7 @@
  * take for two things (a name given twice, half a character) is refused rather than read one way.
  */
 
+import type { Parts } from './input-path.ts'
 import { canonicalString, type Json } from './json.ts'
 
 /** A number that JavaScript's own would round: 9007199254740993, 0.1000000000000000055. */
@@ -56,6 +57,17 @@ export function exactText(value: Exact): string {
     if (member !== undefined) text += `${text.length === 1 ? '' : ','}${canonicalString(name)}:${exactText(member)}`
   }
   return `${text}}`
+}
+
+/** Of objects the members that are among the parts, as `projected` has it. */
+export function projectedExact(value: Exact, parts: Parts): Exact {
+  if (parts === 'whole' || !isExactObject(value)) return value
+  const kept: { [name: string]: Exact } = Object.create(null)
+  for (const [name, below] of parts) {
+    const member = Object.hasOwn(value, name) ? value[name] : undefined
+    if (member !== undefined) kept[name] = projectedExact(member, below)
+  }
+  return kept
 }
 
 /** The same with JavaScript's numbers: what is shown to people. */

@@ -3,7 +3,8 @@
  * said there alone; test/core/input-text.test.ts holds the two equal for any facts.
  */
 
-import type { RequestFacts, RequestHead } from './facts.ts'
+import { exactText, projectedExact } from './exact.ts'
+import type { RequestBody, RequestFacts, RequestHead } from './facts.ts'
 import { contextOf, destinationOf, parsePath, parseQuery, pathAndQuery, sourceOf } from './input.ts'
 import { bodyText, httpBodyText } from './input-body.ts'
 import { type Parts, partsOf, projected } from './input-path.ts'
@@ -87,6 +88,7 @@ const inputMembers: Readonly<Record<string, MemberOf>> = {
     }
     return named('attributes', membersOf(below, attributeMembers))
   },
+  parsed_body: (below) => ofBody((body) => `"parsed_body":${exactText(projectedExact(body.parsed, below))}`),
   parsed_path: () => ofHead((_, head) => `"parsed_path":${stepsText(head.path)}`),
   parsed_query: (below) =>
     below === 'whole'
@@ -96,6 +98,7 @@ const inputMembers: Readonly<Record<string, MemberOf>> = {
     () =>
     ({ source: { identified } }) =>
       identified.ok ? `"source_principal":${quoted(identified.identity.id)}` : '',
+  truncated_body: () => ofBody((body) => `"truncated_body":${body.truncated}`),
   version: (below) => {
     const text = `"version":${canonicalJson(projected(version, below))}`
     return () => text
@@ -122,6 +125,7 @@ const requestMembers: Readonly<Record<string, MemberOf>> = {
 }
 
 const httpMembers: Readonly<Record<string, MemberOf>> = {
+  body: () => ofBody(({ text }) => (text === undefined || text === '' ? '' : `"body":${quoted(text)}`)),
   headers: (below) => {
     if (below === 'whole') return undefined // All but the body is about as much.
     return named(
@@ -135,6 +139,9 @@ const httpMembers: Readonly<Record<string, MemberOf>> = {
   path: () => ofHead((_, head) => `"path":${quoted(pathAndQuery(head))}`),
   protocol: () => ofHead((_, head) => `"protocol":"${head.protocol}"`),
   query: () => ofHead((_, head) => `"query":${quoted(head.query ?? '')}`),
+  rawBody: () =>
+    ofBody(({ text, raw }) => ((text ?? '') !== '' || raw === undefined ? '' : `"rawBody":${quoted(raw)}`)),
+  size: () => ofBody(({ size }) => (size === 0 ? '' : `"size":"${size}"`)),
   scheme: () => ofHead((_, head) => `"scheme":"${head.scheme}"`),
 }
 
@@ -196,6 +203,11 @@ const ofHead =
   (write: (facts: RequestFacts, head: RequestHead) => string): MemberWriter =>
   (facts) =>
     facts.head ? write(facts, facts.head) : ''
+
+const ofBody =
+  (write: (body: RequestBody) => string): MemberWriter =>
+  ({ body }) =>
+    body ? write(body) : ''
 
 /** Of what is the same object for all requests of a connection, the text is the same too. */
 function constantMember(name: string, of: (facts: RequestFacts) => Json, below: Parts): MemberWriter {

@@ -14,4 +14,5 @@ export {
   type PolicyLimits,
   type PolicySource,
 } from './policies.ts'
+export { parseReads, type Reads } from './reads.ts'
 export type { BundleVerification, SignatureAlgorithm, VerificationKey } from './verification.ts'

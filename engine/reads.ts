@@ -21,7 +21,11 @@ const maxStep = 256
 /** `metadata.writ.reads` of a bundle's manifest; undefined where there is none. Throws an Error where it has another form. */
 export function readReads(metadata: Json | undefined): Reads | undefined {
   const written = at(at(metadata, 'writ'), 'reads')
-  if (written === undefined) return undefined
+  return written === undefined ? undefined : parseReads(written)
+}
+
+/** What `writeReads` gave, wherever it comes from. Throws an Error where it has another form. */
+export function parseReads(written: Json): Reads {
   if (!isObject(written)) throw new Error('"metadata.writ.reads" is no object')
   return new Map(Object.entries(written).map(([entrypoint, paths]) => [entrypoint, readPaths(paths)]))
 }

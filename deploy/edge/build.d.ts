@@ -14,3 +14,8 @@ declare module '*/ref.json' {
   const ref: { readonly bundle: string; readonly revision: string; readonly sha256: string }
   export default ref
 }
+
+declare module '*/reads.json' {
+  const reads: unknown
+  export default reads
+}

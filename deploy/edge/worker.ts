@@ -4,6 +4,7 @@
 import { type Guarded, openEdge, type RequestContext } from '../../proxy/edge/index.ts'
 import data from './build/hello/data.json' with { type: 'json' }
 import module from './build/hello/policy.wasm'
+import reads from './build/hello/reads.json' with { type: 'json' }
 import ref from './build/hello/ref.json' with { type: 'json' }
 
 /** Settings of the deployment. COLLECTOR_TOKEN is a secret. */
@@ -17,7 +18,7 @@ interface Env {
 const open = (env: Env): Guarded =>
   openEdge(hello, {
     workload: env.WORKLOAD,
-    policy: { module, data, ref },
+    policy: { module, data, reads, ref },
     entrypoint: 'hello/result',
     trust: [JSON.parse(env.TRUST)],
     collector: { url: env.COLLECTOR_URL, token: env.COLLECTOR_TOKEN },

@@ -2,12 +2,20 @@
 
 import { makeJwtIdentify } from '../../ca/jwt.ts'
 import { readTrust } from '../../ca/wire.ts'
-import { WritError } from '../../core/fault.ts'
+import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
 import type { HttpAllowance, PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import { parseSpiffeId, type SpiffeId, spiffeId, trustDomainOf } from '../../core/spiffe.ts'
-import { askingHost, fetchTransport, makeDecide, makePolicies, openPolicy } from '../../engine/index.ts'
+import {
+  askingHost,
+  fetchTransport,
+  makeDecide,
+  makePolicies,
+  openPolicy,
+  parseReads,
+  type Reads,
+} from '../../engine/index.ts'
 import { type CollectorOptions, collectorSink } from './collector.ts'
 import type { Handler } from './exchange.ts'
 import { type Guarded, type GuardOptions, guard } from './guard.ts'
@@ -40,6 +48,17 @@ export interface EdgePolicy {
   readonly module: WebAssembly.Module
   readonly data: unknown
   readonly ref: PolicyRef
+  /** What it reads of its input (reads.json). Default all of it, and then no decision is remembered. */
+  readonly reads?: unknown
+}
+
+function readsOf(reads: unknown): { readonly reads?: Reads } {
+  if (reads === undefined || reads === null) return {}
+  try {
+    return { reads: parseReads(reads as Json) }
+  } catch (thrown) {
+    throw new WritError('policy_invalid', `reads.json: ${messageOf(thrown)}`, { cause: thrown })
+  }
 }
 
 /** Throws `config_invalid` or `policy_invalid`: a function that is set up wrongly answers nobody. */
@@ -50,8 +69,8 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
   const trial = trialOf(workload, options)
   const policies = makePolicies()
   const host = options.http && { host: askingHost }
-  for (const { module, data, ref } of [options.policy, ...(options.shadow ? [options.shadow.policy] : [])]) {
-    policies.put(openPolicy({ module, data: data as Json, ref, now, ...host }))
+  for (const { module, data, ref, reads } of [options.policy, ...(options.shadow ? [options.shadow.policy] : [])]) {
+    policies.put(openPolicy({ module, data: data as Json, ref, now, ...host, ...readsOf(reads) }))
   }
   const bundles = new Map(options.trust.map(trustOf).map((bundle) => [bundle.trustDomain, bundle]))
 

@@ -83,12 +83,22 @@ const http = ['attributes', 'request', 'http']
 /** Paths that an input may have members at, and below those. */
 const written: fc.Arbitrary<InputPath> = fc.oneof(
   fc.constantFrom<InputPath>(
-    ...[['attributes'], ['parsed_path'], ['parsed_query'], ['source_principal'], ['version'], ['writ']],
+    ...[
+      ['attributes'],
+      ['parsed_body'],
+      ['parsed_path'],
+      ['parsed_query'],
+      ['truncated_body'],
+      ['source_principal'],
+      ['version'],
+      ['writ'],
+    ],
     ...[
       ['attributes', 'request'],
       ['attributes', 'source'],
       ['attributes', 'destination'],
       ['parsed_query', 'a'],
+      ['parsed_body', 'a', 'b'],
     ],
     ...[
       ['attributes', 'source', 'principal'],
@@ -96,13 +106,16 @@ const written: fc.Arbitrary<InputPath> = fc.oneof(
     ],
     ...[http, ['attributes', 'request', 'time'], ['parsed_path', 'x'], ['version', 'encoding'], ['version', 'x']],
     ...['direction', 'listener', 'service', 'workload', 'x'].map((member) => ['writ', member]),
-    ...['host', 'id', 'method', 'path', 'protocol', 'query', 'scheme'].map((member) => [...http, member]),
+    ...['body', 'host', 'id', 'method', 'path', 'protocol', 'query', 'rawBody', 'scheme', 'size'].map((member) => [
+      ...http,
+      member,
+    ]),
     ...[':authority', ':method', ':path', ':scheme', ':other'].map((member) => [...http, 'headers', member]),
   ),
   name.map((field) => [...http, 'headers', field]),
 )
 const unwritten = fc.constantFrom<InputPath>(
-  ...[[], ['x'], ['parsed_body'], ['attributes', 'x'], ['attributes', 'request', 'x'], [...http, 'body']],
+  ...[[], ['x'], ['attributes', 'x'], ['attributes', 'request', 'x'], [...http, 'fragment']],
   [...http, 'headers'],
 )
 
