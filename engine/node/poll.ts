@@ -143,7 +143,7 @@ export async function openBundleSource(options: BundleSourceOptions): Promise<Bu
   }
 
   async function checkKept(sha256: string): Promise<Checked> {
-    const bytes = await store.bundle(sha256)
+    const bytes = await store.version(sha256)
     if (!bytes) throw new WritError('policy_invalid', `the bundle ${sha256} in ${options.dir} is gone or damaged`)
     return check(bytes, sha256)
   }
@@ -159,7 +159,7 @@ export async function openBundleSource(options: BundleSourceOptions): Promise<Bu
       if (messageOf(thrown) !== problem) onEvent({ kind: 'refused', sha256, why: messageOf(thrown) })
       throw thrown
     })
-    await store.keepBundle(sha256, bytes)
+    await store.keepVersion(sha256, bytes)
     await settle(afterGood(state, { sha256, revision: bundle.ref.revision, atMs: nowMs() }, etag, keep))
     putInForce(bundle, 'given')
     return true
