@@ -15,11 +15,11 @@ export interface FileCoverage {
   readonly uncovered: readonly number[]
 }
 
-/** Tests are left out: that they ran says nothing of the rules. */
-export function readCoverage(report: Json): Coverage {
+/** Tests are left out: that they ran says nothing of the rules. So are files that are not the author's own. */
+export function readCoverage(report: Json, isOwn: (file: string) => boolean = () => true): Coverage {
   const files = isObject(report) ? report['files'] : undefined
   const counted = Object.entries(isObject(files) ? files : {})
-    .filter(([file]) => !file.endsWith('_test.rego'))
+    .filter(([file]) => !file.endsWith('_test.rego') && isOwn(file))
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([file, found]) => ({ file, ...rowsOf(found) }))
   const covered = counted.reduce((sum, one) => sum + one.covered.size, 0)

@@ -6,6 +6,7 @@ import type { Json } from '../../core/json.ts'
 import { packageOf } from '../lint/package.ts'
 import { type Problem, readProblems } from '../lint/problems.ts'
 import type { TarFile } from '../tar.ts'
+import { librarySources } from './library.ts'
 import type { Opa } from './opa.ts'
 import { readPolicyFiles, readSchemas, staged, under } from './policy-files.ts'
 
@@ -19,13 +20,14 @@ export interface CheckOptions {
 
 /** None where it compiles. Files are named as they lie in the folder. */
 export async function checkPolicy(dir: string, { opa, input, schemas }: CheckOptions): Promise<readonly Problem[]> {
-  const files = await readPolicyFiles(dir)
-  const own = { name: 'schema/input.json', bytes: utf8(JSON.stringify(input)) }
+  const own = await readPolicyFiles(dir)
+  const files = [...own, ...(await librarySources(own))]
+  const schema = { name: 'schema/input.json', bytes: utf8(JSON.stringify(input)) }
   const given =
     schemas === undefined
-      ? [own]
-      : [{ ...own, name: 'schema/writ/input.json' }, ...under('schema', await readSchemas(schemas)), ...noting(files)]
-  const path = schemas === undefined ? own.name : 'schema'
+      ? [schema]
+      : [{ ...schema, name: 'schema/writ/input.json' }, ...under('schema', await readSchemas(schemas)), ...noting(own)]
+  const path = schemas === undefined ? schema.name : 'schema'
   const { code, stdout, stderr } = await staged([...under('policy', files), ...given], (cwd) =>
     opa.run(['check', '--strict', '-b', '--max-errors', '1000', '-f', 'json', '-s', path, 'policy'], { cwd }),
   )

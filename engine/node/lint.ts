@@ -6,9 +6,11 @@ import { parseJson } from '../../core/json.ts'
 import type { Finding } from '../lint/finding.ts'
 import { lint, ofCompiler, readBuiltins } from '../lint/lint.ts'
 import { type Module, readModule } from '../lint/module.ts'
+import type { TarFile } from '../tar.ts'
 import { checkPolicy } from './check.ts'
+import { librarySources } from './library.ts'
 import type { Opa } from './opa.ts'
-import { readPolicyFiles } from './policy-files.ts'
+import { readPolicyFiles, staged } from './policy-files.ts'
 
 export interface LintOptions {
   readonly opa: Opa
@@ -24,17 +26,23 @@ export async function lintFolder(dir: string, options: LintOptions): Promise<rea
   const problems = await checkPolicy(dir, { opa, input, ...(schemas === undefined ? {} : { schemas }) })
   if (problems.some(({ code }) => code === 'rego_parse_error')) return problems.flatMap(ofCompiler)
   const files = await readPolicyFiles(dir)
+  // What the library says is part of what the policy means; what could be said of the library is not.
+  const added = await librarySources(files)
+  const { modules, builtins } = await staged([...files, ...added], async (cwd) => ({
+    modules: await modulesOf(opa, cwd, [...files, ...added]),
+    builtins: readBuiltins(await asked(opa, cwd, ['capabilities', '--current'])),
+  }))
+  const others = new Set(added.map(({ name }) => name))
+  return lint({ modules, files, problems, builtins, entrypoints }).filter(({ place }) => !others.has(place?.file ?? ''))
+}
+
+async function modulesOf(opa: Opa, cwd: string, files: readonly TarFile[]): Promise<readonly Module[]> {
   const modules: Module[] = []
   for (const { name } of files.filter((file) => file.name.endsWith('.rego'))) {
-    modules.push(
-      readModule(
-        name,
-        await asked(opa, dir, ['parse', '--format', 'json', '--json-include', 'locations,comments', name]),
-      ),
-    )
+    const args = ['parse', '--format', 'json', '--json-include', 'locations,comments', name]
+    modules.push(readModule(name, await asked(opa, cwd, args)))
   }
-  const builtins = readBuiltins(await asked(opa, dir, ['capabilities', '--current']))
-  return lint({ modules, files, problems, builtins, entrypoints })
+  return modules
 }
 
 async function asked(opa: Opa, cwd: string, args: readonly string[]): Promise<Json> {

@@ -18,7 +18,7 @@ const page = await readFile('docs/POLICIES.md', 'utf8')
 /** A folder with the bank's policies, the page's files, a candidate in `next/`, and the log of some traffic in `.writ`. */
 async function scratch(): Promise<{ readonly folder: string; readonly id: string }> {
   const folder = await temporary()
-  await cp('policies', join(folder, 'policies'), { recursive: true })
+  await cp('policies/bank', join(folder, 'policies/bank'), { recursive: true })
   await bankIn(join(folder, 'next'), (edges) => edges.filter(({ path }) => path[0] !== 'transfers'))
   for (const { name, text } of filesOf(page)) {
     await mkdir(dirname(join(folder, name)), { recursive: true })

@@ -85,6 +85,12 @@ describe.each(starters)('the starter %s', (name) => {
     expect([code, report]).toEqual([0, expect.stringContaining('"name"')])
   })
 
+  test('compiles strictly, and the linter finds nothing', async () => {
+    const folder = join(root, name)
+    expect((await printed(policyCommand(), 'check', folder)).out).toContain('compiles, and reads what there is')
+    expect((await printed(policyCommand(), 'lint', folder)).out).toContain('nothing found')
+  })
+
   test('says in its annotations what it is for, in at most six lines', () => {
     const text = readFileSync(join(root, name, 'authz.rego'), 'utf8')
     const [, title, description] = /^# METADATA\n# title: (.+)\n# description: \|\n((?:# {3}.+\n)+)package /.exec(text)!

@@ -2,8 +2,8 @@ package writ.authz_test
 
 import data.writ.authz
 
-request(caller, why) := {
-	"attributes": {"request": {"http": {"method": "DELETE", "headers": {"x-break-glass-reason": why}}}},
+request(caller, reason) := {
+	"attributes": {"request": {"http": {"method": "DELETE", "headers": {"x-break-glass-reason": reason}}}},
 	"parsed_path": ["orders", "17"],
 	"source_principal": concat("", ["spiffe://example.org/", caller]),
 	"writ": {"workload": "spiffe://example.org/orders"},

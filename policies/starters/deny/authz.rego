@@ -12,7 +12,7 @@ import data.writ.lib.result as response
 # METADATA
 # entrypoint: true
 # description: What the proxy asks for each request.
-result := response.answer(allowed, reasons)
+result := response.answer(allowed, reasons) # writ: allow allow-unidentified
 
 default allowed := false
 

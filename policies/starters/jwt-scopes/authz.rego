@@ -16,7 +16,7 @@ import data.writ.lib.result as response
 # description: What the proxy asks for each request.
 result := response.with_headers(response.allow([]), {"x-writ-subject": claims.sub}) if {
 	allowed
-} else := response.deny(reasons)
+} else := response.deny(reasons) # writ: allow allow-unidentified
 
 default allowed := false
 
