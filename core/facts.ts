@@ -3,6 +3,7 @@
 import type { Exact } from './exact.ts'
 import type { Identified } from './identity.ts'
 import type { SpiffeId } from './spiffe.ts'
+import type { TokenFacts } from './token.ts'
 
 /** A request's head in the one form that routes, policies and upstreams see. */
 export interface RequestHead {
@@ -61,6 +62,8 @@ export interface RequestFacts {
   readonly head: RequestHead | undefined
   /** Where the binding lets the policy see bodies; a request without one has an empty one. */
   readonly body?: RequestBody
+  /** Where the binding takes tokens and the request brings one that is good. */
+  readonly token?: TokenFacts
   /** Joins what each hop records of one call; taken from x-request-id where that is a UUID-like token, else made here. */
   readonly requestId: string
   /** W3C trace id, 32 hex digits, or empty. */

@@ -5,6 +5,7 @@ import type { RequestFacts, RequestHead } from '../../core/facts.ts'
 import type { Identified } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
+import type { Authenticated } from '../../core/token.ts'
 import { type Exchange, fieldOf, isHead } from '../exchange.ts'
 import { isBodyFault, type SeenBody } from './body/see.ts'
 import type { Found } from './route.ts'
@@ -23,6 +24,7 @@ export function readFacts(
   atNs: bigint,
   parts: FactParts,
   body?: SeenBody,
+  token?: Authenticated,
 ): RequestFacts {
   const head = isHead(exchange.head) ? exchange.head : undefined
   const reached = parts.direction === 'outbound' && found ? found.endpoint : exchange.local
@@ -37,7 +39,8 @@ export function readFacts(
     traceId: head ? traceIdOf(fieldOf(head, 'traceparent')) : '',
     atNs,
   }
-  return body && !isBodyFault(body) ? { ...facts, body } : facts
+  const whole = token?.ok ? { ...facts, token: token.token } : facts
+  return body && !isBodyFault(body) ? { ...whole, body } : whole
 }
 
 type Source = RequestFacts['source']
