@@ -72,7 +72,7 @@ function fits(alg: string, key: TokenKey): boolean {
     case 'Ed25519':
       return key.kty === 'OKP'
     default:
-      return key.kty === 'RSA'
+      return /^[RP]S/.test(alg) && key.kty === 'RSA'
   }
 }
 
