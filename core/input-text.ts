@@ -4,14 +4,14 @@
  */
 
 import { exactText, projectedExact } from './exact.ts'
-import type { RequestBody, RequestFacts, RequestHead } from './facts.ts'
+import type { RequestBody, RequestFacts, RequestHead, TokenFacts } from './facts.ts'
 import { contextOf, destinationOf, parsePath, parseQuery, pathAndQuery, sourceOf } from './input.ts'
 import { bodyText, httpBodyText } from './input-body.ts'
 import { type Parts, partsOf, projected } from './input-path.ts'
+import { tokenText } from './input-token.ts'
 import { canonicalJson, type Json, canonicalString as quoted } from './json.ts'
 import type { InputPath } from './policy.ts'
 import { formatTime } from './time.ts'
-import { type TokenFacts, tokenText } from './token.ts'
 
 /** JSON of `policyInput(facts)`, in no particular order. Throws a TypeError on half a character. */
 export function policyInputText(facts: RequestFacts): string {

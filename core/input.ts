@@ -5,10 +5,10 @@
 
 import type { RequestFacts, RequestHead } from './facts.ts'
 import { httpBody, judgedBody, recordedBody, sizeOf } from './input-body.ts'
+import { judgedToken, recordedToken } from './input-token.ts'
 import { constantJson, type Json } from './json.ts'
 import type { PolicyUse } from './policy.ts'
 import { formatTime } from './time.ts'
-import { judgedToken, recordedToken } from './token.ts'
 
 type Members = { [key: string]: Json }
 

@@ -1,7 +1,7 @@
 /** How parts meet: small functions, passed in by a shell. Any of them may answer later, and callers await. */
 
 import type { Decision } from './decision.ts'
-import type { RequestFacts, RequestHead } from './facts.ts'
+import type { Authenticated, RequestFacts, RequestHead } from './facts.ts'
 import type { Identified, IdentityState, Peer } from './identity.ts'
 import type { Json } from './json.ts'
 import type { Checkpoint, Receipt, SignedCheckpoint } from './log.ts'
@@ -9,7 +9,7 @@ import type { Outcome } from './outcome.ts'
 import type { PolicyRef, PolicyUse } from './policy.ts'
 import type { Epoch, EventBody, RecordId } from './record.ts'
 import type { SpiffeId } from './spiffe.ts'
-import type { Authenticated, TokenUse } from './token.ts'
+import type { TokenUse } from './token.ts'
 
 type Later<T> = T | Promise<T>
 

@@ -4,14 +4,14 @@
  */
 
 import { type Exact, isExactObject, readExact } from '../../core/exact.ts'
-import type { RequestBody, RequestFacts, RequestHead } from '../../core/facts.ts'
+import type { RequestBody, RequestFacts, RequestHead, TokenFacts } from '../../core/facts.ts'
 import type { Identified, Identity } from '../../core/identity.ts'
+import { audiencesOf } from '../../core/input-token.ts'
 import { isObject, type Json } from '../../core/json.ts'
 import type { InputPath } from '../../core/policy.ts'
 import type { AuditEvent, DecisionBody } from '../../core/record.ts'
 import { parseSpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
-import { audiencesOf, type TokenFacts } from '../../core/token.ts'
 import type { RecordedBody } from './body-reads.ts'
 import type { RecordedToken } from './claim-reads.ts'
 

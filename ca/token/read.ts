@@ -2,7 +2,7 @@
 
 import { fromBase64Url, fromUtf8 } from '../../core/bytes.ts'
 import { Decimal, type Exact, isExactObject, readExact } from '../../core/exact.ts'
-import { audiencesOf } from '../../core/token.ts'
+import { audiencesOf } from '../../core/input-token.ts'
 
 /** Longest token, in characters. A longer one is refused unread. */
 export const maxToken = 16_384
@@ -72,7 +72,8 @@ function readClaims(text: string, alg: string, kid: string | undefined, claims: 
   if (sub !== undefined && typeof sub !== 'string') return wrong('a token whose subject is no text')
   const audiences = audiencesOf(aud)
   if (!audiences || audiences.length > maxAudiences) return wrong('a token without a readable audience')
-  const [exp, nbf, iat] = [secondsOf(claims['exp']), secondsOf(claims['nbf'] ?? 0), secondsOf(claims['iat'] ?? 0)]
+  const exp = secondsOf(claims['exp'])
+  const [nbf, iat] = [claims['nbf'], claims['iat']].map((value) => (value === undefined ? 0 : secondsOf(value)))
   if (exp === undefined) return wrong('a token without a readable end')
   if (nbf === undefined || iat === undefined) return wrong('a token without a readable start')
   const token: ReadToken = {

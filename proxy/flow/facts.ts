@@ -1,11 +1,10 @@
 /** What is known of a request, put together once. */
 
 import { toHex } from '../../core/bytes.ts'
-import type { RequestFacts, RequestHead } from '../../core/facts.ts'
+import type { Authenticated, RequestFacts, RequestHead } from '../../core/facts.ts'
 import type { Identified } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import type { Authenticated } from '../../core/token.ts'
 import { type Exchange, fieldOf, isHead } from '../exchange.ts'
 import { isBodyFault, type SeenBody } from './body/see.ts'
 import type { Found } from './route.ts'

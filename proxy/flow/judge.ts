@@ -1,11 +1,10 @@
 /** May this request pass? The proxy's own refusals first; what is left is the policy's to say. */
 
 import { type Decision, type DecisionFault, fault, refuse } from '../../core/decision.ts'
-import type { RequestFacts } from '../../core/facts.ts'
+import type { Authenticated, RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Decide } from '../../core/ports.ts'
-import type { Authenticated } from '../../core/token.ts'
 import { type Exchange, isHead } from '../exchange.ts'
 import { isBodyFault, type SeenBody } from './body/see.ts'
 import type { Found } from './route.ts'

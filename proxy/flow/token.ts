@@ -1,11 +1,11 @@
 /** The token of a request, where the binding takes any: what it says, what a bad one is answered, and whether it is sent on. */
 
 import { type Decision, fault, refuse } from '../../core/decision.ts'
-import type { RequestFacts } from '../../core/facts.ts'
+import type { Authenticated, RequestFacts } from '../../core/facts.ts'
 import type { Identified } from '../../core/identity.ts'
 import { headerValue } from '../../core/input-text.ts'
 import type { Authenticate } from '../../core/ports.ts'
-import type { Authenticated, TokenUse } from '../../core/token.ts'
+import type { TokenUse } from '../../core/token.ts'
 import { type Exchange, isHead } from '../exchange.ts'
 import type { Found } from './route.ts'
 
@@ -48,7 +48,8 @@ export function withoutToken({ token, head }: RequestFacts): {
   if (!token?.strip || !head || token.strip.kind === 'query') return {}
   if (token.strip.kind === 'header') return { remove: token.strip.name }
   const { name } = token.strip
-  const others = (headerValue(head, 'cookie') ?? '').split(';').filter((pair) => pair.split('=')[0]!.trim() !== name)
-  const cookie = others.join(';').trim()
+  // Commas are of fields that came more than once; no cookie holds any (RFC 6265 section 4.1.1).
+  const pairs = (headerValue(head, 'cookie') ?? '').split(/[;,]/).map((pair) => pair.trim())
+  const cookie = pairs.filter((pair) => pair !== '' && pair.split('=')[0]!.trim() !== name).join('; ')
   return cookie === '' ? { remove: 'cookie' } : { set: { cookie } }
 }

@@ -1,11 +1,10 @@
 /** Any facts that a proxy may come by, and some that it may not. */
 
 import fc from 'fast-check'
-import type { RequestBody, RequestFacts } from '../../core/facts.ts'
+import type { RequestBody, RequestFacts, TokenFacts } from '../../core/facts.ts'
 import type { Identity } from '../../core/identity.ts'
 import type { Json } from '../../core/json.ts'
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
-import type { TokenFacts } from '../../core/token.ts'
 
 const id = parseSpiffeId('spiffe://bank.example/storefront')!
 export const workload: SpiffeId = parseSpiffeId('spiffe://bank.example/orders')!

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readExact } from '../../core/exact.ts'
+import type { TokenFacts } from '../../core/facts.ts'
 import { inputKey } from '../../core/input-key.ts'
 import { inputWriter, policyInputText } from '../../core/input-text.ts'
-import { recordedToken, type TokenFacts } from '../../core/token.ts'
+import { recordedToken } from '../../core/input-token.ts'
 import { facts } from './facts.ts'
 
 const tokenOf = (payload: string): TokenFacts => {

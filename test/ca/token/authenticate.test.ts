@@ -80,6 +80,8 @@ test.each<[string, object]>([
   ['an end that is a text', { exp: `${nowS + 300}` }],
   ['an end that is negative', { exp: -1 }],
   ['a start that is a text', { nbf: '0' }],
+  ['a start that is null', { nbf: null }],
+  ['a time of issue that is null', { iat: null }],
 ])('a token with %s is invalid', async (_, change) => {
   expect(await codeOf(await issuer.sign(JSON.stringify({ ...standing, ...change })))).toBe('token_invalid')
   expect(await codeOf(await issuer.sign(JSON.stringify(standing)))).toBe('ok')
