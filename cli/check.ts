@@ -8,6 +8,7 @@ import { messageOf, WritError } from '../core/fault.ts'
 import { readPolicyFolder } from '../engine/node/open.ts'
 import { sha256 } from './wire/machine.ts'
 import { checkPlaces } from './wire/policy-data.ts'
+import { keyFilesOf } from './wire/tokens.ts'
 
 interface Options {
   readonly file: string
@@ -28,7 +29,11 @@ export function checkCommand(): Command {
         })
       })
       const bundles = await readPolicyFolder(options.policies)
-      const compiled = compileMesh(text, { bundles: bundles.map(({ ref }) => ref), sha256 })
+      const compiled = compileMesh(text, {
+        bundles: bundles.map(({ ref }) => ref),
+        sha256,
+        readKeyFile: keyFilesOf(options.file),
+      })
       if (compiled.ok) await checkPlaces(bundles, compiled.settings.policyData)
       process.stdout.write(
         options.json ? `${JSON.stringify(jsonOf(compiled), null, 2)}\n` : textOf(compiled, options.file),

@@ -33,7 +33,7 @@ export const evalCommand = (): Command =>
     .description('ask a policy about one described request, through the same path as a proxy')
     .requiredOption(
       '-f, --file <file>',
-      'the request: YAML with caller, target, method, path, headers, body and service',
+      'the request: YAML with caller, target, method, path, headers, body, claims and service',
     )
     .option('--bundle <file>', 'a bundle file')
     .option('--policies <dir>', 'folder of policies, each with its bundle in a folder of its own', 'policies')

@@ -6,7 +6,7 @@ import type { Impact } from '../audit/replay/impact.ts'
 import { replay } from '../audit/replay/replay.ts'
 import { openCandidate } from './wire/candidate.ts'
 import { type DataFlag, dataFlag, dataHelp, readParts } from './wire/candidate-data.ts'
-import { isOfBody, keptOf } from './wire/kept.ts'
+import { isOfBody, isOfClaims, keptOf } from './wire/kept.ts'
 import { recordedDecisions } from './wire/recorded.ts'
 
 interface ImpactFlags {
@@ -39,7 +39,7 @@ export const impactCommand = (): Command =>
     .option('--database <url>', 'read this PostgreSQL instead')
     .option(
       '--assume-kept <fact>',
-      'query, headers, the name of a header, body, or a member as body.from: what a record lacks of it was not sent; may repeat',
+      'query, headers, the name of a header, body, claims, or a member as body.from or claims.sub: what a record lacks of it was not sent; may repeat',
       fact,
       [],
     )
@@ -52,9 +52,11 @@ export const impactCommand = (): Command =>
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 function fact(value: string, before: readonly string[]): readonly string[] {
-  if (isOfBody(value)) return [...before, value]
+  if (isOfBody(value) || isOfClaims(value)) return [...before, value]
   if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(value)) return [...before, value.toLowerCase()]
-  throw new InvalidArgumentError('takes query, headers, the name of a header, body, or a member of it as body.from')
+  throw new InvalidArgumentError(
+    'takes query, headers, the name of a header, body, claims, or a member as body.from or claims.sub',
+  )
 }
 
 async function impact(flags: ImpactFlags): Promise<void> {

@@ -41,7 +41,7 @@ export const testCommand = (): Command =>
     .option('--out <file>', 'with --from: the file that it is written to, or added to (default: recorded_test.rego)')
     .option(
       '--assume-kept <fact>',
-      'with --from: query, headers or a header that was not sent where the record lacks it',
+      'with --from: query, headers, a header, or claims.sub that was not sent where the record lacks it',
       collect,
       [],
     )

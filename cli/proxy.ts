@@ -16,6 +16,7 @@ import { meshClient } from './wire/mesh-client.ts'
 import { openSidecar } from './wire/sidecar.ts'
 import { openSpool, openStream } from './wire/stream.ts'
 import { printEvents } from './wire/telemetry.ts'
+import { openTokens } from './wire/tokens.ts'
 
 interface Options {
   readonly control: string
@@ -99,6 +100,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
     onSnapshot: (snapshot) => {
       logKey = snapshot.logKey
     },
+    authenticate: openTokens(onEvent),
     reusePort: worker !== undefined,
     now,
     onEvent,

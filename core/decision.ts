@@ -3,6 +3,7 @@
 import type { IdentityRefusal } from './identity.ts'
 import type { Json } from './json.ts'
 import type { AgedData, PolicyRef, PolicyTrial } from './policy.ts'
+import type { TokenRefusal } from './token.ts'
 
 export type AllowCode =
   | 'allowed' // A policy said yes.
@@ -16,6 +17,7 @@ export type DenyCode =
   | 'head_too_large'
   | 'body_timeout' // The body that a policy was to see did not come in time.
   | 'method_unsupported' // CONNECT, TRACE or an upgrade on a listener that has none.
+  | TokenRefusal
   | IdentityRefusal
 
 export type DecisionFault =
@@ -25,6 +27,7 @@ export type DecisionFault =
   | 'policy_error' // The evaluation failed.
   | 'policy_limit' // Out of work, memory or depth.
   | 'policy_data_stale' // Data that is fetched beside the rules is older than its binding allows.
+  | 'token_unverifiable' // No keys are known of the issuer whose token it is.
   | 'identity_unavailable' // We have no identity of our own to answer with.
   | 'audit_unavailable' // The record could not be kept.
   | 'internal'
@@ -98,11 +101,14 @@ export function statusOf(code: DecisionCode): number {
     case 'routed':
       return 200
     case 'bad_request':
+    case 'token_ambiguous':
       return 400
     case 'identity_missing':
     case 'identity_invalid':
     case 'identity_expired':
     case 'identity_untrusted':
+    case 'token_invalid':
+    case 'token_expired':
       return 401
     case 'identity_revoked':
     case 'policy_denied':
@@ -121,6 +127,7 @@ export function statusOf(code: DecisionCode): number {
     case 'policy_error':
     case 'policy_limit':
     case 'policy_data_stale':
+    case 'token_unverifiable':
     case 'identity_unavailable':
     case 'audit_unavailable':
     case 'internal':

@@ -3,6 +3,7 @@
 import type { Exact } from './exact.ts'
 import type { Identified } from './identity.ts'
 import type { SpiffeId } from './spiffe.ts'
+import type { TokenPlace, TokenRefusal } from './token.ts'
 
 /** A request's head in the one form that routes, policies and upstreams see. */
 export interface RequestHead {
@@ -40,6 +41,26 @@ export interface RequestBody {
   readonly size: number
 }
 
+/** What a token says that was found good. */
+export interface TokenFacts {
+  /** Name of the provider whose keys vouch for it. */
+  readonly provider: string
+  readonly issuer: string
+  readonly subject: string | undefined
+  readonly audiences: readonly string[]
+  /** All of its payload. */
+  readonly claims: { readonly [name: string]: Exact | undefined }
+  /** Digest of the token, lower-case hex. */
+  readonly sha256: string
+  /** Where it is taken out of what the service gets. Default it is sent on. */
+  readonly strip?: TokenPlace
+}
+
+/** What became of a request's token; `token_unverifiable` means that no keys of its issuer are known. */
+export type Authenticated =
+  | { readonly ok: true; readonly token: TokenFacts }
+  | { readonly ok: false; readonly code: TokenRefusal | 'token_unverifiable'; readonly detail: string }
+
 export interface RequestFacts {
   readonly direction: 'inbound' | 'outbound'
   /** The workload that the listener stands for: the target of an inbound call, the caller of an outbound one. */
@@ -61,6 +82,8 @@ export interface RequestFacts {
   readonly head: RequestHead | undefined
   /** Where the binding lets the policy see bodies; a request without one has an empty one. */
   readonly body?: RequestBody
+  /** Where the binding takes tokens and the request brings one that is good. */
+  readonly token?: TokenFacts
   /** Joins what each hop records of one call; taken from x-request-id where that is a UUID-like token, else made here. */
   readonly requestId: string
   /** W3C trace id, 32 hex digits, or empty. */

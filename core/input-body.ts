@@ -45,7 +45,7 @@ const maxMemberDepth = 8
  * `parsed_body_left_out`: named members that are too long, or too deep.
  */
 export function recordedBody({ parsed, truncated }: RequestBody, paths: readonly InputPath[]): Members {
-  const { kept, leftOut } = pick(parsed, paths)
+  const { kept, leftOut } = pickMembers(parsed, paths)
   return {
     ...(kept === undefined
       ? undefined
@@ -59,7 +59,8 @@ export function recordedBody({ parsed, truncated }: RequestBody, paths: readonly
 
 type Picked = { [name: string]: Exact }
 
-function pick(
+/** What a record keeps of the members that are named, within its room, and those that are too long or too deep for it. */
+export function pickMembers(
   parsed: Exact,
   paths: readonly InputPath[],
 ): { readonly kept: Exact | undefined; readonly leftOut: readonly InputPath[] } {

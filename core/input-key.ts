@@ -6,7 +6,7 @@
 import type { RequestFacts, RequestHead } from './facts.ts'
 import { contextOf, destinationOf, sourceOf } from './input.ts'
 import { type Parts, partsOf, projected } from './input-path.ts'
-import { headerValue } from './input-text.ts'
+import { headerValue, tokenWriter } from './input-text.ts'
 import { canonicalJson, type Json } from './json.ts'
 import type { InputPath } from './policy.ts'
 
@@ -58,7 +58,17 @@ const ofInput: Readonly<Record<string, FactsOf>> = {
   parsed_query: () => [query],
   source_principal: () => [principal],
   version: () => [],
-  writ: (below) => within(below, ofContext) ?? [constant(contextOf, below)],
+  writ: (below) => {
+    const context = below === 'whole' ? below : new Map([...below].filter(([name]) => name !== 'token'))
+    const facts = within(context, ofContext) ?? [constant(contextOf, context)]
+    const token = below === 'whole' ? below : below.get('token')
+    return token === undefined ? facts : [...facts, ofToken(token)]
+  },
+}
+
+function ofToken(below: Parts): Fact {
+  const write = tokenWriter(below)
+  return ({ token }) => token && write(token)
 }
 
 const ofAttributes: Readonly<Record<string, FactsOf>> = {

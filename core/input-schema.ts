@@ -55,14 +55,26 @@ const attributes = closed(
   ['request'],
 )
 
+const token = closed(
+  {
+    audiences: { ...texts, description: 'Its aud, as a list.' },
+    claims: { type: 'object', description: 'All that it says.', additionalProperties: true },
+    issuer: text('Its iss.'),
+    provider: text('Name of the provider, in the binding, whose keys vouch for it.'),
+    subject: text('Its sub.'),
+  },
+  ['subject'],
+)
+
 const writ = closed(
   {
     direction: { enum: ['inbound', 'outbound'], type: 'string' },
     listener: text('workload/listener.'),
     service: text('The service asked for, where a route was found.'),
+    token,
     workload: text('SPIFFE id of the workload that the listener stands for.'),
   },
-  ['service'],
+  ['service', 'token'],
 )
 
 export const policyInputSchema: Members = {

@@ -4,10 +4,11 @@
  */
 
 import { exactText, projectedExact } from './exact.ts'
-import type { RequestBody, RequestFacts, RequestHead } from './facts.ts'
+import type { RequestBody, RequestFacts, RequestHead, TokenFacts } from './facts.ts'
 import { contextOf, destinationOf, parsePath, parseQuery, pathAndQuery, sourceOf } from './input.ts'
 import { bodyText, httpBodyText } from './input-body.ts'
 import { type Parts, partsOf, projected } from './input-path.ts'
+import { tokenText } from './input-token.ts'
 import { canonicalJson, type Json, canonicalString as quoted } from './json.ts'
 import type { InputPath } from './policy.ts'
 import { formatTime } from './time.ts'
@@ -20,7 +21,7 @@ export function policyInputText(facts: RequestFacts): string {
   if (head) text += `,"parsed_path":${stepsText(head.path)},"parsed_query":${queryText(head.query)}`
   if (facts.body) text += bodyText(facts.body)
   if (identified.ok) text += `,"source_principal":${quoted(identified.identity.id)}`
-  return `${text},"version":${versionText},"writ":${canonicalJson(contextOf(facts))}}`
+  return `${text},"version":${versionText},${contextText(facts)}}`
 }
 
 const version = { encoding: 'protojson', ext_authz: 'v3' }
@@ -103,7 +104,32 @@ const inputMembers: Readonly<Record<string, MemberOf>> = {
     const text = `"version":${canonicalJson(projected(version, below))}`
     return () => text
   },
-  writ: (below) => constantMember('writ', contextOf, below),
+  writ: (below) => contextMember(below),
+}
+
+/** What stays the same over a connection's requests is written once, and so is what a token says. */
+function contextMember(below: Parts): MemberWriter {
+  const context = constantMember('writ', contextOf, below)
+  const token = below === 'whole' ? below : below.get('token')
+  if (token === undefined) return context
+  const write = tokenWriter(token)
+  return (facts) => {
+    const text = context(facts)
+    if (!facts.token) return text
+    return `${text.slice(0, -1)}${text.endsWith('{}') ? '' : ','}"token":${write(facts.token)}}`
+  }
+}
+
+const contextText = contextMember('whole')
+
+/** What is read of a token, as text; a token that comes again is the same object. */
+export function tokenWriter(below: Parts): (token: TokenFacts) => string {
+  const texts = new WeakMap<TokenFacts, string>()
+  return (token) => {
+    let text = texts.get(token)
+    if (text === undefined) texts.set(token, (text = tokenText(token, below)))
+    return text
+  }
 }
 
 const attributeMembers: Readonly<Record<string, MemberOf>> = {

@@ -5,6 +5,7 @@
 
 import type { RequestFacts, RequestHead } from './facts.ts'
 import { httpBody, judgedBody, recordedBody, sizeOf } from './input-body.ts'
+import { judgedToken, recordedToken } from './input-token.ts'
 import { constantJson, type Json } from './json.ts'
 import type { PolicyUse } from './policy.ts'
 import { formatTime } from './time.ts'
@@ -21,16 +22,20 @@ export function policyInput(facts: RequestFacts): Json {
   if (facts.body) Object.assign(input, judgedBody(facts.body))
   if (facts.source.identified.ok) input['source_principal'] = facts.source.identified.identity.id
   input['version'] = { encoding: 'protojson', ext_authz: 'v3' }
-  input['writ'] = contextOf(facts)
+  input['writ'] = withToken(facts, facts.token && judgedToken(facts.token))
   return input
 }
 
 /** What the record keeps: only headers and members of the body that the binding names, no query unless it says so. */
 export function recordedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
   const http = facts.head && recordedHttp(facts, facts.head, use)
-  const input = { attributes: attributes(facts, http), writ: contextOf(facts) }
+  const token = facts.token && recordedToken(facts.token, use?.recordClaims ?? [])
+  const input = { attributes: attributes(facts, http), writ: withToken(facts, token) }
   return facts.body ? { ...input, ...recordedBody(facts.body, use?.recordBody ?? []) } : input
 }
+
+const withToken = (facts: RequestFacts, token: Json | undefined): Json =>
+  token === undefined ? contextOf(facts) : { ...(contextOf(facts) as Members), token }
 
 function attributes(facts: RequestFacts, http: Members | undefined): Json {
   const destination = destinationOf(facts.destination)
@@ -101,6 +106,7 @@ function commonHttp(facts: RequestFacts, head: RequestHead, path: string): Membe
   }
 }
 
+/** `input.writ` without the token, which is not the same for all requests of a connection. */
 export function contextOf({ direction, listener, workload, destination }: RequestFacts): Json {
   const known = contexts.get(destination)
   if (known?.direction === direction && known.listener === listener && known.workload === workload) return known.json

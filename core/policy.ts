@@ -1,5 +1,7 @@
 /** Policies as the rest of the system names them; how one is evaluated is engine/'s business. */
 
+import type { TokenUse } from './token.ts'
+
 /** What made a decision. `sha256` is the digest of the bundle's bytes (the .tar.gz), lower-case hex. */
 export interface PolicyRef {
   readonly bundle: string
@@ -61,6 +63,10 @@ export interface PolicyUse {
   readonly bodyBytes?: number
   /** Members below `parsed_body` that the record keeps. Default none. */
   readonly recordBody?: readonly InputPath[]
+  /** Whose tokens are taken, and judged before the policy is asked. Default nobody's: it sees no token. */
+  readonly tokens?: TokenUse
+  /** Claims of a token that the record keeps. Default none. */
+  readonly recordClaims?: readonly InputPath[]
   /** Whether a refused caller who proved a name reads the policy's reasons. Default false: they are for the record. */
   readonly explain?: boolean
   /** Another policy that is tried out beside this one. Default none. */

@@ -1,7 +1,7 @@
 /** How parts meet: small functions, passed in by a shell. Any of them may answer later, and callers await. */
 
 import type { Decision } from './decision.ts'
-import type { RequestFacts } from './facts.ts'
+import type { Authenticated, RequestFacts, RequestHead } from './facts.ts'
 import type { Identified, IdentityState, Peer } from './identity.ts'
 import type { Json } from './json.ts'
 import type { Checkpoint, Receipt, SignedCheckpoint } from './log.ts'
@@ -9,6 +9,7 @@ import type { Outcome } from './outcome.ts'
 import type { PolicyRef, PolicyUse } from './policy.ts'
 import type { Epoch, EventBody, RecordId } from './record.ts'
 import type { SpiffeId } from './spiffe.ts'
+import type { TokenUse } from './token.ts'
 
 type Later<T> = T | Promise<T>
 
@@ -22,6 +23,14 @@ export type Sha256 = (bytes: Uint8Array) => Uint8Array
 
 /** Who is at the other end? Never throws; remembers its answer in `peer.known` and compares that on every request. */
 export type Identify = (peer: Peer, nowMs: number) => Later<Identified>
+
+/** What does the request's token say, where a binding takes tokens? Undefined where it brings none. Never throws. */
+export type Authenticate = (
+  head: RequestHead,
+  peer: Pick<Peer, 'evidence'>,
+  use: TokenUse,
+  nowMs: number,
+) => Later<Authenticated | undefined>
 
 /** May this request pass? Never throws: what goes wrong is a fault. With `recorded`, the world is not asked again. */
 export type Decide = (facts: RequestFacts, use: PolicyUse | undefined, recorded?: RecordedAnswers) => Later<Decision>

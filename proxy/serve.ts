@@ -1,7 +1,7 @@
 /** Serves one request from first byte to last record. Read this file first. */
 
 import type { PolicyUse } from '../core/policy.ts'
-import type { Decide, Identify, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
+import type { Authenticate, Decide, Identify, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 import type { Exchange } from './exchange.ts'
 import { seeBody } from './flow/body/see.ts'
@@ -10,6 +10,7 @@ import { judge } from './flow/judge.ts'
 import { onward, refusalOf } from './flow/onward.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute } from './flow/route.ts'
+import { seeToken } from './flow/token.ts'
 import type { Trials } from './flow/trial.ts'
 
 /** What a listener brings to every request. */
@@ -21,6 +22,8 @@ export interface Parts {
   readonly policy: PolicyUse | undefined
   readonly findRoute: FindRoute
   readonly identify: Identify
+  /** Judges tokens, where the policy's binding takes any. Default nobody can, and then such a binding passes nobody. */
+  readonly authenticate?: Authenticate | undefined
   readonly decide: Decide
   /** Policies that are tried out beside those in force. Default none. */
   readonly trials?: Pick<Trials, 'answered'> | undefined
@@ -34,9 +37,10 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   const source = await parts.identify(exchange.peer, Number(atNs / 1_000_000n))
   const found = parts.findRoute(exchange.head)
   const use = found?.policy ?? parts.policy
-  const body = use?.bodyBytes ? await seeBody(exchange, source, found, use.bodyBytes) : undefined
-  const facts = readFacts(exchange, source, found, atNs, parts, body)
-  const decision = await judge(exchange, facts, found, parts, body)
+  const token = use?.tokens ? await seeToken(exchange, source, found, use.tokens, atNs, parts) : undefined
+  const body = use?.bodyBytes && token?.ok !== false ? await seeBody(exchange, source, found, use.bodyBytes) : undefined
+  const facts = readFacts(exchange, source, found, atNs, parts, body, token)
+  const decision = await judge(exchange, facts, found, parts, body, token)
 
   if (!source.ok) {
     // Counted, not kept: no stranger can fill the spool. It is refused whatever it asked.

@@ -45,7 +45,7 @@ export function bodyLacks(reads: BodyReads, shown: RecordedBody, kept: BodyReads
 }
 
 /** An object may be what is left of a larger one. Anything else is whole, and has no members that could be missing. */
-function isKnown(parsed: Exact | undefined, path: InputPath): boolean {
+export function isKnown(parsed: Exact | undefined, path: InputPath): boolean {
   let here = parsed
   for (const step of path) {
     if (!isExactObject(here)) break

@@ -6,6 +6,7 @@
 import type { RequestHead } from '../../core/facts.ts'
 import type { InputPath } from '../../core/policy.ts'
 import { bodyLacks, bodyReads, type RecordedBody } from './body-reads.ts'
+import { claimLacks, claimReads, type RecordedToken } from './claim-reads.ts'
 
 /** The facts that a binding keeps or leaves out: all others stand in every record. */
 export interface Leavable {
@@ -16,9 +17,11 @@ export interface Leavable {
   readonly body?: readonly InputPath[]
   /** The body as it came, which no record keeps. Default false. */
   readonly bodyText?: boolean
+  /** Claims of a token. Default none. */
+  readonly claims?: readonly InputPath[]
 }
 
-export const everything: Leavable = { query: true, headers: 'all', body: [[]], bodyText: true }
+export const everything: Leavable = { query: true, headers: 'all', body: [[]], bodyText: true, claims: [[]] }
 
 export const nothing: Leavable = { query: false, headers: new Set() }
 
@@ -40,7 +43,7 @@ export function readsOf(paths: readonly (readonly string[])[]): Leavable {
     else if (begins(headers, path) && !recorded.has(path[headers.length]!)) named.add(path[headers.length]!)
   }
   const query = paths.some((path) => ofQuery.some((place) => begins(path, place) || begins(place, path)))
-  return { query, headers: all ? 'all' : named, ...bodyReads(paths) }
+  return { query, headers: all ? 'all' : named, ...bodyReads(paths), ...claimReads(paths) }
 }
 
 /** What a record shows of a request. */
@@ -49,15 +52,18 @@ export interface Shown {
   readonly showsQuery: boolean
   /** Undefined where its binding let the policy see no bodies: then no policy of that binding sees any. */
   readonly body?: RecordedBody | undefined
+  /** Undefined where the request brought no token that was taken. */
+  readonly token?: RecordedToken | undefined
 }
 
 /**
- * Names of what may be read and is not known: `query`, `headers`, `header x-role`, `body member a.b`. `kept` is what is known to have been
+ * Names of what may be read and is not known: `query`, `headers`, `header x-role`, `body member a.b`, `claim sub`. `kept` is what is known to have been
  * kept whenever it was sent, so that its absence from a record means that it was not sent.
  */
-export function lacking(reads: Leavable, { head, showsQuery, body }: Shown, kept: Leavable): readonly string[] {
+export function lacking(reads: Leavable, { head, showsQuery, body, token }: Shown, kept: Leavable): readonly string[] {
   if (!head) return []
   const lacks = body ? bodyLacks(reads, body, kept) : []
+  if (token) lacks.push(...claimLacks(reads, token, kept))
   if (reads.query && !showsQuery && !kept.query) lacks.push('query')
   if (kept.headers === 'all') return lacks
   if (reads.headers === 'all') return [...lacks, 'headers']

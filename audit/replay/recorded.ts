@@ -3,15 +3,17 @@
  * a policy's input of what is rebuilt here. What a record leaves out cannot be told from what was never sent.
  */
 
-import { type Exact, readExact } from '../../core/exact.ts'
-import type { RequestBody, RequestFacts, RequestHead } from '../../core/facts.ts'
+import { type Exact, isExactObject, readExact } from '../../core/exact.ts'
+import type { RequestBody, RequestFacts, RequestHead, TokenFacts } from '../../core/facts.ts'
 import type { Identified, Identity } from '../../core/identity.ts'
+import { audiencesOf } from '../../core/input-token.ts'
 import { isObject, type Json } from '../../core/json.ts'
 import type { InputPath } from '../../core/policy.ts'
 import type { AuditEvent, DecisionBody } from '../../core/record.ts'
 import { parseSpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
 import type { RecordedBody } from './body-reads.ts'
+import type { RecordedToken } from './claim-reads.ts'
 
 export type Recalled =
   | {
@@ -21,6 +23,8 @@ export type Recalled =
       readonly showsQuery: boolean
       /** What it shows of the body, where the policy was let see one. */
       readonly body: RecordedBody | undefined
+      /** What it shows of the token, where the request brought one that was taken. */
+      readonly token: RecordedToken | undefined
     }
   /** Only a digest was kept of an input that was too long for a record. */
   | { readonly kind: 'oversize'; readonly bytes: number }
@@ -50,6 +54,7 @@ function readFacts(body: Json, input: Json | undefined): Recalled {
   const time = at(input, 'attributes', 'request', 'time') ?? at(body, 'timestamp')
   const head = http === undefined ? undefined : readHead(http)
   const shown = bodyOf(input)
+  const token = tokenOf(at(input, 'writ', 'token'))
   const facts: RequestFacts = {
     direction: oneOf(['inbound', 'outbound'], at(input, 'writ', 'direction'), 'writ.direction'),
     workload: idOf(at(input, 'writ', 'workload'), 'writ.workload'),
@@ -64,30 +69,52 @@ function readFacts(body: Json, input: Json | undefined): Recalled {
     traceId: '',
     atNs: parseTime(text(time, 'time')) ?? fail('time'),
     ...(shown && { body: rebuilt(shown, input) }),
+    ...(token && { token: tokenFacts(token, at(input, 'writ', 'token')) }),
   }
-  return { kind: 'facts', facts, showsQuery: head?.query !== undefined, body: shown }
+  return { kind: 'facts', facts, showsQuery: head?.query !== undefined, body: shown, token }
 }
 
 /** A record says whether a body was cut off wherever the policy was let see bodies, and nowhere else. */
 function bodyOf(input: Json | undefined): RecordedBody | undefined {
   if (at(input, 'truncated_body') === undefined) return undefined
   return {
-    parsed: parsedOf(at(input, 'parsed_body'), at(input, 'parsed_body_text')),
-    leftOut: pathsOf(at(input, 'parsed_body_left_out') ?? []),
+    parsed: parsedOf(at(input, 'parsed_body'), at(input, 'parsed_body_text'), 'parsed_body_text'),
+    leftOut: pathsOf(at(input, 'parsed_body_left_out') ?? [], 'parsed_body_left_out'),
     empty: sizeOf(input) === 0,
   }
 }
 
-/** Text where its numbers are more than JSON's readers hold: written by others, and read like any body. */
-function parsedOf(value: Json | undefined, exact: Json | undefined): Exact | undefined {
-  if (exact === undefined) return value
-  const read = readExact(text(exact, 'parsed_body_text'))
-  return read.ok ? read.value : fail('parsed_body_text')
+function tokenOf(token: Json | undefined): RecordedToken | undefined {
+  if (token === undefined) return undefined
+  const claims = parsedOf(at(token, 'claims'), at(token, 'claims_text'), 'claims_text')
+  if (claims !== undefined && !isExactObject(claims)) fail('writ.token.claims')
+  return { claims, leftOut: pathsOf(at(token, 'claims_left_out') ?? [], 'claims_left_out') }
 }
 
-function pathsOf(value: Json): readonly InputPath[] {
+/** Of what was kept: a token whose `sub` or `aud` was not has neither. */
+function tokenFacts({ claims }: RecordedToken, token: Json | undefined): TokenFacts {
+  const known = isExactObject(claims) ? claims : {}
+  const { sub, aud } = known
+  return {
+    provider: text(at(token, 'provider'), 'writ.token.provider'),
+    issuer: text(at(token, 'issuer'), 'writ.token.issuer'),
+    subject: typeof sub === 'string' ? sub : undefined,
+    audiences: audiencesOf(aud) ?? [],
+    claims: known,
+    sha256: text(at(token, 'sha256'), 'writ.token.sha256'),
+  }
+}
+
+/** Text where its numbers are more than JSON's readers hold: written by others, and read like any body. */
+function parsedOf(value: Json | undefined, exact: Json | undefined, member: string): Exact | undefined {
+  if (exact === undefined) return value
+  const read = readExact(text(exact, member))
+  return read.ok ? read.value : fail(member)
+}
+
+function pathsOf(value: Json, member: string): readonly InputPath[] {
   const isPath = (path: Json): boolean => Array.isArray(path) && path.every((step) => typeof step === 'string')
-  return Array.isArray(value) && value.every(isPath) ? (value as readonly InputPath[]) : fail('parsed_body_left_out')
+  return Array.isArray(value) && value.every(isPath) ? (value as readonly InputPath[]) : fail(member)
 }
 
 function sizeOf(input: Json | undefined): number {

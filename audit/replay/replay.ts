@@ -83,8 +83,8 @@ async function replayOne(
   const recalled = recall(event)
   if (recalled.kind === 'oversize') return tally.unreplayed('oversize', 'input', id, time)
   if (recalled.kind === 'unreadable') return tally.unreplayed('unreadable', recalled.member, id, time)
-  const { facts, showsQuery, body } = recalled
-  const lacks = lacking(reads(entrypoint), { head: facts.head, showsQuery, body }, kept)
+  const { facts, showsQuery, body, token } = recalled
+  const lacks = lacking(reads(entrypoint), { head: facts.head, showsQuery, body, token }, kept)
   if (lacks.length > 0) return tally.unreplayed('not_recorded', lacks.join(', '), id, time)
 
   const missed = new Set<string>()

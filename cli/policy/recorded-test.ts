@@ -2,6 +2,7 @@
 
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
+import type { RecordedToken } from '../../audit/replay/claim-reads.ts'
 import { lacking } from '../../audit/replay/reads.ts'
 import { recall } from '../../audit/replay/recorded.ts'
 import type { RequestFacts } from '../../core/facts.ts'
@@ -32,6 +33,7 @@ interface Decided {
   readonly reasons: readonly string[]
   readonly facts: RequestFacts
   readonly showsQuery: boolean
+  readonly token: RecordedToken | undefined
 }
 
 /** Writes nothing unless the record holds every fact that the policy may have decided by. */
@@ -84,7 +86,7 @@ function decidedIn(id: string, { event, row }: Found): Decided {
   return {
     ...{ id, bundle: row.bundle, revision: row.revision, entrypoint: event.path },
     ...{ allowed: row.verdict === 'allow', reasons: row.reasons },
-    ...{ facts: recalled.facts, showsQuery: recalled.showsQuery },
+    ...{ facts: recalled.facts, showsQuery: recalled.showsQuery, token: recalled.token },
   }
 }
 
@@ -100,12 +102,12 @@ async function folderOf(dir: string, bundle: string): Promise<string> {
 type Candidate = Awaited<ReturnType<typeof openCandidate>>
 
 function refuseLacking(
-  { id, entrypoint, facts, showsQuery }: Decided,
+  { id, entrypoint, facts, showsQuery, token }: Decided,
   folder: string,
   candidate: Candidate,
   flags: RecordedTestFlags,
 ): void {
-  const lacks = lacking(candidate.reads(entrypoint), { head: facts.head, showsQuery }, keptOf(flags.assumeKept))
+  const lacks = lacking(candidate.reads(entrypoint), { head: facts.head, showsQuery, token }, keptOf(flags.assumeKept))
   const [builtin] = candidate.worldly
   if (builtin !== undefined) {
     throw new WritError(

@@ -35,6 +35,7 @@ import { random, sha256 } from './machine.ts'
 import type { ServedData } from './policy-data.ts'
 import { openRollbacks } from './rollbacks.ts'
 import type { OnEvent } from './telemetry.ts'
+import { keyFilesOf } from './tokens.ts'
 
 export interface ControlPlaneOptions {
   readonly state: StateFolder
@@ -84,7 +85,8 @@ export function compileConfig(
   onEvent: OnEvent,
   data: readonly ServedData[],
 ): Config {
-  const compiled = compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256, logKey, data })
+  const readKeyFile = keyFilesOf(meshFile)
+  const compiled = compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256, logKey, data, readKeyFile })
   if (!compiled.ok) throw invalidMesh(compiled, meshFile)
   for (const warning of compiled.warnings) {
     onEvent({ level: 'warn', from: meshFile, text: `line ${warning.line}: ${warning.document} ${warning.problem}` })
@@ -101,7 +103,10 @@ export function compileMeshOnly(
   const compiled = compileMesh(mesh, { bundles: 'any', sha256 })
   if (compiled.ok) return compiled
   // What is wrong is told once and whole, also the bindings, where the caller has bundles to hold them against.
-  const whole = bundles.length > 0 ? compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256 }) : compiled
+  const whole =
+    bundles.length > 0
+      ? compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256, readKeyFile: keyFilesOf(meshFile) })
+      : compiled
   throw invalidMesh(whole.ok ? compiled : whole, meshFile)
 }
 

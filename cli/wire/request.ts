@@ -5,9 +5,11 @@ import { z } from 'zod'
 import { parseMoment } from '../../audit/query/moment.ts'
 import { toHex, utf8 } from '../../core/bytes.ts'
 import type { Decision } from '../../core/decision.ts'
-import type { HeadFault, RequestFacts, RequestHead } from '../../core/facts.ts'
+import { isExactObject, readExact } from '../../core/exact.ts'
+import type { Authenticated, HeadFault, RequestFacts, RequestHead } from '../../core/facts.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Identified } from '../../core/identity.ts'
+import { audiencesOf } from '../../core/input-token.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Decide } from '../../core/ports.ts'
 import { parseSpiffeId, parseTrustDomain, pathOf, type SpiffeId, spiffeId, trustDomainOf } from '../../core/spiffe.ts'
@@ -40,6 +42,7 @@ const described = z.strictObject({
   headers: z.record(z.string().regex(token, 'is no name of a header'), field).default({}),
   body: z.unknown().exactOptional(),
   service: word.exactOptional(),
+  claims: z.record(z.string(), z.unknown()).exactOptional(),
   time: z.string().exactOptional(),
 })
 
@@ -77,8 +80,22 @@ export async function judgeDescribed(
   const parts = { direction: 'inbound', listener: `${pathOf(workload).slice(1)}/inbound`, workload, random } as const
   const readBody = async (): Promise<BodyRead> => bodyOf(request)
   const body = 'body' in request ? await seeBody({ head, readBody }, identified, found, maxBody) : undefined
-  const facts = readFacts(exchange, identified, found, BigInt(atMs) * 1_000_000n, parts, body)
+  const token = tokenOf(request, file)
+  const facts = readFacts(exchange, identified, found, BigInt(atMs) * 1_000_000n, parts, body, token)
   return { facts, decision: await judge(exchange, facts, found, { direction: 'inbound', policy: use, decide }, body) }
+}
+
+/** A good token that says this, of a provider that is called after the command. */
+function tokenOf({ claims }: Request, file: string): Authenticated | undefined {
+  if (claims === undefined) return undefined
+  const read = readExact(JSON.stringify(claims))
+  if (!read.ok || !isExactObject(read.value)) return raise(file, `claims: ${read.ok ? 'is no mapping' : read.wrong}`)
+  const { iss, sub, aud = [] } = read.value
+  if (sub !== undefined && typeof sub !== 'string') return raise(file, 'claims.sub: is no text')
+  const audiences = audiencesOf(aud) ?? raise(file, 'claims.aud: is neither a text nor a list of texts')
+  const issuer = typeof iss === 'string' ? iss : 'https://issuer.example'
+  const token = { provider: 'eval', issuer, subject: sub, audiences, claims: read.value, sha256: '0'.repeat(64) }
+  return { ok: true, token }
 }
 
 /** The longest body that a binding can let a policy see, in bytes. */
@@ -164,5 +181,5 @@ function raise(file: string, problem: string): never {
 
 const invalid = (file: string, problems: readonly string[]): WritError =>
   new WritError('config_invalid', problems.map((problem) => `${file}: ${problem}`).join('\n'), {
-    cure: 'it takes caller, target, trustDomain, method, path, headers, body, service and time; see docs/POLICIES.md',
+    cure: 'it takes caller, target, trustDomain, method, path, headers, body, claims, service and time; see docs/POLICIES.md',
   })

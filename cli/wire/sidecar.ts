@@ -11,7 +11,7 @@ import { maxTrials } from '../../control/health.ts'
 import { snapshotFor } from '../../control/mesh/scope.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
-import type { NowNs } from '../../core/ports.ts'
+import type { Authenticate, NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makePolicies } from '../../engine/index.ts'
 import { openHttpTransport } from '../../engine/node/http-transport.ts'
@@ -33,6 +33,8 @@ export interface SidecarOptions {
   readonly recorder: (snapshot: MeshSnapshot) => Promise<Recorder>
   /** Told of each snapshot before it is put in force. */
   readonly onSnapshot?: (snapshot: MeshSnapshot) => void
+  /** Judges tokens of requests; shared, so that issuers are asked for their keys once a process. */
+  readonly authenticate: Authenticate
   readonly reusePort: boolean
   readonly now: NowNs
   readonly onEvent: OnEvent
@@ -84,6 +86,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     workloads: [workload.name],
     source: () => options.source,
     identify: () => identify,
+    authenticate: options.authenticate,
     decide: makeDecide(policies, { asOf: activation.asOf, http: openHttpTransport() }),
     sink: () => sink,
     now: options.now,

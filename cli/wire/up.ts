@@ -35,6 +35,7 @@ import { openPolicySources } from './policy-sources.ts'
 import { openSidecar, pause, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
+import { openTokens } from './tokens.ts'
 
 export interface UpOptions {
   /** Text of the mesh file, and its name for messages. */
@@ -82,6 +83,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
   const { onEvent } = options
   const now: NowNs = openClock()
   const nowMs = (): number => Number(now() / 1_000_000n)
+  const authenticate = openTokens(onEvent)
   const closing: (() => unknown)[] = []
   const close = async (): Promise<void> => {
     for (const step of closing.reverse()) {
@@ -202,6 +204,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
         source,
         client,
         recorder: async () => recorder,
+        authenticate,
         reusePort: false,
         now,
         onEvent,

@@ -10,6 +10,7 @@ import { allowanceOf } from './http.ts'
 import type { PolicyBindingSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { type Bound, type RouteWorld, routePoliciesOf, type Wrong, wrongRoute } from './route-bindings.ts'
+import { checkTokens, type ReadKeyFile, tokenUse } from './tokens.ts'
 import { checkTrial, trialOf } from './trials.ts'
 import { byText } from './words.ts'
 import { type Judged, serviceOf } from './workloads.ts'
@@ -17,6 +18,8 @@ import { type Judged, serviceOf } from './workloads.ts'
 interface BindingsInput extends RouteWorld {
   readonly bindings: readonly Placed<PolicyBindingSpec>[]
   readonly bundles: readonly PolicyRef[] | 'any'
+  /** Default files with keys are not looked at. */
+  readonly readKeyFile?: ReadKeyFile | undefined
   /** Their bundles may come later; until then whoever binds them denies everything. */
   readonly sources: readonly Placed<unknown>[]
 }
@@ -32,7 +35,7 @@ export function resolveBindings(input: BindingsInput): {
   const bound = new Map<string, Bound>()
   for (const binding of input.bindings) {
     problems.push(...checkBinding(binding, input))
-    const use = useOf(binding)
+    const use = useOf(binding, input.readKeyFile)
     for (const [index, target] of binding.spec.targetRefs.entries()) {
       const path: Path = ['spec', 'targetRefs', index]
       const wrong = wrongTarget(target, input)
@@ -94,7 +97,7 @@ function wrongTarget(target: Target, input: BindingsInput): Wrong | undefined {
 
 function checkBinding(binding: Placed<PolicyBindingSpec>, input: BindingsInput): Problem[] {
   const { bundle, shadow, canary, onFault } = binding.spec
-  const problems = checkTrial(binding)
+  const problems = [...checkTrial(binding), ...checkTokens(binding, input.readKeyFile)]
   for (const [path, name] of [
     [['spec', 'bundle'], bundle],
     [['spec', 'shadow', 'bundle'], shadow?.bundle],
@@ -128,7 +131,7 @@ function checkBundle(
   return [problemAt(binding, path, `there is no bundle ${name}`, cure)]
 }
 
-function useOf(binding: Placed<PolicyBindingSpec>): PolicyUse {
+function useOf(binding: Placed<PolicyBindingSpec>, readKeyFile: ReadKeyFile | undefined): PolicyUse {
   const { spec } = binding
   const trial = trialOf(binding)
   return {
@@ -137,6 +140,7 @@ function useOf(binding: Placed<PolicyBindingSpec>): PolicyUse {
     recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
     recordQuery: spec.record?.query ?? false,
     ...bodyUse(spec.body, spec.record?.body),
+    ...tokenUse(spec.tokens, spec.record?.claims, readKeyFile),
     ...(spec.explain && { explain: true }),
     ...(spec.http && { http: allowanceOf(spec.http) }),
     ...(spec.onFault === 'pass' && { onFault: 'pass' }),

@@ -30,26 +30,32 @@ export const bodySpec: z.ZodType<BodySpec> = z
 
 const step = z.string().min(1).max(128)
 
-export const recordBodySpec: z.ZodType<readonly MemberSpec[]> = z
-  .array(
-    z.union([z.string().regex(/^[^.]{1,128}(?:\.[^.]{1,128}){0,15}$/), z.array(step).max(16)], {
-      error: 'is neither names with dots between them, as from.account, nor a list of names',
-    }),
-  )
-  .max(32)
-  .describe(
-    'Members of parsed_body that records keep: from.account, or [from, account]; [] is all of it. Default none.',
-  )
+/** Members of what a policy sees, by their names. */
+export const membersSpec = (what: string): z.ZodType<readonly MemberSpec[]> =>
+  z
+    .array(
+      z.union([z.string().regex(/^[^.]{1,128}(?:\.[^.]{1,128}){0,15}$/), z.array(step).max(16)], {
+        error: 'is neither names with dots between them, as from.account, nor a list of names',
+      }),
+    )
+    .max(32)
+    .describe(what)
+
+export const recordBodySpec: z.ZodType<readonly MemberSpec[]> = membersSpec(
+  'Members of parsed_body that records keep: from.account, or [from, account]; [] is all of it. Default none.',
+)
 
 export function bodyUse(
   body: BodySpec | undefined,
   record: readonly MemberSpec[] | undefined,
 ): Pick<PolicyUse, 'bodyBytes' | 'recordBody'> {
   if (!body) return {}
-  const paths = (record ?? []).map((member): InputPath => (typeof member === 'string' ? member.split('.') : member))
-  const distinct = new Map(paths.map((path) => [JSON.stringify(path), path]))
-  return {
-    bodyBytes: body.maxBytes ?? defaultBytes,
-    ...(distinct.size > 0 ? { recordBody: [...distinct.values()] } : {}),
-  }
+  const paths = pathsOf(record)
+  return { bodyBytes: body.maxBytes ?? defaultBytes, ...(paths.length > 0 ? { recordBody: paths } : {}) }
+}
+
+/** Each once, as steps. */
+export function pathsOf(members: readonly MemberSpec[] | undefined): readonly InputPath[] {
+  const paths = (members ?? []).map((member): InputPath => (typeof member === 'string' ? member.split('.') : member))
+  return [...new Map(paths.map((path) => [JSON.stringify(path), path])).values()]
 }

@@ -17,6 +17,7 @@ import { kinds } from './schema.ts'
 import { bundlesOf } from './scope.ts'
 import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
+import type { ReadKeyFile } from './tokens.ts'
 import { byText } from './words.ts'
 import { checkWorkloads, identityOf, workloadOf } from './workloads.ts'
 
@@ -35,6 +36,8 @@ export interface World {
   readonly sha256: Sha256
   /** The newest version of data beside the bundles, where there is one yet. Default none. */
   readonly data?: readonly PolicyDataVersion[]
+  /** Content of a file with an issuer's keys, as a document names it. Default such files are not looked at. */
+  readonly readKeyFile?: ReadKeyFile
   /** Verifier key of the log, once it is known. */
   readonly logKey?: string
 }
@@ -61,6 +64,7 @@ export function compileMesh(text: string, world: World): Compiled {
     resolved: routes,
     bindings: found.PolicyBinding,
     bundles: world.bundles,
+    readKeyFile: world.readKeyFile,
     sources: found.PolicySource,
   })
   const { policySources, problems: ofSources } = policySourcesOf(found.PolicySource, found.PolicyBinding)

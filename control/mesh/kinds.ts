@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
 import { type HttpSpec, httpSpec } from './http.ts'
+import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
 import { address, bundleName, bytes, duration, entrypoint, host, name, port } from './words.ts'
 
@@ -56,10 +57,12 @@ export interface PolicyBindingSpec {
   readonly bundle: string
   readonly entrypoint: string
   readonly body?: BodySpec
+  readonly tokens?: TokensSpec
   readonly record?: {
     readonly headers?: readonly string[]
     readonly query?: boolean
     readonly body?: readonly MemberSpec[]
+    readonly claims?: readonly MemberSpec[]
   }
   readonly onFault?: 'refuse' | 'pass'
   readonly shadow?: ShadowSpec
@@ -235,6 +238,7 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
   bundle: bundleName.describe('Name of a policy bundle.'),
   entrypoint: entrypoint.describe('Path of the rule that is asked.'),
   body: bodySpec.exactOptional(),
+  tokens: tokensSpec.exactOptional(),
   explain: z
     .boolean()
     .describe("Whether refused callers read the policy's reasons. Default false: they are for the record.")
@@ -242,6 +246,7 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
   record: z
     .strictObject({
       body: recordBodySpec.exactOptional(),
+      claims: recordClaimsSpec.exactOptional(),
       headers: z
         .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, { error: 'is not a header name' }))
         .max(32)

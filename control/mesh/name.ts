@@ -63,6 +63,32 @@ const bind = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('unix'), path: text }),
 ])
 
+const tokenPlace = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('header'), name: text, prefix: text }),
+  z.strictObject({ kind: z.literal('query'), name: text }),
+  z.strictObject({ kind: z.literal('cookie'), name: text }),
+])
+
+const tokenKey = z.strictObject({
+  kty: z.enum(['RSA', 'EC', 'OKP']),
+  ...{ kid: text.exactOptional(), alg: text.exactOptional(), crv: text.exactOptional(), x: text.exactOptional() },
+  ...{ y: text.exactOptional(), n: text.exactOptional(), e: text.exactOptional() },
+})
+
+const tokenProvider = z.strictObject({
+  name: text,
+  issuer: text,
+  audiences: z.array(text).min(1),
+  keys: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('known'), keys: z.array(tokenKey) }),
+    z.strictObject({ kind: z.literal('url'), url: text, refreshMs: count, privateAddresses: z.boolean() }),
+  ]),
+  from: z.array(tokenPlace),
+  clockSkewMs: count,
+  algorithms: z.array(text),
+  certificateBound: z.boolean(),
+})
+
 const policy = z.strictObject({
   bundle: text,
   entrypoint: text,
@@ -71,6 +97,8 @@ const policy = z.strictObject({
   explain: z.boolean().exactOptional(),
   bodyBytes: count.exactOptional(),
   recordBody: z.array(z.array(text)).exactOptional(),
+  tokens: z.strictObject({ providers: z.array(tokenProvider), forward: z.boolean() }).exactOptional(),
+  recordClaims: z.array(z.array(text)).exactOptional(),
   onFault: z.enum(['refuse', 'pass']).exactOptional(),
   trial: z
     .strictObject({

@@ -8,7 +8,11 @@ import type { Group, LintPolicy, Placed } from './policy.ts'
 import { callsIn, isFalse, mentionsIn } from './terms.ts'
 
 /** What a proxy has proven of the caller. */
-const proven: readonly (readonly string[])[] = [['source_principal'], ['attributes', 'source', 'principal']]
+const proven: readonly (readonly string[])[] = [
+  ['source_principal'],
+  ['attributes', 'source', 'principal'],
+  ['writ', 'token'],
+]
 
 const isTokenCheck = (name: string): boolean => /^io\.jwt\.(decode_verify|verify_\w+)$/.test(name)
 

@@ -2,7 +2,7 @@
 
 import type { Evidence, Peer } from '../../core/identity.ts'
 import type { PolicyUse } from '../../core/policy.ts'
-import type { Decide, Identify, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
+import type { Authenticate, Decide, Identify, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { problem } from '../flow/problem.ts'
 import type { FindRoute } from '../flow/route.ts'
@@ -20,6 +20,8 @@ export interface GuardOptions {
   /** A shadow in it is asked once the response is on its way; a canary is not served here. */
   readonly policy: PolicyUse
   readonly identify: Identify
+  /** Judges tokens beside it, where the policy's use takes any. Default nobody can, and then nobody passes. */
+  readonly authenticate?: Authenticate
   readonly decide: Decide
   /** `flush` is called after each request, and sends on what need not be kept before the answer. */
   readonly sink: RecordSink & { flush?(): Promise<void> }
@@ -93,6 +95,7 @@ function partsOf(options: GuardOptions): Parts {
     policy: options.policy,
     findRoute,
     identify: options.identify,
+    authenticate: options.authenticate,
     decide: options.decide,
     sink: options.sink,
     now: options.now ?? (() => BigInt(Date.now()) * 1_000_000n),

@@ -10,3 +10,4 @@ export { type CollectorOptions, type CollectorSink, collectorSink } from './coll
 export type { Handler } from './exchange.ts'
 export { type Guarded, type GuardOptions, guard, type RequestContext } from './guard.ts'
 export { type EdgeOptions, openEdge } from './open.ts'
+export type { EdgeProvider, EdgeTokens } from './tokens.ts'

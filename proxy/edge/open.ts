@@ -19,6 +19,7 @@ import {
 import { type CollectorOptions, collectorSink } from './collector.ts'
 import type { Handler } from './exchange.ts'
 import { type Guarded, type GuardOptions, guard } from './guard.ts'
+import { type EdgeTokens, edgeAuthenticate, tokenUseOf } from './tokens.ts'
 
 export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' | 'address'> {
   /** SPIFFE id of the function, as its Workload document has it. Callers ask for tokens with it as the audience. */
@@ -35,8 +36,10 @@ export interface EdgeOptions extends Pick<GuardOptions, 'listener' | 'service' |
   readonly shadow?: { readonly policy: EdgePolicy; readonly entrypoint?: string; readonly percent?: number }
   /** How much of a body is read before the request is judged, in bytes. Default 0: the policy sees no body. */
   readonly bodyBytes?: number
+  /** Whose tokens are taken beside the caller's own, and judged before the policy is asked. Default nobody's. */
+  readonly tokens?: EdgeTokens
   /** Facts that records keep. Default neither headers nor the query, and nothing of the body. */
-  readonly record?: Partial<Pick<PolicyUse, 'recordHeaders' | 'recordQuery' | 'recordBody'>>
+  readonly record?: Partial<Pick<PolicyUse, 'recordHeaders' | 'recordQuery' | 'recordBody' | 'recordClaims'>>
   /** Whether a refused caller reads the policy's reasons. Default false. */
   readonly explain?: boolean
   /** One trust bundle for each trust domain whose callers are taken: content of the `trust.json` of `writ svid`. */
@@ -83,6 +86,8 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
       recordHeaders: options.record?.recordHeaders ?? [],
       recordQuery: options.record?.recordQuery ?? false,
       recordBody: options.record?.recordBody ?? [],
+      recordClaims: options.record?.recordClaims ?? [],
+      ...(options.tokens && { tokens: tokenUseOf(options.tokens) }),
       bodyBytes: options.bodyBytes ?? 0,
       ...(options.onFault && { onFault: options.onFault }),
       ...(trial && { trial }),
@@ -92,6 +97,7 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
       explain: options.explain ?? false,
     },
     identify: makeJwtIdentify({ keysOf: (domain) => bundles.get(domain)?.jwtKeys, audience: workload }),
+    ...(options.tokens && { authenticate: edgeAuthenticate() }),
     decide: makeDecide(policies, { http: fetchTransport }),
     sink: collectorSink({ ...options.collector, producer: spiffeId(trustDomainOf(workload), '/writ/control')! }),
     now,

@@ -1,7 +1,7 @@
 /** What is known of a request, put together once. */
 
 import { toHex } from '../../core/bytes.ts'
-import type { RequestFacts, RequestHead } from '../../core/facts.ts'
+import type { Authenticated, RequestFacts, RequestHead } from '../../core/facts.ts'
 import type { Identified } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
@@ -23,6 +23,7 @@ export function readFacts(
   atNs: bigint,
   parts: FactParts,
   body?: SeenBody,
+  token?: Authenticated,
 ): RequestFacts {
   const head = isHead(exchange.head) ? exchange.head : undefined
   const reached = parts.direction === 'outbound' && found ? found.endpoint : exchange.local
@@ -37,7 +38,8 @@ export function readFacts(
     traceId: head ? traceIdOf(fieldOf(head, 'traceparent')) : '',
     atNs,
   }
-  return body && !isBodyFault(body) ? { ...facts, body } : facts
+  const whole = token?.ok ? { ...facts, token: token.token } : facts
+  return body && !isBodyFault(body) ? { ...whole, body } : whole
 }
 
 type Source = RequestFacts['source']

@@ -1,13 +1,14 @@
 /** May this request pass? The proxy's own refusals first; what is left is the policy's to say. */
 
 import { type Decision, type DecisionFault, fault, refuse } from '../../core/decision.ts'
-import type { RequestFacts } from '../../core/facts.ts'
+import type { Authenticated, RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Decide } from '../../core/ports.ts'
 import { type Exchange, isHead } from '../exchange.ts'
 import { isBodyFault, type SeenBody } from './body/see.ts'
 import type { Found } from './route.ts'
+import { refusedToken } from './token.ts'
 
 export interface JudgeParts {
   readonly direction: 'inbound' | 'outbound'
@@ -23,11 +24,13 @@ export function judge(
   found: Found | undefined,
   parts: JudgeParts,
   body?: SeenBody,
+  token?: Authenticated,
 ): Decision | Promise<Decision> {
   if (!isHead(exchange.head)) return refuse(exchange.head.code, exchange.head.detail)
   const { identified } = facts.source
   if (!identified.ok) return refuse(identified.code, identified.detail)
   if (!found) return refuse('no_route', `nothing serves ${exchange.head.authority}`)
+  if (token?.ok === false) return refusedToken(token)
   if (isBodyFault(body)) return refuse(body.code, body.detail)
   if (parts.direction === 'outbound') return routed // Judged where it arrives.
   try {

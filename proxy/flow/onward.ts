@@ -9,6 +9,7 @@ import { isFieldValue, isTokenText } from '../http1/fields.ts'
 import { problem } from './problem.ts'
 import { boundedReasons } from './record.ts'
 import type { Found } from './route.ts'
+import { challengeOf, withoutToken } from './token.ts'
 
 /** Envoy's header for the identity that a proxy vouches for. Only we write it. */
 const forwardedIdentity = 'x-forwarded-client-cert'
@@ -32,7 +33,8 @@ const ours: ReadonlySet<string> = new Set([
 
 export function onward(facts: RequestFacts, found: Found, decision: Decision, kept: RecordId): Onward {
   const effects = decision.verdict === 'allow' ? decision.effects : undefined
-  const setHeaders = theirs(effects?.setOnRequest)
+  const withheld = withoutToken(facts)
+  const setHeaders = { ...withheld.set, ...theirs(effects?.setOnRequest) }
   setHeaders['x-request-id'] = facts.requestId
   const vouched = vouchedFor(facts)
   if (vouched !== undefined) setHeaders[forwardedIdentity] = vouched
@@ -42,7 +44,10 @@ export function onward(facts: RequestFacts, found: Found, decision: Decision, ke
   return {
     endpoint: found.endpoint,
     setHeaders,
-    removeHeaders: removed ? [...removed, forwardedIdentity] : alwaysRemoved,
+    removeHeaders:
+      removed || withheld.remove
+        ? [...(removed ?? []), ...(withheld.remove ? [withheld.remove] : []), forwardedIdentity]
+        : alwaysRemoved,
     setResponseHeaders,
     timeoutMs: found.timeoutMs,
   }
@@ -76,6 +81,8 @@ export function refusalOf(decision: Decision, facts: RequestFacts, kept?: Record
   if (decision.verdict === 'allow') return problem(503, 'internal', ids) // Allowed, yet there is nowhere to go.
   const answer = decision.verdict === 'deny' ? decision.answer : undefined
   const whole = problem(statusOf(decision.code), decision.code, ids, ownDetail(decision), toldReasons(decision, policy))
+  const challenge = challengeOf(decision)
+  if (challenge !== undefined) return { ...whole, headers: { ...whole.headers, 'www-authenticate': challenge } }
   if (!answer) return whole
   const { 'content-type': problemType, ...common } = whole.headers
   const type = answer.body === undefined ? problemType! : 'text/plain; charset=utf-8'

@@ -134,12 +134,13 @@ function boundedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
 }
 
 /** How much of the input the caller wrote. */
-function callersCharacters({ head, body }: RequestFacts, use: PolicyUse | undefined): number {
+function callersCharacters({ head, body, token }: RequestFacts, use: PolicyUse | undefined): number {
   if (!head) return 0
   const ofBody = body && use?.recordBody?.length ? 2 * maxRecordedBody : 0
   let characters = head.path.length + (use?.recordQuery ? (head.query?.length ?? 0) : 0)
   for (const name of use?.recordHeaders ?? []) characters += head.headers[name]?.length ?? 0
-  return characters + ofBody
+  const ofToken = token && use?.recordClaims?.length ? 2 * maxRecordedBody : 0
+  return characters + ofBody + ofToken
 }
 
 /** What is counted of a peer that proved no name: its source address, the code, and what the first of them showed. */

@@ -3,7 +3,15 @@
 import { WritError } from '../../core/fault.ts'
 import type { Identity, IdentityState } from '../../core/identity.ts'
 import type { PolicyUse } from '../../core/policy.ts'
-import type { Decide, Identify, IdentitySource, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
+import type {
+  Authenticate,
+  Decide,
+  Identify,
+  IdentitySource,
+  NowNs,
+  RandomBytes,
+  RecordSink,
+} from '../../core/ports.ts'
 import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { inBlocks } from '../flow/random.ts'
@@ -21,6 +29,8 @@ export interface ProxyOptions {
   readonly workloads: readonly string[]
   readonly source: (workload: SpiffeId) => IdentitySource
   readonly identify: (workload: SpiffeId) => Identify
+  /** Judges the tokens of requests, where a binding takes any. Default nobody can, and such a binding passes nobody. */
+  readonly authenticate?: Authenticate
   readonly decide: Decide
   readonly sink: (workload: SpiffeId) => RecordSink
   readonly now: NowNs
@@ -98,6 +108,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       policy: listener.direction === 'inbound' ? listener.policy : undefined,
       findRoute: listener.direction === 'inbound' ? appRoute(listener) : outbound,
       identify: options.identify(workload.id),
+      authenticate: options.authenticate,
       decide: trialsOf(workload.id).decide,
       trials: trialsOf(workload.id),
       sink: options.sink(workload.id),

@@ -191,3 +191,20 @@ describe('which policy is asked', () => {
     expect(err).toContain(`to ask it, run: writ policy build ${join(folder, 'bank')}`)
   })
 })
+
+test('claims are those of a token that was found good, and what no token can say is told by its member', async () => {
+  const request = (claims: string) =>
+    `caller: storefront\ntarget: orders\ntrustDomain: bank.example\npath: /\nclaims: ${claims}\n`
+  const { input } = await answered(request('{iss: https://id, sub: ada, aud: shop, realm_access: {roles: [a]}}'))
+  expect(input).toMatchObject({
+    writ: {
+      token: {
+        ...{ issuer: 'https://id', subject: 'ada', audiences: ['shop'], provider: 'eval' },
+        claims: { realm_access: { roles: ['a'] } },
+      },
+    },
+  })
+  expect((await answered(request('{}').replace('claims: {}\n', ''))).input).not.toHaveProperty('writ.token')
+  await expect(ask(request('{sub: 7}'))).rejects.toThrow('claims.sub')
+  await expect(ask(request('{aud: [7]}'))).rejects.toThrow('claims.aud')
+})

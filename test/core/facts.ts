@@ -1,7 +1,7 @@
 /** Any facts that a proxy may come by, and some that it may not. */
 
 import fc from 'fast-check'
-import type { RequestBody, RequestFacts } from '../../core/facts.ts'
+import type { RequestBody, RequestFacts, TokenFacts } from '../../core/facts.ts'
 import type { Identity } from '../../core/identity.ts'
 import type { Json } from '../../core/json.ts'
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
@@ -44,6 +44,14 @@ const body: fc.Arbitrary<RequestBody> = fc.record(
   },
   { requiredKeys: ['parsed', 'text', 'truncated', 'size'] },
 )
+const token: fc.Arbitrary<TokenFacts> = fc.record({
+  provider: fc.constantFrom('staff', 'shop'),
+  issuer: word,
+  subject: fc.option(word, { nil: undefined }),
+  audiences: fc.array(word, { maxLength: 2 }),
+  claims: fc.dictionary(fc.oneof(fc.constantFrom('sub', 'aud', 'scope'), word), fc.jsonValue() as fc.Arbitrary<Json>),
+  sha256: fc.constant('ab'),
+})
 const bare: fc.Arbitrary<Omit<RequestFacts, 'body'>> = fc.record({
   direction: fc.constantFrom('inbound', 'outbound'),
   workload: fc.constant(workload),
@@ -77,5 +85,5 @@ const bare: fc.Arbitrary<Omit<RequestFacts, 'body'>> = fc.record({
   atNs: fc.bigInt({ min: 0n, max: 253_402_300_799_999_999_999n }),
 })
 export const facts: fc.Arbitrary<RequestFacts> = fc
-  .tuple(bare, fc.option(body, { nil: undefined }))
-  .map(([of, seen]) => (seen ? { ...of, body: seen } : of))
+  .tuple(bare, fc.option(body, { nil: undefined }), fc.option(token, { nil: undefined }))
+  .map(([of, body, token]) => ({ ...of, ...(body && { body }), ...(token && { token }) }))

@@ -47,7 +47,9 @@ test('what a record keeps is part of what was judged, and the query and named he
       const attributes = { ...judged.attributes, ...(request && { request }) }
       // What is kept of bodies: input-body.test.ts.
       const { parsed_body: ____, parsed_body_left_out: _____, truncated_body: ______, ...rest } = kept as Members
-      expect(canonicalJson(rest)).toBe(canonicalJson({ attributes, writ: (judged as Members)['writ'] }))
+      const { token: _______, ...writ } = (judged as Members)['writ'] as Members // What is kept of tokens: token.test.ts.
+      const { token: ________, ...keptOfWrit } = rest['writ'] as Members
+      expect(canonicalJson({ ...rest, writ: keptOfWrit })).toBe(canonicalJson({ attributes, writ }))
     }),
   )
 })
@@ -105,7 +107,9 @@ const written: fc.Arbitrary<InputPath> = fc.oneof(
       ['attributes', 'source', 'address', 'socketAddress', 'portValue'],
     ],
     ...[http, ['attributes', 'request', 'time'], ['parsed_path', 'x'], ['version', 'encoding'], ['version', 'x']],
-    ...['direction', 'listener', 'service', 'workload', 'x'].map((member) => ['writ', member]),
+    ...['direction', 'listener', 'service', 'workload', 'token', 'x'].map((member) => ['writ', member]),
+    ...['subject', 'audiences', 'issuer', 'provider', 'claims', 'x'].map((member) => ['writ', 'token', member]),
+    ...['sub', 'scope', 'x'].map((claim) => ['writ', 'token', 'claims', claim]),
     ...['body', 'host', 'id', 'method', 'path', 'protocol', 'query', 'rawBody', 'scheme', 'size'].map((member) => [
       ...http,
       member,
@@ -161,7 +165,14 @@ const alike = fc.record({
     }),
     { nil: undefined },
   ),
-})
+  token: fc.option(
+    fc.record({
+      ...{ provider: few, issuer: few, subject: fc.option(few, { nil: undefined }), audiences: fc.array(few) },
+      ...{ claims: fc.dictionary(fc.constantFrom('sub', 'scope'), few), sha256: fc.constant('ab') },
+    }),
+    { nil: undefined },
+  ),
+}) as fc.Arbitrary<RequestFacts>
 
 test('two requests have one key only where all that is read of them is the same', () => {
   let same = 0

@@ -125,6 +125,8 @@ describe('who is calling', () => {
       )
     expect(await by('io.jwt.verify_es256(token, data.key)')).toEqual([])
     expect(await by('[_, {"sub": "a"}, _] = io.jwt.decode(token)')).toEqual(['allow-unidentified a.rego:9'])
+    expect(await by('input.writ.token.claims.sub == token')).toEqual([])
+    expect(await by('input.writ.service == token')).toEqual(['allow-unidentified a.rego:9'])
   })
 })
 

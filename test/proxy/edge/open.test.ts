@@ -6,6 +6,8 @@ import type { SpiffeId } from '../../../core/spiffe.ts'
 import { readBundle } from '../../../engine/bundle.ts'
 import { prepareModule } from '../../../engine/module.ts'
 import { type EdgeOptions, openEdge } from '../../../proxy/edge/open.ts'
+import type { EdgeProvider } from '../../../proxy/edge/tokens.ts'
+import { signing, standing } from '../../ca/token/issuer.ts'
 import { bank, domain, newAuthority } from '../../ca/world.ts'
 
 const orders = 'spiffe://bank.example/orders'
@@ -42,6 +44,69 @@ test('a function that is set up wrongly does not start', async () => {
   const { jwtKeys: _, ...withoutKeys } = newAuthority().bundle()
   expect(await codeOf({ trust: [trustJson(withoutKeys)] })).toBe('config_invalid')
   expect(await codeOf({ collector: { url: 'http://collector.example', token: 't' } })).toBe('config_invalid')
+})
+
+test('a provider of tokens that is set up wrongly does not start either', async () => {
+  const { jwk } = await signing()
+  const jwks = { keys: [jwk] }
+  const from = [{ kind: 'header', name: 'x-token', prefix: '' }] as const
+  const good: EdgeProvider = { name: 'staff', issuer: 'https://id.example', audiences: ['shop'], from, jwks }
+  const { jwks: _, ...keyless } = good
+  const bearer = [{ kind: 'header', name: 'authorization', prefix: 'Bearer ' }] as const
+  const wrong: readonly EdgeProvider[] = [
+    keyless,
+    { ...good, jwksUrl: 'https://id.example/jwks' },
+    { ...keyless, jwksUrl: 'http://id.example/jwks' },
+    { ...good, jwks: { keys: [{ ...jwk, d: 'AA' }] } },
+    { ...good, from: bearer },
+    { ...good, from: [] },
+    { ...good, from: [{ ...from[0], name: 'X-Token' }] },
+    { ...good, audiences: [] },
+    { ...good, algorithms: ['HS256'] },
+  ]
+  const of = (provider: EdgeProvider) => codeOf({ tokens: { providers: [provider] } })
+  expect(await of(good)).toBe('ok')
+  expect(await of({ ...keyless, jwksUrl: 'https://id.example/jwks' })).toBe('ok')
+  for (const provider of wrong) expect(await of(provider)).toBe('config_invalid')
+})
+
+test('a token beside the caller’s own is judged, and goes to the handler only where that is said', async () => {
+  const nowMs = (): number => Date.now()
+  const ours = newAuthority(bank, nowMs)
+  const issuer = await signing()
+  const kept: { input: object; code: string }[] = []
+  const send = async (_: unknown, { body }: { body: string }): Promise<Response> => {
+    kept.push(...((JSON.parse(body) as { records?: typeof kept }).records ?? []))
+    return Response.json({ ids: [{ epoch: 'ab'.repeat(12), seq: kept.length }] })
+  }
+  const provider: EdgeProvider = {
+    ...{ name: 'staff', issuer: standing.iss, audiences: ['shop'], jwks: { keys: [issuer.jwk] } },
+    from: [{ kind: 'header', name: 'x-token', prefix: '' }],
+  }
+  const guarded = openEdge(
+    (request) => new Response(request.headers.get('x-token') ?? 'none'),
+    await options({
+      trust: [trustJson(ours.bundle())],
+      tokens: { providers: [provider], forward: false },
+      record: { recordClaims: [['sub']] },
+      collector: { url: 'https://collector.example', token: 't', gatherMs: 1, fetch: send as never },
+    }),
+  )
+  const { token: own } = await ours.mintJwt({ id: 'spiffe://bank.example/storefront' as SpiffeId, audience: orders })
+  const call = async (headers: Record<string, string>): Promise<string> => {
+    const request = new Request('https://orders.example/healthz', {
+      headers: { authorization: `Bearer ${own}`, ...headers },
+    })
+    const response = await guarded(request)
+    return response.ok ? response.text() : String(response.status)
+  }
+  const exp = Math.floor(Date.now() / 1000) + 300
+  const token = await issuer.sign({ iss: standing.iss, aud: 'shop', sub: 'ada', exp })
+  expect(await call({})).toBe('none')
+  expect(await call({ 'x-token': token })).toBe('none')
+  expect(await call({ 'x-token': `${token}x` })).toBe('401')
+  expect(kept.map(({ code }) => code)).toEqual(['allowed', 'allowed', 'token_invalid'])
+  expect(kept[1]!.input).toMatchObject({ writ: { token: { claims: { sub: 'ada' }, provider: 'staff' } } })
 })
 
 test('a shadow is of a bundle of another name', async () => {
