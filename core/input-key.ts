@@ -13,7 +13,16 @@ import type { InputPath } from './policy.ts'
 export type InputKey = (facts: RequestFacts) => string
 
 /** One fact; undefined where the request has none. */
-type Fact = (facts: RequestFacts) => string | undefined
+type Fact = FactOfHead | FactOfConnection
+interface FactOfHead {
+  readonly of: 'head'
+  read(head: RequestHead): string | undefined
+}
+/** The same for all requests whose source, destination, direction, listener and workload are the same. */
+interface FactOfConnection {
+  readonly of: 'connection'
+  read(facts: RequestFacts): string | undefined
+}
 /** The facts behind a part of the input; undefined where they are the request's own, or not known here. */
 type FactsOf = (below: Parts) => readonly Fact[] | undefined
 
@@ -24,17 +33,19 @@ export function inputKey(reads: readonly InputPath[]): InputKey | undefined {
 }
 
 /**
- * Each fact after its length, as one character, so that none can be taken for the end of one and the beginning of the
- * next. Lengths are told apart up to `longestFact`; keys that long are for nobody to remember.
+ * The connection's facts, then each of the head's after its length, as one character, so that none can be taken for the
+ * end of one and the beginning of the next. Lengths are told apart up to `longestFact`; keys that long are for nobody to
+ * remember.
  */
 function keyOf(facts: readonly Fact[]): InputKey {
+  const ofConnection = connectionKey(facts.filter((fact) => fact.of === 'connection'))
+  const ofHead = facts.filter((fact) => fact.of === 'head')
   return (of) => {
-    let key = of.head ? '+' : '-' // Without a head, whole objects are missing.
-    for (let i = 0; i < facts.length; i++) {
-      const fact = facts[i]!(of)
-      if (fact === undefined) key += '\0'
-      else key += String.fromCharCode(Math.min(fact.length, longestFact) + 1) + fact
-    }
+    const { head } = of
+    const connection = ofConnection(of)
+    if (!head) return `${connection}\uffff` // Whole objects are missing then; no fact begins so.
+    let key = connection
+    for (let i = 0; i < ofHead.length; i++) key += after(ofHead[i]!.read(head))
     return key
   }
 }
@@ -42,15 +53,64 @@ function keyOf(facts: readonly Fact[]): InputKey {
 /** In characters. */
 export const longestFact = 0xfff0
 
-const ofHead =
-  (of: (head: RequestHead) => string | undefined): Fact =>
-  ({ head }) =>
-    head && of(head)
+/** A fact after its length, or a sign that there is none. */
+const after = (fact: string | undefined): string =>
+  fact === undefined ? '\0' : String.fromCharCode(Math.min(fact.length, longestFact) + 1) + fact
+
+interface Connection {
+  readonly destination: RequestFacts['destination']
+  readonly direction: RequestFacts['direction']
+  readonly listener: string
+  readonly workload: string
+  readonly key: string
+}
+
+/** Texts of connections that have a number in their place, and the longest of them. With more, all begin anew. */
+const maxNumbered = 4096
+const longestNumbered = 256
+
+/**
+ * Of a connection that brings the same objects for all its requests the key is made once. It is a number, for the sake of
+ * short keys: the same for the same facts, and never given twice.
+ */
+function connectionKey(facts: readonly FactOfConnection[]): InputKey {
+  if (facts.length === 0) return () => ''
+  const known = new WeakMap<RequestFacts['source'], Connection>()
+  const numbers = new Map<string, string>()
+  let last = 0
+  const shortOf = (text: string): string => {
+    if (text.length > longestNumbered) return `~${after(text)}`
+    const number = numbers.get(text)
+    if (number !== undefined) return number
+    if (numbers.size >= maxNumbered) numbers.clear()
+    const next = `${++last};`
+    numbers.set(text, next)
+    return next
+  }
+  return (of) => {
+    const { source, destination, direction, listener, workload } = of
+    const before = known.get(source)
+    if (
+      before?.destination === destination &&
+      before.workload === workload &&
+      before.listener === listener &&
+      before.direction === direction
+    ) {
+      return before.key
+    }
+    const key = shortOf(facts.map((fact) => after(fact.read(of))).join(''))
+    known.set(source, { destination, direction, listener, workload, key })
+    return key
+  }
+}
+
+const ofHead = (read: FactOfHead['read']): Fact => ({ of: 'head', read })
+const ofConnection = (read: FactOfConnection['read']): Fact => ({ of: 'connection', read })
 
 const method = ofHead((head) => head.method)
 const path = ofHead((head) => head.path)
 const query = ofHead((head) => head.query)
-const principal: Fact = ({ source: { identified } }) => (identified.ok ? identified.identity.id : undefined)
+const principal = ofConnection(({ source: { identified } }) => (identified.ok ? identified.identity.id : undefined))
 
 const ofInput: Readonly<Record<string, FactsOf>> = {
   attributes: (below) => within(below, ofAttributes),
@@ -79,10 +139,10 @@ const ofAttributes: Readonly<Record<string, FactsOf>> = {
 }
 
 const ofContext: Readonly<Record<string, FactsOf>> = {
-  direction: () => [({ direction }) => direction],
-  listener: () => [({ listener }) => listener],
-  service: () => [({ destination }) => destination.service],
-  workload: () => [({ workload }) => workload],
+  direction: () => [ofConnection(({ direction }) => direction)],
+  listener: () => [ofConnection(({ listener }) => listener)],
+  service: () => [ofConnection(({ destination }) => destination.service)],
+  workload: () => [ofConnection(({ workload }) => workload)],
 }
 
 const ofHttp: Readonly<Record<string, FactsOf>> = {
@@ -107,13 +167,5 @@ function within(parts: Parts, known: Readonly<Record<string, FactsOf>>): readonl
   return found
 }
 
-/** Of what is the same object for all requests of a connection, the text is the same too. */
-function constant(of: (facts: RequestFacts) => Json, below: Parts): Fact {
-  const texts = new WeakMap<object, string>()
-  return (facts) => {
-    const value = of(facts) as object
-    let text = texts.get(value)
-    if (text === undefined) texts.set(value, (text = canonicalJson(projected(value as Json, below))))
-    return text
-  }
-}
+const constant = (of: (facts: RequestFacts) => Json, below: Parts): Fact =>
+  ofConnection((facts) => canonicalJson(projected(of(facts), below)))

@@ -5,6 +5,7 @@
  */
 
 import { fromUtf8, toHex, utf8 } from './bytes.ts'
+import { isPlainlyCanonical } from './canonical.ts'
 import type { DecisionCode, Verdict, WorldAnswers } from './decision.ts'
 import { canonicalJson, isObject, type Json, parseJson } from './json.ts'
 import type { OutcomeCode } from './outcome.ts'
@@ -303,6 +304,7 @@ export function parseEvent(bytes: Uint8Array): { readonly event: AuditEvent } | 
   if (!isObject(value)) return { wrong: 'not a JSON object' }
   const wrong = envelopeFault(value)
   if (wrong) return { wrong }
+  if (isPlainlyCanonical(bytes)) return { event: value as unknown as AuditEvent }
   try {
     if (canonicalJson(value) !== text) return { wrong: 'not canonical JSON (RFC 8785)' }
   } catch {

@@ -24,10 +24,29 @@ export function formatTime(ns: Nanoseconds): string {
 
 const shape = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z$/
 
+/** The same for what was read last. */
+let lastReadText = ''
+let lastRead: Nanoseconds | undefined
+let lastReadSecondText = ''
+let lastReadSecond: Nanoseconds | undefined
+
 /** Exactly the form of `formatTime`; anything else is undefined. */
 export function parseTime(text: string): Nanoseconds | undefined {
+  if (text !== lastReadText) {
+    lastRead = readTime(text)
+    lastReadText = text
+  }
+  return lastRead
+}
+
+function readTime(text: string): Nanoseconds | undefined {
   const match = shape.exec(text)
   if (!match) return undefined
-  const ms = Date.parse(`${match[1]}Z`)
-  return Number.isNaN(ms) ? undefined : BigInt(ms) * 1_000_000n + BigInt(match[2]!)
+  const second = match[1]!
+  if (second !== lastReadSecondText) {
+    const ms = Date.parse(`${second}Z`)
+    lastReadSecond = Number.isNaN(ms) ? undefined : BigInt(ms) * 1_000_000n
+    lastReadSecondText = second
+  }
+  return lastReadSecond === undefined ? undefined : lastReadSecond + BigInt(match[2]!)
 }

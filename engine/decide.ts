@@ -5,7 +5,7 @@ import type { RequestFacts } from '../core/facts.ts'
 import { messageOf } from '../core/fault.ts'
 import { policyInputText } from '../core/input-text.ts'
 import type { PolicyUse } from '../core/policy.ts'
-import type { Decide } from '../core/ports.ts'
+import type { Decide, RecordedAnswers } from '../core/ports.ts'
 import { evaluateAsking } from './asking.ts'
 import { type AsOf, agedBy } from './data.ts'
 import { type HttpTransport, senderOf } from './http-send.ts'
@@ -27,21 +27,25 @@ export function makeDecide(policies: Pick<Policies, 'get'>, world: DecideWorld =
     if (!use) return fault('policy_missing', 'no policy is bound to this listener')
     const policy = policies.get(use.bundle)
     if (!policy) return fault('policy_missing', boundedReason(`policy ${use.bundle} is not loaded`))
-    if (!policy.parts) return judge(policy, use, facts)
+    if (!policy.parts) return judge(policy, use, facts, world, recorded)
     const { from, stale } = agedBy({ by: 'policy', policy: policy.ref }, policy.parts, facts.atNs, world.asOf)
     if (stale !== undefined) return faultOf(from, 'policy_data_stale', stale)
-    const decision = judge(policy, use, facts)
+    const decision = judge(policy, use, facts, world, recorded)
     return decision instanceof Promise ? decision.then((settled) => naming(from, settled)) : naming(from, decision)
-
-    function judge(policy: Policy, use: PolicyUse, facts: RequestFacts): Decision | Promise<Decision> {
-      // What asks the world is never remembered: not even that it was answered so.
-      if (!policy.asksWorld) return policy.judge(use.entrypoint, facts)
-      if (recorded) return policy.judge(use.entrypoint, facts, givenBy(recorded))
-      return use.http && world.http
-        ? asking(policy, use, facts, world.http, use.http)
-        : policy.judge(use.entrypoint, facts)
-    }
   }
+}
+
+function judge(
+  policy: Policy,
+  use: PolicyUse,
+  facts: RequestFacts,
+  { http }: DecideWorld,
+  recorded: RecordedAnswers | undefined,
+): Decision | Promise<Decision> {
+  // What asks the world is never remembered: not even that it was answered so.
+  if (!policy.asksWorld) return policy.judge(use.entrypoint, facts)
+  if (recorded) return policy.judge(use.entrypoint, facts, givenBy(recorded))
+  return use.http && http ? asking(policy, use, facts, http, use.http) : policy.judge(use.entrypoint, facts)
 }
 
 function asking(

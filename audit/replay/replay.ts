@@ -4,12 +4,13 @@
  * at where it does not.
  */
 
+import type { Decision } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import { isObject } from '../../core/json.ts'
 import type { PolicyRef } from '../../core/policy.ts'
 import type { Decide, RecordedAnswers } from '../../core/ports.ts'
 import type { AuditEvent, DecisionBody } from '../../core/record.ts'
-import type { Impact } from './impact.ts'
+import type { Impact, Obstacle } from './impact.ts'
 import { type Leavable, lacking, nothing } from './reads.ts'
 import { recall } from './recorded.ts'
 import { pathShape } from './shape.ts'
@@ -33,26 +34,38 @@ export interface ReplayOptions extends TallyLimits {
   readonly kept?: Leavable
 }
 
+/** One event, or several at once, as they come by the page. */
+export type Some = AuditEvent | readonly AuditEvent[]
+
 export async function replay(
-  entries: AsyncIterable<AuditEvent> | Iterable<AuditEvent>,
+  entries: AsyncIterable<Some> | Iterable<Some>,
   candidate: Candidate,
   options: ReplayOptions = {},
 ): Promise<Impact> {
   const tally = new Tally(options)
   const kept = options.kept ?? nothing
-  for await (const event of entries) {
-    if (event.kind !== 'decision') continue
+  const one = (event: AuditEvent): Promise<void> | undefined => {
+    if (event.kind !== 'decision') return undefined
     const decision = event as AuditEvent<DecisionBody>
-    if (decision.direction !== 'inbound') continue // Outbound calls are judged where they arrive.
+    if (decision.direction !== 'inbound') return undefined // Outbound calls are judged where they arrive.
     const made = madeBy(decision, candidate.ref.bundle)
-    if (typeof made === 'string') tally.passedOver[made]++
-    else {
+    if (typeof made !== 'string') {
       tally.decision(made.revision, decision.timestamp)
-      await replayOne(decision, made.entrypoint, candidate, kept, tally)
+      return replayOne(decision, made.entrypoint, candidate, kept, tally)
+    }
+    tally.passedOver[made]++
+    return undefined
+  }
+  for await (const some of entries) {
+    for (const event of isList(some) ? some : [some]) {
+      const later = one(event)
+      if (later) await later // A turn of the event loop's queue for each would cost as much as the decision.
     }
   }
   return { candidate: candidate.ref, ...tally.finish() }
 }
+
+const isList = (some: AuditEvent | readonly AuditEvent[]): some is readonly AuditEvent[] => Array.isArray(some)
 
 type PassedOver = keyof Impact['passedOver']
 
@@ -68,32 +81,36 @@ function madeBy(
   return { revision: typeof ref['revision'] === 'string' ? ref['revision'] : '', entrypoint: path }
 }
 
-async function replayOne(
+function replayOne(
   event: AuditEvent<DecisionBody>,
   entrypoint: string,
   { ref, decide, reads, worldly, hasData }: Candidate,
   kept: Leavable,
   tally: Tally,
-): Promise<void> {
+): Promise<void> | undefined {
   const { timestamp: time } = event
   const id = event.decision_id ?? ''
-  if (worldly.length > 0) return tally.unreplayed('world', worldly.join(', '), id, time)
+  const unreplayed = (obstacle: Obstacle, what: string): undefined => void tally.unreplayed(obstacle, what, id, time)
+  if (worldly.length > 0) return unreplayed('world', worldly.join(', '))
   const besides = hasData ? [] : dataNames(event)
-  if (besides.length > 0) return tally.unreplayed('not_recorded', `data ${besides.join(', ')}`, id, time)
+  if (besides.length > 0) return unreplayed('not_recorded', `data ${besides.join(', ')}`)
   const recalled = recall(event)
-  if (recalled.kind === 'oversize') return tally.unreplayed('oversize', 'input', id, time)
-  if (recalled.kind === 'unreadable') return tally.unreplayed('unreadable', recalled.member, id, time)
+  if (recalled.kind === 'oversize') return unreplayed('oversize', 'input')
+  if (recalled.kind === 'unreadable') return unreplayed('unreadable', recalled.member)
   const { facts, showsQuery, body, token } = recalled
   const lacks = lacking(reads(entrypoint), { head: facts.head, showsQuery, body, token }, kept)
-  if (lacks.length > 0) return tally.unreplayed('not_recorded', lacks.join(', '), id, time)
+  if (lacks.length > 0) return unreplayed('not_recorded', lacks.join(', '))
 
   const missed = new Set<string>()
+  const settle = ({ verdict, code, reasons }: Decision): undefined => {
+    if (missed.size > 0) return unreplayed('world', [...missed].sort().join(', '))
+    if (verdict === event.verdict) return undefined
+    tally.flip({ ...callOf(facts), was: event.verdict, wouldBe: verdict, code }, { id, time, reasons })
+    return undefined
+  }
   const use = { bundle: ref.bundle, entrypoint, recordHeaders: [], recordQuery: false }
   const asked = decide(facts, use, answersOf(event, missed))
-  const { verdict, code, reasons } = asked instanceof Promise ? await asked : asked
-  if (missed.size > 0) return tally.unreplayed('world', [...missed].sort().join(', '), id, time)
-  if (verdict === event.verdict) return
-  tally.flip({ ...callOf(facts), was: event.verdict, wouldBe: verdict, code }, { id, time, reasons })
+  return asked instanceof Promise ? asked.then(settle) : settle(asked)
 }
 
 /** Data that was fetched beside the rules, by the names that the record has. */

@@ -18,6 +18,14 @@ export async function* recordedDecisions(
   pairs: readonly (readonly [string, string])[],
   options: LogOptions,
 ): AsyncGenerator<AuditEvent> {
+  for await (const page of recordedPages(pairs, options)) yield* page
+}
+
+/** The same by the page, for whoever is quicker than a turn of the event loop for each. */
+export async function* recordedPages(
+  pairs: readonly (readonly [string, string])[],
+  options: LogOptions,
+): AsyncGenerator<readonly AuditEvent[]> {
   const question = readQuestion(pairs, Date.now()) // Wrong questions are refused before anybody is asked.
   if (options.database === undefined) {
     const first = await pageOfRunning(pairs, options.state)
@@ -38,9 +46,9 @@ async function* fromRunning(
   first: Page,
   pairs: readonly (readonly [string, string])[],
   state: string,
-): AsyncGenerator<AuditEvent> {
+): AsyncGenerator<readonly AuditEvent[]> {
   for (let page = first; ; ) {
-    for (const line of page.lines) yield* eventOf(utf8(line))
+    yield page.lines.flatMap((line) => eventOf(utf8(line)))
     if (page.next === null) return
     const next = await pageOfRunning([...pairs, ['cursor', page.next]], state)
     if (!next) throw new WritError('unavailable', 'the process that held the log went away', { cure: 'run it again' })
@@ -59,7 +67,7 @@ async function pageOfRunning(pairs: readonly (readonly [string, string])[], stat
   throw new WritError('unavailable', 'the answer was cut off before its last line', { cure: 'run it again' })
 }
 
-async function* fromStore(question: Question, options: LogOptions): AsyncGenerator<AuditEvent> {
+async function* fromStore(question: Question, options: LogOptions): AsyncGenerator<readonly AuditEvent[]> {
   const [{ decisionLeaves }, { readCursor }, { openStore }, { storeOf }] = await Promise.all([
     import('../../audit/query/node/leaves.ts'),
     import('../../audit/query/ask.ts'),
@@ -70,7 +78,7 @@ async function* fromStore(question: Question, options: LogOptions): AsyncGenerat
   try {
     for (let from = question; ; ) {
       const { leaves, next } = await decisionLeaves(store.db, from)
-      for (const { bytes } of leaves) yield* eventOf(bytes)
+      yield leaves.flatMap(({ bytes }) => eventOf(bytes))
       if (next === null) return
       from = { ...question, cursor: readCursor(next) }
     }
@@ -79,7 +87,7 @@ async function* fromStore(question: Question, options: LogOptions): AsyncGenerat
   }
 }
 
-function* eventOf(bytes: Uint8Array): Generator<AuditEvent> {
+function eventOf(bytes: Uint8Array): readonly AuditEvent[] {
   const read = parseEvent(bytes)
-  if ('event' in read) yield read.event
+  return 'event' in read ? [read.event] : []
 }

@@ -7,6 +7,7 @@ import { begins, partsOf, projected } from '../../core/input-path.ts'
 import { inputWriter, policyInputText } from '../../core/input-text.ts'
 import { canonicalJson, type Json } from '../../core/json.ts'
 import type { InputPath, PolicyUse } from '../../core/policy.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
 import { facts, identity, name, workload } from './facts.ts'
 
 type Members = { readonly [name: string]: Json | undefined }
@@ -192,6 +193,34 @@ test('two requests have one key only where all that is read of them is the same'
     { numRuns: 5000 },
   )
   expect(same).toBeGreaterThan(50)
+})
+
+test('one key stands for one connection, whatever objects say so and however many there were', () => {
+  const key = inputKey([['writ'], ['source_principal'], [...http, 'path']])!
+  const [one] = fc.sample(
+    alike.filter(({ head }) => head !== undefined),
+    { seed: 1, numRuns: 1 },
+  ) as [RequestFacts]
+  const { source, destination } = one
+  const first = key(one)
+  expect(key({ ...one, source: { ...source }, destination: { ...destination } })).toBe(first)
+  const others: RequestFacts[] = [
+    { ...one, listener: 'another' },
+    { ...one, direction: one.direction === 'inbound' ? 'outbound' : 'inbound' },
+    { ...one, workload: 'spiffe://bank.example/another' as SpiffeId },
+    { ...one, destination: { ...destination, service: 'another' } },
+  ]
+  for (const other of others) {
+    expect(key(other)).not.toBe(first)
+    expect(key(one)).toBe(first)
+  }
+  const keys = new Set([first])
+  for (let i = 0; i < 10_000; i++) keys.add(key({ ...one, listener: `l${i}`, source: { ...source } }))
+  expect(keys.size).toBe(10_001)
+  for (const length of [200, 300, 400]) keys.add(key({ ...one, listener: 'l'.repeat(length), source: { ...source } }))
+  for (const path of ['', '/', ';', '1;']) keys.add(key({ ...one, head: { ...one.head!, path: `/${path}` } }))
+  keys.add(key({ ...one, head: undefined }))
+  expect(keys.size).toBe(10_009)
 })
 
 test('what differs from request to request by itself has no key, its neighbours have', () => {

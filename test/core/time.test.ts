@@ -19,3 +19,22 @@ test('text is in the order of time, over the end of a second too', () => {
     }),
   )
 })
+
+test('a time reads the same whatever was read before', () => {
+  const text = fc.oneof(
+    moment.map(formatTime),
+    fc.constantFrom('', '2026-02-30T00:00:00.000000000Z', '2026-13-01T00:00:00.000000000Z'),
+    fc.constantFrom('2026-02-03T00:00:00.000000001Z', '2026-02-03T00:00:00.000000002Z', '2026-02-03T00:00:00Z'),
+  )
+  const alone = (of: string) => {
+    parseTime('another')
+    parseTime('1970-01-01T00:00:00.000000000Z')
+    return parseTime(of)
+  }
+  fc.assert(
+    fc.property(fc.array(text, { maxLength: 10 }), (texts) => {
+      const expected = texts.map(alone)
+      expect(texts.map(parseTime)).toEqual(expected)
+    }),
+  )
+})

@@ -134,6 +134,43 @@ describe('what is remembered', () => {
     )
     expect(repeated).toBeGreaterThan(1000)
   }, 60_000)
+
+  test('also of requests that share their connection, or an end of it, and differ in one fact alone', () => {
+    const source = { identified: identity('spiffe://a/admin'), address: '::1', port: 1 }
+    const destination = { service: 'orders', address: '::1', port: 3 }
+    const workload = 'spiffe://a/orders' as SpiffeId
+    const head = {
+      ...{ method: 'GET', authority: 'a', path: '/a/b', query: 'q=a', headers: { 'x-role': 'admin' } },
+      ...{ protocol: 'HTTP/1.1' as const, scheme: 'https' as const },
+    }
+    const one: RequestFacts = {
+      ...{ direction: 'inbound', workload, listener: 'l', source, destination, head },
+      ...{ requestId: '1', traceId: '', atNs: 1n },
+    }
+    const another: RequestFacts[] = [
+      { ...one, direction: 'outbound' },
+      { ...one, workload: 'spiffe://a/ledger' as SpiffeId },
+      { ...one, listener: 'm' },
+      { ...one, source: { ...source, identified: identity('spiffe://a/b') } },
+      { ...one, source: { ...source, identified: { ok: false, code: 'identity_missing', detail: '' } } },
+      { ...one, source: { ...source, port: 2 } },
+      { ...one, destination: { ...destination, service: 'a' } },
+      { ...one, destination: { ...destination, port: 4 } },
+      ...[{ method: 'POST' }, { authority: 'b' }, { path: '/a' }, { query: undefined }, { headers: {} }].map(
+        (other) => ({ ...one, head: { ...head, ...other } }),
+      ),
+      { ...one, head: undefined },
+      { ...one, requestId: 'a' },
+      { ...one, atNs: 2n },
+    ]
+    for (const other of another) {
+      for (const entrypoint of remembering.entrypoints) {
+        for (const of of [one, other, one, other]) {
+          expect([entrypoint, remembering.judge(entrypoint, of)]).toEqual([entrypoint, reading.judge(entrypoint, of)])
+        }
+      }
+    }
+  }, 60_000)
 })
 
 describe('a decision is remembered', () => {

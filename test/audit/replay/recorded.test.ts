@@ -96,6 +96,57 @@ test('what was not recorded is missing from the rebuilt input, and nothing else 
   )
 })
 
+test('connections that differ in one fact alone are told apart, whichever came before', () => {
+  const of = fc.sample(
+    facts.filter(({ source, destination }) => source.identified.ok && destination.service !== undefined),
+    { seed: 1, numRuns: 1 },
+  )[0]!
+  const another = { address: '192.0.2.99', port: 4711 }
+  const principal = 'spiffe://bank.example/another'
+  const variants: RequestFacts[] = [
+    of,
+    { ...of, workload: parseSpiffeId(principal)! },
+    { ...of, source: { ...of.source, address: another.address } },
+    { ...of, source: { ...of.source, port: another.port } },
+    { ...of, source: { ...of.source, identified: { ok: false, code: 'identity_missing', detail: '' } } },
+    { ...of, destination: { ...of.destination, address: another.address } },
+    { ...of, destination: { ...of.destination, port: another.port } },
+    { ...of, destination: { ...of.destination, service: 'another' } },
+    { ...of, destination: { ...of.destination, service: undefined } },
+  ]
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...variants), { maxLength: 20 }), (all) => {
+      for (const one of all) {
+        const back = recalled(one, use(Object.keys(one.head?.headers ?? {}), true))
+        if (back.kind !== 'facts') throw new Error(back.kind)
+        expect(canonicalJson(policyInput(back.facts))).toBe(canonicalJson(policyInput(one)))
+      }
+    }),
+  )
+})
+
+test('and so are certificates of one caller', () => {
+  const of = fc.sample(
+    facts.filter(({ source }) => source.identified.ok),
+    { seed: 1, numRuns: 1 },
+  )[0]!
+  const input = parseJson(canonicalJson(recordedInput(of, undefined)))
+  const identityOf = (peer: object): unknown => {
+    const event = { kind: 'decision', timestamp: '2026-11-23T12:00:00.000000000Z', input, peer }
+    const back = recall(event as unknown as AuditEvent<DecisionBody>)
+    return back.kind === 'facts' && back.facts.source.identified.ok ? back.facts.source.identified.identity : back.kind
+  }
+  const [before, after] = ['2026-11-23T11:00:00.000000000Z', '2026-11-23T13:00:00.000000000Z']
+  const peer = { proof: 'x509', serial: '01', not_before: before, not_after: after }
+  const first = identityOf(peer)
+  expect(first).toMatchObject({ proof: 'x509', serial: '01', notAfterMs: Date.parse('2026-11-23T13:00:00Z') })
+  expect(identityOf({ ...peer })).toEqual(first)
+  expect(identityOf({ ...peer, serial: '02' })).toMatchObject({ serial: '02' })
+  expect(identityOf({ ...peer, proof: 'jwt' })).toMatchObject({ proof: 'jwt', serial: '01' })
+  expect(identityOf({ ...peer, not_after: before })).toMatchObject({ notAfterMs: Date.parse('2026-11-23T11:00:00Z') })
+  expect(identityOf({ ...peer, not_before: after })).toMatchObject({ notBeforeMs: Date.parse('2026-11-23T13:00:00Z') })
+})
+
 test('a digest in place of an input is not taken for one', () => {
   const event = { input: { sha256: 'ab', oversize: 50_000 } } as unknown as AuditEvent<DecisionBody>
   expect(recall(event)).toEqual({ kind: 'oversize', bytes: 50_000 })

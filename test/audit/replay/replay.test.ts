@@ -40,6 +40,15 @@ describe('a replay', () => {
     expect(impact.revisions).toEqual([{ revision: bank.ref.revision, decisions: 60 }])
   })
 
+  test('by the page, or of a candidate that takes its time, is the same', async () => {
+    const changing = butFor((path) => path === '/transfers', 'deny')
+    const one = await impactOf(changing)
+    const later: Decide = async (...asked) => changing(...asked)
+    const pages = [traffic.events.slice(0, 7), [], traffic.events.slice(7)]
+    expect(await replay(pages, candidateOf(changing))).toEqual(one)
+    expect(await impactOf(later)).toEqual(one)
+  })
+
   test('of one that closes an edge shows that edge, with the newest decisions as examples', async () => {
     const impact = await impactOf(butFor((path) => path === '/transfers', 'deny'))
     expect(impact).toMatchObject({ replayed: 60, flips: 10, omitted: 0 })

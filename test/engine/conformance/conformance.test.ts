@@ -15,6 +15,7 @@ test('of a sample of OPA’s cases, every 20th, none fails that the page does no
   const folder = pathOf('conformance')
   const judged = judgeAll(readCases(folder), folder, conformanceHost(programIn(folder)))
   expect(judged.length).toBeGreaterThan(100)
+  expect(judged.filter(({ narrowed }) => narrowed).length).toBeGreaterThan(10)
   const failed = judged.filter(({ outcome }) => outcome === 'failed')
   expect(
     failed.filter(({ one }) => !page.includes(`| ${one.note} |`)).map(({ one, reason }) => [one.note, reason]),
@@ -42,11 +43,12 @@ always('the page names each case that is not counted, with its reason, and no ot
 
 always('a page says what was judged, and is read back as it was written', () => {
   const one = (folder: string, note: string, outcome: 'passed' | 'failed' | 'excepted') => ({
-    ...{ one: { number: 0, folder, note }, outcome, reason: 'a | b' },
+    ...{ one: { number: 0, folder, note }, outcome, reason: 'a | b', narrowed: note === 'x' },
   })
   const text = pageOf([one('a', 'x', 'passed'), one('a', 'y', 'failed'), one('b', 'z', 'excepted')], '1.0.0')
   expect(text).toContain('Of 2 cases **1** pass and 1 fail; 1 are not counted')
   expect(text).toContain('| y | a \\| b |')
+  expect(text).toContain('Of 1 cases the plan reads less than the whole input')
   expect(Object.fromEntries(readPage(text))).toEqual({
     a: { passed: 1, failed: 1, excepted: 0 },
     b: { passed: 0, failed: 0, excepted: 1 },

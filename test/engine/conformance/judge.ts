@@ -21,6 +21,7 @@ import {
   type Value,
 } from '../../../engine/value.ts'
 import { exceptions } from './exceptions.ts'
+import { narrowInput } from './narrow.ts'
 
 /** A line of cases.ndjson, as cases/main.go writes it. */
 export interface Case {
@@ -42,6 +43,8 @@ export interface Judged {
   readonly outcome: 'passed' | 'failed' | 'excepted'
   /** Why it failed or is not counted. */
   readonly reason: string
+  /** Whether it was asked a second time, with what its plan reads of its input alone. */
+  readonly narrowed: boolean
 }
 
 export const readCases = (folder: string): readonly Case[] =>
@@ -55,17 +58,21 @@ export function judgeAll(cases: readonly Case[], folder: string, host: BuiltinHo
   const nowNs = BigInt(Date.now()) * 1_000_000n
   return cases.map((one) => {
     const exception = Object.hasOwn(exceptions, one.note) ? exceptions[one.note] : undefined
-    if (exception !== undefined) return { one, outcome: 'excepted', reason: exception }
-    const wrong = judge(one, folder, host, nowNs)
-    return { one, outcome: wrong === undefined ? 'passed' : 'failed', reason: wrong ?? '' }
+    if (exception !== undefined) return { one, outcome: 'excepted', reason: exception, narrowed: false }
+    const { wrong, narrowed } = judge(one, folder, host, nowNs)
+    return { one, outcome: wrong === undefined ? 'passed' : 'failed', reason: wrong ?? '', narrowed }
   })
 }
 
 /** What is wrong with the answer; undefined where it is right. */
-export function judge(one: Case, folder: string, host: BuiltinHost, nowNs: bigint): string | undefined {
-  if (one.uncompiled !== undefined) return `not compiled: ${one.uncompiled}`
+function judge(
+  one: Case,
+  folder: string,
+  host: BuiltinHost,
+  nowNs: bigint,
+): { readonly wrong: string | undefined; readonly narrowed: boolean } {
+  if (one.uncompiled !== undefined) return { wrong: `not compiled: ${one.uncompiled}`, narrowed: false }
   const wasm = prepareModule(new Uint8Array(gunzipSync(readFileSync(join(folder, `${one.number}.wasm.gz`)))))
-  let answer: ExactAnswer
   try {
     const module = new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>)
     const instance = openInstance(
@@ -74,13 +81,25 @@ export function judge(one: Case, folder: string, host: BuiltinHost, nowNs: bigin
       { maxMemoryBytes: 256 * 1024 ** 2, maxWork: 10_000_000 },
       host,
     )
-    const input = one.input === undefined ? undefined : utf8(one.input)
-    answer = instance.askExactly(instance.entrypoints[0]!, input, { nowNs })
+    const ask = (input: Uint8Array | undefined): ExactAnswer =>
+      instance.askExactly(instance.entrypoints[0]!, input, { nowNs, seed: utf8(one.note) })
+    const answer = ask(one.input === undefined ? undefined : utf8(one.input))
+    const narrow = narrowInput(one, folder)
+    const wrong = wrongWith(one, answer) ?? (narrow && unlike(answer, ask(narrow)))
+    return { wrong, narrowed: narrow !== undefined }
   } catch (thrown) {
-    return messageOf(thrown)
+    return { wrong: messageOf(thrown), narrowed: false }
   }
-  return wrongWith(one, answer)
 }
+
+/** What its plan does not read cannot change an answer. */
+function unlike(whole: ExactAnswer, narrow: ExactAnswer): string | undefined {
+  const [one, other] = [textOf(whole), textOf(narrow)]
+  return one === other ? undefined : `${other} where the input is what its plan reads, ${one} with all of it`
+}
+
+const textOf = (answer: ExactAnswer): string =>
+  answer.kind === 'results' ? formatValue(setOf([...answer.results])) : `${answer.kind}: ${answer.detail}`
 
 /** What internal/wasm/sdk/test/e2e of OPA asserts. */
 function wrongWith(one: Case, answer: ExactAnswer): string | undefined {

@@ -27,6 +27,9 @@ pass than are written here.
 Of ${passed + failed} cases **${passed}** pass and ${failed} fail; ${excepted} are not counted, for the reasons below.
 OPA's own Wasm host passes all that it counts.
 
+Of ${judged.filter(({ narrowed }) => narrowed).length} cases the plan reads less than the whole input (\`engine/reads.ts\`): each is asked again with what it reads
+alone, and passes only where the answer is the same.
+
 The host of the run looks up its own addresses, parses Rego for \`rego.parse_module\` and has no network. A policy that
 calls one of \`http.send\`, \`net.lookup_ip_addr\` and \`rego.parse_module\` is refused at load by a host that cannot
 answer it.

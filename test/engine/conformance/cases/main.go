@@ -4,7 +4,8 @@
 //
 //	cases parse <file name>
 //
-// With `every` only each so many-th case is compiled. What is written: cases.ndjson, one case a line, and <number>.wasm.gz.
+// With `every` only each so many-th case is compiled. What is written: cases.ndjson, one case a line, <number>.wasm.gz, and
+// <number>.plan.gz, the plan (v1/ir) of the same query, where the case has an input.
 // The second form prints the syntax tree of a module that it reads, for rego.parse_module.
 package main
 
@@ -14,6 +15,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +23,7 @@ import (
 	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/test/cases"
 )
@@ -78,12 +81,17 @@ func run(args []string) error {
 		if i%every != 0 {
 			continue
 		}
-		one, wasm, err := compile(i, tc)
+		one, wasm, plan, err := compile(i, tc)
 		if err != nil {
 			return fmt.Errorf("%s: %w", tc.Note, err)
 		}
 		if wasm != nil {
 			if err := writeGzip(filepath.Join(args[1], fmt.Sprintf("%d.wasm.gz", i)), wasm); err != nil {
+				return err
+			}
+		}
+		if plan != nil {
+			if err := writeGzip(filepath.Join(args[1], fmt.Sprintf("%d.plan.gz", i)), plan); err != nil {
 				return err
 			}
 		}
@@ -97,7 +105,7 @@ func run(args []string) error {
 	return file.Close()
 }
 
-func compile(number int, tc cases.TestCase) (Case, []byte, error) {
+func compile(number int, tc cases.TestCase) (Case, []byte, []byte, error) {
 	one := Case{
 		Number:      number,
 		Folder:      filepath.Base(filepath.Dir(tc.Filename)),
@@ -115,28 +123,28 @@ func compile(number int, tc cases.TestCase) (Case, []byte, error) {
 	if tc.Data != nil {
 		text, err := jsonText(*tc.Data)
 		if err != nil {
-			return one, nil, err
+			return one, nil, nil, err
 		}
 		one.Data = text
 	}
 	if tc.InputTerm != nil {
 		term, err := ast.ParseTerm(*tc.InputTerm)
 		if err != nil {
-			return one, nil, err
+			return one, nil, nil, err
 		}
 		text := term.String()
 		one.Input = &text
 	} else if tc.Input != nil {
 		text, err := jsonText(*tc.Input)
 		if err != nil {
-			return one, nil, err
+			return one, nil, nil, err
 		}
 		one.Input = &text
 	}
 	if tc.WantResult != nil {
 		text, err := jsonText(*tc.WantResult)
 		if err != nil {
-			return one, nil, err
+			return one, nil, nil, err
 		}
 		one.WantResult = &text
 	}
@@ -155,9 +163,36 @@ func compile(number int, tc cases.TestCase) (Case, []byte, error) {
 	result, err := rego.New(options...).Compile(context.Background())
 	if err != nil {
 		one.Uncompiled = err.Error()
-		return one, nil, nil
+		return one, nil, nil, nil
 	}
-	return one, result.Bytes, nil
+	if one.Input == nil {
+		return one, result.Bytes, nil, nil
+	}
+	plan, err := planOf(options)
+	return one, result.Bytes, plan, err
+}
+
+// The planner is internal to OPA, but shows its plans to those who would evaluate them.
+type planner struct{ plan []byte }
+
+func (p *planner) IsTarget(target string) bool { return target == "plan" }
+
+func (p *planner) PrepareForEval(_ context.Context, policy *ir.Policy, _ ...rego.PrepareOption) (rego.TargetPluginEval, error) {
+	plan, err := json.Marshal(policy)
+	p.plan = plan
+	return p, err
+}
+
+func (p *planner) Eval(context.Context, *rego.EvalContext, ast.Value) (ast.Value, error) {
+	return nil, errors.New("plans are not evaluated here")
+}
+
+func planOf(options []func(*rego.Rego)) ([]byte, error) {
+	p := &planner{}
+	rego.ResetTargetPlugins()
+	rego.RegisterPlugin("plan", p)
+	_, err := rego.New(append(options, rego.Target("plan"))...).PrepareForEval(context.Background())
+	return p.plan, err
 }
 
 func parse(name string) error {
