@@ -89,7 +89,7 @@ export const bundleCommand = (): Command =>
     .option('--since <time>')
     .option('--until <time>')
     .option('--revision <revision>')
-    .option('--origin <origin>')
+    .option('--origin <origin>', 'whose: mesh (the default), opa or any')
     .option('--log <dir>', 'folder of the log (default: log in the state folder)')
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
     .option('--state <dir>', "the process's state folder", '.writ')
