@@ -183,6 +183,13 @@ test('writ policy serve answers what the log keeps, and nothing else', async () 
     expect.stringMatching(/^warn: the collector did not keep the decision: .*ECONNREFUSED/),
   ])
 
+  const evidence = join(folder, 'evidence')
+  const bundle = await writ('audit', 'bundle', '--origin', 'opa', '--out', evidence, '--state', state)
+  expect([bundle.code, bundle.out]).toEqual([0, expect.stringMatching(/^5 records with their proofs/)])
+  expect((await writ('audit', 'bundle', '--out', join(folder, 'none'), '--state', state)).err).toContain(
+    'no decision fits',
+  )
+
   const verify = await writ('audit', 'verify', '--log', join(state, 'log'), '--key', key, '--json')
   const { findings, kinds } = JSON.parse(verify.out) as { findings: { level: string }[]; kinds: Record<string, number> }
   expect([verify.code, findings.filter(({ level }) => level === 'broken'), kinds['opa_decision']]).toEqual([0, [], 5])
