@@ -167,7 +167,7 @@ function senderTo(address: URL, { token, ca, timeoutMs = 5000 }: DecisionSenderO
 function refusal(status: number, answer: Json | undefined): WritError {
   const detail = isObject(answer) && typeof answer['detail'] === 'string' ? `: ${answer['detail']}` : ''
   const code = status === 401 ? 'unauthorized' : status === 403 ? 'forbidden' : 'unavailable'
-  return new WritError(code, `it answered ${status}${detail}`, {
+  return new WritError(code, `the collector answered ${status}${detail}`, {
     cure: 'make a token for it with: writ token NAME --logs',
   })
 }
