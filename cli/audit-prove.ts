@@ -58,7 +58,19 @@ interface BundleOptions extends PlaceOptions {
 }
 
 /** Questions that `writ audit query` takes and that choose records here. */
-const chosenBy = ['caller', 'target', 'verdict', 'direction', 'code', 'method', 'path', 'since', 'until', 'revision']
+const chosenBy = [
+  'caller',
+  'target',
+  'verdict',
+  'direction',
+  'code',
+  'method',
+  'path',
+  'since',
+  'until',
+  'revision',
+  'origin',
+]
 
 const maxRecords = 10_000
 
@@ -77,6 +89,7 @@ export const bundleCommand = (): Command =>
     .option('--since <time>', 'not before: 15m, 7d or an RFC 3339 time')
     .option('--until <time>', 'only before: likewise')
     .option('--revision <revision>', 'revision of the policy that decided')
+    .option('--origin <origin>', 'whose: mesh (the default), opa or any')
     .option('--log <dir>', 'folder of the log (default: log in the state folder)')
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
     .option('--state <dir>', "the process's state folder", '.writ')

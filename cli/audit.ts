@@ -40,6 +40,7 @@ const asked = [
   'requestId',
   'revision',
   'id',
+  'origin',
 ]
 
 function queryCommand(): Command {
@@ -58,6 +59,7 @@ function queryCommand(): Command {
     .option('--revision <revision>', 'revision of the policy that decided')
     .option('--id <id>', 'one decision')
     .option('--shadow', 'instead, what policies on trial would have decided; `writ policy trial` sums it up')
+    .option('--origin <origin>', 'whose: mesh (the default), opa for those that OPA servers sent, or any')
     .option('--limit <n>', 'rows at most, up to 1000', number, 50)
     .option('--cursor <cursor>', 'go on where the answer before ended')
     .option('--json', 'print JSON: rows, and the cursor of the next page')

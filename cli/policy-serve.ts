@@ -18,6 +18,9 @@ export const serveCommand = (): Command =>
     .option('--compile', 'also compile modules that are posted to /v1/policies/compile')
     .option('--decision-log <file>', 'append each decision as OPA logs it, before it is answered')
     .option('--decision-log-max-bytes <n>', 'length at which that file is full', number, 1024 ** 3)
+    .option('--collector <url>', 'keep each decision in the log of this collector, before it is answered')
+    .option('--collector-token-file <file>', 'token for it: writ token NAME --logs')
+    .option('--collector-ca <file>', 'certificates that may vouch for it (default: those this machine trusts)')
     .option('--max-body <bytes>', 'length of a body', number, 1024 ** 2)
     .addHelpText(
       'after',

@@ -9,20 +9,20 @@ export interface RateOptions {
   readonly sources: number
 }
 
-/** May this source ask now? Each yes is counted. */
-export type Allowed = (source: string, nowMs: number) => boolean
+/** May this source ask now? Each yes is counted, and counts for `cost` requests. Default 1. */
+export type Allowed = (source: string, nowMs: number, cost?: number) => boolean
 
 export function makeRate({ burst, perSecond, sources }: RateOptions): Allowed {
   const buckets = new Map<string, { readonly left: number; readonly atMs: number }>()
-  return (source, nowMs) => {
+  return (source, nowMs, cost = 1) => {
     const key = sourceOf(source)
     const bucket = buckets.get(key)
     const regained = bucket ? (Math.max(0, nowMs - bucket.atMs) * perSecond) / 1000 : 0
     const left = bucket ? Math.min(burst, bucket.left + regained) : burst
     buckets.delete(key) // So that the table is in order of last use.
-    buckets.set(key, { left: left < 1 ? left : left - 1, atMs: nowMs })
+    buckets.set(key, { left: left < cost ? left : left - cost, atMs: nowMs })
     if (buckets.size > sources) buckets.delete(buckets.keys().next().value!)
-    return left >= 1
+    return left >= cost
   }
 }
 

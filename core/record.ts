@@ -246,6 +246,33 @@ export interface AnomalyBody {
   readonly detail: string
 }
 
+/**
+ * A decision that was not made by a proxy of ours: an OPA sent it, or `writ policy serve`, and control keeps it under
+ * numbers of its own. They show that nothing was lost since it came; whether all of that OPA's decisions came, no record
+ * can show, for OPA numbers nothing.
+ */
+export interface OpaDecisionBody {
+  readonly kind: 'opa_decision'
+  /** Whom the token that it was sent with is for. */
+  readonly workload: SpiffeId
+  /** OPA's event, member for member as it was sent, but for those that `kept_as` names. */
+  readonly event?: { readonly [member: string]: Json }
+  /**
+   * Members that a record cannot hold as they are. `digest`: too long, and in their place are the SHA-256 and the length
+   * of their JSON without space. `text`: that JSON as a string, for it holds a number that JavaScript would round.
+   */
+  readonly kept_as?: { readonly [member: string]: 'digest' | 'text' }
+  /** Its `decision_id` came before, with other members. */
+  readonly repeats?: true
+  /** In place of `event`, where it is none: why, and the bytes, whole up to 8,192 characters. */
+  readonly malformed?: {
+    readonly why: string
+    readonly sha256: string
+    readonly bytes: number
+    readonly text: string
+  }
+}
+
 export type EventBody =
   | DecisionBody
   | OutcomesBody
@@ -259,6 +286,7 @@ export type EventBody =
   | AdminBody
   | GapBody
   | AnomalyBody
+  | OpaDecisionBody
 
 export type EventKind = EventBody['kind']
 
@@ -278,6 +306,7 @@ const kinds: Readonly<Record<EventKind, true>> = {
   admin: true,
   gap: true,
   anomaly: true,
+  opa_decision: true,
 }
 
 export const encodeEvent = (event: AuditEvent): Uint8Array => utf8(canonicalJson(event as unknown as Json))

@@ -1,5 +1,7 @@
 /** What a question gets: one row per decision, newest first, with how it ended and how far it is proven. */
 
+import type { Json } from '../../core/json.ts'
+
 export interface DecisionRow {
   /** `epoch-seq`. */
   readonly id: string
@@ -34,6 +36,29 @@ export interface DecisionRow {
   readonly attested: boolean
   /** A signed checkpoint covers it. */
   readonly covered: boolean
+  /**
+   * Of a decision that an OPA sent, and only there. Its row has no verdict, direction or outcome, `caller` is whom the
+   * input named and nobody proved, `target` whom the OPA's token is for, `path` the rule asked for, and `time` is when
+   * it was kept.
+   */
+  readonly told?: Told
+}
+
+/** What an OPA said of a decision. Members are null where it said nothing, or where a record could not hold it. */
+export interface Told {
+  readonly decisionId: string | null
+  /** OPA's own time. */
+  readonly at: string | null
+  readonly labels: Json
+  readonly result: Json
+  readonly error: Json
+  readonly requestedBy: string | null
+  /** Members that the record holds as digests, or as text. */
+  readonly keptAs: Json
+  /** Why it is no event. */
+  readonly malformed: string | null
+  /** Another event of the same id came before. */
+  readonly repeats: boolean
 }
 
 export interface Answer {

@@ -9,6 +9,8 @@ export const directions = ['inbound', 'outbound'] as const
 
 export const shadows = ['no', 'only', 'any'] as const
 
+export const origins = ['mesh', 'opa', 'any'] as const
+
 export interface Question {
   /** A whole SPIFFE id, or the end of its path: `web`. */
   readonly caller?: string
@@ -31,6 +33,8 @@ export interface Question {
   readonly id?: string
   /** Answers that changed nothing, of policies on trial: without them, only them, or both. Default `no`; with `id` both. */
   readonly shadow?: (typeof shadows)[number]
+  /** Decisions of proxies, those that OPA servers sent, or both. Default `mesh`; with `id` both. */
+  readonly origin?: (typeof origins)[number]
   /** Rows at most. Default 50, at most 1000. */
   readonly limit?: number
   /** What the answer before gave as `next`. */
@@ -58,6 +62,7 @@ export function readQuestion(pairs: Iterable<readonly [string, string]>, nowMs: 
     else if (name === 'verdict') question.verdict = oneOf(verdicts, name, value)
     else if (name === 'direction') question.direction = oneOf(directions, name, value)
     else if (name === 'shadow') question.shadow = oneOf(shadows, name, value)
+    else if (name === 'origin') question.origin = oneOf(origins, name, value)
     else if (name === 'since') question.fromMs = parseMoment(value, nowMs, 'since')
     else if (name === 'until') question.toMs = parseMoment(value, nowMs, 'until')
     else if (name === 'limit') question.limit = limitOf(value)

@@ -11,13 +11,18 @@ export const plain: Paint = (_, text) => text
 const columns: readonly (Column & { readonly of: (row: DecisionRow) => string })[] = [
   { title: 'TIME (UTC)', of: (row) => row.time.slice(0, 19).replace('T', ' ') },
   { title: 'VERDICT', of: verdictText, shrinksTo: 18 },
-  { title: 'CALLER', of: (row) => shortId(row.caller) ?? '(no identity)', shrinksTo: 8 },
+  { title: 'CALLER', of: (row) => shortId(row.caller) ?? (row.told ? '-' : '(no identity)'), shrinksTo: 8 },
   { title: 'TARGET', of: (row) => shortId(row.target) ?? '-', shrinksTo: 8 },
   { title: 'REQUEST', of: (row) => [row.method, row.path].filter(Boolean).join(' ') || '-', shrinksTo: 12 },
-  { title: 'STATUS', of: (row) => (row.status === null ? '?' : String(row.status)), right: true },
-  { title: 'MS', of: (row) => (row.durationUs === null ? '?' : (row.durationUs / 1000).toFixed(1)), right: true },
+  { title: 'STATUS', of: (row) => (row.status === null ? unknown(row) : String(row.status)), right: true },
+  { title: 'MS', of: (row) => (row.durationUs === null ? unknown(row) : millis(row.durationUs)), right: true },
   { title: 'ID', of: (row) => row.id },
 ]
+
+const millis = (us: number): string => (us / 1000).toFixed(1)
+
+/** How a call ended that an OPA was asked about is nothing that it knows. */
+const unknown = ({ told }: DecisionRow): string => (told ? '-' : '?')
 
 /** Aligned columns, at most 120 wide. */
 export function formatTable(rows: readonly DecisionRow[], paint: Paint = plain): string {
@@ -34,7 +39,7 @@ export const formatJson = (rows: readonly DecisionRow[]): string => `${JSON.stri
 export const formatJsonLines = (rows: readonly DecisionRow[]): string =>
   rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
-const csvColumns: readonly (keyof DecisionRow)[] = [
+const csvColumns: readonly Exclude<keyof DecisionRow, 'told'>[] = [
   'time',
   'verdict',
   'code',
@@ -64,14 +69,24 @@ const csvColumns: readonly (keyof DecisionRow)[] = [
   'covered',
 ]
 
+const toldColumns = ['opaTime', 'opaResult', 'opaLabels'] as const
+
+const toldCells = ({ told }: DecisionRow): readonly (string | null)[] =>
+  told
+    ? [told.at, ...[told.result, told.labels].map((it) => (it === null ? null : JSON.stringify(it)))]
+    : toldColumns.map(() => null)
+
 /** RFC 4180, with a header line. */
 export function formatCsv(rows: readonly DecisionRow[]): string {
-  const lines = [csvColumns.join(','), ...rows.map((row) => csvColumns.map((name) => csvCell(row[name])).join(','))]
+  const lines = [
+    [...csvColumns, ...toldColumns].join(','),
+    ...rows.map((row) => [...csvColumns.map((name) => row[name]), ...toldCells(row)].map(csvCell).join(',')),
+  ]
   return lines.map((line) => `${line}\r\n`).join('')
 }
 
 /** A spreadsheet runs a cell that begins like a formula; an apostrophe in front makes it text. */
-export function csvCell(value: DecisionRow[keyof DecisionRow]): string {
+export function csvCell(value: string | number | boolean | null | readonly string[]): string {
   if (value === null) return ''
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   const text = typeof value === 'string' ? value : value.join('; ')
@@ -79,7 +94,8 @@ export function csvCell(value: DecisionRow[keyof DecisionRow]): string {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
-function verdictText({ verdict, code, enforced }: DecisionRow): string {
+function verdictText({ verdict, code, enforced, told }: DecisionRow): string {
+  if (told) return code === 'opa_result' ? `opa: ${JSON.stringify(told.result)}` : code.replace('opa_', 'opa: ')
   const text = verdict === 'allow' && code === 'allowed' ? 'allow' : `${verdict} ${code}`
   return enforced ? text : `(${text})`
 }

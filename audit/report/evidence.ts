@@ -30,6 +30,8 @@ export interface Evidence {
   readonly shadow: number
   /** Decisions at outbound listeners: a workload's own calls, judged where they arrive. */
   readonly outbound: number
+  /** Decisions that OPA servers sent. They stand for no request that a proxy saw, and no check counts them. */
+  readonly told: number
   /** Inbound and enforced, by how the peer proved its name. */
   readonly inbound: {
     readonly mutualTls: Tally
@@ -95,6 +97,7 @@ export class Gatherer {
   #records = 0
   #shadow = 0
   #outbound = 0
+  #told = 0
   #refusals = 0
   #others = 0
   #longestMs = 0
@@ -116,6 +119,7 @@ export class Gatherer {
     if (this.#firstAt === '' || event.timestamp < this.#firstAt) this.#firstAt = event.timestamp
     if (event.timestamp > this.#lastAt) this.#lastAt = event.timestamp
     if (event.kind === 'decision') this.#decision(event as AuditEvent<DecisionBody>, leaf, atMs)
+    if (event.kind === 'opa_decision') this.#told++
     if (event.kind === 'refusals') this.#refused(event as AuditEvent<RefusalsBody>)
   }
 
@@ -132,6 +136,7 @@ export class Gatherer {
       verdicts: { ...this.#verdicts },
       shadow: this.#shadow,
       outbound: this.#outbound,
+      told: this.#told,
       inbound: {
         mutualTls: tally('mutualTls'),
         token: tally('token'),

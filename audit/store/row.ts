@@ -4,7 +4,7 @@
  */
 
 import { isObject, type Json } from '../../core/json.ts'
-import type { AuditEvent, DecisionBody, OutcomesBody } from '../../core/record.ts'
+import type { AuditEvent, DecisionBody, OpaDecisionBody, OutcomesBody } from '../../core/record.ts'
 
 /** One row of `records`, without its place in the log. */
 export interface RecordRow {
@@ -58,7 +58,12 @@ export const maxTextBytes = 2048
 const maxReasons = 32
 
 export function recordRowOf(event: AuditEvent): RecordRow {
-  return { ...envelopeRow(event), ...(event.kind === 'decision' ? decisionColumns(event) : noDecision) }
+  return { ...envelopeRow(event), ...columnsOf(event) }
+}
+
+function columnsOf(event: AuditEvent): DecisionColumns {
+  if (event.kind === 'decision') return decisionColumns(event)
+  return event.kind === 'opa_decision' ? opaColumns(event) : noDecision
 }
 
 /** The outcomes that an `outcomes` event tells; of every other event none. */
@@ -132,6 +137,39 @@ function decisionColumns(event: AuditEvent): DecisionColumns {
     traceId: text(at(body, 'trace_id')),
     sourceAddress: text(at(source, 'address', 'socketAddress', 'address')),
   }
+}
+
+/**
+ * What an OPA told: the caller is the one that its input named, which nobody here has proven, and there is no verdict, for
+ * only who asked knows what the result means. `requestId` is OPA's own id of the decision.
+ */
+function opaColumns(event: AuditEvent): DecisionColumns {
+  const body = event as AuditEvent<OpaDecisionBody> as unknown as Json
+  const told = at(body, 'event')
+  const workload = text(at(body, 'workload'))
+  const bundles = at(told, 'bundles')
+  const bundle = isObject(bundles) ? Object.keys(bundles)[0] : undefined
+  return {
+    ...noDecision,
+    workload,
+    caller: text(at(told, 'input', 'attributes', 'source', 'principal')),
+    target: workload,
+    method: text(at(told, 'input', 'attributes', 'request', 'http', 'method')),
+    path: text(at(told, 'path')),
+    code: opaCode(told),
+    bundle: text(bundle),
+    revision: bundle === undefined ? null : text(at(bundles, bundle, 'revision')),
+    policySha256: bundle === undefined ? null : text(at(bundles, bundle, 'sha256')),
+    requestId: text(at(told, 'decision_id')),
+    traceId: text(at(told, 'trace_id')),
+    sourceAddress: text(at(told, 'requested_by')),
+  }
+}
+
+function opaCode(told: Json | undefined): string {
+  if (!isObject(told)) return 'opa_malformed'
+  if (told['error'] !== undefined) return 'opa_error'
+  return told['result'] === undefined ? 'opa_undefined' : 'opa_result'
 }
 
 function outcomeRow(epoch: string, item: unknown): readonly OutcomeRow[] {

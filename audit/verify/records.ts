@@ -28,6 +28,12 @@ export const isAuditor = (producer: string): boolean => pathOf(producer as Spiff
 /** Who may record a decision in another workload's name: for edge functions that have no spool of their own. */
 const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
 
+function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
+  if (kind === 'gap' || kind === 'anomaly') return isAuditor(producer)
+  if (kind === 'opa_decision') return mayCollect(producer)
+  return kind !== 'trust' || mayAnnounceTrust(producer)
+}
+
 /** Anomalies that cast doubt on a record itself; the others are noise on the stream that was kept out of the log. */
 const grave: readonly string[] = ['equivocation', 'broken_chain', 'bad_head']
 
@@ -110,9 +116,7 @@ export class RecordsReader {
       this.#trial(event as AuditEvent<DecisionBody>, shard, index)
       return
     }
-    const allowed =
-      kind === 'gap' || kind === 'anomaly' ? isAuditor(producer) : kind === 'trust' ? mayAnnounceTrust(producer) : true
-    if (!allowed) {
+    if (!mayWrite(kind, producer)) {
       this.#broken('forbidden_kind', event, shard, index, `${producer} wrote a ${kind} entry, which it may not`)
       return
     }

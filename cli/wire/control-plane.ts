@@ -19,6 +19,7 @@ import { type CollectorDoor, openCollectorDoor } from '../../control/node/collec
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
+import { makeOpaLog } from '../../control/node/opa-log.ts'
 import type { StateFolder } from '../../control/node/state.ts'
 import { partsOf } from '../../control/parts.ts'
 import { rolledBackBy, rolledBackText, stillMeant, withoutRolledBack } from '../../control/rollbacks.ts'
@@ -181,6 +182,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     denied: () => ({ generation: denied.generation(), denied: denied.current() }),
     sink,
     unexpected,
+    opaLog: makeOpaLog({ token: (token) => collectorTokens.find(token, 'logs'), sink, sha256, nowMs }),
   }
   const door = await openMeshDoor(
     {
@@ -212,7 +214,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     rolledBack: rollbacks.current,
     spool: () => ({ ...options.recorder.status() }) as never,
     createToken: (workload, ttlMs) => registrar.createToken(workload, ttlMs),
-    createCollectorToken: (workload, ttlMs) => collectorTokens.create(workload, ttlMs),
+    createCollectorToken: (workload, ttlMs, right) => collectorTokens.create(workload, ttlMs, right),
     deny: async (subject) => {
       await denied.add(subject)
       for (const callback of changed) callback()

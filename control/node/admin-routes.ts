@@ -7,6 +7,7 @@ import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import type { Health } from '../health.ts'
 import type { PartOf } from '../parts.ts'
+import type { CollectorRight } from './collector-tokens.ts'
 import { type DoorApp, doorApp, readJson, type Unexpected } from './http.ts'
 
 type Later<T> = T | Promise<T>
@@ -21,7 +22,7 @@ export interface AdminParts {
   readonly spool: () => object
   /** A join token for this id, good for one join within `ttlMs`. */
   readonly createToken: (id: SpiffeId, ttlMs: number) => Later<string>
-  readonly createCollectorToken: (id: SpiffeId, ttlMs: number) => Later<string>
+  readonly createCollectorToken: (id: SpiffeId, ttlMs: number, right: CollectorRight) => Later<string>
   /** Refuses an id or a certificate's serial from now on, everywhere. */
   readonly deny: (idOrSerial: string) => Later<void>
   readonly sink: RecordSink
@@ -52,6 +53,7 @@ const collectorBody = z.strictObject({
     .min(minute)
     .max(400 * day)
     .exactOptional(),
+  right: z.enum(['records', 'logs']).exactOptional(),
 })
 const reason = z.string().min(1).max(1024)
 const deniedBody = z.union([
@@ -74,10 +76,10 @@ export function adminRoutes(parts: AdminParts): DoorApp {
   })
 
   app.post('/v1/collector-tokens', async (c) => {
-    const { workload, ttl_ms = 90 * day } = await readJson(c.req.raw, maxBodyBytes, collectorBody)
+    const { workload, ttl_ms = 90 * day, right = 'records' } = await readJson(c.req.raw, maxBodyBytes, collectorBody)
     const id = idOf(workload, parts.snapshot())
-    await keep('collector_token_created', `${id} for ${ttl_ms} ms`)
-    return c.json({ workload: id, token: await parts.createCollectorToken(id, ttl_ms), ttl_ms })
+    await keep('collector_token_created', `${id} for ${ttl_ms} ms${right === 'logs' ? ', for decision logs' : ''}`)
+    return c.json({ workload: id, token: await parts.createCollectorToken(id, ttl_ms, right), ttl_ms })
   })
 
   app.post('/v1/denied', async (c) => {

@@ -1,4 +1,4 @@
-/** Where edge functions hand in their records. The token says for which workload, and for no other. */
+/** Where others hand in their records. The token says for which workload, and for no other. */
 
 import { WritError } from '../../core/fault.ts'
 import type { RecordSink } from '../../core/ports.ts'
@@ -6,6 +6,7 @@ import type { SpiffeId } from '../../core/spiffe.ts'
 import { collected, makeCollector, maxCollectedBytes } from '../collector.ts'
 import { problemResponse } from '../problem.ts'
 import { type DoorApp, doorApp, readJson, type Unexpected } from './http.ts'
+import { type OpaLog, takeUpload } from './opa-log.ts'
 
 export interface CollectorParts {
   /** Whom a token speaks for; undefined where it is unknown or over. */
@@ -13,6 +14,8 @@ export interface CollectorParts {
   readonly denied: () => { readonly denied: ReadonlySet<string> }
   readonly sink: RecordSink
   readonly unexpected: Unexpected
+  /** Takes decision logs as OPA uploads them. Default: nobody may send any. */
+  readonly opaLog?: OpaLog | undefined
 }
 
 export function collectorRoutes(parts: CollectorParts): DoorApp {
@@ -21,15 +24,25 @@ export function collectorRoutes(parts: CollectorParts): DoorApp {
 
   app.post('/v1/records', async (c) => {
     const workload = parts.collectorToken(bearerOf(c.req.header('authorization')))
-    if (workload === undefined) {
-      const cure = 'make one with writ token --collector'
-      const headers = { 'www-authenticate': 'Bearer', connection: 'close' }
-      return problemResponse({ code: 'unauthorized', detail: 'no collector token, or a wrong one', cure, headers })
-    }
+    if (workload === undefined) return unauthorized('make one with writ token --collector')
     if (parts.denied().denied.has(workload)) throw new WritError('forbidden', `${workload} is on the deny list`)
     return c.json(await collect(workload, await readJson(c.req.raw, maxCollectedBytes, collected)))
   })
+  const { opaLog } = parts
+  if (opaLog) {
+    app.post('/logs', async (c) => {
+      const workload = opaLog.token(bearerOf(c.req.header('authorization')))
+      if (workload === undefined) return unauthorized('make one with writ token --logs')
+      if (parts.denied().denied.has(workload)) throw new WritError('forbidden', `${workload} is on the deny list`)
+      return takeUpload(c.req.raw, workload, opaLog)
+    })
+  }
   return app
+}
+
+function unauthorized(cure: string): Response {
+  const headers = { 'www-authenticate': 'Bearer', connection: 'close' }
+  return problemResponse({ code: 'unauthorized', detail: 'no collector token, or a wrong one', cure, headers })
 }
 
 const bearerOf = (header: string | undefined): string => /^Bearer ([\x21-\x7e]{1,1024})$/i.exec(header ?? '')?.[1] ?? ''

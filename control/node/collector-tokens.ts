@@ -1,4 +1,4 @@
-/** Collector tokens: which edge function speaks for which workload. Only their hashes are kept. */
+/** Collector tokens: who may hand in which records, and in whose name. Only their hashes are kept. */
 
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
@@ -10,11 +10,14 @@ import { parseSpiffeId, type SpiffeId } from '../../core/spiffe.ts'
 /** Tokens that are kept at once. */
 const maxTokens = 4096
 
+/** What a token is good for, and for nothing else: an edge function's records, or an OPA's decision logs. */
+export type CollectorRight = 'records' | 'logs'
+
 export interface CollectorTokens {
-  /** A new token for this workload, good for `ttlMs`; shown here once and kept nowhere. */
-  create(workload: SpiffeId, ttlMs: number): string
-  /** Whom a token speaks for; undefined where it is unknown or over. */
-  find(token: string): SpiffeId | undefined
+  /** A new token for this workload, good for `ttlMs`; shown here once and kept nowhere. Default right `records`. */
+  create(workload: SpiffeId, ttlMs: number, right?: CollectorRight): string
+  /** Whom a token speaks for; undefined where it is unknown, over, or good for something else. */
+  find(token: string, right?: CollectorRight): SpiffeId | undefined
 }
 
 const file = z.strictObject({
@@ -25,6 +28,7 @@ const file = z.strictObject({
         sha256: z.string().regex(/^[0-9a-f]{64}$/),
         workload: z.custom<SpiffeId>((it) => typeof it === 'string' && parseSpiffeId(it) !== undefined),
         until_ms: z.int(),
+        right: z.literal('logs').exactOptional(),
       }),
     )
     .max(maxTokens),
@@ -33,14 +37,14 @@ const file = z.strictObject({
 export function openCollectorTokens(path: string, nowMs: () => number): CollectorTokens {
   const tokens = new Map(read(path).map((token) => [token.sha256, token]))
   return {
-    create(workload, ttlMs) {
+    create(workload, ttlMs, right = 'records') {
       for (const [key, token] of tokens) if (token.until_ms <= nowMs()) tokens.delete(key)
       if (tokens.size >= maxTokens) {
         throw new WritError('in_use', `there are ${maxTokens} collector tokens`, { cure: 'wait until some are over' })
       }
       const token = `wc_${randomBytes(32).toString('base64url')}`
       const sha256 = digest(token)
-      tokens.set(sha256, { sha256, workload, until_ms: nowMs() + ttlMs })
+      tokens.set(sha256, { sha256, workload, until_ms: nowMs() + ttlMs, ...(right === 'logs' && { right }) })
       try {
         write(path, JSON.stringify({ v: 1, tokens: [...tokens.values()] }))
       } catch (thrown) {
@@ -49,10 +53,10 @@ export function openCollectorTokens(path: string, nowMs: () => number): Collecto
       }
       return token
     },
-    find(token) {
+    find(token, right = 'records') {
       // Looked up by digest: what the time tells of a digest tells nothing of a token.
       const found = tokens.get(digest(token))
-      return found && nowMs() < found.until_ms ? found.workload : undefined
+      return found && nowMs() < found.until_ms && (found.right ?? 'records') === right ? found.workload : undefined
     },
   }
 }

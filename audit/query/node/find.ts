@@ -3,11 +3,12 @@
  * shows and not what the table holds; the shards' pages are then merged by time.
  */
 
-import { and, desc, eq, gte, like, lt, max, or, type SQL, sql } from 'drizzle-orm'
-import { decisionId, type Epoch, parseDecisionId } from '../../../core/record.ts'
+import { and, desc, eq, gte, inArray, like, lt, max, or, type SQL, sql } from 'drizzle-orm'
+import { decisionId, type Epoch, type EventKind, parseDecisionId } from '../../../core/record.ts'
 import { checkpoints, type Db, epochs, outcomes, records } from '../../store/schema.ts'
 import type { Answer, DecisionRow } from '../answer.ts'
 import { type Cursor, defaultLimit, maxLimit, type Question, writeCursor } from '../ask.ts'
+import { toldAt } from './told.ts'
 
 export async function findDecisions(db: Db, question: Question): Promise<Answer> {
   const limit = Math.min(question.limit ?? defaultLimit, maxLimit)
@@ -54,7 +55,7 @@ async function pageOf(
   limit: number,
 ): Promise<readonly DecisionRow[]> {
   const size = await coveredSize(db, shard)
-  const conditions = [eq(records.shard, shard), eq(records.kind, 'decision'), ...conditionsOf(question)]
+  const conditions = [eq(records.shard, shard), ...conditionsOf(question)]
   if (below !== undefined) conditions.push(lt(records.index, below))
   const rows = await db
     .select({ record: records, outcome: outcomes, attestedSeq: epochs.attestedSeq })
@@ -64,6 +65,8 @@ async function pageOf(
     .where(and(...conditions))
     .orderBy(desc(records.index))
     .limit(limit)
+  const opa = rows.flatMap(({ record }) => (record.kind === 'opa_decision' ? [record.index] : []))
+  const told = await toldAt(db, shard, opa)
   return rows.map(({ record, outcome, attestedSeq }) => ({
     id: decisionId({ epoch: record.epoch as Epoch, seq: record.seq }),
     shard: record.shard,
@@ -92,6 +95,7 @@ async function pageOf(
     upstream: outcome?.upstream ?? null,
     attested: (attestedSeq ?? -1) >= record.seq,
     covered: record.index < size,
+    ...(told.has(record.index) && { told: told.get(record.index)! }),
   }))
 }
 
@@ -105,8 +109,8 @@ async function coveredSize(db: Db, shard: number): Promise<number> {
 
 export function conditionsOf(question: Question): SQL[] {
   const { caller, target, verdict, direction, code, method, path, fromMs, toMs, requestId, revision, id } = question
-  const { shadow = id === undefined ? 'no' : 'any' } = question
-  const conditions: (SQL | undefined)[] = []
+  const { shadow = id === undefined ? 'no' : 'any', origin = id === undefined ? 'mesh' : 'any' } = question
+  const conditions: (SQL | undefined)[] = [inArray(records.kind, kindsBy[origin])]
   if (caller !== undefined) conditions.push(named(records.caller, caller))
   if (target !== undefined) conditions.push(or(named(records.target, target), eq(records.service, target)))
   if (verdict !== undefined) conditions.push(eq(records.verdict, verdict))
@@ -125,6 +129,12 @@ export function conditionsOf(question: Question): SQL[] {
     conditions.push(eq(records.epoch, parsed?.epoch ?? ''), eq(records.seq, parsed?.seq ?? -1))
   }
   return conditions.filter((condition) => condition !== undefined)
+}
+
+const kindsBy: Readonly<Record<NonNullable<Question['origin']>, EventKind[]>> = {
+  mesh: ['decision'],
+  opa: ['opa_decision'],
+  any: ['decision', 'opa_decision'],
 }
 
 /** A whole id, or the end of an id's path. */

@@ -30,6 +30,7 @@ export function mutualTls(evidence: Evidence, sound: boolean): Check {
       `${amount(evidence.refusals.counted, 'refused handshake')} and other refusals before a request`,
       `${amount(evidence.outbound, 'decision')} at outbound listeners, on the workload’s own host`,
       `${amount(evidence.shadow, 'decision')} of shadow policies`,
+      ...toldBy(evidence),
     ],
     sample: others > 0 ? [...unproven.sample, ...token.sample] : mutualTls.sample,
     notCovered: [
@@ -61,6 +62,7 @@ export function provenCallers(evidence: Evidence, sound: boolean): Check {
     exclusions: [
       `${amount(evidence.inbound.refused.count, 'request')} without identity that were refused`,
       `${amount(evidence.outbound, 'decision')} at outbound listeners, judged where the call arrives`,
+      ...toldBy(evidence),
     ],
     sample: unproven.count > 0 ? unproven.sample : proven.sample,
     notCovered: ['Whether the identity was issued to the right workload.', 'Users behind a workload.'],
@@ -128,6 +130,7 @@ export function defaultDeny(evidence: Evidence, sound: boolean): Check {
     exclusions: [
       `${amount(evidence.outbound, 'decision')} at outbound listeners, judged where the call arrives`,
       `${amount(evidence.shadow, 'decision')} of shadow policies`,
+      ...toldBy(evidence),
     ],
     sample: others > 0 ? [...faultPassed.sample, ...byNone.sample] : byPolicy.sample,
     notCovered: [
@@ -136,6 +139,10 @@ export function defaultDeny(evidence: Evidence, sound: boolean): Check {
     ],
   })
 }
+
+/** Those stand for no request that a proxy saw, and nobody proved who asked. */
+const toldBy = ({ told }: Evidence): readonly string[] =>
+  told > 0 ? [`${amount(told, 'decision')} that OPA servers sent`] : []
 
 interface Settling {
   readonly total: number

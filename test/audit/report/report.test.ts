@@ -187,3 +187,20 @@ test('M06: a passed fault fails it and is named, an answer on trial is no decisi
     report.checks.slice(0, 4).map(({ numerator, denominator }) => [numerator, denominator])
   expect(numbers(after)).toEqual(numbers(before))
 })
+
+test('decisions that OPAs sent are in no check’s numbers; that they are there, and not known to be all, is said', async () => {
+  const mesh = new Mesh().calls(10)
+  const event = { decision_id: 'a', timestamp: '2026-11-23T10:00:00Z', result: { allowed: true } }
+  mesh.leaves.push(mesh.control.write({ kind: 'opa_decision', workload: id('opa/orders'), event }), mesh.control.head())
+  const report = await reportOf(mesh.head().leaves)
+  const without = await reportOf(new Mesh().calls(10).head().leaves)
+  expect(report.summary).toBe('6 of 6 checks measured, 6 pass')
+  for (const check of ['M01', 'M02', 'M06'] as const) {
+    expect(checkOf(report, check).denominator).toEqual(checkOf(without, check).denominator)
+    expect(checkOf(report, check).exclusions).toContain('1 decision that OPA servers sent')
+  }
+  const lacking = 'Whether OPA servers sent all of their decisions: they do not number them.'
+  expect(checkOf(report, 'M08').notCovered).toContain(lacking)
+  expect(checkOf(without, 'M08').notCovered).not.toContain(lacking)
+  expect(checkOf(without, 'M01').exclusions.join()).not.toContain('OPA')
+})

@@ -54,11 +54,15 @@ test('outcomes become a row each, and items that are none are left out', () => {
 
 test('no body, however strange, makes a row that PostgreSQL refuses', () => {
   const strange = fc.record({
-    kind: fc.constantFrom('decision', 'outcomes', 'head'),
+    kind: fc.constantFrom('decision', 'opa_decision', 'outcomes', 'head'),
     ...Object.fromEntries(
       ['direction', 'workload', 'reasons', 'bundles', 'input', 'peer', 'outcomes', 'enforced', 'request_id'].map(
         (key) => [key, fc.jsonValue() as fc.Arbitrary<unknown>],
       ),
+    ),
+    event: fc.oneof(
+      fc.jsonValue(),
+      fc.dictionary(fc.constantFrom('path', 'bundles', 'input', 'decision_id'), fc.jsonValue()),
     ),
   })
   fc.assert(

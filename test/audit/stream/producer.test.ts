@@ -157,6 +157,10 @@ test('denials of named callers are synced in bounded, those of strangers hurry n
   expect(demandOf(named, 'replicated')).toEqual({ wait: 'acknowledged', urgent: true })
   const admin = { kind: 'admin', action: '', actor: '', detail: '' } as const
   expect(demandOf(admin, 'bounded')).toEqual({ wait: 'synced', urgent: true })
+  // Whoever sent it forgets it once it is answered.
+  const told = { kind: 'opa_decision', workload: id, event: { decision_id: 'a' } } as const
+  expect(demandOf(told, 'bounded')).toEqual({ wait: 'synced', urgent: true })
+  expect(demandOf(told, 'replicated')).toEqual({ wait: 'acknowledged', urgent: true })
 })
 
 test('texts of any shape in a body never break the chain', () => {

@@ -423,3 +423,14 @@ test('a certificate in traffic that nobody issued is noted', async () => {
   expect(result.serials).toEqual({ seen: 1, issued: 0, unknown: ['0a1b'], whole: true })
   expect(told(result)).toEqual([`note serial_unknown 0/${mesh.indexOf(1)}`])
 })
+
+test('decisions of OPAs are the collector’s to keep: under another name they break the log', async () => {
+  const mesh = new Mesh().calls(2)
+  const event = { decision_id: 'a', timestamp: '2026-11-23T10:00:00Z', result: true }
+  const body = { kind: 'opa_decision', workload: id('opa/orders'), event } as const
+  mesh.leaves.push(mesh.control.write(body), mesh.control.head())
+  const whole = await verifyLeaves(mesh.leaves)
+  expect([whole.ok, whole.kinds.opa_decision, whole.kinds.decision]).toEqual([true, 1, 2])
+  mesh.leaves.push(mesh.orders.write({ ...body, workload: id('orders') }), mesh.orders.head())
+  expect(told(await verifyLeaves(mesh.leaves))[0]).toMatch(/^broken forbidden_kind 0\//)
+})

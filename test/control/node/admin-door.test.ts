@@ -45,8 +45,8 @@ async function door(change: Partial<AdminParts> = {}) {
       done.push(['token', id, ttlMs])
       return 'join-me'
     },
-    createCollectorToken: (id) => {
-      done.push(['collector', id])
+    createCollectorToken: (id, _ttlMs, right) => {
+      done.push(['collector', id, right])
       return 'collect-me'
     },
     deny: (subject) => void done.push(['deny', subject]),
@@ -99,6 +99,18 @@ test('a token is made for a workload of the mesh, by name or id, and recorded fi
   expect(await codeOf(ask('POST', '/v1/tokens', { workload: 'orders', admin: true }))).toBe('usage')
   expect(await codeOf(ask('POST', '/v1/tokens', { workload: 'x'.repeat(20_000) }))).toBe('usage')
   expect(await ask('POST', '/v1/collector-tokens', { workload: 'orders' })).toMatchObject({ token: 'collect-me' })
+})
+
+test('a token for decision logs is one of its own, and its record says so; another right there is none', async () => {
+  const { done, sink } = await door()
+  await ask('POST', '/v1/collector-tokens', { workload: 'orders' })
+  await ask('POST', '/v1/collector-tokens', { workload: 'orders', right: 'logs' })
+  expect(done.map((one) => (one as unknown[])[2])).toEqual(['records', 'logs'])
+  expect(sink.bodies.map((body) => /for decision logs$/.test((body as { detail: string }).detail))).toEqual([
+    false,
+    true,
+  ])
+  expect(await codeOf(ask('POST', '/v1/collector-tokens', { workload: 'orders', right: 'all' }))).toBe('usage')
 })
 
 test('an act whose record cannot be kept does not happen', async () => {

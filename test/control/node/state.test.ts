@@ -92,6 +92,16 @@ test('a collector token speaks for its workload until it is over, also after a r
   expect(JSON.parse(readFileSync(path, 'utf8')).tokens).toHaveLength(1)
 })
 
+test('a token for decision logs is for them alone, and one for records is for those, also after a restart', () => {
+  const path = join(folder, 'tokens.json')
+  const tokens = openCollectorTokens(path, () => 0)
+  const [logs, records] = [tokens.create(orders, 500, 'logs'), tokens.create(orders, 500)]
+  for (const one of [tokens, openCollectorTokens(path, () => 0)]) {
+    expect([one.find(logs, 'logs'), one.find(logs)]).toEqual([orders, undefined])
+    expect([one.find(records, 'logs'), one.find(records)]).toEqual([undefined, orders])
+  }
+})
+
 test('a file of tokens that is not ours stops the start', () => {
   const path = join(folder, 'tokens.json')
   for (const text of ['', '{}', '{"v":2,"tokens":[]}', '{"v":1,"tokens":[{"sha256":"x"}]}']) {
