@@ -13,7 +13,7 @@ import type { InputPath } from './policy.ts'
 export type InputKey = (facts: RequestFacts) => string
 
 /** One fact; undefined where the request has none. */
-type Fact = FactOfHead | FactOfConnection
+type Fact = FactOfHead | FactOfConnection | FactOfRequest
 interface FactOfHead {
   readonly of: 'head'
   read(head: RequestHead): string | undefined
@@ -21,6 +21,11 @@ interface FactOfHead {
 /** The same for all requests whose source, destination, direction, listener and workload are the same. */
 interface FactOfConnection {
   readonly of: 'connection'
+  read(facts: RequestFacts): string | undefined
+}
+/** Any other: it may be another one with each request. */
+interface FactOfRequest {
+  readonly of: 'request'
   read(facts: RequestFacts): string | undefined
 }
 /** The facts behind a part of the input; undefined where they are the request's own, or not known here. */
@@ -33,18 +38,19 @@ export function inputKey(reads: readonly InputPath[]): InputKey | undefined {
 }
 
 /**
- * The connection's facts, then each of the head's after its length, as one character, so that none can be taken for the
+ * The connection's facts, then each of the request's and of the head's after its length, as one character, so that none can be taken for the
  * end of one and the beginning of the next. Lengths are told apart up to `longestFact`; keys that long are for nobody to
  * remember.
  */
 function keyOf(facts: readonly Fact[]): InputKey {
   const ofConnection = connectionKey(facts.filter((fact) => fact.of === 'connection'))
   const ofHead = facts.filter((fact) => fact.of === 'head')
+  const ofRequest = facts.filter((fact) => fact.of === 'request')
   return (of) => {
     const { head } = of
-    const connection = ofConnection(of)
-    if (!head) return `${connection}\uffff` // Whole objects are missing then; no fact begins so.
-    let key = connection
+    let key = ofConnection(of)
+    for (let i = 0; i < ofRequest.length; i++) key += after(ofRequest[i]!.read(of))
+    if (!head) return `${key}\uffff` // Whole objects are missing then; no fact begins so.
     for (let i = 0; i < ofHead.length; i++) key += after(ofHead[i]!.read(head))
     return key
   }
@@ -128,7 +134,7 @@ const ofInput: Readonly<Record<string, FactsOf>> = {
 
 function ofToken(below: Parts): Fact {
   const write = tokenWriter(below)
-  return ({ token }) => token && write(token)
+  return { of: 'request', read: ({ token }) => token && write(token) }
 }
 
 const ofAttributes: Readonly<Record<string, FactsOf>> = {
