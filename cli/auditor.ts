@@ -72,6 +72,7 @@ async function run(options: Options): Promise<void> {
       rootsOf: (of) => source.current().bundles.get(of)?.roots ?? [],
       now,
       onEvent,
+      outside: settings.outside,
     })
     const door = await openLogDoor(
       {

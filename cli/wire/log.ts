@@ -4,11 +4,13 @@ import { type Auditor, type AuditorEvent, openAuditor } from '../../audit/node/a
 import { openFileSigner } from '../../audit/node/signer.ts'
 import { openStore, type Store, type StoreSettings } from '../../audit/node/store.ts'
 import { verifyHead } from '../../ca/node/heads.ts'
+import type { OutsideSettings } from '../../control/mesh/outside.ts'
 import { WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import { software } from '../version.ts'
 import { random, sha256 } from './machine.ts'
+import { openOutside } from './outside.ts'
 import type { OnEvent } from './telemetry.ts'
 
 export interface Log {
@@ -29,6 +31,8 @@ export interface LogOptions {
   readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
   readonly now: NowNs
   readonly onEvent: OnEvent
+  /** Who outside is asked to vouch for checkpoints. Default nobody. */
+  readonly outside?: OutsideSettings
 }
 
 export async function openLog(options: LogOptions): Promise<Log> {
@@ -41,6 +45,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   try {
     const store = await openStore(options.store)
     closing.push(() => store.close())
+    const outside = await openOutside({ ...options, verifierKey: signer.verifierKey })
     const auditor = await openAuditor({
       store,
       logDir,
@@ -54,8 +59,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
       random,
       sha256,
       onEvent: (event) => tell(event, options.onEvent),
+      ...outside,
     })
     closing.push(() => auditor.close())
+    closing.push(async () => outside.witnesses?.close()) // First, so that no round outlives the auditor.
     auditor.start()
     return { store, auditor, verifierKey: signer.verifierKey, close }
   } catch (thrown) {

@@ -127,6 +127,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       rootsOf: (of) => (of === trustDomain ? authority.bundle().roots : []),
       now,
       onEvent,
+      outside: draft.settings.outside,
     })
     closing.push(() => log.close())
     const { auditor } = log
