@@ -28,6 +28,7 @@ import { type LogFolder, openLogFolder } from './folder.ts'
 import { receiptFinder } from './receipts.ts'
 import { isTaken, type Store, storeFault } from './store.ts'
 import { catchUp, keepCosigned, requireMemory, signTree } from './tiles.ts'
+import type { Timestamps } from './timestamps.ts'
 import type { Witnesses } from './witnesses.ts'
 
 export interface AuditorSettings {
@@ -50,6 +51,8 @@ export interface AuditorSettings {
   readonly checkpointEveryMs?: number
   /** Who is asked to cosign checkpoints once they are published. Default nobody. */
   readonly witnesses?: Witnesses
+  /** Who is asked to stamp checkpoints with a time. Default nobody. */
+  readonly timestamps?: Timestamps
 }
 
 export type AuditorEvent =
@@ -243,8 +246,9 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
   /** Nothing waits for witnesses; what they bring is published in the shard's turn. */
   function offer(partition: number, folder: LogFolder): void {
     const signed = folder.published
-    if (!signed || !settings.witnesses) return
-    settings.witnesses.offer({
+    if (!signed) return
+    settings.timestamps?.offer(partition, folder.read)
+    settings.witnesses?.offer({
       shard: partition,
       signed,
       read: folder.read,

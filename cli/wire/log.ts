@@ -62,7 +62,9 @@ export async function openLog(options: LogOptions): Promise<Log> {
       ...outside,
     })
     closing.push(() => auditor.close())
-    closing.push(async () => outside.witnesses?.close()) // First, so that no round outlives the auditor.
+    closing.push(async () => {
+      await Promise.all([outside.witnesses?.close(), outside.timestamps?.close()]) // So that no round outlives the auditor.
+    })
     auditor.start()
     return { store, auditor, verifierKey: signer.verifierKey, close }
   } catch (thrown) {

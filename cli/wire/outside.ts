@@ -5,11 +5,12 @@ import { parseCosignerKey } from '../../audit/log/cosignature.ts'
 import { parseVerifierKey } from '../../audit/log/note.ts'
 import { formatQuorum } from '../../audit/log/policy.ts'
 import { makeFolder, writeWhole } from '../../audit/node/durable.ts'
-import { openWitnesses, type Witnesses, type WitnessingEvent, type WitnessPlace } from '../../audit/node/witnesses.ts'
+import { openTimestamps, type Timestamps } from '../../audit/node/timestamps.ts'
+import { openWitnesses, type Witnesses, type WitnessPlace } from '../../audit/node/witnesses.ts'
 import type { OutsideSettings } from '../../control/mesh/outside.ts'
 import { WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
-import { sha256 } from './machine.ts'
+import { random, sha256 } from './machine.ts'
 import type { OnEvent } from './telemetry.ts'
 
 export interface OutsideOptions {
@@ -25,11 +26,19 @@ export const policyFile = 'witness.policy'
 
 export interface Outside {
   readonly witnesses?: Witnesses
+  readonly timestamps?: Timestamps
 }
 
 export async function openOutside(options: OutsideOptions): Promise<Outside> {
-  const { outside, now, onEvent } = options
-  if (!outside || outside.witnesses.length === 0) return {}
+  const { outside } = options
+  if (!outside) return {}
+  return {
+    ...(outside.witnesses.length > 0 && { witnesses: await askWitnesses(outside, options) }),
+    ...(outside.timestamps && { timestamps: askAuthority(outside.timestamps, options) }),
+  }
+}
+
+async function askWitnesses(outside: OutsideSettings, { logDir, verifierKey, now, onEvent }: OutsideOptions) {
   const places = outside.witnesses.map(({ url, key }): WitnessPlace => {
     const parsed = parseCosignerKey(sha256, key)
     if (parsed) return { url, key: parsed }
@@ -37,20 +46,30 @@ export async function openOutside(options: OutsideOptions): Promise<Outside> {
       cure: 'a verifier key for Ed25519 cosignatures has type 4, and its id fits: copy it from the witness',
     })
   })
-  await makeFolder(options.logDir)
-  const log = parseVerifierKey(sha256, options.verifierKey)!
-  await writeWhole(join(options.logDir, policyFile), formatQuorum(log, places, outside.witnessQuorum))
-  const witnesses = openWitnesses({
+  await makeFolder(logDir)
+  const log = parseVerifierKey(sha256, verifierKey)!
+  await writeWhole(join(logDir, policyFile), formatQuorum(log, places, outside.witnessQuorum))
+  return openWitnesses({
     witnesses: places,
     quorum: outside.witnessQuorum,
     sha256,
     nowMs: () => Number(now() / 1_000_000n),
-    onEvent: (event) => tell(event, onEvent),
+    onEvent: (event) => {
+      if (event.kind === 'witnessed') return
+      onEvent({ level: 'warn', from: 'witness', text: `shard ${event.shard}: ${event.witness}: ${event.why}` })
+    },
   })
-  return { witnesses }
 }
 
-function tell(event: WitnessingEvent, onEvent: OnEvent): void {
-  if (event.kind === 'witnessed') return
-  onEvent({ level: 'warn', from: 'witness', text: `shard ${event.shard}: ${event.witness}: ${event.why}` })
-}
+const askAuthority = (
+  { url, everyMs }: NonNullable<OutsideSettings['timestamps']>,
+  { logDir, now, onEvent }: OutsideOptions,
+): Timestamps =>
+  openTimestamps({
+    ...{ url, everyMs, logDir, sha256, random },
+    nowMs: () => Number(now() / 1_000_000n),
+    onEvent: (event) => {
+      if (event.kind === 'stamped') return
+      onEvent({ level: 'warn', from: 'timestamps', text: `shard ${event.shard}: ${event.why}` })
+    },
+  })
