@@ -1,4 +1,4 @@
-/** A time stamp authority over HTTP (RFC 3161), made of `openssl ts` with a certificate of its own. */
+/** A time stamp authority over HTTP (RFC 3161), made of `openssl ts` with a certificate of its own. Needs openssl. */
 
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -7,8 +7,9 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { pathOf } from './needs.ts'
 
-const openssl = (...args: string[]) => promisify(execFile)('openssl', args)
+const openssl = (...args: string[]) => promisify(execFile)(pathOf('openssl'), args)
 
 const config = (dir: string): string => `
 [ tsa ]

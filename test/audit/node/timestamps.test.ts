@@ -2,17 +2,19 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { tileReader } from '../../../audit/node/folder.ts'
 import { readTimestamp, timestampFault, timestampRequest } from '../../../audit/node/timestamp.ts'
 import { openTimestamps, type TimestampEvent, type Timestamps } from '../../../audit/node/timestamps.ts'
 import { verifyLog } from '../../../audit/verify/verify.ts'
+import { needs } from '../../parts/needs.ts'
 import { type Authority, openAuthority, opensslVerifies } from '../../parts/openssl-tsa.ts'
 import { sha256 } from '../log/naive.ts'
 import { filesOf, Mesh, partsOf, Signer, told } from '../verify/log.ts'
 
 /** Time stamps (RFC 3161) of checkpoints, by an authority that is openssl's own. */
 
+const test = needs('openssl')
 const signer = new Signer()
 const { leaves } = new Mesh().calls(5).head()
 let authority: Authority
