@@ -18,14 +18,15 @@ interface Options {
   readonly listen?: string
 }
 
-export const signerCommand = (): Command =>
-  new Command('signer')
+export function signerCommand(): Command {
+  return new Command('signer')
     .description('run the signer: the key of the log and its last checkpoints, in a process of their own')
     .requiredOption('--trust-domain <name>', 'trust domain of the mesh whose log it signs')
     .option('--state <dir>', 'where key and last checkpoints live; mode 0700', '.writ-signer')
     .option('--listen <socket>', 'Unix socket, made with mode 0600 (default: signer.sock in the state folder)')
     .addHelpText('after', '\nThe auditor asks it with --signer <socket>. What it signed once it never contradicts.')
     .action(run)
+}
 
 async function run(options: Options): Promise<void> {
   const onEvent = printEvents()

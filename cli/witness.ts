@@ -22,8 +22,8 @@ interface Options {
   readonly listen: { readonly address: string; readonly port: number }
 }
 
-export const witnessCommand = (): Command =>
-  new Command('witness')
+export function witnessCommand(): Command {
+  return new Command('witness')
     .description('run a witness: cosign checkpoints of the logs it knows, each only if it extends the last')
     .requiredOption('--logs <file>', 'YAML file of the logs: origin and verifier key of each')
     .requiredOption('--name <name>', 'name of the key in cosignatures, such as witness.example/w1')
@@ -45,6 +45,7 @@ The file of the logs:
 The protocol is that of c2sp.org/tlog-witness, with Ed25519 cosignatures. Its public key is in <state>/witness.pub.`,
     )
     .action(run)
+}
 
 async function run(options: Options): Promise<void> {
   const onEvent = printEvents()
