@@ -1,6 +1,6 @@
 /** `writ audit prove` writes the proof of one record, `writ audit bundle` a folder of records that strangers can check. */
 
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Command } from 'commander'
 import { evidenceFiles, type Proven } from '../audit/evidence/evidence.ts'
@@ -10,10 +10,12 @@ import { newestCheckpoint } from '../audit/log/prove.ts'
 import { formatReceipt } from '../audit/log/receipt.ts'
 import type { LogPlace } from '../audit/node/examine.ts'
 import { sourcesIn } from '../audit/node/logfolder.ts'
+import { stampsOf } from '../audit/node/timestamps.ts'
 import type { DecisionRow } from '../audit/query/answer.ts'
 import { WritError } from '../core/fault.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
+import { policyFile } from './wire/outside.ts'
 
 interface ProveOptions extends PlaceOptions {
   readonly out?: string
@@ -94,6 +96,7 @@ export const bundleCommand = (): Command =>
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
     .option('--state <dir>', "the process's state folder", '.writ')
     .option('--database <url>', 'ask this PostgreSQL instead')
+    .option('--policy <file>', "witness policy to put in (default: the log's own, where it has one)")
     .option('--json', 'print what was written as JSON')
     .addHelpText('after', `\nAt most ${maxRecords} decisions, newest first.`)
     .action(bundle)
@@ -118,7 +121,13 @@ async function bundle(options: BundleOptions): Promise<void> {
   const records: Proven[] = []
   for (const one of wanted) records.push(await proveEntry(one, place))
   const asked = options.id ? options.id.join(', ') : pairs.map(([name, value]) => `${name} ${value}`).join(', ')
+  const policy = await readFile(options.policy ?? join(place.dir, policyFile), 'utf8').catch((thrown: unknown) => {
+    if (options.policy === undefined) return undefined
+    throw thrown
+  })
   const files = evidenceFiles(records, {
+    ...(policy !== undefined && { policy }),
+    timestamps: await stampsOf(place.dir, shardsOf(records)),
     verifierKey: formatVerifierKey(place.key),
     asked: asked === '' ? 'all decisions' : asked,
     checkpoints: await checkpointsOf(place),
@@ -150,6 +159,8 @@ async function decisionsBy(pairs: readonly [string, string][], options: PlaceOpt
   }
   return rows
 }
+
+const shardsOf = (records: readonly Proven[]): readonly number[] => [...new Set(records.map(({ shard }) => shard))]
 
 async function checkpointsOf({ dir }: LogPlace): Promise<readonly { readonly shard: number; readonly note: string }[]> {
   const found: { shard: number; note: string }[] = []

@@ -24,6 +24,7 @@ interface Options {
   readonly control: string
   readonly tokenFile?: string
   readonly listen: { readonly address: string; readonly port: number }
+  readonly signer?: string
 }
 
 export function auditorCommand(): Command {
@@ -37,6 +38,7 @@ export function auditorCommand(): Command {
       address: '127.0.0.1',
       port: 7444,
     })
+    .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
     .action(run)
 }
 
@@ -65,6 +67,7 @@ async function run(options: Options): Promise<void> {
     })
     const log = await openLog({
       signerDir: join(state.root, 'signer'),
+      ...(options.signer !== undefined && { signerSocket: options.signer }),
       logDir: state.log,
       store: storeOf(settings.store, state.store),
       trustDomain,
@@ -72,6 +75,7 @@ async function run(options: Options): Promise<void> {
       rootsOf: (of) => source.current().bundles.get(of)?.roots ?? [],
       now,
       onEvent,
+      outside: settings.outside,
     })
     const door = await openLogDoor(
       {

@@ -11,6 +11,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   control: async () => (await import('./control.ts')).controlCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
   auditor: async () => (await import('./auditor.ts')).auditorCommand(),
+  signer: async () => (await import('./signer.ts')).signerCommand(),
+  witness: async () => (await import('./witness.ts')).witnessCommand(),
   audit: async () => (await import('./audit.ts')).auditCommand(),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   report: async () => (await import('./report.ts')).reportCommand(),

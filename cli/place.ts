@@ -2,18 +2,26 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { formatVerifierKey } from '../audit/log/note.ts'
 import type { LogPlace } from '../audit/node/examine.ts'
 import { readVerifierKey } from '../audit/node/logfolder.ts'
 import { openStore, type Store, type StoreSettings } from '../audit/node/store.ts'
 import { verifyHead } from '../ca/node/heads.ts'
+import { equalBytes } from '../core/bytes.ts'
 import { WritError } from '../core/fault.ts'
 import { sha256 } from './wire/machine.ts'
+import { readCheckpointFile, readPolicy } from './witness-policy.ts'
 
 export interface PlaceOptions {
   readonly state: string
   readonly log?: string
   readonly key?: string
   readonly database?: string | boolean
+  /** A file of whose word is asked for (C2SP tlog-policy), or keys of witnesses that all have to have cosigned. */
+  readonly policy?: string
+  readonly witness?: readonly string[]
+  /** Files of checkpoints that the log must extend. */
+  readonly checkpoint?: readonly string[]
 }
 
 /** Whoever opens the store closes it. */
@@ -21,9 +29,21 @@ export async function openPlace(
   options: PlaceOptions,
 ): Promise<{ readonly place: LogPlace; readonly store: Store | undefined }> {
   const dir = options.log ?? join(options.state, 'log')
-  const key = await readVerifierKey(options.key ?? keyFileOf(options), sha256)
+  const policy = await readPolicy(options)
+  // A policy from somebody trusted names the log's key too.
+  const [named, more] = options.key === undefined ? (policy?.logs ?? []) : []
+  const key = named && !more ? named : await readVerifierKey(options.key ?? keyFileOf(options), sha256)
+  if (policy && policy.logs.length > 0 && !policy.logs.some(({ publicKey }) => equalBytes(publicKey, key.publicKey))) {
+    throw new WritError('usage', `${options.policy} does not name the log with the key ${formatVerifierKey(key)}`, {
+      cure: 'give the policy of this log, or the key that it names',
+    })
+  }
+  const checkpoints = await Promise.all((options.checkpoint ?? []).map(readCheckpointFile))
   const store = options.database ? await openStore(storeOf(options)) : undefined
-  return { place: { dir, key, verifyHead, sha256, ...(store && { db: store.db }) }, store }
+  return {
+    place: { dir, key, verifyHead, sha256, checkpoints, ...(policy && { policy }), ...(store && { db: store.db }) },
+    store,
+  }
 }
 
 function keyFileOf({ state, log }: PlaceOptions): string {

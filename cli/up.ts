@@ -14,6 +14,7 @@ interface Options {
   readonly page?: number
   readonly listen?: { readonly address: string; readonly port: number }
   readonly collector?: { readonly address: string; readonly port: number }
+  readonly signer?: string
 }
 
 export function upCommand(): Command {
@@ -33,6 +34,7 @@ export function upCommand(): Command {
       'where edge functions hand in records: plain HTTP on loopback, behind a TLS terminator; default nowhere',
       hostAndPort,
     )
+    .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
     .action(async (options: Options) => {
       const onEvent = printEvents()
       const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
@@ -44,6 +46,7 @@ export function upCommand(): Command {
         ...(options.page === undefined ? {} : { pagePort: options.page }),
         ...(options.listen === undefined ? {} : { listen: options.listen }),
         ...(options.collector === undefined ? {} : { collector: options.collector }),
+        ...(options.signer === undefined ? {} : { signerSocket: options.signer }),
         onEvent,
       })
       try {

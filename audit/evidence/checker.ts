@@ -19,17 +19,19 @@ import (
 )
 
 func main() {
-  if len(os.Args) < 2 || len(os.Args) > 3 {
-    fmt.Fprintln(os.Stderr, "usage: check FOLDER [VERIFIER-KEY]")
+  if len(os.Args) < 2 || len(os.Args) > 4 {
+    fmt.Fprintln(os.Stderr, "usage: check FOLDER [VERIFIER-KEY [POLICY-FILE]]")
     os.Exit(2)
   }
   folder := os.Args[1]
   key, err := os.ReadFile(filepath.Join(folder, "log.pub"))
-  if len(os.Args) == 3 {
+  if len(os.Args) > 2 {
     key, err = []byte(os.Args[2]), nil
   }
   fail(err)
   verifier, err := note.NewVerifier(strings.TrimSpace(string(key)))
+  fail(err)
+  witnesses, err := readPolicy(filepath.Join(folder, "witness.policy"), os.Args[min(3, len(os.Args)):])
   fail(err)
   proofs, err := filepath.Glob(filepath.Join(folder, "records", "*.tlog-proof"))
   fail(err)
@@ -42,7 +44,7 @@ func main() {
   }
   for _, proof := range proofs {
     id := strings.TrimSuffix(filepath.Base(proof), ".tlog-proof")
-    if said, err := check(folder, id, verifier); err != nil {
+    if said, err := check(folder, id, verifier, witnesses); err != nil {
       fmt.Printf("WRONG  %s: %v\n", id, err)
       wrong++
     } else {
@@ -56,7 +58,7 @@ func main() {
 }
 
 // check follows c2sp.org/tlog-proof: a line of its name, perhaps one of extra data, the index, the path, the checkpoint.
-func check(folder, id string, verifier note.Verifier) (string, error) {
+func check(folder, id string, verifier note.Verifier, witnesses *policy) (string, error) {
   leaf, err := os.ReadFile(filepath.Join(folder, "records", id+".json"))
   if err != nil {
     return "", err
@@ -118,7 +120,11 @@ func check(folder, id string, verifier note.Verifier) (string, error) {
   if err := tlog.CheckRecord(path, size, tlog.Hash(root), index, tlog.RecordHash(leaf)); err != nil {
     return "", err
   }
-  return fmt.Sprintf("leaf %d of %s, checkpoint over %d", index, said[0], size), nil
+  seen, err := witnesses.judge(checkpoint)
+  if err != nil {
+    return "", err
+  }
+  return fmt.Sprintf("leaf %d of %s, checkpoint over %d%s", index, said[0], size, seen), nil
 }
 
 func fail(err error) {
@@ -126,6 +132,161 @@ func fail(err error) {
     fmt.Fprintln(os.Stderr, err)
     os.Exit(2)
   }
+}
+`,
+  'check/witness.go': String.raw`// Whose cosignatures a checkpoint has (c2sp.org/tlog-cosignature), and whether they are enough (c2sp.org/tlog-policy).
+package main
+
+import (
+  "crypto/ed25519"
+  "crypto/sha256"
+  "encoding/base64"
+  "encoding/binary"
+  "errors"
+  "fmt"
+  "os"
+  "strconv"
+  "strings"
+
+  "golang.org/x/mod/sumdb/note"
+)
+
+// cosigner verifies Ed25519 cosignatures: a time in eight bytes, and a signature over it and the checkpoint.
+type cosigner struct {
+  name string
+  id   uint32
+  key  ed25519.PublicKey
+}
+
+func (c cosigner) Name() string    { return c.name }
+func (c cosigner) KeyHash() uint32 { return c.id }
+func (c cosigner) Verify(text, sig []byte) bool {
+  if len(sig) != 8+ed25519.SignatureSize {
+    return false
+  }
+  head := fmt.Sprintf("cosignature/v1\ntime %d\n", binary.BigEndian.Uint64(sig))
+  return ed25519.Verify(c.key, append([]byte(head), text...), sig[8:])
+}
+
+type policy struct {
+  verifiers []note.Verifier
+  // met says whether a name is among those who cosigned, or a group that has enough of them.
+  met      map[string]func(by map[string]bool) bool
+  names    map[string]string
+  quorum   string
+  required bool
+}
+
+// readPolicy reads the policy that was given, which then is required, or else the folder's own.
+func readPolicy(own string, given []string) (*policy, error) {
+  p := &policy{met: map[string]func(map[string]bool) bool{}, names: map[string]string{}, quorum: "none"}
+  file := own
+  if len(given) > 0 {
+    file, p.required = given[0], true
+  }
+  text, err := os.ReadFile(file)
+  if errors.Is(err, os.ErrNotExist) && !p.required {
+    return p, nil
+  }
+  if err != nil {
+    return nil, err
+  }
+  p.quorum = ""
+  for _, line := range strings.Split(string(text), "\n") {
+    words := strings.Fields(line)
+    if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+      continue
+    }
+    if err := p.take(words); err != nil {
+      return nil, fmt.Errorf("%s: %q: %w", file, line, err)
+    }
+  }
+  if p.quorum == "" {
+    return nil, fmt.Errorf("%s: no quorum", file)
+  }
+  return p, nil
+}
+
+func (p *policy) take(words []string) error {
+  switch {
+  case words[0] == "log":
+    return nil // The key of the log is the first argument.
+  case words[0] == "witness" && len(words) >= 3:
+    name, rest, _ := strings.Cut(words[2], "+")
+    _, encoded, _ := strings.Cut(rest, "+")
+    key, err := base64.StdEncoding.DecodeString(encoded)
+    if err != nil || len(key) == 0 {
+      return errors.New("no key")
+    }
+    p.met[words[1]] = func(by map[string]bool) bool { return by[words[1]] }
+    if key[0] != 4 || len(key) != 1+ed25519.PublicKeySize {
+      return nil // Another kind of signature, which is not counted here.
+    }
+    sum := sha256.Sum256(append([]byte(name+"\n"), key...))
+    c := cosigner{name, binary.BigEndian.Uint32(sum[:]), ed25519.PublicKey(key[1:])}
+    p.verifiers = append(p.verifiers, c)
+    p.names[fmt.Sprintf("%s+%08x", c.name, c.id)] = words[1]
+    return nil
+  case words[0] == "group" && len(words) >= 4:
+    members := words[3:]
+    least, err := strconv.Atoi(words[2])
+    switch words[2] {
+    case "any":
+      least, err = 1, nil
+    case "all":
+      least, err = len(members), nil
+    }
+    if err != nil || least < 1 || least > len(members) {
+      return errors.New("no threshold")
+    }
+    for _, member := range members {
+      if p.met[member] == nil {
+        return errors.New("unknown member")
+      }
+    }
+    p.met[words[1]] = func(by map[string]bool) bool {
+      count := 0
+      for _, member := range members {
+        if p.met[member](by) {
+          count++
+        }
+      }
+      return count >= least
+    }
+    return nil
+  case words[0] == "quorum" && len(words) == 2 && p.quorum == "" && (words[1] == "none" || p.met[words[1]] != nil):
+    p.quorum = words[1]
+    return nil
+  }
+  return errors.New("not a line of a policy")
+}
+
+// judge says who cosigned. A quorum that was asked for and is not there is an error.
+func (p *policy) judge(checkpoint []byte) (string, error) {
+  if p.quorum == "none" {
+    return "", nil
+  }
+  by := map[string]bool{}
+  said := []string{}
+  signed, err := note.Open(checkpoint, note.VerifierList(p.verifiers...))
+  var nobody *note.UnverifiedNoteError
+  if err != nil && !errors.As(err, &nobody) {
+    return "", err
+  }
+  if err == nil {
+    for _, sig := range signed.Sigs {
+      name := p.names[fmt.Sprintf("%s+%08x", sig.Name, sig.Hash)]
+      by[name] = true
+      said = append(said, sig.Name)
+    }
+  }
+  if !p.met[p.quorum](by) {
+    if p.required {
+      return "", errors.New("its checkpoint lacks the quorum of witnesses")
+    }
+    return ", NOT WITNESSED", nil
+  }
+  return ", witnessed by " + strings.Join(said, " "), nil
 }
 `,
   'check/go.mod': `module check
@@ -140,6 +301,26 @@ golang.org/x/mod v0.29.0/go.mod h1:NyhrlYXJ2H4eJiRy/WDBO6HMqZQ6q9nk4JzS3NuCK+w=
   'check.sh': `#!/bin/sh
 # Checks every record here against the signed checkpoint in its proof. Give the log's verifier key, from somebody you
 # trust, as the argument: the one in log.pub only shows that key and records belong together.
-cd "$(dirname "$0")/check" && exec go run . .. "$@"
+# A policy of witnesses (c2sp.org/tlog-policy) may follow; then each checkpoint must have its quorum.
+policy=
+late=0
+[ $# -lt 2 ] || policy=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
+here=$(cd "$(dirname "$0")" && pwd)
+for stamp in "$here"/timestamps/*/*.tsr; do
+  [ -e "$stamp" ] || continue
+  if [ -z "$TSA_CA" ]; then
+    echo "unread timestamps: name the authority's certificate in TSA_CA to have openssl verify them"
+    break
+  fi
+  if openssl ts -verify -data "\${stamp%.tsr}.note" -in "$stamp" -CAfile "$TSA_CA" >/dev/null 2>&1; then
+    echo "ok     timestamps\${stamp#"$here"/timestamps}  $(openssl ts -reply -in "$stamp" -text 2>/dev/null | grep 'Time stamp:')"
+  else
+    echo "WRONG  timestamps\${stamp#"$here"/timestamps}"
+    late=1
+  fi
+done
+cd "$here/check" || exit 2
+if [ $# -lt 2 ]; then go run . .. "$@"; else go run . .. "$1" "$policy"; fi || exit
+exit $late
 `,
 }

@@ -21,6 +21,10 @@ export interface EvidenceNotes {
   readonly asked: string
   /** Newest checkpoints, by shard. */
   readonly checkpoints: readonly { readonly shard: number; readonly note: string }[]
+  /** Text of the policy that says whose cosignatures are asked for (C2SP tlog-policy). */
+  readonly policy?: string
+  /** Time stamps with the checkpoints that they are of, by their path: `0/000001.tsr`. */
+  readonly timestamps?: ReadonlyMap<string, Uint8Array>
 }
 
 /** Files by their path. The same records, checkpoints and key give the same bytes. */
@@ -28,6 +32,8 @@ export function evidenceFiles(records: readonly Proven[], notes: EvidenceNotes):
   const files = new Map<string, string | Uint8Array>(Object.entries(checker))
   files.set('log.pub', `${notes.verifierKey}\n`)
   for (const { shard, note } of notes.checkpoints) files.set(`checkpoints/${shard}`, note)
+  if (notes.policy !== undefined) files.set('witness.policy', notes.policy)
+  for (const [path, content] of notes.timestamps ?? []) files.set(`timestamps/${path}`, content)
   for (const { id, leaf, receipt } of records) {
     files.set(`records/${id}.json`, leaf)
     files.set(`records/${id}.tlog-proof`, formatReceipt(receipt))
@@ -39,7 +45,10 @@ export function evidenceFiles(records: readonly Proven[], notes: EvidenceNotes):
   return new Map(bytes.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-const readme = (count: number, { asked, verifierKey }: EvidenceNotes): string => `# Evidence: ${count} records of a log
+const readme = (
+  count: number,
+  { asked, verifierKey, policy, timestamps }: EvidenceNotes,
+): string => `# Evidence: ${count} records of a log
 
 Asked for: ${asked}
 
@@ -49,9 +58,22 @@ Asked for: ${asked}
 - \`log.pub\`: the key that checkpoints are signed with:
   \`${verifierKey}\`
 - \`check.sh\`: checks all of it with Go and golang.org/x/mod, without the program that made this folder.
-
-    sh check.sh '<verifier key that you were given by somebody you trust>'
+${policy === undefined ? '' : witnessText}${timestamps?.size ? timestampText : ''}
+    sh check.sh '<verifier key that you were given by somebody you trust>'${policy === undefined ? '' : witnessCommand}
 
 What it shows: each record is in the log that this key signs, at this place, with these bytes. What it does not show: that
 the records are all there are of their kind, which takes the whole log (\`writ audit verify\`).
 `
+
+const witnessText = `- \`witness.policy\`: whose cosignatures a checkpoint is to have (c2sp.org/tlog-policy). As it lies here it says what the
+  log's operator asks for; from somebody you trust it says what you ask for.
+`
+
+const timestampText = `- \`timestamps/<shard>/<n>.tsr\`: what a time stamp authority said of the checkpoint beside it, \`<n>.note\` (RFC 3161).
+  check.sh has openssl verify them when the authority's certificate is in TSA_CA.
+`
+
+const witnessCommand = `
+    sh check.sh '<verifier key>' '<policy file that you were given>'
+
+With a policy given, a record whose checkpoint lacks the quorum is wrong; without, it is only said.`

@@ -18,3 +18,10 @@ export function parseCheckpoint(text: string): Checkpoint | undefined {
   if (!Number.isSafeInteger(size) || root?.length !== hashBytes) return undefined
   return { origin: match[1]!, size, root }
 }
+
+/** As `parseCheckpoint`, for logs of others, whose checkpoints may have extension lines. Nobody vouches for those. */
+export function parseAnyCheckpoint(text: string): Checkpoint | undefined {
+  const end = /^(?:[^\n]+\n){3}/.exec(text)?.[0].length
+  if (end === undefined || !/^(?:[^\n]+\n)*$/.test(text.slice(end))) return undefined
+  return parseCheckpoint(text.slice(0, end))
+}

@@ -37,21 +37,42 @@ const nameShape = /^[^\s+]{1,1024}$/u
 
 export function noteKey(sha256: Sha256, name: string, publicKey: Uint8Array): NoteKey | undefined {
   if (!nameShape.test(name) || publicKey.length !== 32) return undefined
-  return { name, publicKey, id: sha256(concat(utf8(`${name}\n`), Uint8Array.of(ed25519), publicKey)).slice(0, 4) }
+  return { name, publicKey, id: keyIdOf(sha256, name, ed25519, publicKey) }
 }
 
+/** The recommended id of a key of any type; it tells keys apart and proves nothing. */
+export const keyIdOf = (sha256: Sha256, name: string, type: number, material: Uint8Array): Uint8Array =>
+  sha256(concat(utf8(`${name}\n`), Uint8Array.of(type), material)).slice(0, 4)
+
 /** `<name>+<id in hex>+<base64 of type and public key>`. */
-export const formatVerifierKey = (key: NoteKey): string =>
-  `${key.name}+${toHex(key.id)}+${toBase64(concat(Uint8Array.of(ed25519), key.publicKey))}`
+export const formatVerifierKey = ({ name, id, publicKey }: NoteKey): string =>
+  formatAnyKey({ name, id, type: ed25519, material: publicKey })
 
 /** An Ed25519 verifier key whose id fits its name and bytes; anything else is undefined. */
 export function parseVerifierKey(sha256: Sha256, text: string): NoteKey | undefined {
-  const match = /^([^\s+]{1,1024})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{1,128})$/u.exec(text)
+  const { name, type, material } = parseAnyKey(sha256, text) ?? {}
+  return name !== undefined && type === ed25519 && material ? noteKey(sha256, name, material) : undefined
+}
+
+/** A verifier key of any signature type. What its material means is the type's own standard. */
+export interface AnyKey {
+  readonly name: string
+  readonly id: Uint8Array
+  readonly type: number
+  readonly material: Uint8Array
+}
+
+export const formatAnyKey = ({ name, id, type, material }: AnyKey): string =>
+  `${name}+${toHex(id)}+${toBase64(concat(Uint8Array.of(type), material))}`
+
+/** The longest is that of ML-DSA-44. Undefined where the id is not the recommended one. */
+export function parseAnyKey(sha256: Sha256, text: string): AnyKey | undefined {
+  const match = /^([^\s+]{1,1024})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{1,2048})$/u.exec(text)
   const id = match && fromHex(match[2]!)
-  const material = match && fromBase64(match[3]!)
-  if (!match || !id || material?.length !== 33 || material[0] !== ed25519) return undefined
-  const key = noteKey(sha256, match[1]!, material.slice(1))
-  return key && equalBytes(key.id, id) ? key : undefined
+  const typed = match && fromBase64(match[3]!)
+  if (!match || !id || !typed || typed.length < 2) return undefined
+  const key = { name: match[1]!, id, type: typed[0]!, material: typed.slice(1) }
+  return equalBytes(keyIdOf(sha256, key.name, key.type, key.material), id) ? key : undefined
 }
 
 /** The note of `text`, which ends with a line feed. */
@@ -79,6 +100,20 @@ export function parseNote(
     signatures.push({ name: match[1]!, keyId: bytes.slice(0, 4), signature: bytes.slice(4) })
   }
   return { text, signatures }
+}
+
+/** The note with no other signature lines than those in the name of `keys`. */
+export function signedOnlyBy(
+  note: string,
+  keys: readonly { readonly name: string; readonly id: Uint8Array }[],
+): string {
+  const cut = note.lastIndexOf('\n\n') + 2
+  const lines = note.slice(cut, -1).split('\n')
+  const { signatures } = parseNote(note) ?? { signatures: [] }
+  const kept = lines.filter((_, i) =>
+    keys.some(({ name, id }) => signatures[i]?.name === name && equalBytes(signatures[i].keyId, id)),
+  )
+  return `${note.slice(0, cut)}${kept.map((line) => `${line}\n`).join('')}`
 }
 
 export type OpenedNote =

@@ -11,19 +11,28 @@ import { hashesFromTiles, readBundle, type TileReader, tileWidth } from './tiles
 /** Path of the newest checkpoint (C2SP tlog-tiles). */
 export const checkpointFile = 'checkpoint'
 
+/** Path of the newest checkpoint that its log's quorum of witnesses cosigned, with their lines. */
+export const witnessedFile = 'checkpoint.witnessed'
+
 /** The newest checkpoint of a log, its signature not yet looked at; undefined where there is none. */
 export async function newestCheckpoint(
   read: TileReader,
+  file: string = checkpointFile,
 ): Promise<{ readonly note: string; readonly checkpoint: Checkpoint } | undefined> {
-  const bytes = await read(checkpointFile)
+  const bytes = await read(file)
   const note = bytes && fromUtf8(bytes)
   const checkpoint = note ? parseCheckpoint(parseNote(note)?.text ?? '') : undefined
   return note && checkpoint ? { note, checkpoint } : undefined
 }
 
 /** Undefined while no checkpoint covers the entry. Throws `log_invalid` where tiles are missing. */
-export async function receiptFor(read: TileReader, index: number, sha256: Sha256): Promise<Receipt | undefined> {
-  const newest = await newestCheckpoint(read)
+export async function receiptFor(
+  read: TileReader,
+  index: number,
+  sha256: Sha256,
+  file: string = checkpointFile,
+): Promise<Receipt | undefined> {
+  const newest = await newestCheckpoint(read, file)
   if (!newest || newest.checkpoint.size <= index) return undefined
   const { size } = newest.checkpoint
   const path = await inclusionProof(sha256, index, size, hashesFromTiles(sha256, read, size))

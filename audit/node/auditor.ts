@@ -27,7 +27,9 @@ import { epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
 import { receiptFinder } from './receipts.ts'
 import { isTaken, type Store, storeFault } from './store.ts'
-import { catchUp, requireMemory, signTree } from './tiles.ts'
+import { catchUp, keepCosigned, requireMemory, signTree } from './tiles.ts'
+import type { Timestamps } from './timestamps.ts'
+import type { Witnesses } from './witnesses.ts'
 
 export interface AuditorSettings {
   readonly store: Store
@@ -47,6 +49,10 @@ export interface AuditorSettings {
   readonly onEvent: (event: AuditorEvent) => void
   /** Time between checkpoints of a log that grows, in milliseconds. Default 1000. */
   readonly checkpointEveryMs?: number
+  /** Who is asked to cosign checkpoints once they are published. Default nobody. */
+  readonly witnesses?: Witnesses
+  /** Who is asked to stamp checkpoints with a time. Default nobody. */
+  readonly timestamps?: Timestamps
 }
 
 export type AuditorEvent =
@@ -225,6 +231,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       await catchUp(shard.folder, store.db, partition, state.size, sha256)
       const signed = await signTree(shard.folder, partition, state.checkpointed, { ...settings, db: store.db })
       const size = signed?.size ?? 0
+      offer(partition, shard.folder)
       if (size === state.checkpointed) return
       shard.state = { ...state, checkpointed: size }
       onEvent({ kind: 'checkpoint', shard: partition, size })
@@ -234,6 +241,24 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       if (taken || (thrown instanceof WritError && thrown.code === 'fork')) shards.delete(partition)
       if (!taken) throw fallBehind(shard, partition, thrown)
     }
+  }
+
+  /** Nothing waits for witnesses; what they bring is published in the shard's turn. */
+  function offer(partition: number, folder: LogFolder): void {
+    const signed = folder.published
+    if (!signed) return
+    settings.timestamps?.offer(partition, folder.read)
+    settings.witnesses?.offer({
+      shard: partition,
+      signed,
+      read: folder.read,
+      cosigned: (note, met) =>
+        inTurn(partition, async () => {
+          const cosigned = { checkpoint: signed.checkpoint, note }
+          await shards.get(partition)?.folder?.publishCosigned(cosigned, met) // The folder may have been opened anew.
+          await keepCosigned(store.db, partition, cosigned)
+        }),
+    })
   }
 
   /** Another auditor has gone on with the partition, and signs it too. */

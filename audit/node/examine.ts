@@ -1,7 +1,9 @@
 /** Verifies a log in a folder, and reports on it; with a database, every row of its tables is held against the log too. */
 
+import type { SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import type { NoteKey } from '../log/note.ts'
+import type { LogPolicy } from '../log/policy.ts'
 import { makeReport, type Report, type ReportSettings } from '../report/report.ts'
 import type { Db } from '../store/schema.ts'
 import type { TrustPeriod } from '../verify/trust.ts'
@@ -9,6 +11,7 @@ import { type Verification, type VerifyParts, verifyLog, withFindings } from '..
 import { compareRows, type RowsComparison } from './compare.ts'
 import { verifyEd25519 } from './ed25519.ts'
 import { sourcesIn } from './logfolder.ts'
+import { timestampFault } from './timestamp.ts'
 
 export interface LogPlace {
   /** Folder with a numbered folder per shard. */
@@ -20,6 +23,10 @@ export interface LogPlace {
   readonly db?: Db
   /** Roots to trust instead of those that the log announces. */
   readonly pinned?: readonly TrustPeriod[]
+  /** Whose cosignatures are asked for. */
+  readonly policy?: LogPolicy
+  /** Checkpoints from elsewhere that the log must extend: a witness's, or one that was kept. */
+  readonly checkpoints?: readonly SignedCheckpoint[]
 }
 
 export interface Examined {
@@ -45,7 +52,7 @@ export async function reportPlace(place: LogPlace, settings: ReportSettings): Pr
 
 /** In this order: what the tables say of checkpoints was read before, so that the folder is never behind them. */
 async function partsOf(place: LogPlace, rows: RowsComparison | undefined): Promise<VerifyParts> {
-  const { dir, key, verifyHead, sha256, pinned } = place
+  const { dir, key, verifyHead, sha256, pinned, policy, checkpoints = [] } = place
   return {
     sources: await sourcesIn(dir),
     key,
@@ -53,6 +60,18 @@ async function partsOf(place: LogPlace, rows: RowsComparison | undefined): Promi
     verifyHead,
     sha256,
     ...(pinned && { pinned }),
-    ...(rows && { kept: rows.kept, onLeaves: rows.onLeaves }),
+    ...(policy && { policy }),
+    timestampFault: (token, note) => timestampFault(token, sha256(note)),
+    kept: (shard) => keptOf(shard, checkpoints, rows),
+    ...(rows && { onLeaves: rows.onLeaves }),
   }
+}
+
+async function* keptOf(
+  shard: number,
+  given: readonly SignedCheckpoint[],
+  rows: RowsComparison | undefined,
+): AsyncGenerator<string> {
+  for (const { checkpoint, note } of given) if (checkpoint.origin.endsWith(`/audit/${shard}`)) yield note
+  if (rows) yield* rows.kept(shard)
 }

@@ -10,7 +10,7 @@ import { WritError } from '../../core/fault.ts'
 import type { SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { foldHashes, hashBytes, nodeHash } from '../log/merkle.ts'
-import { checkpointFile, newestCheckpoint } from '../log/prove.ts'
+import { checkpointFile, newestCheckpoint, witnessedFile } from '../log/prove.ts'
 import { encodeBundle, type TileReader, tilePath, tileWidth } from '../log/tiles.ts'
 import { isMissing, makeFolder, syncFolder, writeWhole } from './durable.ts'
 
@@ -30,6 +30,8 @@ export interface LogFolder {
   /** Puts all that was appended on disk to last, and gives the root over it. */
   seal(): Promise<Uint8Array>
   publish(signed: SignedCheckpoint): Promise<void>
+  /** Publishes a checkpoint's note with cosignatures; `met` where they are the quorum. */
+  publishCosigned(signed: SignedCheckpoint, met: boolean): Promise<void>
 }
 
 /** Reads files of the log below `dir`. */
@@ -109,6 +111,14 @@ export async function openLogFolder(dir: string, sha256: Sha256): Promise<LogFol
       for (const tile of partials)
         if (!edge.includes(tile)) await rm(join(dir, `${tile}.p`), { recursive: true, force: true })
       partials = edge
+    },
+    publishCosigned: async (signed, met) => {
+      if (published?.checkpoint.size === signed.checkpoint.size) {
+        await writeWhole(join(dir, checkpointFile), signed.note)
+        published = signed
+      }
+      if (met) await writeWhole(join(dir, witnessedFile), signed.note)
+      await syncFolder(dir)
     },
   }
 }

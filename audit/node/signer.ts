@@ -3,7 +3,7 @@
  * contradicts, whoever asks and whatever became of the store.
  */
 
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Checkpoint } from '../../core/log.ts'
@@ -12,7 +12,7 @@ import { formatCheckpoint, parseCheckpoint } from '../log/checkpoint.ts'
 import { verifyConsistency } from '../log/merkle.ts'
 import { formatVerifierKey, noteKey, signNote } from '../log/note.ts'
 import { isMissing, makeFolder, syncFolder, writeWhole } from './durable.ts'
-import { type Ed25519Key, newEd25519Pem, readEd25519Pem } from './ed25519.ts'
+import { openKeyFile } from './keyfile.ts'
 import { lockFolder } from './lock.ts'
 
 export interface SignerSettings {
@@ -33,7 +33,7 @@ export async function openFileSigner({ dir, name, sha256 }: SignerSettings): Pro
   await makeFolder(join(dir, 'last'), 0o700)
   const lock = lockFolder(dir)
   try {
-    const secret = await openKey(dir)
+    const secret = await openKeyFile(join(dir, 'log.key'))
     const key = noteKey(sha256, name, secret.publicKey)
     if (!key) throw new WritError('config_invalid', `${name} cannot name a key: no spaces, no plus sign`)
     const verifierKey = formatVerifierKey(key)
@@ -118,16 +118,3 @@ const unreadable = (path: string, why: string): WritError =>
   new WritError('fork', `the last signed checkpoint cannot be read from ${path}: ${why}`, {
     cure: 'restore the file from a copy; without it nobody can tell whether the next checkpoint extends the last',
   })
-
-async function openKey(dir: string): Promise<Ed25519Key> {
-  const path = join(dir, 'log.key')
-  const found = await stat(path).catch(() => undefined)
-  if (!found) {
-    await writeWhole(path, newEd25519Pem(), 0o600)
-  } else if ((found.mode & 0o077) !== 0) {
-    throw new WritError('config_invalid', `${path} can be read by others than its owner`, { cure: `chmod 600 ${path}` })
-  }
-  const key = readEd25519Pem(await readFile(path, 'utf8'))
-  if (key) return key
-  throw new WritError('config_invalid', `${path} holds no Ed25519 private key`, { cure: 'restore it from a copy' })
-}

@@ -3,7 +3,7 @@
 import { and, asc, eq, gte, lt } from 'drizzle-orm'
 import { equalBytes } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
-import { type Checkpoint, originOf } from '../../core/log.ts'
+import { type Checkpoint, originOf, type SignedCheckpoint } from '../../core/log.ts'
 import type { CheckpointSigner, NowNs, Sha256 } from '../../core/ports.ts'
 import { formatTime } from '../../core/time.ts'
 import { consistencyProof, leafHash } from '../log/merkle.ts'
@@ -72,6 +72,14 @@ export async function signTree(
     .values({ shard, size, root, note: signed.note, at: formatTime(parts.now()) })
     .onConflictDoNothing()
   return signed.checkpoint
+}
+
+/** The table keeps a checkpoint with the cosignatures that it got. */
+export async function keepCosigned(db: Db, shard: number, { checkpoint, note }: SignedCheckpoint): Promise<void> {
+  await db
+    .update(checkpoints)
+    .set({ note })
+    .where(and(eq(checkpoints.shard, shard), eq(checkpoints.size, checkpoint.size)))
 }
 
 /** The signer remembers what it signed: a log that is shorter now was rolled back, and a signer that forgot is no witness. */

@@ -11,6 +11,10 @@ export type FindingCode =
   | 'checkpoint_missing'
   | 'checkpoint_invalid' // Form, origin or signature.
   | 'checkpoint_forked' // An earlier checkpoint that this log does not extend.
+  | 'cosignature_invalid' // In the name of a witness that the policy knows, and not its signature.
+  | 'quorum_missing' // No checkpoint has the cosignatures that the policy asks for.
+  | 'unwitnessed' // The newest leaves, which no quorum has cosigned yet.
+  | 'timestamp_invalid' // A time stamp that is not of its checkpoint, or does not hold.
   | 'root_mismatch' // The tiles do not hash to the signed root.
   | 'tile_missing'
   | 'tile_invalid' // Not as long as its size says.

@@ -9,10 +9,13 @@ import { type AuditEvent, parseEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import type { HashAt } from '../log/merkle.ts'
 import { type Ed25519Verify, formatVerifierKey, type NoteKey } from '../log/note.ts'
+import type { LogPolicy } from '../log/policy.ts'
+import { witnessedFile } from '../log/prove.ts'
 import { decodeBundle, hashesFromTiles, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
 import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
+import { countStamps, readStamp } from './stamps.ts'
 import {
   maxMissing,
   type OpenedCheckpoint,
@@ -23,6 +26,7 @@ import {
   type TreeSource,
 } from './tree.ts'
 import { rootsAt, type TrustPeriod, TrustReader } from './trust.ts'
+import { WitnessedReader, type WitnessedSummary } from './witnessed.ts'
 
 /** A leaf as it was verified. `event` is undefined where it is no record. */
 export interface VerifiedLeaf {
@@ -43,6 +47,10 @@ export interface VerifyParts {
   readonly pinned?: readonly TrustPeriod[]
   /** Signed checkpoints that somebody kept: this log must extend every one of them. */
   readonly kept?: (shard: number) => AsyncIterable<string> | Iterable<string>
+  /** Whose cosignatures the reader asks for. Without it nothing is said of witnesses. */
+  readonly policy?: LogPolicy
+  /** Why a time stamp is not of this checkpoint; undefined where it is. Without it time stamps are not read. */
+  readonly timestampFault?: (token: Uint8Array, note: Uint8Array) => string | undefined
   /** Sees every leaf in order, a bundle at a time: what reports and comparisons read. */
   readonly onLeaves?: (leaves: readonly VerifiedLeaf[]) => void | Promise<void>
 }
@@ -57,6 +65,10 @@ export interface ShardSummary {
   readonly note: string
   /** How many kept checkpoints this log was found to extend. */
   readonly kept: number
+  /** What witnesses cosigned of it; undefined where no policy says which. */
+  readonly witnessed?: WitnessedSummary
+  /** How many time stamps are of checkpoints that this log extends. Whether an authority signed them is not seen here. */
+  readonly stamped?: number
 }
 
 export interface Verification extends RecordsSummary {
@@ -82,15 +94,16 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
   const periods = parts.pinned ?? (await readTrust(parts, opened, findings))
   const records = new RecordsReader(rulesOf(parts, periods), findings)
   const shards: ShardSummary[] = []
-  for (const { source, checkpoint } of opened) {
+  for (const shard of opened) {
+    const { source, checkpoint } = shard
     for await (const placed of readTree(source, checkpoint, parts.sha256, findings)) {
       const { shard } = source
       const leaves = placed.map((leaf) => ({ ...leaf, shard, event: records.take(leaf, shard) }))
       await parts.onLeaves?.(leaves)
     }
-    const kept = await compareKept(parts, source, checkpoint, findings)
     const { origin, size, note } = checkpoint
-    shards.push({ shard: source.shard, origin, size, root: toHex(checkpoint.root), note, kept })
+    const compared = await compareKept(parts, shard, findings)
+    shards.push({ shard: source.shard, origin, size, root: toHex(checkpoint.root), note, ...compared })
   }
   const summary = records.finish()
   return {
@@ -108,6 +121,10 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
 interface Opened {
   readonly source: TreeSource
   readonly checkpoint: OpenedCheckpoint
+  /** The checkpoint that the log's own folder keeps as the witnessed one. */
+  readonly witnessed: string | undefined
+  /** How many time stamps it keeps. */
+  readonly stamps: number
 }
 
 async function openAll(parts: VerifyParts, findings: Findings): Promise<readonly Opened[]> {
@@ -116,8 +133,11 @@ async function openAll(parts: VerifyParts, findings: Findings): Promise<readonly
   }
   const opened: Opened[] = []
   for (const source of parts.sources) {
+    const witnessed = await source.read(witnessedFile) // Read first: a log that is written meanwhile is ahead of it.
+    const stamps = parts.timestampFault ? await countStamps(source.read) : 0
     const checkpoint = await openCheckpoint(source, parts.key, parts.verifyNote, findings)
-    if (checkpoint) opened.push({ source, checkpoint })
+    if (checkpoint)
+      opened.push({ source, checkpoint, witnessed: witnessed && new TextDecoder().decode(witnessed), stamps })
   }
   return opened
 }
@@ -162,32 +182,55 @@ function rulesOf(parts: VerifyParts, periods: readonly TrustPeriod[]): Construct
   }
 }
 
-/** Each kept checkpoint must be signed by the same key and be a beginning of this log. Returns how many are. */
+/** Each kept checkpoint must be signed by the same key and be a beginning of this log. */
 async function compareKept(
   parts: VerifyParts,
-  source: TreeSource,
-  checkpoint: OpenedCheckpoint,
+  { source, checkpoint, witnessed, stamps }: Opened,
   findings: Findings,
-): Promise<number> {
-  let extended = 0
+): Promise<Pick<ShardSummary, 'kept' | 'witnessed' | 'stamped'>> {
+  const { shard } = source
+  const reader = parts.policy && new WitnessedReader(parts.policy, shard, parts.verifyNote, findings)
+  await reader?.take(checkpoint)
   const hashAt = hashesFromTiles(parts.sha256, source.read, checkpoint.size)
-  for await (const note of parts.kept?.(source.shard) ?? []) {
-    const wrong = await keptFault(parts, source.shard, checkpoint, hashAt, note)
-    if (wrong === undefined) extended++
-    else findings.add({ level: 'broken', code: 'checkpoint_forked', shard: source.shard, what: wrong })
+  const extended = async (note: string): Promise<boolean> => {
+    const old = await keptCheckpoint(parts, shard, checkpoint, hashAt, note)
+    if ('wrong' in old) findings.add({ level: 'broken', code: 'checkpoint_forked', shard, what: old.wrong })
+    else await reader?.take(old)
+    return !('wrong' in old)
   }
-  return extended
+  if (witnessed !== undefined) await extended(witnessed)
+  let stamped = 0
+  for (let number = 1; number <= stamps; number++) {
+    const { note, fault } = await readStamp(source.read, number, parts.timestampFault!)
+    const sound = fault === undefined && (await extended(note))
+    if (sound) stamped++
+    else if (fault !== undefined) findings.add({ level: 'broken', code: 'timestamp_invalid', shard, what: fault })
+  }
+  let kept = 0
+  for await (const note of parts.kept?.(shard) ?? []) if (await extended(note)) kept++
+  const summary = reader?.finish(checkpoint.size)
+  return { kept, ...(summary && { witnessed: summary }), ...(stamps > 0 && { stamped }) }
 }
 
-async function keptFault(
+async function keptCheckpoint(
   parts: VerifyParts,
   shard: number,
   checkpoint: OpenedCheckpoint,
   hashAt: HashAt,
   note: string,
-): Promise<string | undefined> {
+): Promise<OpenedCheckpoint | { readonly wrong: string }> {
   const old = await readCheckpoint(note, shard, parts.key, parts.verifyNote)
-  if ('wrong' in old) return `a kept checkpoint: ${old.wrong}`
+  if ('wrong' in old) return { wrong: `a kept checkpoint: ${old.wrong}` }
+  const fault = await forkOf(parts, checkpoint, hashAt, old)
+  return fault === undefined ? old : { wrong: fault }
+}
+
+async function forkOf(
+  parts: VerifyParts,
+  checkpoint: OpenedCheckpoint,
+  hashAt: HashAt,
+  old: OpenedCheckpoint,
+): Promise<string | undefined> {
   if (old.size > checkpoint.size) {
     return `a checkpoint over ${old.size} leaves was signed, and this log has ${checkpoint.size}: it was rolled back`
   }

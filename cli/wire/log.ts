@@ -1,14 +1,19 @@
 /** The log's half of a process: store, signer and auditor, put together. */
 
+import { join } from 'node:path'
 import { type Auditor, type AuditorEvent, openAuditor } from '../../audit/node/auditor.ts'
-import { openFileSigner } from '../../audit/node/signer.ts'
+import { makeFolder, writeWhole } from '../../audit/node/durable.ts'
+import { type FileSigner, openFileSigner } from '../../audit/node/signer.ts'
+import { openSignerClient } from '../../audit/node/signer-client.ts'
 import { openStore, type Store, type StoreSettings } from '../../audit/node/store.ts'
 import { verifyHead } from '../../ca/node/heads.ts'
+import type { OutsideSettings } from '../../control/mesh/outside.ts'
 import { WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import { software } from '../version.ts'
 import { random, sha256 } from './machine.ts'
+import { openOutside } from './outside.ts'
 import type { OnEvent } from './telemetry.ts'
 
 export interface Log {
@@ -21,6 +26,8 @@ export interface Log {
 export interface LogOptions {
   /** Folder of the signer's key and last checkpoints; apart from the store, so that one cannot roll the other back. */
   readonly signerDir: string
+  /** Socket of a signer that is another process. Default: this process signs, with the key in `signerDir`. */
+  readonly signerSocket?: string
   /** Folder of tiles and checkpoints (C2SP tlog-tiles). */
   readonly logDir: string
   readonly store: StoreSettings
@@ -29,11 +36,13 @@ export interface LogOptions {
   readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
   readonly now: NowNs
   readonly onEvent: OnEvent
+  /** Who outside is asked to vouch for checkpoints. Default nobody. */
+  readonly outside?: OutsideSettings
 }
 
 export async function openLog(options: LogOptions): Promise<Log> {
   const { trustDomain, cluster, rootsOf, now, logDir } = options
-  const signer = await openFileSigner({ dir: options.signerDir, name: `${trustDomain}/audit`, sha256 })
+  const signer = await openSigner(options)
   const closing: (() => Promise<void>)[] = [() => signer.close()]
   const close = async (): Promise<void> => {
     for (const step of closing.reverse()) await step()
@@ -41,6 +50,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
   try {
     const store = await openStore(options.store)
     closing.push(() => store.close())
+    const outside = await openOutside({ ...options, verifierKey: signer.verifierKey })
     const auditor = await openAuditor({
       store,
       logDir,
@@ -54,14 +64,27 @@ export async function openLog(options: LogOptions): Promise<Log> {
       random,
       sha256,
       onEvent: (event) => tell(event, options.onEvent),
+      ...outside,
     })
     closing.push(() => auditor.close())
+    closing.push(async () => {
+      await Promise.all([outside.witnesses?.close(), outside.timestamps?.close()]) // So that no round outlives the auditor.
+    })
     auditor.start()
     return { store, auditor, verifierKey: signer.verifierKey, close }
   } catch (thrown) {
     await close()
     throw thrown
   }
+}
+
+async function openSigner({ signerDir, signerSocket, logDir, trustDomain }: LogOptions): Promise<FileSigner> {
+  const name = `${trustDomain}/audit`
+  if (signerSocket === undefined) return openFileSigner({ dir: signerDir, name, sha256 })
+  const signer = await openSignerClient({ socketPath: signerSocket, name, sha256 })
+  await makeFolder(logDir)
+  await writeWhole(join(logDir, 'log.pub'), `${signer.verifierKey}\n`) // Where commands look for it.
+  return { ...signer, close: () => Promise.resolve() }
 }
 
 function tell(event: AuditorEvent, onEvent: OnEvent): void {

@@ -2,7 +2,7 @@
 
 import type { Proven } from '../../audit/evidence/evidence.ts'
 import { leafHash } from '../../audit/log/merkle.ts'
-import { entryAt, newestCheckpoint, receiptFor } from '../../audit/log/prove.ts'
+import { checkpointFile, entryAt, newestCheckpoint, receiptFor, witnessedFile } from '../../audit/log/prove.ts'
 import { verifyReceipt } from '../../audit/log/receipt.ts'
 import { verifyEd25519 } from '../../audit/node/ed25519.ts'
 import type { LogPlace } from '../../audit/node/examine.ts'
@@ -55,8 +55,11 @@ export async function locate(id: string, options: Pick<PlaceOptions, 'state' | '
  */
 export async function proveEntry({ id, shard, index }: Located, { dir, key, sha256 }: LogPlace): Promise<Proven> {
   const source = (await sourcesIn(dir)).find((one) => one.shard === shard)
-  const newest = source && (await newestCheckpoint(source.read))
-  const receipt = source && (await receiptFor(source.read, index, sha256))
+  // Under the witnessed checkpoint, where it covers the entry: that is the one others have seen too.
+  const witnessed = source && (await newestCheckpoint(source.read, witnessedFile))
+  const file = witnessed && witnessed.checkpoint.size > index ? witnessedFile : checkpointFile
+  const newest = file === witnessedFile ? witnessed : source && (await newestCheckpoint(source.read))
+  const receipt = source && (await receiptFor(source.read, index, sha256, file))
   if (!source || !newest || !receipt) {
     throw new WritError('unavailable', `no checkpoint in ${dir} covers leaf ${index} of log ${shard} yet`, {
       cure: 'one is signed each second while the auditor runs; try again, or give the log’s folder with --log',

@@ -50,6 +50,8 @@ export interface UpOptions {
   readonly listen?: { readonly address: string; readonly port: number }
   /** Where edge functions hand in their records, on loopback. Default nowhere. */
   readonly collector?: { readonly address: string; readonly port: number }
+  /** Socket of a signer that is another process. Default: this process signs. */
+  readonly signerSocket?: string
   readonly onEvent: OnEvent
 }
 
@@ -122,6 +124,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
 
     const log = await openLog({
       signerDir: join(state.root, 'signer'),
+      ...(options.signerSocket !== undefined && { signerSocket: options.signerSocket }),
       logDir: state.log,
       store: storeOf(draft.settings.store, state.store),
       trustDomain,
@@ -129,6 +132,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       rootsOf: (of) => (of === trustDomain ? authority.bundle().roots : []),
       now,
       onEvent,
+      outside: draft.settings.outside,
     })
     closing.push(() => log.close())
     const { auditor } = log

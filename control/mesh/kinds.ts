@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
 import { type HttpSpec, httpSpec } from './http.ts'
+import { type TimestampSpec, timestamps, type WitnessSpec, witnesses, witnessPolicy } from './outside.ts'
 import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
 import { address, bundleName, bytes, duration, entrypoint, host, name, port } from './words.ts'
@@ -20,6 +21,9 @@ export interface MeshSpec {
     readonly idleHeadEveryMs?: number
     readonly stream?: 'embedded' | { readonly kafka: { readonly brokers: readonly string[]; readonly topic?: string } }
     readonly store?: 'embedded' | { readonly postgres: { readonly urlEnv: string } }
+    readonly witnesses?: readonly WitnessSpec[]
+    readonly witnessPolicy?: { readonly quorum: number }
+    readonly timestamps?: TimestampSpec
   }
   readonly identity?: { readonly ttl?: string }
 }
@@ -142,6 +146,9 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
       idleHeadEveryMs: everyMs(auditDefaults.idleHeadEveryMs, 'Time between signed heads of an idle producer'),
       stream: stream.describe('Where records travel. Default embedded: the spool itself.').exactOptional(),
       store: store.describe('Where the log is kept. Default embedded: a database in the state folder.').exactOptional(),
+      witnesses: witnesses.exactOptional(),
+      witnessPolicy: witnessPolicy.exactOptional(),
+      timestamps: timestamps.exactOptional(),
     })
     .exactOptional(),
   identity: z

@@ -2,6 +2,7 @@
 
 import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
 import type { MeshSpec } from './kinds.ts'
+import { type OutsideSettings, outsideOf } from './outside.ts'
 import type { PolicyData } from './policy-data.ts'
 import type { PolicySource } from './policy-sources.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
@@ -13,6 +14,8 @@ export interface MeshSettings {
   readonly store: { readonly kind: 'embedded' } | { readonly kind: 'postgres'; readonly urlEnv: string }
   /** Life of an SVID, in milliseconds. Default one hour. */
   readonly svidTtlMs: number
+  /** Who outside vouches for the log. */
+  readonly outside: OutsideSettings
   /** Bundles that are asked of a server. */
   readonly policySources: readonly PolicySource[]
   /** Data that policies read beside their bundles. */
@@ -40,6 +43,8 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
     const field = audit?.segmentBytes === undefined ? 'spoolMaxBytes' : 'segmentBytes'
     problems.push(problemAt(mesh, ['spec', 'audit', field], problem, cure))
   }
+  const { outside, problems: outsideProblems } = outsideOf(mesh)
+  problems.push(...outsideProblems)
   const stream = audit?.stream ?? 'embedded'
   const store = audit?.store ?? 'embedded'
   const settings: Omit<MeshSettings, 'policySources' | 'policyData'> = {
@@ -49,6 +54,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
         : { kind: 'kafka', brokers: stream.kafka.brokers, topic: stream.kafka.topic ?? 'writ.records.v1' },
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,
+    outside,
   }
   return { settings, problems }
 }

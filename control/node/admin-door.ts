@@ -7,19 +7,18 @@ import { dirname } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import { WritError } from '../../core/fault.ts'
 import { type AdminParts, adminRoutes } from './admin-routes.ts'
-import { closeServer, type DoorLimits, listen, serverTimes } from './http.ts'
+import { closeServer, type DoorApp, type DoorLimits, listen, serverTimes } from './http.ts'
 
 export interface AdminDoor {
   readonly socketPath: string
   close(): Promise<void>
 }
 
+export const openAdminDoor = (socketPath: string, parts: AdminParts, limits: DoorLimits = {}): Promise<AdminDoor> =>
+  openSocketDoor(socketPath, adminRoutes(parts), limits)
+
 /** Throws a WritError `in_use` where somebody listens there already, `forbidden` where the folder is open to others. */
-export async function openAdminDoor(
-  socketPath: string,
-  parts: AdminParts,
-  limits: DoorLimits = {},
-): Promise<AdminDoor> {
+export async function openSocketDoor(socketPath: string, app: DoorApp, limits: DoorLimits = {}): Promise<AdminDoor> {
   const folder = dirname(socketPath)
   if ((lstatSync(folder).mode & 0o077) !== 0) {
     throw new WritError('forbidden', `${folder} is open to others, and so would be its socket`, {
@@ -27,10 +26,7 @@ export async function openAdminDoor(
     })
   }
   await removeStale(socketPath)
-  const server = createServer(
-    serverTimes(limits),
-    getRequestListener(adminRoutes(parts).fetch, { overrideGlobalObjects: false }),
-  )
+  const server = createServer(serverTimes(limits), getRequestListener(app.fetch, { overrideGlobalObjects: false }))
   server.maxConnections = limits.connections ?? 256
   await listen(server, socketPath)
   chmodSync(socketPath, 0o600) // Until here the folder's own mode kept others out.

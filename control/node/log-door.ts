@@ -24,7 +24,8 @@ export interface LogDoorParts {
   readonly unexpected: Unexpected
 }
 
-const filePath = /^\d{1,6}\/(?:checkpoint|tile\/(?:entries|[0-5]?\d|6[0-3])(?:\/x?\d{3})+(?:\.p\/\d{1,3})?)$/
+const filePath =
+  /^\d{1,6}\/(?:checkpoint(?:\.witnessed)?|timestamps\/\d{6}\.(?:note|tsr)|tile\/(?:entries|[0-5]?\d|6[0-3])(?:\/x?\d{3})+(?:\.p\/\d{1,3})?)$/
 
 export function openLogDoor(parts: LogDoorParts, options: MtlsOptions = {}): Promise<MtlsDoor> {
   const refused = (): void => undefined // Only control and operators come here; a failed handshake harms nobody.
@@ -60,7 +61,7 @@ export function logRoutes(parts: LogDoorParts): DoorApp {
     const path = c.req.path.slice('/log/'.length)
     const bytes = filePath.test(path) ? await parts.file(path) : undefined
     if (!bytes) throw new WritError('not_found', `the log has no file ${path}`)
-    const text = path.endsWith('checkpoint')
+    const text = /checkpoint(?:\.witnessed)?$|\.note$/.test(path)
     return c.body(new Uint8Array(bytes), 200, {
       'content-type': text ? 'text/plain; charset=utf-8' : 'application/octet-stream',
       'cache-control': text || path.includes('.p/') ? 'no-store' : 'max-age=31536000, immutable',

@@ -14,7 +14,7 @@ export const openssl: Part = {
 }
 
 export const go: Part = {
-  install: 'Go 1.24 or newer (https://go.dev/dl)',
+  install: 'Go 1.25 or newer (https://go.dev/dl)',
   async prepare() {
     const found = await findProgram('go', ['/usr/local/go/bin'])
     if (found) return found
