@@ -22,13 +22,11 @@ export function formatTime(ns: Nanoseconds): string {
   return lastText
 }
 
-const shape = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z$/
+const shape = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/
 
 /** The same for what was read last. */
 let lastReadText = ''
 let lastRead: Nanoseconds | undefined
-let lastReadSecondText = ''
-let lastReadSecond: Nanoseconds | undefined
 
 /** Exactly the form of `formatTime`; anything else is undefined. */
 export function parseTime(text: string): Nanoseconds | undefined {
@@ -40,13 +38,30 @@ export function parseTime(text: string): Nanoseconds | undefined {
 }
 
 function readTime(text: string): Nanoseconds | undefined {
-  const match = shape.exec(text)
-  if (!match) return undefined
-  const second = match[1]!
-  if (second !== lastReadSecondText) {
-    const ms = Date.parse(`${second}Z`)
-    lastReadSecond = Number.isNaN(ms) ? undefined : BigInt(ms) * 1_000_000n
-    lastReadSecondText = second
-  }
-  return lastReadSecond === undefined ? undefined : lastReadSecond + BigInt(match[2]!)
+  if (!shape.test(text)) return undefined
+  const seconds = secondsOf(text)
+  return Number.isNaN(seconds) ? undefined : BigInt(seconds) * 1_000_000_000n + BigInt(digits(text, 20, 29))
+}
+
+const daysBefore = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]
+
+/** Of a moment that every calendar has, by its own sum, which is quicker; of any other what JavaScript says. */
+function secondsOf(text: string): number {
+  const [year, month, day] = [digits(text, 0, 4), digits(text, 5, 7), digits(text, 8, 10)]
+  const [hour, minute, second] = [digits(text, 11, 13), digits(text, 14, 16), digits(text, 17, 19)]
+  const isPlain = month > 0 && month < 13 && day > 0 && day < 29 && hour < 24 && minute < 60 && second < 60
+  if (!isPlain) return Date.parse(`${text.slice(0, 19)}Z`) / 1000
+  const leapDays = leapDaysBefore(month > 2 ? year + 1 : year) - leapDaysBefore(1970)
+  const days = (year - 1970) * 365 + leapDays + daysBefore[month - 1]! + day - 1
+  return ((days * 24 + hour) * 60 + minute) * 60 + second
+}
+
+/** In the years before one. */
+const leapDaysBefore = (year: number): number =>
+  Math.floor((year - 1) / 4) - Math.floor((year - 1) / 100) + Math.floor((year - 1) / 400)
+
+function digits(text: string, from: number, to: number): number {
+  let number = 0
+  for (let i = from; i < to; i++) number = number * 10 + text.charCodeAt(i) - 48
+  return number
 }

@@ -38,3 +38,22 @@ test('a time reads the same whatever was read before', () => {
     }),
   )
 })
+
+test('a time is the moment that JavaScript reads, on any day of any calendar and on days that none has', () => {
+  const two = (max: number) => fc.nat(max).map((number) => String(number).padStart(2, '0'))
+  const year = fc.oneof(fc.nat(9999), fc.constantFrom(0, 4, 100, 400, 1900, 1969, 1970, 1972, 2000, 2024, 2100))
+  const text = fc
+    .tuple(year, two(14), two(33), two(25), two(61), two(61))
+    .map(([y, mo, d, h, mi, s]) => `${String(y).padStart(4, '0')}-${mo}-${d}T${h}:${mi}:${s}`)
+  let valid = 0
+  fc.assert(
+    fc.property(text, (one) => {
+      const ms = Date.parse(`${one}Z`)
+      if (!Number.isNaN(ms)) valid++
+      const expected = Number.isNaN(ms) ? undefined : BigInt(ms) * 1_000_000n + 120n
+      expect(parseTime(`${one}.000000120Z`)).toBe(expected)
+    }),
+    { numRuns: 5000 },
+  )
+  expect(valid).toBeGreaterThan(1000)
+})
