@@ -4,7 +4,7 @@ import { keyFor, readTokenKeys } from '../../../ca/token/key-set.ts'
 import { holdKeys, type KeyLimits, type KeyNews } from '../../../ca/token/keys.ts'
 import { utf8 } from '../../../core/bytes.ts'
 import type { TokenKeys } from '../../../core/token.ts'
-import { setOf, signing } from './issuer.ts'
+import { keysOf, setOf, signing } from './issuer.ts'
 
 const [one, two] = [await signing('ES256', 'k1'), await signing('ES256', 'k2')]
 const url: TokenKeys = { kind: 'url', url: 'https://id.example/jwks', refreshMs: 300_000, privateAddresses: false }
@@ -131,6 +131,16 @@ test('keys for another use, of another kind or too short are passed over', async
   ]
   expect(readTokenKeys(setOf(...odd, two.jwk))).toMatchObject({ ok: true, keys: [{ kid: 'k2' }] })
   expect(readTokenKeys(setOf(...odd)).ok).toBe(false)
+})
+
+test('a key is for its own algorithm, and for one of its kind', () => {
+  const [key] = keysOf(one.jwk)
+  const fits = (alg: string, of = key!) => keyFor({ alg, kid: 'k1' }, [of]) !== undefined
+  expect(fits('ES256')).toBe(true)
+  expect(fits('ES256', { ...key!, alg: 'ES384' })).toBe(false)
+  for (const alg of ['ES384', 'ES512', 'RS256', 'EdDSA', 'HS256', 'none']) expect(fits(alg)).toBe(false)
+  const { alg: _, ...rsa } = { ...key!, kty: 'RSA' as const }
+  expect(['RS256', 'PS512', 'HS256', 'none', 'ES256'].filter((alg) => fits(alg, rsa))).toEqual(['RS256', 'PS512'])
 })
 
 test('whatever a set holds, nothing is thrown, and nothing but public keys comes of it', () => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { broughtToken, inCookies, inHeader } from '../../../ca/token/places.ts'
 import { readToken } from '../../../ca/token/read.ts'
 import type { TokenPlace } from '../../../core/token.ts'
-import { headOf, providerOf } from './issuer.ts'
+import { headOf, part, providerOf } from './issuer.ts'
 
 const letters = 'ABCxyz019-_.~+/='
 const text = fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 20 }).filter((it) => it !== '')
@@ -73,4 +73,21 @@ test('a name of an object’s own is no member of the query', () => {
   const providers = [providerOf([], { from: [{ kind: 'query', name: 'constructor' }] })]
   expect(broughtToken(headOf({}, 'a=b'), providers).kind).toBe('none')
   expect(broughtToken(headOf({}, 'constructor=b'), providers)).toMatchObject({ kind: 'one', text: 'b' })
+})
+
+test('a token whose algorithm takes a secret, or none, is refused before any key is asked', () => {
+  const of = (alg: unknown) => readToken(`${part({ alg } as object)}.${part({ iss: 'a', aud: 'b', exp: 1 })}.AA`)
+  expect(of('ES256')).toMatchObject({ ok: true })
+  for (const alg of ['HS256', 'HS512', 'none', 'es256', 'dir', 7, null, undefined]) {
+    expect(of(alg)).toEqual({ ok: false, wrong: 'a token that no public key can verify' })
+  }
+})
+
+test('of any text it is said whether it has the form of a token, and nothing is thrown', () => {
+  const piece = fc.oneof(
+    fc.jsonValue().map((value) => part(value as object)),
+    fc.base64String(),
+    fc.string(),
+  )
+  fc.assert(fc.property(piece, piece, piece, (a, b, c) => void readToken(`${a}.${b}.${c}`)))
 })

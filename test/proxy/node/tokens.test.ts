@@ -52,12 +52,12 @@ function taking(url: string, more: Partial<TokenProvider> = {}, use: Partial<Tok
   return { providers: [provider], forward: true, ...use }
 }
 
-async function started(tokens: TokenUse) {
+async function started(tokens: TokenUse, bodyBytes = 0) {
   const app = await startApp((text, socket) => {
     for (const _ of text.matchAll(/\r\n\r\n/g)) socket.write(ok('fine'))
   })
   const listener = inbound(app.port) as Extract<Listener, { direction: 'inbound' }>
-  const policy = { ...listener.policy!, tokens, recordClaims: [['sub']] }
+  const policy = { ...listener.policy!, tokens, bodyBytes, recordClaims: [['sub']] }
   const seen: RequestFacts['token'][] = []
   const news: KeyNews[] = []
   let nowMs = 0
@@ -71,9 +71,9 @@ async function started(tokens: TokenUse) {
     },
     more: { authenticate: (head, peer, use, atMs) => real(head, peer, use, atMs + nowMs) },
   })
-  const ask = async (fields: string, path = '/'): Promise<string> => {
+  const ask = async (fields: string, body = ''): Promise<string> => {
     const one = call(port, tls)
-    one.send(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`)
+    one.send(`GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n${body}`)
     return one.closed()
   }
   const later = (ms: number): void => void (nowMs += ms)
@@ -120,6 +120,16 @@ test('a bad token is refused, recorded and never judged, and its caller does not
   expect(seen).toEqual([])
   expect(sink.decisions.map(({ code }) => code)).toEqual(answers.map(([code]) => code))
   expect(sink.decisions[0]!.reasons).toEqual(['staff: a signature that does not hold'])
+})
+
+test('no body is read for a token that does not hold', async () => {
+  const id = await startIssuer()
+  const sign = await id.key('k1')
+  const { ask, seen } = await started(taking(id.url), 100)
+  const fields = 'Content-Type: application/json\r\nContent-Length: 7\r\n'
+  expect(await ask(`${fields}${bearer(await sign({ aud: 'bank' }))}`)).toContain('token_invalid') // None is sent.
+  expect(await ask(`${fields}${bearer(await sign())}`, '{"a":1}')).toContain('fine')
+  expect(seen).toHaveLength(1)
 })
 
 test('a new key is found by the first token that it signs, an old one stops with it, and unknown ones ask once', async () => {
