@@ -86,10 +86,13 @@ export function unavailable({ brokers, topic }: Pick<KafkaOptions, 'brokers' | '
   })
 }
 
-/** The broker read the request and said no for good: the connection is well, and trying the same again is no use. */
+/**
+ * The broker read the request and said no for good: the connection is well, and trying the same again is no use.
+ * A login that failed is none, since a new connection reads name and password anew.
+ */
 export function isRefusal(thrown: unknown): boolean {
   const { type, retriable } = causeOf(thrown)
-  return type !== undefined && !retriable
+  return type !== undefined && !retriable && !type.includes('SASL')
 }
 
 /** The protocol's own name of what a broker answered; undefined where it is no such answer. */
