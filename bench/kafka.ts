@@ -125,10 +125,12 @@ const pinToCore = (kafka: RunningKafka): unknown =>
 
 function headOf(seconds: number): string {
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}, Apache Kafka 4.3.1`
-  return `${new Date().toISOString().slice(0, 10)}, ${machine}, by \`npm run bench:kafka\`. Records of ${recordBytes} bytes, \`acks=all\`, no
-idempotence, no compression, ${partitions} partitions with one message in flight each, through the port that the product uses. Of
-${rounds} rounds of ${seconds} s in turn the one stands whose core others disturbed least. The client has one core, the broker the
-other.`
+  return [
+    `${new Date().toISOString().slice(0, 10)}, ${machine}, by \`npm run bench:kafka\`.`,
+    `Records of ${recordBytes} bytes, \`acks=all\`, no idempotence, no compression, ${partitions} partitions with one`,
+    `message in flight each, through the port that the product uses. Of ${rounds} rounds of ${seconds} s in turn the one`,
+    'stands whose core others disturbed least. The client has one core, the broker the other.',
+  ].join('\n')
 }
 
 function tableOf(all: readonly Measured[]): string {
