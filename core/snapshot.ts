@@ -26,9 +26,28 @@ export interface MeshSnapshot {
 }
 
 /** Where records travel from the spool to the log: within the process, or over Kafka. */
-export type StreamPlace =
-  | { readonly kind: 'embedded' }
-  | { readonly kind: 'kafka'; readonly brokers: readonly string[]; readonly topic: string }
+export type StreamPlace = { readonly kind: 'embedded' } | KafkaPlace
+
+/** No secret stands here: what is named is read by each machine from its own disk and environment. */
+export interface KafkaPlace {
+  readonly kind: 'kafka'
+  readonly brokers: readonly string[]
+  readonly topic: string
+  /** `true` is TLS by the machine's own roots; files are PEM. */
+  readonly tls?: true | { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string }
+  readonly sasl?: {
+    readonly mechanism: SaslMechanism
+    /** One of the two. */
+    readonly username?: string
+    readonly usernameEnv?: string
+    /** One of the two. */
+    readonly passwordEnv?: string
+    readonly passwordFile?: string
+  }
+}
+
+/** As Kafka and RFC 4616, 5802 and 7677 spell them. */
+export type SaslMechanism = 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
 
 /** A name that workloads call, and where it is served. */
 export interface Service {

@@ -21,18 +21,20 @@ export interface KafkaIngestOptions extends Omit<KafkaOptions, 'clientId'> {
 
 const retryMs = { first: 200, most: 10_000 }
 const heartbeatEveryMs = 3_000
+/** After a broker's crash kafkajs comes back under another name, and gets nothing until this time of its old one is over. */
+const sessionTimeout = 10_000
 
 export async function runKafkaIngest(options: KafkaIngestOptions): Promise<{ close(): Promise<void> }> {
   const { topic, groupId, onEvent } = options
-  const kafka = newKafka({ ...options, clientId: options.clientId ?? 'writ-auditor' })
   const closed = new AbortController()
   let consumer: Consumer | undefined
 
   const start = async (): Promise<void> => {
+    const kafka = await newKafka({ ...options, clientId: options.clientId ?? 'writ-auditor' })
     const next = kafka.consumer({
       groupId,
       allowAutoTopicCreation: false,
-      sessionTimeout: 30_000,
+      sessionTimeout,
       heartbeatInterval: heartbeatEveryMs,
       maxWaitTimeInMs: 250,
       maxBytesPerPartition: 4 * 1024 ** 2,

@@ -1,14 +1,15 @@
 /** Apache Kafka as the stream of records. What is said in kafkajs's own words stands in the files kafka*.ts alone. */
 
-import { type Kafka, Partitioners, type Producer } from 'kafkajs'
+import { Partitioners, type Producer } from 'kafkajs'
 import { WritError } from '../../core/fault.ts'
 import { isObject, parseJson } from '../../core/json.ts'
 import type { Stream, StreamBatch } from '../../core/ports.ts'
 import { joinLines } from './embedded.ts'
-import { type KafkaOptions, newKafka, unavailable, within } from './kafka-client.ts'
+import { isRefusal, type KafkaOptions, newKafka, unavailable, within } from './kafka-client.ts'
 
-export type { KafkaOptions } from './kafka-client.ts'
+export type { KafkaCredentials, KafkaOptions } from './kafka-client.ts'
 export { type KafkaIngestOptions, runKafkaIngest } from './kafka-ingest.ts'
+export { auditorGroup, type KafkaPrepareOptions, type Prepared, prepareKafka } from './kafka-prepare.ts'
 
 /** CloudEvents type of a message: records of one epoch, in order. */
 export const recordsType = 'dev.writ.records.v1'
@@ -22,14 +23,13 @@ export interface KafkaStreamOptions extends KafkaOptions {
 
 /** Resolves at once: a proxy starts while Kafka is away, and each call tries to connect anew. */
 export async function kafkaStream(options: KafkaStreamOptions): Promise<Stream> {
-  const kafka = newKafka(options)
   const withinMs = options.publishWithinMs ?? 30_000
   let producer: Promise<Producer> | undefined
   const last = new Map<number, Promise<unknown>>()
   let closed = false
 
   const connected = (): Promise<Producer> => {
-    producer ??= connect(kafka).catch((thrown) => {
+    producer ??= connect(options).catch((thrown) => {
       producer = undefined
       throw thrown
     })
@@ -46,10 +46,11 @@ export async function kafkaStream(options: KafkaStreamOptions): Promise<Stream> 
     try {
       await within(
         withinMs,
-        client.then((ready) => ready.send({ topic: options.topic, acks: -1, messages: messagesOf(batch) })),
+        client.then((ready) => sendAll(ready, options.topic, batch)),
       )
     } catch (thrown) {
-      giveUp(client)
+      // What others have in flight there goes on where the broker only refused these records.
+      if (!isRefusal(thrown)) giveUp(client)
       throw unavailable(options, thrown)
     }
   }
@@ -64,6 +65,7 @@ export async function kafkaStream(options: KafkaStreamOptions): Promise<Stream> 
       return sent
     },
     async partitions() {
+      const kafka = await newKafka(options)
       const admin = kafka.admin()
       try {
         await within(withinMs, admin.connect())
@@ -78,58 +80,14 @@ export async function kafkaStream(options: KafkaStreamOptions): Promise<Stream> 
     async close() {
       closed = true
       await Promise.all(last.values())
-      await within(withinMs, (await producer)?.disconnect() ?? Promise.resolve()).catch(() => {})
+      const client = await producer?.catch(() => undefined)
+      await within(withinMs, client?.disconnect() ?? Promise.resolve()).catch(() => {})
     },
   }
 }
 
-export interface KafkaPrepareOptions extends Omit<KafkaOptions, 'clientId'> {
-  readonly partitions: number
-  /** Copies of each partition; with three or more, two must have a record before it is acknowledged. */
-  readonly replication: number
-}
-
-/** Creates the topic, or checks that an existing one has as many partitions: an epoch stays where it began. */
-export async function prepareKafka(options: KafkaPrepareOptions): Promise<void> {
-  const { topic, partitions, replication } = options
-  const admin = newKafka({ ...options, clientId: 'writ-prepare' }).admin()
-  try {
-    await within(30_000, admin.connect())
-    const made = await admin.createTopics({
-      waitForLeaders: true,
-      timeout: 15_000,
-      topics: [
-        {
-          topic,
-          numPartitions: partitions,
-          replicationFactor: replication,
-          configEntries: [
-            { name: 'cleanup.policy', value: 'delete' },
-            { name: 'min.insync.replicas', value: String(replication >= 3 ? 2 : 1) },
-          ],
-        },
-      ],
-    })
-    if (made) return
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-    const found = topics[0]!.partitions.length
-    if (found === partitions) return
-    throw new WritError(
-      'config_invalid',
-      `the topic ${topic} has ${found} partitions, and ${partitions} are configured`,
-      {
-        cure: `Set the number of partitions to ${found}, or use another topic.`,
-      },
-    )
-  } catch (thrown) {
-    throw thrown instanceof WritError ? thrown : unavailable(options, thrown)
-  } finally {
-    await admin.disconnect().catch(() => {})
-  }
-}
-
-async function connect(kafka: Kafka): Promise<Producer> {
-  const producer = kafka.producer({
+async function connect(options: KafkaOptions): Promise<Producer> {
+  const producer = (await newKafka(options)).producer({
     allowAutoTopicCreation: false,
     createPartitioner: Partitioners.DefaultPartitioner,
     idempotent: false, // Experimental in kafkajs; the ledger knows records by their numbers.
@@ -137,6 +95,16 @@ async function connect(kafka: Kafka): Promise<Producer> {
   })
   await producer.connect()
   return producer
+}
+
+/** One message in each request: of several kafkajs makes one batch, and the broker's limit holds for the batch. */
+async function sendAll(producer: Producer, topic: string, batch: StreamBatch): Promise<void> {
+  for (const message of messagesOf(batch)) {
+    const answers = await producer.send({ topic, acks: -1, messages: [message] })
+    // Messages for a partition that it does not know of kafkajs drops, and says that all went well.
+    if (answers.some(({ partition, errorCode }) => partition === batch.partition && errorCode === 0)) continue
+    throw new Error(`the topic has no partition ${batch.partition}, or had none when this client last looked`)
+  }
 }
 
 /** Exported for its tests: what one batch looks like on the wire (CloudEvents Kafka binding, binary mode). */

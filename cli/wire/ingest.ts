@@ -1,11 +1,12 @@
 /** What Kafka holds, into the log. */
 
 import type { Auditor } from '../../audit/node/auditor.ts'
-import { runKafkaIngest } from '../../audit/node/kafka.ts'
+import { auditorGroup, runKafkaIngest } from '../../audit/node/kafka.ts'
 import type { StreamPlace } from '../../core/snapshot.ts'
+import { kafkaAccess } from './kafka-access.ts'
 import type { OnEvent } from './telemetry.ts'
 
-export function openIngest(
+export async function openIngest(
   place: Extract<StreamPlace, { kind: 'kafka' }>,
   auditor: Auditor,
   onEvent: OnEvent,
@@ -13,8 +14,9 @@ export function openIngest(
   return runKafkaIngest({
     brokers: place.brokers,
     topic: place.topic,
+    credentials: await kafkaAccess(place),
     clientId: 'writ-auditor',
-    groupId: `${place.topic}.auditor`,
+    groupId: auditorGroup(place.topic),
     offsetOf: (partition) => auditor.nextOffset(partition),
     ingest: auditor.ingest,
     onEvent: ({ level, detail, name }) => onEvent({ level, from: 'kafka', text: `${name}: ${detail}` }),

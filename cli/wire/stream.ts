@@ -13,6 +13,7 @@ import type { Receipt } from '../../core/log.ts'
 import type { FindReceipt, NowNs, Stream } from '../../core/ports.ts'
 import type { MeshSnapshot, StreamPlace } from '../../core/snapshot.ts'
 import { software } from '../version.ts'
+import { kafkaAccess } from './kafka-access.ts'
 import { random, sha256 } from './machine.ts'
 import type { OnEvent } from './telemetry.ts'
 
@@ -28,6 +29,7 @@ export async function openStream(
     return kafkaStream({
       brokers,
       topic,
+      credentials: await kafkaAccess(place),
       clientId,
       onEvent: ({ level, detail, name }) => onEvent({ level, from: 'kafka', text: `${name}: ${detail}` }),
     })

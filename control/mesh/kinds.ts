@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
 import { type HttpSpec, httpSpec } from './http.ts'
+import { type KafkaSpec, kafkaSpec } from './kafka.ts'
 import { type TimestampSpec, timestamps, type WitnessSpec, witnesses, witnessPolicy } from './outside.ts'
 import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
@@ -19,7 +20,7 @@ export interface MeshSpec {
     readonly syncEveryMs?: number
     readonly headEveryMs?: number
     readonly idleHeadEveryMs?: number
-    readonly stream?: 'embedded' | { readonly kafka: { readonly brokers: readonly string[]; readonly topic?: string } }
+    readonly stream?: 'embedded' | { readonly kafka: KafkaSpec }
     readonly store?: 'embedded' | { readonly postgres: { readonly urlEnv: string } }
     readonly witnesses?: readonly WitnessSpec[]
     readonly witnessPolicy?: { readonly quorum: number }
@@ -89,21 +90,10 @@ const stream = z.union(
   [
     z.literal('embedded'),
     z.strictObject({
-      kafka: z.strictObject({
-        brokers: z
-          .array(z.string().regex(/^[^\s:/]+:[0-9]{1,5}$|^\[[0-9a-f:.]+\]:[0-9]{1,5}$/, { error: 'is not host:port' }))
-          .min(1)
-          .max(64)
-          .describe('host:port of at least one broker.'),
-        topic: z
-          .string()
-          .regex(/^[A-Za-z0-9._-]{1,249}$/, { error: 'is not a Kafka topic name' })
-          .describe('Default writ.records.v1.')
-          .exactOptional(),
-      }),
+      kafka: kafkaSpec,
     }),
   ],
-  { error: 'is neither "embedded" nor {kafka: {brokers, topic}}' },
+  { error: 'is neither "embedded" nor {kafka: {brokers, topic, tls, sasl}}' },
 )
 
 const store = z.union(

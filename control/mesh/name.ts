@@ -7,6 +7,7 @@ import { canonicalJson, isObject, type Json } from '../../core/json.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import { kafkaSasl, kafkaTls } from './kafka.ts'
 
 export function nameSnapshot(content: Omit<MeshSnapshot, 'name'>, sha256: Sha256): MeshSnapshot {
   const { name: _, ...rest } = content as MeshSnapshot
@@ -180,7 +181,13 @@ const snapshotShape = z.strictObject({
   }),
   stream: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('embedded') }),
-    z.strictObject({ kind: z.literal('kafka'), brokers: z.array(text).min(1), topic: text }),
+    z.strictObject({
+      kind: z.literal('kafka'),
+      brokers: z.array(text).min(1),
+      topic: text,
+      tls: kafkaTls.exactOptional(),
+      sasl: kafkaSasl.exactOptional(),
+    }),
   ]),
   logKey: text,
 })

@@ -1,6 +1,7 @@
 /** What the Mesh document says of the stream, the store and identities. */
 
 import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
+import { kafkaPlace } from './kafka.ts'
 import type { MeshSpec } from './kinds.ts'
 import { type OutsideSettings, outsideOf } from './outside.ts'
 import type { PolicyData } from './policy-data.ts'
@@ -48,10 +49,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
   const stream = audit?.stream ?? 'embedded'
   const store = audit?.store ?? 'embedded'
   const settings: Omit<MeshSettings, 'policySources' | 'policyData'> = {
-    stream:
-      stream === 'embedded'
-        ? { kind: 'embedded' }
-        : { kind: 'kafka', brokers: stream.kafka.brokers, topic: stream.kafka.topic ?? 'writ.records.v1' },
+    stream: stream === 'embedded' ? { kind: 'embedded' } : kafkaPlace(stream.kafka),
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,
     outside,

@@ -3,6 +3,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Durability } from '../../core/snapshot.ts'
 import { buildPolicy } from '../../engine/node/build.ts'
 import { type Child, run, startChild } from '../parts/child.ts'
 import { type RunningKafka, startKafka } from '../parts/kafka.ts'
@@ -79,7 +80,7 @@ export interface Mesh {
   close(): Promise<void>
 }
 
-export async function openMesh(workers = 1): Promise<Mesh> {
+export async function openMesh(workers = 1, durability: Durability = 'bounded'): Promise<Mesh> {
   const folder = await mkdtemp(join(tmpdir(), 'writ-e2e-'))
   const [kafka, postgres, nginx] = await Promise.all([
     startKafka(),
@@ -90,7 +91,7 @@ export async function openMesh(workers = 1): Promise<Mesh> {
   ])
   const [port, controlPort, auditorPort] = [await freePort(), await freePort(), await freePort()]
   const meshFile = join(folder, 'mesh.yaml')
-  await writeFile(meshFile, meshText({ broker: kafka.broker, inbound: port, app: nginx.port }))
+  await writeFile(meshFile, meshText({ broker: kafka.broker, inbound: port, app: nginx.port, durability }))
   const policies = join(folder, 'policies')
   await mkdir(join(policies, 'web'), { recursive: true })
   await writeFile(join(policies, 'web/bundle.tar.gz'), await buildPolicy(join(import.meta.dirname, 'policies/web')))
@@ -175,7 +176,7 @@ export async function openMesh(workers = 1): Promise<Mesh> {
   }
 }
 
-const meshText = (of: { broker: string; inbound: number; app: number }): string => `
+const meshText = (of: { broker: string; inbound: number; app: number; durability: Durability }): string => `
 apiVersion: writ.dev/v1
 kind: Mesh
 metadata: { name: e2e }
@@ -184,6 +185,7 @@ spec:
   cluster: test
   identity: { ttl: 75s } # Short enough to be renewed while a test runs.
   audit:
+    durability: ${of.durability}
     stream: { kafka: { brokers: ['${of.broker}'] } }
     store: { postgres: { urlEnv: WRIT_DATABASE_URL } }
 ---

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Child, run, startChild } from './child.ts'
 import { cached, findProgram } from './find.ts'
+import { type KafkaDoors, openDoors } from './kafka-doors.ts'
 import { type Part, type Running, running, type Say } from './part.ts'
 import { freePort, portAnswers } from './ports.ts'
 
@@ -23,12 +24,19 @@ export interface KafkaOptions {
   readonly heapMb?: number
   /** Further lines of server.properties; they win over ours. */
   readonly properties?: Readonly<Record<string, string>>
+  /** Also listens for clients that prove who they are, and lets each do only what an ACL says. */
+  readonly secure?: boolean
+  /** Port of the controller of the cluster that this broker joins, as its second. Default: a cluster of its own. */
+  readonly joins?: number
 }
 
 export interface RunningKafka extends Running {
-  /** `127.0.0.1:port`. */
+  /** `127.0.0.1:port`; a superuser needs no name here. */
   readonly broker: string
   readonly port: number
+  readonly controllerPort: number
+  /** Where `secure` was asked for. */
+  readonly doors: KafkaDoors | undefined
 }
 
 export async function startKafka(options: KafkaOptions = {}): Promise<RunningKafka> {
@@ -36,8 +44,11 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   const program = await java()
   const folder = await mkdtemp(join(tmpdir(), 'writ-kafka-'))
   const port = await freePort()
+  const controllerPort = options.joins ?? (await freePort())
+  const doors = options.secure ? await openDoors(folder, port, controllerPort) : undefined
   const settings = join(folder, 'server.properties')
-  await writeFile(settings, serverProperties(folder, port, await freePort(), options.properties))
+  const more = { ...(options.joins && joining(port)), ...doors?.properties, ...options.properties }
+  await writeFile(settings, serverProperties(folder, port, controllerPort, more))
   const base = [
     `-Xmx${options.heapMb ?? 256}m`,
     '-XX:+UseSerialGC',
@@ -47,17 +58,24 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
     '-cp',
     join(home, 'jars', '*'),
   ]
-  await run(program, [...base, 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', settings])
+  const format = ['format', '-t', clusterId, '-c', settings, ...(doors?.format ?? [])]
+  await run(program, [...base, 'kafka.tools.StorageTool', ...format])
   const start = async (): Promise<Child> => {
     const child = startChild(program, [...base, 'kafka.Kafka', settings], { cwd: folder })
     await child.printed(/Kafka Server started/, 90_000)
     await portAnswers(port, 10_000, child.ended)
     return child
   }
-  return { ...(await running(folder, start)), broker: `127.0.0.1:${port}`, port }
+  return { ...(await running(folder, start)), broker: `127.0.0.1:${port}`, port, controllerPort, doors }
 }
 
-/** Any base64url UUID does: each broker is a cluster of its own. */
+const joining = (port: number): Readonly<Record<string, string>> => ({
+  'process.roles': 'broker',
+  'node.id': '2',
+  listeners: `PLAINTEXT://127.0.0.1:${port}`,
+})
+
+/** Any base64url UUID does: clusters of tests never meet. */
 const clusterId = 'd3JpdC10ZXN0LWNsdXN0ZQ'
 
 async function java(): Promise<string> {

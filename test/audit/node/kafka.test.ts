@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { joinLines } from '../../../audit/node/embedded.ts'
 import { kafkaStream, messagesOf } from '../../../audit/node/kafka.ts'
+import { isRefusal, unavailable } from '../../../audit/node/kafka-client.ts'
 import { type Fetched, ingestPartitions, type PartitionPorts } from '../../../audit/node/kafka-ingest.ts'
 import type { Notice } from '../../../audit/stream/notice.ts'
 import { utf8 } from '../../../core/bytes.ts'
@@ -59,6 +60,29 @@ test('a stream without a broker opens, and each call fails in time with its caus
   expect(notices.length).toBeGreaterThan(0)
   await stream.close()
   await expect(stream.publish(batch([utf8('{}')]))).rejects.toThrow('closed')
+})
+
+/** As kafkajs throws them: what the broker said lies within how often it was tried. */
+const thrownFor = (said: object, name = 'KafkaJSProtocolError'): Error =>
+  new Error('tried 5 times', { cause: Object.assign(new Error('what the broker said'), { name }, said) })
+
+test('a refusal leaves the connection alone; what may pass, a failed login and a lost connection do not', () => {
+  expect(isRefusal(thrownFor({ type: 'MESSAGE_TOO_LARGE', retriable: false }))).toBe(true)
+  expect(isRefusal(thrownFor({ type: 'NOT_ENOUGH_REPLICAS', retriable: true }))).toBe(false)
+  expect(isRefusal(thrownFor({ type: 'SASL_AUTHENTICATION_FAILED', retriable: false }))).toBe(false)
+  expect(isRefusal(thrownFor({ retriable: false }, 'KafkaJSSASLAuthenticationError'))).toBe(false)
+  expect(isRefusal(thrownFor({ retriable: true }, 'KafkaJSConnectionError'))).toBe(false)
+})
+
+test('an error of Kafka has its name in the protocol and a cure of its own', () => {
+  const of = (type: string) => unavailable({ brokers: ['k:9092'], topic: 'records' }, thrownFor({ type }))
+  expect(of('MESSAGE_TOO_LARGE')).toMatchObject({
+    code: 'stream_unavailable',
+    message: 'Kafka (k:9092, topic records): what the broker said (MESSAGE_TOO_LARGE)',
+    cure: expect.stringContaining('max.message.bytes'),
+  })
+  expect(of('NOT_ENOUGH_REPLICAS').cure).toContain('min.insync.replicas')
+  expect(of('TOPIC_AUTHORIZATION_FAILED').cure).toContain('--proxies')
 })
 
 /** Partitions as Kafka would drive them: a list of messages, a place to read from. */

@@ -1,0 +1,242 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, vi } from 'vitest'
+import { type KafkaCredentials, kafkaStream, runKafkaIngest } from '../../../audit/node/kafka.ts'
+import { compileMeshOnly } from '../../../cli/wire/control-plane.ts'
+import { kafkaAccess } from '../../../cli/wire/kafka-access.ts'
+import { openStream } from '../../../cli/wire/stream.ts'
+import type { KafkaPlace } from '../../../core/snapshot.ts'
+import { writ } from '../../cli/writ.ts'
+import { type RunningKafka, startKafka } from '../../parts/kafka.ts'
+import type { KafkaDoors } from '../../parts/kafka-doors.ts'
+import { needs } from '../../parts/needs.ts'
+import { kafkajs } from './adapters.ts'
+import { idleMs, streamContract } from './contract.ts'
+import { asAdmin, contentOf, eventually, namesIn, namesOf, newTopic, newWriter } from './kit.ts'
+
+/** One broker for all of it: it asks at two of its listeners who its clients are, and hangs up on those that idle. */
+
+const test = needs('kafka', 'openssl')
+
+let broker: RunningKafka
+let doors: KafkaDoors
+let folder: string
+beforeAll(async () => {
+  broker = await startKafka({ secure: true, properties: { 'connections.max.idle.ms': String(idleMs) } })
+  doors = broker.doors!
+  folder = await mkdtemp(join(tmpdir(), 'writ-kafka-test-'))
+  for (const [name, password] of Object.entries(doors.users)) await writeFile(join(folder, name), `${password}\n`)
+})
+afterAll(async () => {
+  await broker?.remove()
+  if (folder) await rm(folder, { recursive: true, force: true })
+})
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
+
+/** The mesh file says `kafka: {...}`; `more` is flow YAML. */
+const meshText = (brokers: string, topic: string, more: string): string => `
+apiVersion: writ.dev/v1
+kind: Mesh
+metadata: { name: m }
+spec:
+  trustDomain: bank.example
+  audit:
+    stream: { kafka: { brokers: ["${brokers}"], topic: ${topic}, ${more} } }
+    store: { postgres: { urlEnv: WRIT_DATABASE_URL } }
+`
+const placeOf = (...of: Parameters<typeof meshText>): KafkaPlace =>
+  compileMeshOnly(meshText(...of), 'mesh.yaml').snapshot.stream as KafkaPlace
+
+const scram = 'sasl: { mechanism: SCRAM-SHA-512, usernameEnv: WRIT_KAFKA_USER, passwordEnv: WRIT_KAFKA_PASSWORD }'
+const loggedInAs = (user: keyof KafkaDoors['users']): void => {
+  vi.stubEnv('WRIT_KAFKA_USER', user)
+  vi.stubEnv('WRIT_KAFKA_PASSWORD', doors.users[user])
+}
+
+describe('brokers that ask who their clients are', () => {
+  let topic: string
+  let meshFile: string
+  const tls = () => `tls: { caFile: ${doors.caFile} }`
+  const prepare = (...more: readonly string[]) =>
+    writ(
+      ...['kafka', 'prepare', '-f', meshFile, '--username', 'admin', '--password-file', join(folder, 'admin')],
+      ...['--replication', '1', '--proxies', 'User:proxy', '--proxies', 'User:proxy-by-certificate'],
+      ...['--auditor', 'User:auditor', ...more],
+    )
+
+  const send = async (place: KafkaPlace): Promise<string[]> => {
+    const stream = await openStream(place, 'proxy', () => undefined)
+    const batch = newWriter('orders', 0).next(1)
+    await stream.publish(batch).finally(() => stream.close())
+    return namesOf(batch)
+  }
+
+  beforeAll(async () => {
+    topic = 'guarded'
+    meshFile = join(folder, 'mesh.yaml')
+    await writeFile(meshFile, meshText(doors.sasl, topic, `${tls()}, ${scram}`))
+  })
+
+  test('writ kafka prepare --check names all that is missing and makes nothing', async () => {
+    const { code, out, err } = await prepare('--check')
+    expect({ code, err }).toEqual({ code: 1, err: '' })
+    expect(out.split('\n')).toEqual([
+      'guarded: the topic guarded does not exist',
+      ...['proxy', 'proxy-by-certificate'].flatMap((name) => [
+        `guarded: no ACL says that User:${name} may Write on topic guarded`,
+        `guarded: no ACL says that User:${name} may Describe on topic guarded`,
+      ]),
+      'guarded: no ACL says that User:auditor may Read on topic guarded',
+      'guarded: no ACL says that User:auditor may Describe on topic guarded',
+      'guarded: no ACL says that User:auditor may Read on group guarded.auditor',
+      '',
+    ])
+    expect(await asAdmin(broker.broker, (admin) => admin.listTopics())).not.toContain(topic)
+  })
+
+  test('writ kafka prepare makes topic and ACLs, and a second time changes nothing', async () => {
+    const first = await prepare()
+    expect(first).toMatchObject({ code: 0, err: '' })
+    expect(first.out).toMatch(/^topic guarded made\nACL: User:proxy may Write on topic guarded\n/)
+    expect(await prepare()).toEqual({ code: 0, err: '', out: 'guarded: ready, 1 partition\n' })
+    const checked = await prepare('--check', '--json')
+    expect(checked).toMatchObject({ code: 0, err: '' })
+    expect(JSON.parse(checked.out)).toMatchObject({ topic, authorizer: true, changes: [], differences: [] })
+  })
+
+  test('a proxy is let in by SCRAM with a password of its environment, and an auditor reads what it sent', async () => {
+    loggedInAs('proxy')
+    const place = placeOf(doors.sasl, topic, `${tls()}, ${scram}`)
+    const sent = await send(place)
+    loggedInAs('auditor')
+    const read = new Set<string>()
+    const ingest = await runKafkaIngest({
+      brokers: place.brokers,
+      topic,
+      groupId: `${topic}.auditor`,
+      credentials: await kafkaAccess(place),
+      offsetOf: async () => undefined,
+      ingest: async (_, messages) => {
+        for (const { value } of messages) for (const name of namesIn(new TextDecoder().decode(value))) read.add(name)
+      },
+      onEvent: () => undefined,
+    })
+    await eventually(
+      () => sent.every((name) => read.has(name)),
+      () => [...read],
+    )
+    await ingest.close()
+  })
+
+  test('by PLAIN with a password in a file', async () => {
+    const sasl = `sasl: { mechanism: PLAIN, username: proxy, passwordFile: ${join(folder, 'proxy')} }`
+    const sent = await send(placeOf(doors.sasl, topic, `${tls()}, ${sasl}`))
+    const found = (await contentOf(broker.broker, topic)).flatMap(({ value }) => namesIn(value))
+    expect(found).toEqual(expect.arrayContaining(sent))
+  })
+
+  test('by its certificate alone', async () => {
+    const { certFile, keyFile } = doors.client
+    const files = `tls: { caFile: ${doors.caFile}, certFile: ${certFile}, keyFile: ${keyFile} }`
+    const sent = await send(placeOf(doors.mutual, topic, files))
+    const found = (await contentOf(broker.broker, topic)).flatMap(({ value }) => namesIn(value))
+    expect(found).toEqual(expect.arrayContaining(sent))
+  })
+
+  test('a wrong password, a name that may not write, and a server that nobody vouches for are told apart', async () => {
+    loggedInAs('auditor')
+    await expect(send(placeOf(doors.sasl, topic, `${tls()}, ${scram}`))).rejects.toMatchObject({
+      code: 'stream_unavailable',
+      message: expect.stringContaining('TOPIC_AUTHORIZATION_FAILED'),
+      cure: expect.stringContaining('--proxies'),
+    })
+    vi.stubEnv('WRIT_KAFKA_PASSWORD', 'guessed')
+    await expect(send(placeOf(doors.sasl, topic, `${tls()}, ${scram}`))).rejects.toMatchObject({
+      code: 'stream_unavailable',
+      message: expect.stringContaining('SASL_AUTHENTICATION_FAILED'),
+      cure: expect.stringContaining('password'),
+    })
+    await expect(send(placeOf(doors.sasl, topic, `tls: true, ${scram}`))).rejects.toMatchObject({
+      code: 'stream_unavailable',
+      cure: expect.stringContaining('certificate'),
+    })
+    await expect(send(placeOf(doors.mutual, topic, tls()))).rejects.toMatchObject({
+      code: 'stream_unavailable',
+      cure: expect.stringContaining('certificate'),
+    })
+  })
+
+  test('a password that was changed is read again with the next connection', async () => {
+    let password = 'guessed'
+    const credentials = async (): Promise<KafkaCredentials> => ({
+      ...(await kafkaAccess(placeOf(doors.sasl, topic, tls())).then((read) => read())),
+      sasl: { mechanism: 'SCRAM-SHA-512', username: 'proxy', password },
+    })
+    const stream = await kafkaStream({ brokers: [doors.sasl], topic, clientId: 'proxy', credentials })
+    const batch = newWriter('orders', 0).next(1)
+    await expect(stream.publish(batch)).rejects.toMatchObject({ code: 'stream_unavailable' })
+    password = doors.users.proxy
+    await stream.publish(batch)
+    await stream.close()
+  })
+})
+
+describe.concurrent('a topic that is there and wrong', () => {
+  const prepare = (topic: string, ...more: readonly string[]) =>
+    writ('kafka', 'prepare', '--brokers', broker.broker, '--topic', topic, '--replication', '1', ...more)
+
+  test('each difference is named by --check, what can be set is set, and what others set stays', async () => {
+    const settings = { 'cleanup.policy': 'compact', 'retention.ms': '3600000', 'max.message.bytes': '1000' }
+    const topic = await newTopic(broker.broker, { settings: { ...settings, 'segment.bytes': '2000000' } })
+    const checked = await prepare(topic, '--check', '--json')
+    expect(checked.code).toBe(1)
+    expect(JSON.parse(checked.out)).toMatchObject({
+      changes: [],
+      differences: [
+        'cleanup.policy is compact, and should be delete',
+        'retention.ms is 3600000, and should be 604800000',
+        'max.message.bytes is 1000, and should be 1048576',
+      ],
+    })
+    expect(await prepare(topic)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('cleanup.policy set from compact'),
+    })
+    expect(await prepare(topic, '--check')).toMatchObject({ code: 0 })
+    const { resources } = await asAdmin(broker.broker, (admin) =>
+      admin.describeConfigs({ includeSynonyms: false, resources: [{ type: 2, name: topic }] }),
+    )
+    const kept = resources[0]!.configEntries.find(({ configName }) => configName === 'segment.bytes')
+    expect(kept?.configValue).toBe('2000000')
+  })
+
+  test('more retention and larger messages than asked for are no difference', async () => {
+    const settings = { 'retention.ms': '-1', 'max.message.bytes': '5000000' }
+    expect(await prepare(await newTopic(broker.broker, { settings }), '--check')).toMatchObject({ code: 0 })
+  })
+
+  test('partitions and copies are never changed', async () => {
+    const topic = await newTopic(broker.broker, { partitions: 2 })
+    const ended = await prepare(topic, '--partitions', '3', '--replication', '2')
+    expect(ended.code).toBe(2)
+    expect(ended.err).toMatch(/has 2 partitions, and 3 are configured; 1 copies .* 2 are configured/)
+    const { topics } = await asAdmin(broker.broker, (admin) => admin.fetchTopicMetadata({ topics: [topic] }))
+    expect(topics[0]!.partitions).toHaveLength(2)
+  })
+
+  test('an ACL that denies is named', async () => {
+    const topic = await newTopic(broker.broker)
+    const deny = { resourceType: 2, resourceName: topic, resourcePatternType: 3, host: '*' }
+    await asAdmin(broker.broker, (admin) =>
+      admin.createAcls({ acl: [{ ...deny, principal: 'User:*', operation: 4, permissionType: 2 }] }),
+    )
+    const ended = await prepare(topic, '--proxies', 'User:proxy', '--check')
+    expect(ended).toMatchObject({ code: 1 })
+    expect(ended.out).toContain(`an ACL denies that User:proxy may Write on topic ${topic}`)
+  })
+})
+
+streamContract(test, { adapter: kafkajs, broker: () => broker, kills: 1 })
