@@ -127,8 +127,11 @@ test('no body is read for a token that does not hold', async () => {
   const sign = await id.key('k1')
   const { ask, seen } = await started(taking(id.url), 100)
   const fields = 'Content-Type: application/json\r\nContent-Length: 7\r\n'
-  expect(await ask(`${fields}${bearer(await sign({ aud: 'bank' }))}`)).toContain('token_invalid') // None is sent.
-  expect(await ask(`${fields}${bearer(await sign())}`, '{"a":1}')).toContain('fine')
+  const waiting = `Expect: 100-continue\r\n${fields}` // Told to go on once reading begins.
+  const refused = await ask(`${waiting}${bearer(await sign({ aud: 'bank' }))}`)
+  expect(refused).toContain('token_invalid')
+  expect(refused).not.toContain('100 Continue')
+  expect(await ask(`${waiting}${bearer(await sign())}`, '{"a":1}')).toContain('fine')
   expect(seen).toHaveLength(1)
 })
 
