@@ -102,17 +102,24 @@ export function parseNote(
   return { text, signatures }
 }
 
+type KeyName = Pick<NoteKey, 'name' | 'id'>
+
 /** The note with no other signature lines than those in the name of `keys`. */
-export function signedOnlyBy(
-  note: string,
-  keys: readonly { readonly name: string; readonly id: Uint8Array }[],
-): string {
+export const signedOnlyBy = (note: string, keys: readonly KeyName[]): string => keepLines(note, keys, true)
+
+/** The note without the signature lines in the name of `keys`. */
+export const notSignedBy = (note: string, keys: readonly KeyName[]): string => keepLines(note, keys, false)
+
+function keepLines(note: string, keys: readonly KeyName[], named: boolean): string {
   const cut = note.lastIndexOf('\n\n') + 2
-  const lines = note.slice(cut, -1).split('\n')
   const { signatures } = parseNote(note) ?? { signatures: [] }
-  const kept = lines.filter((_, i) =>
-    keys.some(({ name, id }) => signatures[i]?.name === name && equalBytes(signatures[i].keyId, id)),
-  )
+  const kept = note
+    .slice(cut, -1)
+    .split('\n')
+    .filter((_, i) => {
+      const line = signatures[i]
+      return line && keys.some(({ name, id }) => line.name === name && equalBytes(line.keyId, id)) === named
+    })
   return `${note.slice(0, cut)}${kept.map((line) => `${line}\n`).join('')}`
 }
 

@@ -9,7 +9,7 @@ import type { Checkpoint, SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { type CosignerKey, cosignaturesOf, withLines } from '../log/cosignature.ts'
 import { consistencyProof } from '../log/merkle.ts'
-import { parseNote } from '../log/note.ts'
+import { notSignedBy, parseNote } from '../log/note.ts'
 import { type LogPolicy, meetsQuorum, quorumOf } from '../log/policy.ts'
 import { hashesFromTiles, type TileReader } from '../log/tiles.ts'
 import { formatAddCheckpoint } from '../log/witness.ts'
@@ -159,7 +159,12 @@ export function openWitnesses(settings: WitnessesSettings): Witnesses {
         policy,
         [...done.keys()].map(({ key }) => key),
       )
-      await offer.cosigned(withLines(signed.note, [...done.values()]), met)
+      // What is offered may have lines of a run before: of each witness the newest stays, or a log at rest grows its note.
+      const others = notSignedBy(
+        signed.note,
+        [...done.keys()].map(({ key }) => ({ name: key.cosigner, id: key.id })),
+      )
+      await offer.cosigned(withLines(others, [...done.values()]), met)
       if (met) onEvent({ kind: 'witnessed', shard, size: signed.checkpoint.size, count: done.size })
     }
     await Promise.all(

@@ -199,6 +199,7 @@ test('a witness that comes back cosigns what the others have, which then is the 
   await feed(auditor, orders(), 5)
   await step(auditor, witnesses)
   expect(await fileOf('checkpoint.witnessed')).toBeUndefined()
+  const [before] = (await fileOf('checkpoint'))!.split('\n').filter((line) => line.includes('witness.example/w1'))
 
   const witness = await openWitness({
     ...{ dir: two.folder, keyFile: join(two.folder, 'witness.key'), name: 'witness.example/w2', sha256 },
@@ -213,6 +214,7 @@ test('a witness that comes back cosigns what the others have, which then is the 
   nowMs += 60_000
   await step(auditor, witnesses) // The log has not grown: only the one that failed is asked.
   const note = await fileOf('checkpoint.witnessed')
+  expect(note!.split('\n').filter((line) => line.includes('witness.example/w1'))).toEqual([before])
   expect([...(await cosignersOf(note, one.place.key, two.place.key))].sort()).toEqual(['w1', 'w2'])
 })
 
@@ -233,6 +235,25 @@ test('an auditor that starts anew learns from its witness where that stands', as
   expect(sizeOf(note)).toBeGreaterThan(300)
   expect(note).toBe(await fileOf('checkpoint'))
   expect(events.filter(({ kind }) => kind === 'witness_failed')).toEqual([])
+})
+
+test('a log at rest has one line of each witness, however often its auditor starts', async () => {
+  const one = await witnessAt('w1')
+  let line: string | undefined
+  for (let run = 0; run < 3; run++) {
+    const witnesses = witnessesOf([one.place])
+    const auditor = await auditorWith(witnesses)
+    await auditor.nextOffset(0)
+    if (run === 0) await feed(auditor, orders(), 5)
+    await step(auditor, witnesses)
+    await witnesses.close()
+    await auditor.close()
+    const lines = (await fileOf('checkpoint'))!.split('\n').filter((text) => text.includes('witness.example/w1'))
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).not.toBe(line) // Cosigned anew, at a later time.
+    line = lines[0]
+    expect(await fileOf('checkpoint.witnessed')).toBe(await fileOf('checkpoint'))
+  }
 })
 
 test('a witness that cosigned more than this log has, and each refusal, is told once with its reason', async () => {

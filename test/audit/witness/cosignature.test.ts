@@ -9,7 +9,7 @@ import {
 } from '../../../audit/log/cosignature.ts'
 import { formatVerifierKey, noteKey, openNote, parseVerifierKey, signNote } from '../../../audit/log/note.ts'
 import { newEd25519Pem, readEd25519Pem, verifyEd25519 } from '../../../audit/node/ed25519.ts'
-import { fromBase64, toBase64 } from '../../../core/bytes.ts'
+import { concat, fromBase64, toBase64, utf8 } from '../../../core/bytes.ts'
 import { needs, pathOf } from '../../parts/needs.ts'
 import { sha256 } from '../log/naive.ts'
 import { ask, buildWitnessing, removeWitnessing, testWitness } from './go.ts'
@@ -76,6 +76,10 @@ describe('a cosignature', () => {
   test('has a time, and none without one is made', async () => {
     for (const time of [0, -1, 1.5, Number.NaN, 2 ** 53])
       await expect(cosign(checkpoint, witness.key, time, witness.sign)).rejects.toThrow(RangeError)
+    const signature = witness.sign(utf8(`cosignature/v1\ntime 0\n${checkpoint}`))
+    const timeless = concat(witness.key.id, new Uint8Array(8), signature)
+    const line = `\u2014 ${witness.key.cosigner} ${toBase64(timeless)}\n`
+    expect(await cosignaturesOf(withLines(note, [line]), [witness.key], verifyEd25519)).toMatchObject({ ok: false })
   })
 
   test('is not the plain signature of the same key, nor is that a cosignature', async () => {
