@@ -156,11 +156,11 @@ async function memory(): Promise<readonly string[]> {
   const { folder, entrypoint } = rules[3]
   const policy = await loadBundle(await buildPolicy(join(root, folder)), 'bank', { now })
   const known = Array.from({ length: 100 }, (_, i) => factsOf(`/orders/${i}`))
-  const lines = ['| decisions | RSS | WebAssembly memory |', '|---|---|---|']
+  const lines = ['| decisions | JavaScript heap in use | WebAssembly memory | RSS |', '|---|---|---|---|']
   const say = (count: number): void => {
     globalThis.gc?.()
     lines.push(
-      `| ${count.toLocaleString('en-US')} | ${mib(process.memoryUsage().rss)} | ${mib(policy.memoryBytes())} |`,
+      `| ${count.toLocaleString('en-US')} | ${mib(process.memoryUsage().heapUsed)} | ${mib(policy.memoryBytes())} | ${mib(process.memoryUsage().rss)} |`,
     )
   }
   for (let i = 0; i <= decisions; i++) {

@@ -1,7 +1,8 @@
 /** Bytes to text and back, on every runtime. */
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true })
+/** A byte order mark is a character like any other: left out, two texts would read as one. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Two digits for each byte. */
 const hexPairs: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
