@@ -5,6 +5,7 @@ import { printFault } from '../../cli/fault.ts'
 import { program } from '../../cli/main.ts'
 import { policyCommand } from '../../cli/policy.ts'
 import { calls, decideBy, openBank, Traffic } from '../audit/replay/traffic.ts'
+import { startMs } from '../audit/verify/producer.ts'
 import { bankIn, keepLog, temporary } from '../cli/recorded.ts'
 import { needs } from '../parts/needs.ts'
 import { filesOf, normalised, stepsOf, wordsOf } from './transcripts.ts'
@@ -30,7 +31,21 @@ async function scratch(): Promise<{ readonly folder: string; readonly id: string
   const ended = { kind: 'outcomes', outcomes: [{ ...outcome, duration_us: 1100, upstream: '' }] } as const
   traffic.leaves.push(traffic.producer.write(ended))
   await keepLog(join(folder, '.writ'), traffic)
+  await keepLog(join(folder, 'tried'), await shadowed())
   return { folder, id: `${traffic.producer.epoch}-${refused}` }
+}
+
+/** Three requests that a shadow would have refused. */
+async function shadowed(): Promise<Traffic> {
+  const traffic = new Traffic()
+  for (const n of [1, 2, 3]) {
+    const of = `${traffic.producer.epoch}-${n}`
+    const trial = { name: 'orders', mode: 'shadow', of, enforced_verdict: 'allow' } as const
+    const path = `/orders/${n}`
+    const said = { enforced: false, trial, verdict: 'deny', code: 'policy_denied', path } as const
+    traffic.leaves.push(traffic.producer.decision(said))
+  }
+  return traffic
 }
 
 /** All that `writ` prints, run in this process: the modules of a command are read once. */
@@ -53,8 +68,13 @@ async function ran(words: readonly string[]): Promise<string> {
 test('each command of the page prints what is shown below it', async () => {
   const { folder, id } = await scratch()
   const before = process.cwd()
-  onTestFinished(() => process.chdir(before))
+  onTestFinished(() => {
+    process.chdir(before)
+    vi.useRealTimers()
+  })
   process.chdir(folder)
+  // An hour after the traffic: `--since 7d` must find it whenever this runs.
+  vi.useFakeTimers({ now: startMs + 3_600_000, toFake: ['Date'] })
   const wrong: { readonly command: string; readonly shown: string; readonly printed: string }[] = []
   const steps = stepsOf(page)
   for (const { command, shown } of steps) {

@@ -10,7 +10,7 @@ import type { Say } from '../../parts/part.ts'
 
 const source = join(import.meta.dirname, 'cases')
 
-/** Each so many-th case is in the sample that every test run judges. */
+/** Each so many-th case is in the sample that is judged outside of CI. */
 export const sampleEvery = 20
 
 /** A folder with cases.ndjson, modules and the program that made them. Throws where there is no Go. */
