@@ -6,6 +6,8 @@ const config: ViteUserConfigExport = defineConfig({
     globalSetup: ['test/setup.ts'],
     // Real processes take long to start where other work has the cores.
     testTimeout: 60_000,
+    // Most of them wait for processes of their own: two at a time keep two cores busy.
+    maxWorkers: 2,
     hookTimeout: 120_000,
     reporters: process.env['CI'] ? ['default', ['json', { outputFile: '.cache/vitest.json' }]] : ['default'],
   },
