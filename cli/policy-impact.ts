@@ -7,6 +7,7 @@ import { replay } from '../audit/replay/replay.ts'
 import { openCandidate } from './wire/candidate.ts'
 import { type DataFlag, dataFlag, dataHelp, readParts } from './wire/candidate-data.ts'
 import { isOfBody, isOfClaims, keptOf } from './wire/kept.ts'
+import { counted } from './wire/progress.ts'
 import { recordedPages } from './wire/recorded.ts'
 
 interface ImpactFlags {
@@ -71,7 +72,8 @@ async function impact(flags: ImpactFlags): Promise<void> {
     ['shadow', 'any'],
   ]
   const began = performance.now()
-  const found = await replay(recordedPages(asked, flags), candidate, { kept: keptOf(flags.assumeKept) })
+  const pages = counted(recordedPages(asked, flags), 'decisions read')
+  const found = await replay(pages, candidate, { kept: keptOf(flags.assumeKept) })
   const seconds = (performance.now() - began) / 1000
   const perSecond = Math.round(found.decisions / seconds)
   if (flags.json) process.stdout.write(`${JSON.stringify({ ...found, seconds, perSecond }, null, 2)}\n`)

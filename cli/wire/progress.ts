@@ -1,0 +1,31 @@
+/** How far a long run is, on one line of a terminal; where nobody looks, nothing is written. */
+
+const everyMs = 200
+
+export interface Shown {
+  readonly isTTY?: boolean
+  write(text: string): unknown
+}
+
+/** Passes pages on, and says how many items went by. The line is gone when the last one did. */
+export async function* counted<Item>(
+  pages: AsyncIterable<readonly Item[]>,
+  what: string,
+  to: Shown = process.stderr,
+): AsyncGenerator<readonly Item[]> {
+  if (!to.isTTY) return yield* pages
+  let count = 0
+  let saidMs = performance.now()
+  try {
+    for await (const page of pages) {
+      yield page
+      count += page.length
+      const nowMs = performance.now()
+      if (nowMs - saidMs < everyMs) continue
+      saidMs = nowMs
+      to.write(`\r${count.toLocaleString('en-US')} ${what}`)
+    }
+  } finally {
+    to.write('\r\x1b[K')
+  }
+}

@@ -1,0 +1,23 @@
+import { expect, test, vi } from 'vitest'
+import { counted } from '../../cli/wire/progress.ts'
+
+async function* pages(): AsyncGenerator<readonly number[]> {
+  yield [1, 2, 3]
+  yield [4]
+}
+
+async function through(isTTY: boolean): Promise<{ readonly items: readonly number[]; readonly said: string }> {
+  let said = ''
+  const items: number[] = []
+  for await (const page of counted(pages(), 'read', { isTTY, write: (text) => (said += text) })) items.push(...page)
+  return { items, said }
+}
+
+test('all pages pass, on a terminal with a line that is gone in the end, elsewhere in silence', async () => {
+  const times = [0, 300, 600]
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => times.shift() ?? 1000)
+  const shown = await through(true)
+  clock.mockRestore()
+  expect(shown).toEqual({ items: [1, 2, 3, 4], said: '\r3 read\r4 read\r\x1b[K' })
+  expect(await through(false)).toEqual({ items: [1, 2, 3, 4], said: '' })
+})
