@@ -13,6 +13,7 @@ import { sourcesIn } from '../audit/node/logfolder.ts'
 import { stampsOf } from '../audit/node/timestamps.ts'
 import type { DecisionRow } from '../audit/query/answer.ts'
 import { WritError } from '../core/fault.ts'
+import { chosenBy, withChoice } from './audit-choice.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
 import { policyFile } from './wire/outside.ts'
@@ -59,39 +60,15 @@ interface BundleOptions extends PlaceOptions {
   readonly [name: string]: unknown
 }
 
-/** Questions that `writ audit query` takes and that choose records here. */
-const chosenBy = [
-  'caller',
-  'target',
-  'verdict',
-  'direction',
-  'code',
-  'method',
-  'path',
-  'since',
-  'until',
-  'revision',
-  'origin',
-]
-
 const maxRecords = 10_000
 
 export const bundleCommand = (): Command =>
-  new Command('bundle')
-    .description('write a folder of decisions, each with its proof, and a script that checks them without Writ')
-    .requiredOption('--out <dir>', 'folder to make; it must be empty or not there')
-    .option('--id <id...>', 'these decisions; without it those that the other options choose')
-    .option('--caller <id>', 'SPIFFE id of the caller, or the end of its path')
-    .option('--target <id>', 'SPIFFE id of the target, the end of its path, or a service')
-    .option('--verdict <verdict>', 'allow, deny or fault')
-    .option('--direction <direction>', 'inbound or outbound')
-    .option('--code <code>', 'reason code, such as policy_denied')
-    .option('--method <method>', 'HTTP method')
-    .option('--path <prefix>', 'what the path begins with')
-    .option('--since <time>', 'not before: 15m, 7d or an RFC 3339 time')
-    .option('--until <time>', 'only before: likewise')
-    .option('--revision <revision>', 'revision of the policy that decided')
-    .option('--origin <origin>', 'whose: mesh (the default), opa or any')
+  withChoice(
+    new Command('bundle')
+      .description('write a folder of decisions, each with its proof, and a script that checks them without Writ')
+      .requiredOption('--out <dir>', 'folder to make; it must be empty or not there')
+      .option('--id <id...>', 'these decisions; without it those that the other options choose'),
+  )
     .option('--log <dir>', 'folder of the log (default: log in the state folder)')
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
     .option('--state <dir>', "the process's state folder", '.writ')

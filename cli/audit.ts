@@ -5,6 +5,7 @@ import pc from 'picocolors'
 import type { Answer } from '../audit/query/answer.ts'
 import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format.ts'
 import { formatVerification } from '../audit/verify/format.ts'
+import { chosenBy, withChoice } from './audit-choice.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
@@ -27,39 +28,13 @@ interface QueryOptions {
   readonly [name: string]: string | boolean | number | undefined
 }
 
-const asked = [
-  'caller',
-  'target',
-  'verdict',
-  'direction',
-  'code',
-  'method',
-  'path',
-  'since',
-  'until',
-  'requestId',
-  'revision',
-  'id',
-  'origin',
-]
+const asked = [...chosenBy, 'requestId', 'id']
 
 function queryCommand(): Command {
-  return new Command('query')
-    .description('find decisions, newest first')
-    .option('--caller <id>', 'SPIFFE id of the caller, or the end of its path')
-    .option('--target <id>', 'SPIFFE id of the target, the end of its path, or a service')
-    .option('--verdict <verdict>', 'allow, deny or fault')
-    .option('--direction <direction>', 'inbound or outbound; a call leaves a record on each side')
-    .option('--code <code>', 'reason code, such as policy_denied')
-    .option('--method <method>', 'HTTP method')
-    .option('--path <prefix>', 'what the path begins with')
-    .option('--since <time>', 'not before: 15m, 7d or an RFC 3339 time')
-    .option('--until <time>', 'only before: likewise')
+  return withChoice(new Command('query').description('find decisions, newest first'))
     .option('--request-id <id>', 'all hops of one call')
-    .option('--revision <revision>', 'revision of the policy that decided')
     .option('--id <id>', 'one decision')
     .option('--shadow', 'instead, what policies on trial would have decided; `writ policy trial` sums it up')
-    .option('--origin <origin>', 'whose: mesh (the default), opa for those that OPA servers sent, or any')
     .option('--limit <n>', 'rows at most, up to 1000', number, 50)
     .option('--cursor <cursor>', 'go on where the answer before ended')
     .option('--json', 'print JSON: rows, and the cursor of the next page')

@@ -16,3 +16,6 @@ export function hostAndPort(text: string): { readonly address: string; readonly 
   if (!match || port > 65_535) throw new InvalidArgumentError('takes HOST:PORT')
   return { address: (match[1] ?? match[2])!, port }
 }
+
+/** Of an option that may be given more than once: all its values, in order. */
+export const repeated = (value: string, before: readonly string[]): readonly string[] => [...before, value]

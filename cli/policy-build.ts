@@ -16,6 +16,7 @@ import { bundleFile, loadBundle } from '../engine/node/open.ts'
 import { type Signer, signBundle, unsignedBundle } from '../engine/node/sign.ts'
 import type { Policy } from '../engine/policy.ts'
 import { writeReads } from '../engine/reads.ts'
+import { repeated } from './options.ts'
 import { compilerHelp } from './policy/compiler.ts'
 import { watchPolicies } from './policy/watch.ts'
 
@@ -55,7 +56,7 @@ export const buildCommand = (): Command =>
     .option(
       '-e, --entrypoint <path>',
       'a rule to compile, beside those with `entrypoint: true`; may repeat',
-      collect,
+      repeated,
       [],
     )
     .option(
@@ -71,8 +72,6 @@ export const buildCommand = (): Command =>
     .option('--json', 'print what was built as JSON')
     .addHelpText('after', compilerHelp)
     .action(build)
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 async function build(dir: string, flags: BuildFlags): Promise<void> {
   const signer = await signerOf(flags)

@@ -12,6 +12,7 @@ import { makeDecide } from '../engine/decide.ts'
 import { askingHost } from '../engine/http-send.ts'
 import { openHttpTransport } from '../engine/node/http-transport.ts'
 import type { Policy } from '../engine/policy.ts'
+import { repeated } from './options.ts'
 import { type DataFlag, dataFlag, dataHelp, readParts } from './wire/candidate-data.ts'
 import { entrypointOf, openNamed } from './wire/named-policy.ts'
 import type { Described } from './wire/request.ts'
@@ -40,7 +41,7 @@ export const evalCommand = (): Command =>
     .option('--bundle-name <name>', 'which of them (default: the only one)')
     .option('--entrypoint <rule>', 'the rule to ask, such as writ/authz/result (default: the only one)')
     .option('--data <path=file>', dataHelp, dataFlag, [])
-    .option('--allow-http <url>', 'what http.send may ask: the beginning of a URL; may repeat', collect, [])
+    .option('--allow-http <url>', 'what http.send may ask: the beginning of a URL; may repeat', repeated, [])
     .option('--json', 'print JSON, with the input that the policy saw')
     .addHelpText('after', '\nThe exit code is 0 whatever the verdict is; --json has it for scripts.')
     .action(evaluate)
@@ -65,8 +66,6 @@ async function evaluate(flags: EvalFlags): Promise<void> {
   process.stdout.write(flags.json ? jsonOf(described, entrypoint) : textOf(described, policy, entrypoint))
   if (flags.bundle === undefined) await warnOfEdits(join(flags.policies, policy.ref.bundle), policy, entrypoint)
 }
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 function checkedUrls(urls: readonly string[]): readonly string[] {
   for (const url of urls) {

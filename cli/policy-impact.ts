@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { formatImpact, formatMarkdown } from '../audit/replay/format.ts'
 import type { Impact } from '../audit/replay/impact.ts'
 import { replay } from '../audit/replay/replay.ts'
+import { repeated } from './options.ts'
 import { openCandidate } from './wire/candidate.ts'
 import { type DataFlag, dataFlag, dataHelp, readParts } from './wire/candidate-data.ts'
 import { isOfBody, isOfClaims, keptOf } from './wire/kept.ts'
@@ -32,7 +33,7 @@ export const impactCommand = (): Command =>
     .option(
       '-e, --entrypoint <rule>',
       'a rule to compile beside those with `entrypoint: true`; may repeat',
-      collect,
+      repeated,
       [],
     )
     .option('--since <time>', 'not before: 24h, 7d or an RFC 3339 time', '7d')
@@ -49,8 +50,6 @@ export const impactCommand = (): Command =>
     .option('--markdown', 'print Markdown, for a pull request')
     .option('--fail-on-flips', 'exit 1 unless every decision was replayed, one at least, and no verdict changes')
     .action(impact)
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 function fact(value: string, before: readonly string[]): readonly string[] {
   if (isOfBody(value) || isOfClaims(value)) return [...before, value]

@@ -6,6 +6,7 @@ import { policyInputSchema } from '../core/input-schema.ts'
 import { type Finding, lintRules } from '../engine/lint/finding.ts'
 import { policyFoldersIn } from '../engine/node/build.ts'
 import { lintFolder } from '../engine/node/lint.ts'
+import { repeated } from './options.ts'
 import { compilerHelp, openCompiler } from './policy/compiler.ts'
 import { counted } from './policy/words.ts'
 
@@ -24,7 +25,7 @@ export const lintCommand = (): Command =>
     .option(
       '-e, --entrypoint <rule>',
       'a rule that is asked, beside those with `entrypoint: true`; may repeat',
-      collect,
+      repeated,
       [],
     )
     .option('--schema <dir>', 'folder of JSON Schemas of your own, which `schemas` annotations name')
@@ -37,8 +38,6 @@ Exits 1 where there is an error or a warning; notes are for whoever wants to kno
 \`# writ: allow RULE\` on the line or right above it; for data.json, \`# writ: allow RULE in data.json\` into any Rego file.
 The rules are ${Object.keys(lintRules).join(', ')}.
 `
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 async function lint(dir: string, { schema, entrypoint, json }: LintFlags): Promise<void> {
   const opa = await openCompiler()

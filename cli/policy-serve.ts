@@ -1,14 +1,14 @@
 /** `writ policy serve`: OPA's REST API over the policies of a folder. */
 
 import { Command } from 'commander'
-import { hostAndPort, number } from './options.ts'
+import { hostAndPort, number, repeated } from './options.ts'
 import type { ServeFlags } from './wire/rego-server.ts'
 
 export const serveCommand = (): Command =>
   new Command('serve')
     .description("answer OPA's REST API over the policies of a folder")
     .option('--policies <dir>', 'folder of policies, each with its bundle in a folder of its own', 'policies')
-    .option('--bundle-name <name>', 'which of them; may repeat (default: all)', collect, [])
+    .option('--bundle-name <name>', 'which of them; may repeat (default: all)', repeated, [])
     .option('--listen <host:port>', 'where; beyond loopback it takes a token', hostAndPort, {
       address: '127.0.0.1',
       port: 8181,
@@ -29,5 +29,3 @@ GET and POST /v1/data/PATH, POST /v0/data/PATH, POST /, /health, /metrics. What 
 points and for what is below them; every other path is undefined, and a header x-writ-warning says so.`,
     )
     .action(async (flags: ServeFlags) => (await import('./wire/rego-server.ts')).serve(flags))
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]

@@ -8,6 +8,7 @@ import { type Json, parseJson } from '../core/json.ts'
 import { type Coverage, rangesText } from '../engine/coverage.ts'
 import { policyFoldersIn } from '../engine/node/build.ts'
 import { coverageOf, runTests } from '../engine/node/test.ts'
+import { repeated } from './options.ts'
 import { compilerHelp, openCompiler } from './policy/compiler.ts'
 import { junitXml, type Suite } from './policy/junit.ts'
 import { type RecordedTestFlags, writeRecordedTest } from './policy/recorded-test.ts'
@@ -42,13 +43,11 @@ export const testCommand = (): Command =>
     .option(
       '--assume-kept <fact>',
       'with --from: query, headers, a header, or claims.sub that was not sent where the record lacks it',
-      collect,
+      repeated,
       [],
     )
     .addHelpText('after', `\nExits 2 where a test fails, as opa does.${compilerHelp}`)
     .action(test)
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 function percent(text: string): number {
   const value = Number(text)

@@ -1,4 +1,4 @@
-/** Compiles a policy folder into its bundle, the same bytes on every run and machine, and runs its tests. */
+/** Compiles a policy folder into its bundle, the same bytes on every run and machine. */
 
 import { createHash } from 'node:crypto'
 import type { Dirent } from 'node:fs'
@@ -14,7 +14,7 @@ import { type Reads, readsOfPlan, writeReads } from '../reads.ts'
 import { readTar, type TarFile } from '../tar.ts'
 import { formatJson, fromJson, objectOf, parseJsonValue, RegoObject, type Value } from '../value.ts'
 import type { CompilerOptions } from './compiler.ts'
-import { isOfPackage, librarySources, withLibrary, writeSources } from './library.ts'
+import { isOfPackage, librarySources, writeSources } from './library.ts'
 import { type Opa, type OpaRun, openOpa } from './opa.ts'
 import { bundleFile } from './open.ts'
 import { pack } from './pack.ts'
@@ -67,29 +67,6 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
-}
-
-export interface TestOptions {
-  /** Names each test. Default false. */
-  readonly verbose?: boolean
-  /** Gives OPA's JSON report back instead of printing to this process's own output. Default false. */
-  readonly capture?: boolean
-  readonly compiler?: CompilerOptions
-}
-
-/** Runs a policy folder's Rego tests; resolves with OPA's exit code, and with its report where that is captured. */
-export async function testPolicy(
-  dir: string,
-  options: TestOptions = {},
-): Promise<{ readonly code: number; readonly report: string }> {
-  const opa = await openOpa(options.compiler ?? { env: process.env, say: onStandardError })
-  const flags = [...(options.verbose ? ['-v'] : []), ...(options.capture ? ['--format', 'json'] : [])]
-  const { code, stdout, stderr } = await withLibrary(dir, (cwd) =>
-    opa.run(['test', '-b', '.', '--ignore', bundleFile, ...flags], { cwd }),
-  )
-  process.stderr.write(stderr)
-  if (!options.capture) process.stdout.write(stdout)
-  return { code, report: options.capture ? stdout : '' }
 }
 
 /** `dir` itself where it holds Rego, else the folders in it that do, in order of name. */

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { buildPolicy, policyFoldersIn, testPolicy } from '../../engine/node/build.ts'
+import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
 import { loadBundle } from '../../engine/node/open.ts'
+import { testPolicy } from '../engine/tested.ts'
 
 const folders = await policyFoldersIn('policies')
 
@@ -17,7 +18,7 @@ test.each(folders)('the committed bundle of %s is what its sources give, byte fo
 })
 
 test.each(folders)('the Rego tests of %s pass, and there are some', async (folder) => {
-  const { code, report } = await testPolicy(folder, { capture: true })
+  const { code, report } = await testPolicy(folder)
   expect([code, report]).toEqual([0, expect.stringContaining('"name"')])
 })
 

@@ -7,11 +7,12 @@ import { describe, expect } from 'vitest'
 import { docsCommand } from '../../cli/policy-docs.ts'
 import { openCandidate } from '../../cli/wire/candidate.ts'
 import { readBundle } from '../../engine/bundle.ts'
-import { buildPolicy, testPolicy } from '../../engine/node/build.ts'
+import { buildPolicy } from '../../engine/node/build.ts'
 import { librarySources } from '../../engine/node/library.ts'
 import { loadBundle } from '../../engine/node/open.ts'
 import { readTar } from '../../engine/tar.ts'
 import { printed, temporary } from '../cli/recorded.ts'
+import { testPolicy } from '../engine/tested.ts'
 import { needs, pathOf } from '../parts/needs.ts'
 
 const test = needs('opa')
@@ -33,7 +34,7 @@ const revisionOf = async (bytes: Uint8Array) => (await readBundle(bytes, 'mine')
 
 describe('the library itself', () => {
   test('passes its tests, which run every line of it', async () => {
-    const { code, report } = await testPolicy('policies/lib', { capture: true })
+    const { code, report } = await testPolicy('policies/lib')
     expect([code, report]).toEqual([0, expect.stringContaining('"name"')])
     const { stdout } = await promisify(execFile)(pathOf('opa'), ['test', '--coverage', 'policies/lib'])
     const { files, coverage } = JSON.parse(stdout) as { coverage: number; files: Record<string, object> }
@@ -113,7 +114,7 @@ describe('a policy that imports it', () => {
     const own = 'package mine_test\n\nimport data.mine\nimport data.writ.lib.result\n\n'
     const rule =
       'test_it if mine.result with input as {"attributes": {"request": {"http": {"method": "GET"}}}}\ntest_answer if result.allow([]).allowed\n'
-    const { code, report } = await testPolicy(await policy(reads, { 'authz_test.rego': own + rule }), { capture: true })
+    const { code, report } = await testPolicy(await policy(reads, { 'authz_test.rego': own + rule }))
     expect([code, report]).toEqual([0, expect.stringContaining('test_answer')])
   })
 

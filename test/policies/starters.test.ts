@@ -9,9 +9,10 @@ import type { Decision } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import { spiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
 import { makeDecide } from '../../engine/decide.ts'
-import { buildPolicy, policyFoldersIn, testPolicy } from '../../engine/node/build.ts'
+import { buildPolicy, policyFoldersIn } from '../../engine/node/build.ts'
 import { loadBundle, readPolicyFolder } from '../../engine/node/open.ts'
 import { printed, temporary } from '../cli/recorded.ts'
+import { testPolicy } from '../engine/tested.ts'
 import { needs } from '../parts/needs.ts'
 
 const test = needs('opa')
@@ -81,7 +82,7 @@ const cases: Readonly<Record<string, readonly [Asked, Asked]>> = {
 
 describe.each(starters)('the starter %s', (name) => {
   test('passes its own tests, and there are some', async () => {
-    const { code, report } = await testPolicy(join(root, name), { capture: true })
+    const { code, report } = await testPolicy(join(root, name))
     expect([code, report]).toEqual([0, expect.stringContaining('"name"')])
   })
 

@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test as plain } from 'vitest'
 import { isObject, type Json } from '../../../core/json.ts'
-import { buildPolicy, testPolicy } from '../../../engine/node/build.ts'
+import { buildPolicy } from '../../../engine/node/build.ts'
 import { type Opa, type OpaRan, openOpa } from '../../../engine/node/opa.ts'
 import { boundMemory, maxPages } from '../../../engine/rego/memory.ts'
 import { needs, pathOf } from '../../parts/needs.ts'
+import { testPolicy } from '../tested.ts'
 
 const test = needs('opa', 'opaWasm')
 
@@ -172,7 +173,7 @@ test('a test that fails is told by its exit code and its report', async () => {
     'a.rego': 'package a\nr := 1\n',
     'a_test.rego': 'package a_test\nimport data.a\ntest_r if a.r == 2\n',
   })
-  const { code, report } = await testPolicy(dir, { capture: true, compiler: { env: moduleEnv(), ...quiet } })
+  const { code, report } = await testPolicy(dir, { env: moduleEnv(), ...quiet })
   expect(code).toBe(2)
   expect(JSON.parse(report)).toMatchObject([{ name: 'test_r', fail: true }])
 })
