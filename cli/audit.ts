@@ -5,6 +5,7 @@ import pc from 'picocolors'
 import type { Answer } from '../audit/query/answer.ts'
 import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format.ts'
 import { formatVerification } from '../audit/verify/format.ts'
+import { askCommand } from './audit-ask.ts'
 import { chosenBy, withChoice } from './audit-choice.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { number } from './options.ts'
@@ -14,6 +15,7 @@ import { answerTo } from './wire/answer.ts'
 export function auditCommand(): Command {
   const audit = new Command('audit').description('ask the log who reached what, and verify that nobody changed it')
   audit.addCommand(queryCommand())
+  audit.addCommand(askCommand())
   audit.addCommand(verifyCommand())
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())

@@ -1,16 +1,12 @@
 /** `writ policy suggest`: the edges that would have been enough for what the log shows, and the grants that nobody used. */
 
-import { readFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { parseMoment } from '../audit/query/moment.ts'
 import { Grants } from '../audit/replay/grants.ts'
 import { type Suggestion, suggest } from '../audit/replay/suggest.ts'
 import { formatSuggestion } from '../audit/replay/suggest-format.ts'
-import { messageOf, WritError } from '../core/fault.ts'
-import type { Json } from '../core/json.ts'
-import { readBundle } from '../engine/bundle.ts'
-import { readPolicyFolder } from '../engine/node/open.ts'
 import { number } from './options.ts'
+import { policyData } from './wire/policy-data-file.ts'
 import { recordedDecisions } from './wire/recorded.ts'
 
 interface SuggestFlags {
@@ -56,7 +52,7 @@ function keyName(text: string): string {
 
 async function run(flags: SuggestFlags): Promise<void> {
   const since = new Date(parseMoment(flags.since, Date.now(), 'since')).toISOString()
-  const data = await dataOf(flags)
+  const data = await policyData(flags)
   const asked: readonly [string, string][] = [
     ['since', since],
     ['direction', 'inbound'],
@@ -79,31 +75,4 @@ function jsonOf(found: Suggestion, key: string, since: string): string {
   const edges = found.edges.map(({ from, to, method, path }) => ({ from, to, method, path }))
   const data = { [key]: { trust_domain: found.trustDomain, edges } }
   return `${JSON.stringify({ data, since, ...found }, null, 2)}\n`
-}
-
-/** The data to compare with: the file that is named, or that of the one bundle there is or that is named. */
-async function dataOf({ data, policies, bundleName }: SuggestFlags): Promise<Json | undefined> {
-  if (data !== undefined) return readData(data)
-  const bundles = await readPolicyFolder(policies).catch((thrown: unknown) => {
-    if (thrown instanceof WritError && thrown.code === 'not_found') return []
-    throw thrown
-  })
-  const [one, other] = bundles.filter(({ ref }) => bundleName === undefined || ref.bundle === bundleName)
-  if (!one || other) return undefined
-  return (await readBundle(one.bytes, one.ref.bundle)).data
-}
-
-async function readData(file: string): Promise<Json> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new WritError('not_found', `${file} cannot be read: ${messageOf(cause)}`, { cause })
-  })
-  const { parseDocument } = await import('yaml') // The other commands of `policy` read none.
-  const document = parseDocument(text, { logLevel: 'silent' })
-  const [fault] = document.errors
-  if (fault) throw new WritError('config_invalid', `${file}: ${fault.message.split('\n')[0]}`)
-  try {
-    return document.toJS({ maxAliasCount: 100 }) as Json
-  } catch (thrown) {
-    throw new WritError('config_invalid', `${file}: ${messageOf(thrown)}`)
-  }
 }

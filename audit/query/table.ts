@@ -10,16 +10,21 @@ export interface Column {
   readonly right?: boolean
 }
 
-/** At most 120 wide. Control characters, which came from strangers, are shown as what they are. */
+/**
+ * At most `width` wide where columns may shrink that far. Control characters, which came from strangers, are shown as
+ * what they are.
+ */
 export function layTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
   paint: (text: string, row: number, column: number) => string = (text) => text,
+  width: number = tableWidth,
 ): readonly string[] {
   const cells = rows.map((row) => row.map(visible))
   const widths = shrink(
     columns,
-    columns.map((column, i) => Math.max(column.title.length, ...cells.map((line) => line[i]!.length))),
+    columns.map((column, i) => cells.reduce((most, line) => Math.max(most, line[i]!.length), column.title.length)),
+    width,
   )
   const line = (texts: readonly string[], around: (text: string, i: number) => string): string =>
     texts
@@ -46,10 +51,10 @@ export const shortId = (id: string | null): string | null => id?.replace(/^spiff
 const pad = (text: string, width: number, right: boolean): string => (right ? text.padStart(width) : text.padEnd(width))
 
 /** Takes from the widest column that may shrink, until the line fits. */
-function shrink(columns: readonly Column[], widths: readonly number[]): readonly number[] {
+function shrink(columns: readonly Column[], widths: readonly number[], width: number): readonly number[] {
   const fitted = [...widths]
   const total = (): number => fitted.reduce((sum, width) => sum + width, 0) + 2 * (fitted.length - 1)
-  while (total() > tableWidth) {
+  while (total() > width) {
     let widest = -1
     columns.forEach(({ shrinksTo }, i) => {
       const spare = shrinksTo !== undefined && fitted[i]! > shrinksTo

@@ -2,7 +2,20 @@
 
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
+import { questionFunctions } from './questions.ts'
 import type { Db } from './schema.ts'
+
+const temporaryTraffic = [
+  `create view traffic as
+    select r.shard, date_trunc('hour', r.at, 'UTC') as hour, r.direction, r.caller, r.target, r.service, r.method,
+      r.verdict, r.code, r.by, r.enforced, r.bundle, r.revision, r.policy_sha256, count(*) as decisions,
+      min(r.index) as first_index, max(r.index) as last_index, min(r.at) as first_at, max(r.at) as last_at,
+      count(o.code) as outcomes, count(*) filter (where o.code not in ('ok', 'refused')) as errors,
+      coalesce(sum(o.duration_us), 0)::bigint as duration_us_sum
+    from records r left join outcomes o on o.epoch = r.epoch and o.seq = r.seq
+    where r.kind = 'decision'
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14`,
+]
 
 /** What turned a store of one version into the next. A set that was ever released is never edited. */
 const versions: readonly (readonly string[])[] = [
@@ -96,6 +109,16 @@ const versions: readonly (readonly string[])[] = [
       at timestamptz(6) not null,
       primary key (shard, size)
     )`,
+  ],
+  [
+    `create table saved_questions (
+      name text primary key,
+      asked text not null,
+      saved_by text not null,
+      saved_at timestamptz(6) not null
+    )`,
+    ...temporaryTraffic,
+    ...questionFunctions,
   ],
 ]
 

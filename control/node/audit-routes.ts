@@ -2,6 +2,7 @@
 
 import { Hono } from 'hono'
 import { formatVerifierKey } from '../../audit/log/note.ts'
+import { formatReceipt } from '../../audit/log/receipt.ts'
 import { type LogPlace, reportPlace } from '../../audit/node/examine.ts'
 import { sourcesIn } from '../../audit/node/logfolder.ts'
 import { maxLimit, readQuestion } from '../../audit/query/ask.ts'
@@ -15,6 +16,7 @@ import { fromUtf8, toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { FindReceipt } from '../../core/ports.ts'
 import { parseDecisionId } from '../../core/record.ts'
+import { type OnReading, pairsOf, readingGate, readingRoutes } from './audit-reading.ts'
 import type { DoorApp, DoorEnv } from './http.ts'
 
 export interface AuditDeps {
@@ -22,12 +24,18 @@ export interface AuditDeps {
   readonly place: LogPlace & { readonly db: NonNullable<LogPlace['db']> }
   readonly findReceipt: FindReceipt
   readonly nowMs: () => number
+  /** Who asks, as it is kept of saved questions. Default `operator`. */
+  readonly actor?: string
+  /** Is passed before anything of the log is read; throws where the reading may not be. */
+  readonly onReading?: OnReading
 }
 
 const quarterHourMs = 900_000
 
-export function auditRoutes({ place, findReceipt, nowMs }: AuditDeps): DoorApp {
+export function auditRoutes({ place, findReceipt, nowMs, actor = 'operator', onReading }: AuditDeps): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
+  app.route('/', readingGate(onReading))
+  app.route('/', readingRoutes({ db: place.db, actor, nowMs }))
   const { db } = place
   let reporting = false
 
@@ -72,6 +80,18 @@ export function auditRoutes({ place, findReceipt, nowMs }: AuditDeps): DoorApp {
     })
   })
 
+  app.get('/v1/audit/record/:id/proof', async (c) => {
+    const id = c.req.param('id')
+    const parsed = parseDecisionId(id)
+    const receipt = parsed && (await findReceipt(parsed))
+    if (!receipt) {
+      throw new WritError('not_found', `no checkpoint covers a record ${id}`, {
+        cure: 'one is signed each second; ids are printed by `writ audit query`',
+      })
+    }
+    return c.body(formatReceipt(receipt), 200, { 'content-type': 'text/plain; charset=utf-8' })
+  })
+
   app.get('/v1/report', async (c) => {
     const query = new Map(pairsOf(c.req.url))
     const unknown = [...query.keys()].find((name) => !['from', 'to', 'format'].includes(name))
@@ -105,8 +125,4 @@ export function auditRoutes({ place, findReceipt, nowMs }: AuditDeps): DoorApp {
   })
 
   return app
-}
-
-function pairsOf(url: string): readonly (readonly [string, string])[] {
-  return [...new URL(url, 'http://admin').searchParams]
 }

@@ -60,7 +60,7 @@ async function indexesBelow(
   return rows.map(({ index }) => index)
 }
 
-const leavesAt = (db: Db, shard: number, indexes: readonly number[]): Promise<readonly LeafRow[]> =>
+export const leavesAt = (db: Db, shard: number, indexes: readonly number[]): Promise<readonly LeafRow[]> =>
   db
     .select()
     .from(leaves)

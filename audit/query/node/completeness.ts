@@ -1,0 +1,147 @@
+/** What the log cannot show, or shows late: gaps, counts without sources, tails without a head, clocks that are off. */
+
+import { sql } from 'drizzle-orm'
+import { isObject, type Json } from '../../../core/json.ts'
+import { parseEvent } from '../../../core/record.ts'
+import type { Db } from '../../store/schema.ts'
+import { spanText } from '../answer-format.ts'
+import type { Asked } from '../questions.ts'
+import { isoTime, shardsOf } from './find.ts'
+import { leavesAt } from './leaves.ts'
+import { type Found, type Row, rowsFrom, time } from './sql.ts'
+
+/** Leaves without decisions that are read, newest first. */
+const maxLeaves = 5000
+const leavesAtOnce = 250
+/** Checkpoints whose last record is compared with their time. */
+const maxCheckpoints = 1000
+/** A record that is later than its checkpoint by more has a wrong time, in seconds. */
+const skewS = 1
+/** One that is that much earlier came late. */
+const lateS = 60
+/** A head is signed each second; a tail that is older is one that nobody vouched for. */
+const tailS = 60
+
+export async function completeness(db: Db, { fromMs, toMs, limit }: Asked): Promise<Found> {
+  const [gaps, tails, clocks, counted] = [
+    await gapRows(db, fromMs, toMs),
+    await tailRows(db, fromMs, toMs),
+    await clockRows(db, fromMs, toMs),
+    await countedRows(db, fromMs, toMs),
+  ]
+  const rows = [...gaps, ...tails, ...counted.rows, ...clocks]
+  const missing = gaps.filter(({ what }) => what === 'gap').reduce((sum, { count }) => sum + count, 0)
+  const notes = [`${missing.toLocaleString('en-US')} numbers are missing in open gaps.`]
+  notes.push('Times are compared at one record of each checkpoint: a clock that is off now and then may not show.')
+  if (counted.cut) notes.push(`Only the newest ${maxLeaves.toLocaleString('en-US')} counts of refusals were read.`)
+  return { rows: rows.slice(0, limit + 1), notes, ok: missing === 0 }
+}
+
+interface Line extends Row {
+  readonly what: string
+  readonly count: number
+}
+
+async function gapRows(db: Db, fromMs: number, toMs: number): Promise<readonly Line[]> {
+  const rows = await rowsFrom(
+    db,
+    sql`select g.*, r.at from writ_gaps g left join records r on r.shard = g.shard and r.index = coalesce(g.closed_index, g.opened_index)
+      where g.closed_index is null or (r.at >= ${time(fromMs)} and r.at < ${time(toMs)})
+      order by g.closed_index is not null, g.opened_index desc limit 1001`,
+  )
+  return rows.map((row) => {
+    const open = row['closed_index'] === null
+    return {
+      what: open ? 'gap' : 'late',
+      producer: row['producer'],
+      count: Number(row['numbers']),
+      detail: `${row['epoch']} ${row['first']} to ${row['last']} ${open ? 'did not arrive' : 'arrived later'}`,
+      at: row['at'] === null || row['at'] === undefined ? null : isoTime(String(row['at'])),
+      shard: row['shard'],
+      index: Number(open ? row['opened_index'] : row['closed_index']),
+    }
+  })
+}
+
+async function tailRows(db: Db, fromMs: number, toMs: number): Promise<readonly Line[]> {
+  const rows = await rowsFrom(
+    db,
+    sql`select * from writ_producers where unattested > 0 and last_at >= ${time(fromMs)}
+      and last_at < ${time(toMs - tailS * 1000)} order by last_at desc limit 1001`,
+  )
+  return rows.map((row) => ({
+    what: 'no head',
+    producer: row['producer'],
+    count: Number(row['unattested']),
+    detail: `the last records of ${row['epoch']}, which no signed head covers`,
+    at: isoTime(String(row['last_at'])),
+  }))
+}
+
+async function clockRows(db: Db, fromMs: number, toMs: number): Promise<readonly Line[]> {
+  const rows = await rowsFrom(
+    db,
+    sql`select r.producer, min(extract(epoch from c.at - r.at))::float8 as least,
+        max(extract(epoch from c.at - r.at))::float8 as most, count(*)::integer as n, max(c.at) as at,
+        (array_agg(r.shard order by c.at - r.at))[1] as shard, (array_agg(r.index order by c.at - r.at))[1] as index
+      from (select * from checkpoints where at >= ${time(fromMs)} and at < ${time(toMs)} order by at desc
+        limit ${maxCheckpoints}) c
+      join records r on r.shard = c.shard and r.index = c.size - 1
+      group by r.producer`,
+  )
+  return rows.flatMap((row): Line[] => {
+    const [least, most] = [Number(row['least']), Number(row['most'])]
+    const common = { producer: row['producer'], at: isoTime(String(row['at'])), shard: row['shard'] }
+    const index = Number(row['index'])
+    const lines: Line[] = []
+    if (least < -skewS) {
+      const detail = `a record is ${spanText(-least)} later than the checkpoint over it`
+      lines.push({ what: 'clock ahead', count: 1, detail, ...common, index })
+    }
+    if (most > lateS) {
+      const detail = `a record is ${spanText(most)} older than the first checkpoint over it`
+      lines.push({ what: 'late or behind', count: 1, detail, ...common, index: null, record: null })
+    }
+    return lines
+  })
+}
+
+/** Refusals whose sources did not fit the quota, and records that a producer says it did not write. */
+async function countedRows(
+  db: Db,
+  fromMs: number,
+  toMs: number,
+): Promise<{ readonly rows: readonly Line[]; readonly cut: boolean }> {
+  const sums = new Map<string, { others: number; at: string; shard: number; index: number }>()
+  let read = 0
+  for (const shard of await shardsOf(db)) {
+    const found = await rowsFrom(
+      db,
+      sql`select index from records where shard = ${shard} and kind = 'refusals' and at >= ${time(fromMs)}
+        and at < ${time(toMs)} order by index desc limit ${maxLeaves - read}`,
+    )
+    read += found.length
+    const indexes = found.map(({ index }) => Number(index))
+    for (let from = 0; from < indexes.length; from += leavesAtOnce) {
+      for (const leaf of await leavesAt(db, shard, indexes.slice(from, from + leavesAtOnce))) {
+        const event = parseEvent(leaf.bytes)
+        const body = ('event' in event ? event.event : {}) as unknown as Json
+        const others = isObject(body) ? Number(body['others'] ?? 0) : 0
+        if (!isObject(body) || !(others > 0)) continue
+        const producer = String(body['producer'])
+        const sum = sums.get(producer) ?? { others: 0, at: String(body['timestamp']), shard, index: leaf.index }
+        sum.others += others
+        sums.set(producer, sum)
+      }
+    }
+  }
+  const detail = 'refused strangers whose sources were too many to be named'
+  const rows = [...sums].map(([producer, { others, ...sum }]) => ({
+    what: 'without source',
+    producer,
+    count: others,
+    detail,
+    ...sum,
+  }))
+  return { rows, cut: read >= maxLeaves }
+}

@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openStore, type Store } from '../../../audit/node/store.ts'
+import { canned } from '../../../audit/query/node/canned.ts'
+import { questions, readAsked } from '../../../audit/query/questions.ts'
+import type { Json } from '../../../core/json.ts'
+import { Mesh, Signer } from '../verify/log.ts'
+import { id, startMs } from '../verify/producer.ts'
+import { fill } from './store.ts'
+
+/** Each canned question, on a log that was made to have its answer and its nearest neighbour. */
+const hour = 3_600_000
+const nowMs = startMs + hour / 2
+let store: Store
+let mesh: Mesh
+
+/** Eight days of a quiet mesh, and a last hour in which something happens to each question. */
+function history(): Mesh {
+  const made = new Mesh()
+  const { orders, leaves } = made
+  for (let day = 8; day >= 1; day--) {
+    orders.nowMs = startMs - day * 24 * hour
+    for (let i = 0; i < 10; i++) leaves.push(orders.decision({ path: `/orders/${i}`, caller: id('web') }))
+    for (let i = 0; i < 10; i++) leaves.push(orders.decision({ path: '/stock', caller: id('till') }))
+    leaves.push(orders.decision({ verdict: 'deny', path: '/admin', caller: id('web') }))
+    leaves.push(orders.decision({ verdict: 'deny', path: '/admin', caller: id('till') }))
+  }
+  orders.nowMs = startMs
+  for (let i = 0; i < 60; i++) leaves.push(orders.decision({ path: `/orders/${i}`, caller: id('web') }))
+  for (let i = 0; i < 9; i++) leaves.push(orders.decision({ verdict: 'deny', path: '/admin', caller: id('web') }))
+  leaves.push(orders.decision({ verdict: 'deny', path: '/admin', caller: id('till') }))
+  for (let i = 0; i < 60; i++)
+    leaves.push(orders.decision({ method: 'DELETE', path: `/stock/${i}`, caller: id('till') }))
+  leaves.push(
+    orders.decision({ caller: id('batch'), path: '/orders/1', revision: 'r2', notAfterMs: orders.nowMs + 30_000 }),
+  )
+  leaves.push(orders.head())
+  return made
+}
+
+beforeAll(async () => {
+  store = await openStore({ kind: 'pglite' })
+  mesh = history()
+  await fill(store.db, mesh.leaves, new Signer())
+})
+afterAll(() => store.close())
+
+const ask = async (name: string, asked: { readonly [option: string]: string } = {}, data?: Json) => {
+  const answer = await canned(
+    { db: store.db, ...(data !== undefined && { data }) },
+    readAsked(name, Object.entries(asked), nowMs),
+  )
+  return { ...answer, rows: answer.rows as readonly { readonly [column: string]: Json }[] }
+}
+
+test('who accessed X: each caller with its operation, decision and revision, and how often', async () => {
+  const { rows, notes } = await ask('who-accessed', { about: 'orders', since: '1h' })
+  expect(
+    rows.map(({ caller, method, verdict, decisions, revision }) => [caller, method, verdict, decisions, revision]),
+  ).toEqual([
+    [id('till'), 'DELETE', 'allow', 60, 'r1'],
+    [id('web'), 'GET', 'allow', 60, 'r1'],
+    [id('web'), 'GET', 'deny', 9, 'r1'],
+    [id('batch'), 'GET', 'allow', 1, 'r2'],
+    [id('till'), 'GET', 'deny', 1, 'r1'],
+  ])
+  expect(rows[0]).toMatchObject({ paths: '/stock/{}', last_at: expect.stringMatching(/^2026-11-23T12:/) })
+  expect(notes).toEqual([])
+  expect((await ask('who-accessed', { about: 'ders' })).rows).toEqual([])
+})
+
+test('each row names the record that it is proven by', async () => {
+  const { rows } = await ask('who-accessed', { about: 'orders', since: '1h' })
+  const batch = rows.find(({ caller }) => caller === id('batch'))!
+  expect(batch).toMatchObject({ record: `${mesh.orders.epoch}-${mesh.orders.seq - 2}`, shard: 0 })
+  expect(batch['index']).toBe(mesh.indexOf(mesh.orders.seq - 2))
+})
+
+test('what caller Y touched counts its calls alone', async () => {
+  const { rows } = await ask('touched-by', { about: 'till', since: '9d' })
+  expect(rows.map(({ target, method, verdict, decisions }) => [target, method, verdict, decisions])).toEqual([
+    [id('orders'), 'GET', 'allow', 80],
+    [id('orders'), 'DELETE', 'allow', 60],
+    [id('orders'), 'GET', 'deny', 9],
+  ])
+  await expect(ask('touched-by')).rejects.toThrow('is about a caller')
+})
+
+test('nine denials where one is usual are a spike, one where one is usual is none', async () => {
+  const { rows } = await ask('denied-spikes', { since: '1h' })
+  expect(rows).toMatchObject([
+    { caller: id('web'), denied: 9, usual: 1, score: 8, baseline: 'hour of day', samples: 7 },
+  ])
+  expect((await ask('denied-spikes', { since: '1h', over: '8' })).rows).toEqual([])
+  expect((await ask('denied-spikes', { since: '1h', 'at-least': '10' })).rows).toEqual([])
+})
+
+test('an edge is new once: what was called before is not first seen again', async () => {
+  const { rows } = await ask('first-seen', { since: '1h' })
+  expect(rows.map(({ caller, method, decisions }) => [caller, method, decisions])).toEqual([
+    [id('batch'), 'GET', 1],
+    [id('till'), 'DELETE', 60],
+  ])
+  expect((await ask('first-seen', { since: '30d' })).notes[0]).toContain('The log itself begins at 2026-11-15')
+})
+
+test('a caller who asks for other things than before has moved, one that asks for more of the same has not', async () => {
+  const { rows } = await ask('moved-callers', { since: '1h' })
+  expect(rows).toMatchObject([
+    { caller: id('till'), method: 'DELETE', decisions: 61, decisions_before: 77, share_before: 0 },
+  ])
+  expect(rows[0]!['divergence']).toBeGreaterThan(0.9)
+})
+
+test('nothing passed without an identity, until something does', async () => {
+  expect(await ask('unidentified')).toMatchObject({
+    rows: [],
+    ok: true,
+    notes: [expect.stringMatching(/^0 of \d+ requests/)],
+  })
+  const other = await openStore({ kind: 'pglite' })
+  const open = new Mesh()
+  open.leaves.push(open.orders.decision({ caller: undefined }))
+  open.leaves.push(open.orders.decision({ caller: undefined, verdict: 'deny' }))
+  await fill(other.db, open.leaves, new Signer())
+  const answer = await canned({ db: other.db }, readAsked('unidentified', [], nowMs))
+  expect(answer).toMatchObject({ ok: false, rows: [{ target: id('orders'), decisions: 1 }] })
+  await other.close()
+})
+
+test('each revision with what it decided', async () => {
+  const { rows, notes } = await ask('revisions', { since: '1h' })
+  expect(rows.map(({ revision, allowed, denied, faults }) => [revision, allowed, denied, faults])).toEqual([
+    ['r2', 1, 0, 0],
+    ['r1', 120, 10, 0],
+  ])
+  expect(notes).toEqual([expect.stringContaining('writ policy impact')])
+})
+
+test('a grant that nobody used is named, also where only its path tells it from one that was', async () => {
+  const edge = (from: string, method: string, path: string[]) => ({ from, to: 'orders', method, path })
+  const edges = [
+    edge('web', 'GET', ['orders', '{}']),
+    edge('web', 'GET', ['refunds', '{}']),
+    edge('batch', 'GET', ['orders', '{}']),
+    edge('batch', 'PUT', ['orders', '{}']),
+  ]
+  const { rows, notes } = await ask('unused-grants', { since: '1h' }, { bank: { trust_domain: 'bank.example', edges } })
+  expect(rows.map(({ grant, at }) => [grant, at])).toEqual([
+    ['web may GET /refunds/{} at orders', 'data.bank.edges[1]'],
+    ['batch may PUT /orders/{} at orders', 'data.bank.edges[3]'],
+  ])
+  expect(notes[0]).toBe('2 of 4 grants were not used.')
+  await expect(ask('unused-grants')).rejects.toMatchObject({ code: 'usage' })
+})
+
+test('a certificate shows how long it still had, and in how many names it was used', async () => {
+  const { rows } = await ask('certificates', { since: '1h' })
+  expect(rows).toMatchObject([{ serial: '0a1b', callers: 3, addresses: 1, remaining: 30, issued: 'unknown' }])
+})
+
+test('what is missing is counted, and what came late is no longer missing', async () => {
+  expect(await ask('completeness')).toMatchObject({ ok: true })
+  const other = await openStore({ kind: 'pglite' })
+  const torn = new Mesh()
+  torn.leaves.push(torn.orders.decision())
+  const lost = [torn.orders.decision(), torn.orders.decision()]
+  expect(lost).toHaveLength(2)
+  torn.leaves.push(torn.gap('opened', 2, 3), torn.orders.decision())
+  torn.leaves.push(torn.orders.write({ kind: 'refusals', listener: 'in', refusals: [], others: 7 }))
+  await fill(other.db, torn.leaves, new Signer(), { attestedSeq: 0 })
+  await other.db.execute(`insert into gaps values ('${torn.orders.epoch}', 2, 3, 6, null)`)
+  const answer = await canned({ db: other.db }, readAsked('completeness', [['since', '2d']], nowMs))
+  expect(answer.ok).toBe(false)
+  expect(answer.rows.map(({ what, count }) => [what, count])).toContainEqual(['gap', 2])
+  expect(answer.rows.map(({ what, count }) => [what, count])).toContainEqual(['without source', 7])
+  await other.close()
+})
+
+test('a question that is none, and an option that is not for it, are refused', async () => {
+  expect(questions).toHaveLength(10)
+  await expect(ask('who-knows')).rejects.toMatchObject({ code: 'not_found' })
+  await expect(ask('first-seen', { about: 'web' })).rejects.toMatchObject({ code: 'usage' })
+  await expect(ask('first-seen', { since: '1h', until: '2h' })).rejects.toThrow('since is not before until')
+})
