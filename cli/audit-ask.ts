@@ -9,12 +9,12 @@ import type { Json } from '../core/json.ts'
 import type { PlaceOptions } from './place.ts'
 import { openAuditDoor, pathWith } from './wire/audit-door.ts'
 
-interface AskOptions extends PlaceOptions {
+export interface AskOptions extends PlaceOptions {
   readonly json?: boolean
   readonly csv?: boolean
   readonly prove?: string
   readonly data?: string
-  readonly policies: string
+  readonly policies?: string
   readonly bundle?: string
   readonly [name: string]: unknown
 }
@@ -74,13 +74,13 @@ async function ask(name: string | undefined, about: string | undefined, options:
   try {
     const path = pathWith(`/v1/audit/ask/${name}`, pairs)
     const answer = await (data === undefined ? door.ask('GET', path) : door.ask('POST', path, { data }))
-    await show(answer as unknown as CannedAnswer, options)
+    await showAnswer(answer as unknown as CannedAnswer, options)
   } finally {
     await door.close()
   }
 }
 
-async function show(answer: CannedAnswer, options: AskOptions): Promise<void> {
+export async function showAnswer(answer: CannedAnswer, options: AskOptions): Promise<void> {
   if (options.json) process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
   else if (options.csv) process.stdout.write(formatAnswerCsv(answer))
   else process.stdout.write(formatAnswer(answer, process.stdout.columns))
@@ -92,7 +92,7 @@ async function show(answer: CannedAnswer, options: AskOptions): Promise<void> {
   await writeProofs(wanted, options.prove, options)
 }
 
-async function grantsData({ data, policies, bundle }: AskOptions): Promise<Json | undefined> {
+async function grantsData({ data, policies = 'policies', bundle }: AskOptions): Promise<Json | undefined> {
   const { policyData } = await import('./wire/policy-data-file.ts')
   return policyData({
     policies,

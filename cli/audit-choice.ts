@@ -1,6 +1,7 @@
 /** The options by which the commands of `writ audit` choose decisions. */
 
 import type { Command } from 'commander'
+import { repeated } from './options.ts'
 
 /** Their names, as a question to the log has them. */
 export const chosenBy: readonly string[] = [
@@ -15,6 +16,23 @@ export const chosenBy: readonly string[] = [
   'until',
   'revision',
   'origin',
+  ...['reason', 'bundle', 'traceId', 'address', 'serial', 'producer', 'outcome', 'kind'],
+]
+
+/** Those that may be given more than once. */
+export const chosenByEach: readonly string[] = ['claim', 'fact', 'not']
+
+/** What was chosen, as `name=value` pairs of a question. */
+export const chosen = (
+  options: { readonly [name: string]: unknown },
+  names: readonly string[] = chosenBy,
+): [string, string][] => [
+  ...names.flatMap((name): [string, string][] =>
+    typeof options[name] === 'string' || typeof options[name] === 'number' ? [[name, String(options[name])]] : [],
+  ),
+  ...chosenByEach.flatMap((name) =>
+    ((options[name] ?? []) as readonly string[]).map((one): [string, string] => [name, one]),
+  ),
 ]
 
 export const withChoice = (command: Command): Command =>
@@ -30,3 +48,14 @@ export const withChoice = (command: Command): Command =>
     .option('--until <time>', 'only before: likewise')
     .option('--revision <revision>', 'revision of the policy that decided')
     .option('--origin <origin>', 'whose: mesh (the default), opa for those that OPA servers sent, or any')
+    .option('--reason <text>', 'what a reason of a denial says, in part')
+    .option('--bundle <name>', 'policy that decided')
+    .option('--trace-id <id>', 'trace that it belongs to')
+    .option('--address <ip>', "the peer's address")
+    .option('--serial <serial>', "of the caller's certificate, hex")
+    .option('--producer <id>', 'who wrote the record')
+    .option('--outcome <outcome>', 'how it ended: completed, or an HTTP status such as 502')
+    .option('--kind <kind>', 'records of another kind than decisions, such as issuance, or all')
+    .option('--claim <name=value>', 'recorded claim of the token; looks into records', repeated, [])
+    .option('--fact <path=value>', 'member of the record, such as input.attributes.request.http.host', repeated, [])
+    .option('--not <name=value>', 'without those: caller=web, path=/health', repeated, [])

@@ -13,7 +13,7 @@ import { sourcesIn } from '../audit/node/logfolder.ts'
 import { stampsOf } from '../audit/node/timestamps.ts'
 import type { DecisionRow } from '../audit/query/answer.ts'
 import { WritError } from '../core/fault.ts'
-import { chosenBy, withChoice } from './audit-choice.ts'
+import { chosen, withChoice } from './audit-choice.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
 import { policyFile } from './wire/outside.ts'
@@ -84,9 +84,7 @@ async function bundle(options: BundleOptions): Promise<void> {
     throw new WritError('usage', `${options.out} is not empty`, { cure: 'name a folder that is not there yet' })
   }
   const { place } = await placeOf(options)
-  const pairs = chosenBy.flatMap((name): [string, string][] =>
-    typeof options[name] === 'string' ? [[name, options[name]]] : [],
-  )
+  const pairs = chosen(options)
   if (options.id !== undefined && pairs.length > 0) {
     throw new WritError('usage', `--id and --${pairs[0]![0]} do not go together`, { cure: 'give one of the two' })
   }

@@ -1,13 +1,15 @@
 /** `writ audit query` asks the log, `verify` proves it, `prove` and `bundle` hand out proofs of single records. */
 
 import { Command } from 'commander'
-import pc from 'picocolors'
-import type { Answer } from '../audit/query/answer.ts'
-import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format.ts'
+import { formatCsv } from '../audit/query/format.ts'
 import { formatVerification } from '../audit/verify/format.ts'
 import { askCommand } from './audit-ask.ts'
-import { chosenBy, withChoice } from './audit-choice.ts'
+import { chosen, chosenBy, withChoice } from './audit-choice.ts'
+import { exportCommand, tailCommand } from './audit-export.ts'
+import { reachCommand, whoCommand } from './audit-identity.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
+import { savedCommands } from './audit-saved.ts'
+import { printTable } from './audit-table.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
@@ -16,6 +18,11 @@ export function auditCommand(): Command {
   const audit = new Command('audit').description('ask the log who reached what, and verify that nobody changed it')
   audit.addCommand(queryCommand())
   audit.addCommand(askCommand())
+  audit.addCommand(exportCommand())
+  audit.addCommand(tailCommand())
+  for (const command of savedCommands()) audit.addCommand(command)
+  audit.addCommand(whoCommand())
+  audit.addCommand(reachCommand())
   audit.addCommand(verifyCommand())
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())
@@ -27,7 +34,7 @@ interface QueryOptions {
   readonly database?: string
   readonly json?: boolean
   readonly csv?: boolean
-  readonly [name: string]: string | boolean | number | undefined
+  readonly [name: string]: string | boolean | number | readonly string[] | undefined
 }
 
 const asked = [...chosenBy, 'requestId', 'id']
@@ -44,9 +51,7 @@ function queryCommand(): Command {
     .option('--state <dir>', "the process's state folder", '.writ')
     .option('--database <url>', 'ask this PostgreSQL instead')
     .action(async (options: QueryOptions) => {
-      const pairs = [...asked, 'limit', 'cursor'].flatMap((name): [string, string][] =>
-        options[name] === undefined ? [] : [[name, String(options[name])]],
-      )
+      const pairs = chosen(options, [...asked, 'limit', 'cursor'])
       if (options['shadow']) pairs.push(['shadow', 'only'])
       const answer = await answerTo(pairs, options)
       if (options.json) process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
@@ -54,18 +59,6 @@ function queryCommand(): Command {
       else printTable(answer)
     })
 }
-
-function printTable({ rows, next }: Answer): void {
-  if (rows.length === 0) {
-    process.stdout.write('no decision fits\n')
-    return
-  }
-  process.stdout.write(formatTable(rows, process.stdout.isTTY && pc.isColorSupported ? paint : plain))
-  if (next !== null) process.stderr.write(`more: --cursor ${next}\n`)
-}
-
-const paint: Paint = (verdict, text) =>
-  verdict === 'allow' ? pc.green(text) : verdict === 'deny' ? pc.red(text) : pc.yellow(text)
 
 function verifyCommand(): Command {
   return new Command('verify')

@@ -309,6 +309,8 @@ const kinds: Readonly<Record<EventKind, true>> = {
   opa_decision: true,
 }
 
+export const eventKinds: readonly EventKind[] = Object.keys(kinds) as EventKind[]
+
 export const encodeEvent = (event: AuditEvent): Uint8Array => utf8(canonicalJson(event as unknown as Json))
 
 /** The bytes a head's signature is over: the event without `sig`. */

@@ -7,6 +7,8 @@ export interface DecisionRow {
   readonly id: string
   readonly shard: number
   readonly index: number
+  /** Of a record that is no decision, and only there. */
+  readonly kind?: string
   /** RFC 3339, UTC, microseconds. */
   readonly time: string
   readonly direction: string
@@ -65,6 +67,8 @@ export interface Answer {
   readonly rows: readonly DecisionRow[]
   /** Cursor of the rows that follow; null at the end. */
   readonly next: string | null
+  /** Where looking stopped before the page was full: how many records it went through. `next` goes on. */
+  readonly looked?: number
 }
 
 /** What passed from one caller to one target over a time. */

@@ -1,6 +1,7 @@
 /** A question to the log: which decisions, how many, from where on. One form for the command line and the API. */
 
 import { WritError } from '../../core/fault.ts'
+import { type EventKind, eventKinds } from '../../core/record.ts'
 import { parseMoment } from './moment.ts'
 
 export const verdicts = ['allow', 'deny', 'fault'] as const
@@ -35,10 +36,37 @@ export interface Question {
   readonly shadow?: (typeof shadows)[number]
   /** Decisions of proxies, those that OPA servers sent, or both. Default `mesh`; with `id` both. */
   readonly origin?: (typeof origins)[number]
+  /** Of a denial: what one of its reasons says, in part. */
+  readonly reason?: string
+  /** Policy that decided. */
+  readonly bundle?: string
+  readonly traceId?: string
+  /** The peer's IP address. */
+  readonly address?: string
+  /** Serial number of the caller's certificate, hex. */
+  readonly serial?: string
+  /** SPIFFE id, or the end of its path, of who wrote the record. */
+  readonly producer?: string
+  /** How it ended: `ok`, or an HTTP status. */
+  readonly outcome?: string
+  /** Records of this kind, or `all`, instead of decisions. */
+  readonly kind?: EventKind | 'all'
+  /** Claims of the request's token that were recorded, by the path of each. */
+  readonly claim?: readonly NamedValue[]
+  /** Members of the record, by the path of each: `input.attributes.request.http.host`. */
+  readonly fact?: readonly NamedValue[]
+  /** What must not be, by the name of its option: `caller=web`. */
+  readonly not?: readonly NamedValue[]
   /** Rows at most. Default 50, at most 1000. */
   readonly limit?: number
   /** What the answer before gave as `next`. */
   readonly cursor?: Cursor
+}
+
+/** `sub=alice`: a name and what it is. */
+export interface NamedValue {
+  readonly name: string
+  readonly value: string
 }
 
 /** Per shard the index below which to read on. */
@@ -49,10 +77,27 @@ export const maxLimit = 1000
 const maxTextLength = 2048
 const maxShards = 4096
 
-const texts = ['caller', 'target', 'code', 'method', 'path', 'requestId', 'revision', 'id'] as const
+const texts = [
+  ...['caller', 'target', 'code', 'method', 'path', 'requestId', 'revision', 'id', 'reason', 'bundle'],
+  ...['traceId', 'address', 'serial', 'producer', 'outcome'],
+] as readonly TextName[]
+
+type TextName =
+  | ('caller' | 'target' | 'code' | 'method' | 'path' | 'requestId' | 'revision' | 'id' | 'reason' | 'bundle')
+  | ('traceId' | 'address' | 'serial' | 'producer' | 'outcome')
+
+/** What may stand in `not`, and has a column. */
+export const negatable: readonly string[] = [...texts.filter((name) => name !== 'id'), 'verdict', 'direction']
+
+/** Values of one of `claim`, `fact` and `not` at most. */
+const maxNamed = 16
 
 /** Reads a question from `name=value` pairs, as in a query string. Throws `usage` on what is none. */
-export function readQuestion(pairs: Iterable<readonly [string, string]>, nowMs: number): Question {
+export function readQuestion(
+  pairs: Iterable<readonly [string, string]>,
+  nowMs: number,
+  most: number = maxLimit,
+): Question {
   const question: { -readonly [Key in keyof Question]: Question[Key] } = {}
   for (const [name, value] of pairs) {
     if (value.length > maxTextLength) throw usage(name, `takes at most ${maxTextLength} characters`)
@@ -63,9 +108,14 @@ export function readQuestion(pairs: Iterable<readonly [string, string]>, nowMs: 
     else if (name === 'direction') question.direction = oneOf(directions, name, value)
     else if (name === 'shadow') question.shadow = oneOf(shadows, name, value)
     else if (name === 'origin') question.origin = oneOf(origins, name, value)
-    else if (name === 'since') question.fromMs = parseMoment(value, nowMs, 'since')
+    else if (name === 'kind') question.kind = kindOf(value)
+    else if (name === 'claim' || name === 'fact' || name === 'not') {
+      const list = [...(question[name] ?? []), namedValue(name, value)]
+      if (list.length > maxNamed) throw usage(name, `is given at most ${maxNamed} times`)
+      question[name] = list
+    } else if (name === 'since') question.fromMs = parseMoment(value, nowMs, 'since')
     else if (name === 'until') question.toMs = parseMoment(value, nowMs, 'until')
-    else if (name === 'limit') question.limit = limitOf(value)
+    else if (name === 'limit') question.limit = limitOf(value, most)
     else if (name === 'cursor') question.cursor = readCursor(value)
     else throw usage(name, 'is not something to ask for')
   }
@@ -89,15 +139,31 @@ export function readCursor(text: string): Cursor {
   return cursor
 }
 
+function namedValue(option: string, text: string): NamedValue {
+  const cut = text.indexOf('=')
+  if (cut < 1) throw usage(option, 'takes NAME=VALUE')
+  const [name, value] = [text.slice(0, cut), text.slice(cut + 1)]
+  if (option !== 'not') return { name, value }
+  const known = negatable.find((one) => one === name || dashed(one) === name)
+  if (!known) throw usage('not', `is about one of ${negatable.map(dashed).join(', ')}`)
+  if (known === 'verdict') oneOf(verdicts, 'not verdict', value)
+  if (known === 'direction') oneOf(directions, 'not direction', value)
+  return { name: known, value: known === 'method' ? value.toUpperCase() : value }
+}
+
+const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+const kindOf = (text: string): EventKind | 'all' => oneOf([...eventKinds, 'all'] as const, 'kind', text)
+
 function oneOf<Word extends string>(words: readonly Word[], name: string, text: string): Word {
   const word = words.find((known) => known === text)
   if (word === undefined) throw usage(name, `is one of ${words.join(', ')}`)
   return word
 }
 
-function limitOf(text: string): number {
+function limitOf(text: string, most: number): number {
   const limit = Number(text)
-  if (!/^\d+$/.test(text) || limit < 1 || limit > maxLimit) throw usage('limit', `takes a number from 1 to ${maxLimit}`)
+  if (!/^\d+$/.test(text) || limit < 1 || limit > most) throw usage('limit', `takes a number from 1 to ${most}`)
   return limit
 }
 

@@ -24,12 +24,13 @@ const millis = (us: number): string => (us / 1000).toFixed(1)
 /** How a call ended that an OPA was asked about is nothing that it knows. */
 const unknown = ({ told }: DecisionRow): string => (told ? '-' : '?')
 
-/** Aligned columns, at most 120 wide. */
-export function formatTable(rows: readonly DecisionRow[], paint: Paint = plain): string {
+/** Aligned columns, at most 120 wide or as wide as is said. */
+export function formatTable(rows: readonly DecisionRow[], paint: Paint = plain, width?: number): string {
   const lines = layTable(
     columns,
     rows.map((row) => columns.map((column) => column.of(row))),
     (text, at, i) => (i === 1 ? paint(rows[at]!.verdict, text) : text),
+    width,
   )
   return `${lines.join('\n')}\n`
 }
@@ -39,7 +40,7 @@ export const formatJson = (rows: readonly DecisionRow[]): string => `${JSON.stri
 export const formatJsonLines = (rows: readonly DecisionRow[]): string =>
   rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
-const csvColumns: readonly Exclude<keyof DecisionRow, 'told'>[] = [
+const csvColumns: readonly Exclude<keyof DecisionRow, 'told' | 'kind'>[] = [
   'time',
   'verdict',
   'code',
@@ -94,7 +95,8 @@ export function csvCell(value: string | number | boolean | null | readonly strin
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
-function verdictText({ verdict, code, enforced, told }: DecisionRow): string {
+function verdictText({ verdict, code, enforced, told, kind }: DecisionRow): string {
+  if (kind !== undefined) return kind
   if (told) return code === 'opa_result' ? `opa: ${JSON.stringify(told.result)}` : code.replace('opa_', 'opa: ')
   const text = verdict === 'allow' && code === 'allowed' ? 'allow' : `${verdict} ${code}`
   return enforced ? text : `(${text})`

@@ -29,3 +29,26 @@ export async function* counted<Item>(
     to.write('\r\x1b[K')
   }
 }
+
+/** Passes bytes on, and says how many went by. */
+export async function* byteCounter(
+  chunks: AsyncIterable<Uint8Array>,
+  what: string,
+  to: Shown = process.stderr,
+): AsyncGenerator<Uint8Array> {
+  if (!to.isTTY) return yield* chunks
+  let bytes = 0
+  let saidMs = performance.now()
+  try {
+    for await (const chunk of chunks) {
+      yield chunk
+      bytes += chunk.length
+      const nowMs = performance.now()
+      if (nowMs - saidMs < everyMs) continue
+      saidMs = nowMs
+      to.write(`\r${(bytes / 1e6).toFixed(1)} MB ${what}`)
+    }
+  } finally {
+    to.write('\r\x1b[K')
+  }
+}

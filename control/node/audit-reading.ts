@@ -1,8 +1,11 @@
 /** Everything that reads the audit through the store alone: all of it passes one gate. */
 
 import { Hono } from 'hono'
+import { readQuestion } from '../../audit/query/ask.ts'
+import { findDecisions } from '../../audit/query/node/find.ts'
 import type { Db } from '../../audit/store/schema.ts'
 import { questionRoutes } from './audit-questions.ts'
+import { streamRoutes } from './audit-streams.ts'
 import type { DoorApp, DoorEnv } from './http.ts'
 
 /** One reading of the audit, as whoever allows and records readings sees it. */
@@ -38,7 +41,11 @@ export function readingGate(onReading: OnReading | undefined): DoorApp {
 
 export function readingRoutes(deps: ReadingDeps): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
+  app.get('/v1/audit/query', async (c) =>
+    c.json(await findDecisions(deps.db, readQuestion(pairsOf(c.req.url), deps.nowMs()))),
+  )
   app.route('/', questionRoutes(deps))
+  app.route('/', streamRoutes(deps))
   return app
 }
 

@@ -39,8 +39,6 @@ export function auditRoutes({ place, findReceipt, nowMs, actor = 'operator', onR
   const { db } = place
   let reporting = false
 
-  app.get('/v1/audit/query', async (c) => c.json(await findDecisions(db, readQuestion(pairsOf(c.req.url), nowMs()))))
-
   app.get('/v1/audit/latest', async (c) => {
     const { limit } = readQuestion(pairsOf(c.req.url), nowMs())
     return c.json({ rows: await latest(db, Math.min(limit ?? 50, maxLimit)) })

@@ -11,6 +11,7 @@ import { opaWasm } from './opa-wasm.ts'
 import type { Part } from './part.ts'
 import { curl, go, openssl } from './plain.ts'
 import { postgres } from './postgres.ts'
+import { python } from './python.ts'
 import { registry } from './registry.ts'
 import { vegeta } from './vegeta.ts'
 import { workerd } from './workerd.ts'
@@ -28,6 +29,7 @@ export type PartName =
   | 'opaWasm'
   | 'openssl'
   | 'postgres'
+  | 'python'
   | 'registry'
   | 'vegeta'
   | 'workerd'
@@ -35,6 +37,7 @@ export type PartName =
 export const parts: Readonly<Record<PartName, Part>> = {
   kafka,
   postgres,
+  python,
   registry,
   opa,
   opaWasm,

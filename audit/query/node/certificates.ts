@@ -10,7 +10,7 @@ import { parseEvent } from '../../../core/record.ts'
 import { type Db, records } from '../../store/schema.ts'
 import type { Asked } from '../questions.ts'
 import { shardsOf } from './find.ts'
-import { leavesAt } from './leaves.ts'
+import { leavesAt } from './leaf.ts'
 import { type Found, type Row, rowsFrom, time } from './sql.ts'
 
 /** Certificates that are looked at, each in the first and the last of its records that were read. */

@@ -7,7 +7,7 @@ import type { Db } from '../../store/schema.ts'
 import { spanText } from '../answer-format.ts'
 import type { Asked } from '../questions.ts'
 import { isoTime, shardsOf } from './find.ts'
-import { leavesAt } from './leaves.ts'
+import { leavesAt } from './leaf.ts'
 import { type Found, type Row, rowsFrom, time } from './sql.ts'
 
 /** Leaves without decisions that are read, newest first. */

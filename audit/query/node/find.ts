@@ -1,21 +1,39 @@
 /**
- * Finds decisions, newest first. Each shard is read backwards along its primary key, so that a page costs what it
- * shows and not what the table holds; the shards' pages are then merged by time.
+ * Finds decisions, newest first. Each shard is read backwards along its index, and where the hourly sums tell where the
+ * answer can be, there alone; the shards' pages are then merged by time. What no column has is looked for in leaves. An
+ * answer goes through so many records and no more, and says how far it looked.
  */
 
-import { and, desc, eq, gte, inArray, like, lt, max, or, type SQL, sql } from 'drizzle-orm'
-import { decisionId, type Epoch, type EventKind, parseDecisionId } from '../../../core/record.ts'
+import { and, desc, eq, gte, lte, max } from 'drizzle-orm'
+import { decisionId, type Epoch } from '../../../core/record.ts'
 import { checkpoints, type Db, epochs, outcomes, records } from '../../store/schema.ts'
 import type { Answer, DecisionRow } from '../answer.ts'
 import { type Cursor, defaultLimit, maxLimit, type Question, writeCursor } from '../ask.ts'
+import { type Content, contentOf } from '../content.ts'
+import { conditionsOf } from './conditions.ts'
+import { leavesAt } from './leaf.ts'
+import { type Span, spansOf } from './spans.ts'
 import { toldAt } from './told.ts'
 
-export async function findDecisions(db: Db, question: Question): Promise<Answer> {
+/** Records that one answer goes through at most in each shard, and leaves of them that it opens. */
+export interface Bounds {
+  readonly records?: number
+  readonly leaves?: number
+  /** Nothing but this shard, from this index on. */
+  readonly only?: { readonly shard: number; readonly from: number }
+}
+
+const maxLooked = 1_000_000
+const maxOpened = 20_000
+/** Rows that are read at once where their leaves are opened. */
+const openedAtOnce = 250
+
+export async function findDecisions(db: Db, question: Question, bounds: Bounds = {}): Promise<Answer> {
   const limit = Math.min(question.limit ?? defaultLimit, maxLimit)
-  const pages = new Map<number, readonly DecisionRow[]>()
-  for (const shard of await shardsOf(db)) {
+  const pages = new Map<number, Page>()
+  for (const shard of bounds.only ? [bounds.only.shard] : await shardsOf(db)) {
     const below = question.cursor ? question.cursor.get(shard) : undefined
-    pages.set(shard, await pageOf(db, question, shard, below, limit + 1))
+    pages.set(shard, await pageOf(db, question, shard, below, limit + 1, bounds))
   }
   return merge(pages, question.cursor, limit)
 }
@@ -31,20 +49,34 @@ export async function shardsOf(db: Db): Promise<readonly number[]> {
 }
 
 /** Takes the newest of the shards' next rows until the page is full; within a shard the log's own order holds. */
-function merge(pages: ReadonlyMap<number, readonly DecisionRow[]>, from: Cursor | undefined, limit: number): Answer {
+function merge(pages: ReadonlyMap<number, Page>, from: Cursor | undefined, limit: number): Answer {
   const taken = new Map([...pages.keys()].map((shard) => [shard, 0]))
   const rows: DecisionRow[] = []
-  const heads = (): DecisionRow[] => [...pages].flatMap(([shard, page]) => page[taken.get(shard)!] ?? [])
+  const heads = (): DecisionRow[] => [...pages].flatMap(([shard, page]) => page.rows[taken.get(shard)!] ?? [])
   while (rows.length < limit) {
     const head = heads().reduce<DecisionRow | undefined>((a, b) => (a && a.time >= b.time ? a : b), undefined)
     if (!head) break
     rows.push(head)
     taken.set(head.shard, taken.get(head.shard)! + 1)
   }
-  if (heads().length === 0) return { rows, next: null }
   const cursor = new Map(from)
   for (const row of rows) cursor.set(row.shard, row.index)
-  return { rows, next: writeCursor(cursor) }
+  let stopped = false
+  for (const [shard, { rows: page, floor }] of pages) {
+    if (floor === undefined) continue
+    stopped = true
+    if (taken.get(shard) === page.length) cursor.set(shard, floor)
+  }
+  const next = stopped || heads().length > 0 ? writeCursor(cursor) : null
+  if (!stopped) return { rows, next }
+  return { rows, next, looked: [...pages.values()].reduce((sum, page) => sum + page.looked, 0) }
+}
+
+interface Page {
+  readonly rows: readonly DecisionRow[]
+  /** Where looking stopped for having gone through so many: all from here up was looked at. */
+  readonly floor?: number
+  readonly looked: number
 }
 
 async function pageOf(
@@ -53,10 +85,71 @@ async function pageOf(
   shard: number,
   below: number | undefined,
   limit: number,
-): Promise<readonly DecisionRow[]> {
+  { records: mostLooked = maxLooked, leaves: mostOpened = maxOpened, only }: Bounds,
+): Promise<Page> {
   const size = await coveredSize(db, shard)
+  if (question.id !== undefined) return { rows: await rowsIn(db, question, shard, undefined, limit, size), looked: 1 }
+  const content = contentOf(question)
+  const rows: DecisionRow[] = []
+  let [looked, opened] = [0, 0]
+  const end = below ?? (await endOf(db, shard))
+  for await (const { first, last } of only
+    ? [{ first: only.from, last: end - 1 }]
+    : spansOf(db, question, shard, end)) {
+    for (let from = last; from >= first; ) {
+      if (looked >= mostLooked || opened >= mostOpened) return { rows, floor: from + 1, looked }
+      const room = content ? openedAtOnce : limit - rows.length
+      const least = Math.max(first, from - (mostLooked - looked) + 1)
+      const found = await rowsIn(db, question, shard, { first: least, last: from }, room, size)
+      const to = found.length < room ? least : found.at(-1)!.index
+      looked += from - to + 1
+      from = to - 1
+      if (content) opened += found.length
+      const kept = content ? await withContent(db, shard, found, content) : found
+      rows.push(...kept.slice(0, limit - rows.length))
+      if (rows.length >= limit) return { rows, looked }
+    }
+  }
+  return { rows, looked }
+}
+
+/** One more than the highest index. */
+async function endOf(db: Db, shard: number): Promise<number> {
+  const [row] = await db
+    .select({ index: records.index })
+    .from(records)
+    .where(eq(records.shard, shard))
+    .orderBy(desc(records.index))
+    .limit(1)
+  return (row?.index ?? -1) + 1
+}
+
+async function withContent(
+  db: Db,
+  shard: number,
+  rows: readonly DecisionRow[],
+  content: Content,
+): Promise<readonly DecisionRow[]> {
+  const fit = new Set<number>()
+  for (const leaf of await leavesAt(
+    db,
+    shard,
+    rows.map(({ index }) => index),
+  ))
+    if (content(leaf.bytes)) fit.add(leaf.index)
+  return rows.filter(({ index }) => fit.has(index))
+}
+
+async function rowsIn(
+  db: Db,
+  question: Question,
+  shard: number,
+  span: Span | undefined,
+  limit: number,
+  size: number,
+): Promise<readonly DecisionRow[]> {
   const conditions = [eq(records.shard, shard), ...conditionsOf(question)]
-  if (below !== undefined) conditions.push(lt(records.index, below))
+  if (span) conditions.push(gte(records.index, span.first), lte(records.index, span.last))
   const rows = await db
     .select({ record: records, outcome: outcomes, attestedSeq: epochs.attestedSeq })
     .from(records)
@@ -71,6 +164,7 @@ async function pageOf(
     id: decisionId({ epoch: record.epoch as Epoch, seq: record.seq }),
     shard: record.shard,
     index: record.index,
+    ...(record.kind !== 'decision' && record.kind !== 'opa_decision' && { kind: record.kind }),
     time: isoTime(record.at),
     direction: record.direction ?? '',
     caller: record.caller || null,
@@ -106,45 +200,6 @@ async function coveredSize(db: Db, shard: number): Promise<number> {
     .where(eq(checkpoints.shard, shard))
   return Number(row?.size ?? 0)
 }
-
-export function conditionsOf(question: Question): SQL[] {
-  const { caller, target, verdict, direction, code, method, path, fromMs, toMs, requestId, revision, id } = question
-  const { shadow = id === undefined ? 'no' : 'any', origin = id === undefined ? 'mesh' : 'any' } = question
-  const conditions: (SQL | undefined)[] = [inArray(records.kind, kindsBy[origin])]
-  if (caller !== undefined) conditions.push(named(records.caller, caller))
-  if (target !== undefined) conditions.push(or(named(records.target, target), eq(records.service, target)))
-  if (verdict !== undefined) conditions.push(eq(records.verdict, verdict))
-  if (direction !== undefined) conditions.push(eq(records.direction, direction))
-  if (code !== undefined) conditions.push(eq(records.code, code))
-  if (method !== undefined) conditions.push(eq(records.method, method))
-  if (path !== undefined) conditions.push(like(records.path, `${literal(path)}%`))
-  if (fromMs !== undefined) conditions.push(gte(records.at, new Date(fromMs).toISOString()))
-  if (toMs !== undefined) conditions.push(lt(records.at, new Date(toMs).toISOString()))
-  if (requestId !== undefined) conditions.push(eq(records.requestId, requestId))
-  if (revision !== undefined) conditions.push(eq(records.revision, revision))
-  if (shadow === 'only') conditions.push(eq(records.enforced, false))
-  else if (shadow === 'no') conditions.push(sql`${records.enforced} is not false`)
-  if (id !== undefined) {
-    const parsed = parseDecisionId(id)
-    conditions.push(eq(records.epoch, parsed?.epoch ?? ''), eq(records.seq, parsed?.seq ?? -1))
-  }
-  return conditions.filter((condition) => condition !== undefined)
-}
-
-const kindsBy: Readonly<Record<NonNullable<Question['origin']>, EventKind[]>> = {
-  mesh: ['decision'],
-  opa: ['opa_decision'],
-  any: ['decision', 'opa_decision'],
-}
-
-/** A whole id, or the end of an id's path. */
-function named(column: typeof records.caller | typeof records.target, name: string): SQL | undefined {
-  if (name.startsWith('spiffe://')) return eq(column, name)
-  return or(eq(column, name), like(column, `%/${literal(name)}`))
-}
-
-/** What LIKE would read as a pattern, as itself. */
-const literal = (text: string): string => text.replace(/[\\%_]/g, '\\$&')
 
 /** PostgreSQL's `2026-11-23 17:04:09.1234+00`, in whatever zone the session has, as RFC 3339 in UTC. */
 export function isoTime(text: string): string {

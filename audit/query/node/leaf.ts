@@ -1,6 +1,6 @@
-/** Finds one leaf by its record's id. */
+/** Finds leaves: one by its record's id, several by their indexes. */
 
-import { and, eq } from 'drizzle-orm'
+import { and, desc, eq, inArray } from 'drizzle-orm'
 import type { Epoch } from '../../../core/record.ts'
 import { type Db, type LeafRow, leaves, records } from '../../store/schema.ts'
 
@@ -16,3 +16,11 @@ export async function findLeaf(
     .limit(1)
   return found?.leaf
 }
+
+/** Those of them that are there, newest first. */
+export const leavesAt = (db: Db, shard: number, indexes: readonly number[]): Promise<readonly LeafRow[]> =>
+  db
+    .select()
+    .from(leaves)
+    .where(and(eq(leaves.shard, shard), inArray(leaves.index, [...indexes])))
+    .orderBy(desc(leaves.index))

@@ -1,9 +1,11 @@
 /** The leaves of decisions, newest first within each shard, in pages that are bounded in rows and in bytes. */
 
-import { and, desc, eq, inArray, lt } from 'drizzle-orm'
-import { type Db, type LeafRow, leaves, records } from '../../store/schema.ts'
+import { and, desc, eq, lt } from 'drizzle-orm'
+import { type Db, type LeafRow, records } from '../../store/schema.ts'
 import { maxLimit, type Question, writeCursor } from '../ask.ts'
-import { conditionsOf, shardsOf } from './find.ts'
+import { conditionsOf } from './conditions.ts'
+import { shardsOf } from './find.ts'
+import { leavesAt } from './leaf.ts'
 
 export interface LeafPage {
   readonly leaves: readonly LeafRow[]
@@ -59,10 +61,3 @@ async function indexesBelow(
     .limit(limit)
   return rows.map(({ index }) => index)
 }
-
-export const leavesAt = (db: Db, shard: number, indexes: readonly number[]): Promise<readonly LeafRow[]> =>
-  db
-    .select()
-    .from(leaves)
-    .where(and(eq(leaves.shard, shard), inArray(leaves.index, [...indexes])))
-    .orderBy(desc(leaves.index))
