@@ -77,7 +77,8 @@ async function toFile(chunks: AsyncIterable<Uint8Array>, out: string): Promise<v
 
 async function toStdout(chunks: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const { buffer, byteOffset, length } of chunks) {
-    if (!process.stdout.write(Buffer.from(buffer, byteOffset, length))) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+    if (!process.stdout.write(Buffer.from(buffer, byteOffset, length)))
+      await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
   }
 }
 
