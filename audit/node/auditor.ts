@@ -20,7 +20,16 @@ import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
 import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type Tally } from '../store/admit.ts'
 import { readMessage } from '../store/arrival.ts'
-import { fenced, insertEntries, moveOffset, upsertEpochs, writeGaps } from '../store/ledger.ts'
+import {
+  fenced,
+  insertEntries,
+  type Memory,
+  moveOffset,
+  newMemory,
+  prepareEntries,
+  upsertEpochs,
+  writeGaps,
+} from '../store/ledger.ts'
 import type { OwnChain } from '../store/own.ts'
 import { recallBehind, recallCursors, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
 import { epochs } from '../store/schema.ts'
@@ -87,7 +96,7 @@ export interface Auditor {
 }
 
 /** What is kept in memory of a shard; thrown away and read again whenever it may no longer be true. */
-interface Shard {
+interface Shard extends Memory {
   state: ShardState
   own: OwnChain | { readonly previous: Awaited<ReturnType<typeof recallOwn>> }
   /** Least recently used first. */
@@ -134,7 +143,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const state = await recallShard(store.db, partition).catch(rethrowAsStoreFault)
     requireMemory(origin, last, state.size, state.checkpointed)
     const previous = await recallOwn(store.db, partition, producer!).catch(rethrowAsStoreFault)
-    const shard: Shard = { state, own: { previous }, cursors: new Map(), folder: undefined }
+    const shard: Shard = { state, own: { previous }, cursors: new Map(), folder: undefined, ...newMemory() }
     shards.set(partition, shard)
     return shard
   }
@@ -146,9 +155,10 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const next = laterOffset(shard.state.nextOffset, String(BigInt(last.offset) + 1n))
     const admitted = await judge(shard, partition, messages).catch(rethrowAsStoreFault)
     try {
+      const prepared = await prepareEntries(store.db, partition, shard.state.size, admitted.entries, shard)
       await store.transaction(async (tx) => {
         await moveOffset(tx, partition, shard.state.nextOffset, next, owner)
-        await insertEntries(tx, partition, shard.state.size, admitted.entries)
+        await insertEntries(tx, prepared)
         await upsertEpochs(tx, epochRows(admitted, partition))
         await writeGaps(tx, admitted.gaps)
       })
@@ -168,7 +178,8 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
     const records = arrivals.flatMap((arrival) => arrival.records)
     const cursors = await cursorsOf(shard, new Set(records.map(({ event }) => event.epoch)))
-    const behind = await recallBehind(store.db, records, cursors)
+    const behind = await recallBehind(store.db, records, cursors, sha256)
+    for (const { event } of records) shard.told.begin(event.epoch, cursors.get(event.epoch)?.row.nextSeq ?? 0)
     return admit(arrivals, { shard: partition, size: state.size, own, cursors, ...behind }, tools)
   }
 

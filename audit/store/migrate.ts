@@ -4,18 +4,7 @@ import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import { questionFunctions } from './questions.ts'
 import type { Db } from './schema.ts'
-
-const temporaryTraffic = [
-  `create view traffic as
-    select r.shard, date_trunc('hour', r.at, 'UTC') as hour, r.direction, r.caller, r.target, r.service, r.method,
-      r.verdict, r.code, r.by, r.enforced, r.bundle, r.revision, r.policy_sha256, count(*) as decisions,
-      min(r.index) as first_index, max(r.index) as last_index, min(r.at) as first_at, max(r.at) as last_at,
-      count(o.code) as outcomes, count(*) filter (where o.code not in ('ok', 'refused')) as errors,
-      coalesce(sum(o.duration_us), 0)::bigint as duration_us_sum
-    from records r left join outcomes o on o.epoch = r.epoch and o.seq = r.seq
-    where r.kind = 'decision'
-    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14`,
-]
+import { tables } from './tables.ts'
 
 /** What turned a store of one version into the next. A set that was ever released is never edited. */
 const versions: readonly (readonly string[])[] = [
@@ -110,6 +99,8 @@ const versions: readonly (readonly string[])[] = [
       primary key (shard, size)
     )`,
   ],
+  // Leaves are the truth: upgrade.ts makes everything again from them, and drops them then.
+  ['alter table leaves rename to leaves_v1', 'drop table records', 'drop table outcomes', ...tables],
   [
     `create table saved_questions (
       name text primary key,
@@ -117,7 +108,6 @@ const versions: readonly (readonly string[])[] = [
       saved_by text not null,
       saved_at timestamptz(6) not null
     )`,
-    ...temporaryTraffic,
     ...questionFunctions,
   ],
 ]
@@ -126,7 +116,7 @@ const versions: readonly (readonly string[])[] = [
 export const storeVersion: number = versions.length
 
 /** One of our own, so that two processes that start at once do not both create the tables. */
-const migrationLock = 0x77726974
+export const migrationLock: number = 0x77726974
 
 /** Runs what is missing, all or nothing. A store of a newer version is refused. */
 export async function migrate(db: Db): Promise<void> {

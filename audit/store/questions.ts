@@ -32,8 +32,8 @@ export const questionFunctions: readonly string[] = [
   ) language sql stable as $$
     select c.caller, c.target, c.method, c.verdict, c.code, c.bundle, c.revision, sum(c.decisions)::bigint,
       sum(c.errors)::bigint, sum(c.duration_us_sum) / nullif(sum(c.outcomes), 0) / 1000.0::double precision,
-      min(c.first_at), max(c.last_at), (array_agg(c.shard order by c.last_at desc))[1],
-      (array_agg(c.last_index order by c.last_at desc))[1]
+      min(c.first_at), max(c.last_at), (array_agg(c.shard order by c.last_at desc nulls last))[1],
+      (array_agg(c.last_index order by c.last_at desc nulls last))[1]
     from writ_counted(since, until, facing) c
     where writ_named(c.target, name) or c.service = name
     group by 1, 2, 3, 4, 5, 6, 7
@@ -47,8 +47,8 @@ export const questionFunctions: readonly string[] = [
   ) language sql stable as $$
     select c.caller, c.target, c.method, c.verdict, c.code, c.bundle, c.revision, sum(c.decisions)::bigint,
       sum(c.errors)::bigint, sum(c.duration_us_sum) / nullif(sum(c.outcomes), 0) / 1000.0::double precision,
-      min(c.first_at), max(c.last_at), (array_agg(c.shard order by c.last_at desc))[1],
-      (array_agg(c.last_index order by c.last_at desc))[1]
+      min(c.first_at), max(c.last_at), (array_agg(c.shard order by c.last_at desc nulls last))[1],
+      (array_agg(c.last_index order by c.last_at desc nulls last))[1]
     from writ_counted(since, until, facing) c
     where writ_named(c.caller, name)
     group by 1, 2, 3, 4, 5, 6, 7
@@ -65,8 +65,8 @@ export const questionFunctions: readonly string[] = [
   ) language sql stable as $$
     with refused as (
       select c.hour, c.caller, c.target, sum(c.decisions)::bigint as denied,
-        (array_agg(c.shard order by c.last_at desc))[1] as shard,
-        (array_agg(c.last_index order by c.last_at desc))[1] as index
+        (array_agg(c.shard order by c.last_at desc nulls last))[1] as shard,
+        (array_agg(c.last_index order by c.last_at desc nulls last))[1] as index
       from writ_counted(since - interval '56 days', until) c
       where c.verdict in ('deny', 'fault')
       group by 1, 2, 3
@@ -149,8 +149,8 @@ export const questionFunctions: readonly string[] = [
     with mixed as (
       select c.caller, c.target, c.method, coalesce(sum(c.decisions) filter (where c.hour >= s.hour), 0) as now,
         coalesce(sum(c.decisions) filter (where c.hour < s.hour), 0) as before, max(c.last_at) as last_at,
-        (array_agg(c.shard order by c.last_at desc))[1] as shard,
-        (array_agg(c.last_index order by c.last_at desc))[1] as index
+        (array_agg(c.shard order by c.last_at desc nulls last))[1] as shard,
+        (array_agg(c.last_index order by c.last_at desc nulls last))[1] as index
       from writ_counted(since - before, until) c, (select date_trunc('hour', since, 'UTC') as hour) s
       where c.caller <> ''
       group by 1, 2, 3
@@ -183,7 +183,7 @@ export const questionFunctions: readonly string[] = [
     last_at timestamptz, shard integer, index bigint
   ) language sql stable as $$
     select c.target, c.method, c.code, c.bundle, c.revision, sum(c.decisions)::bigint, min(c.first_at), max(c.last_at),
-      (array_agg(c.shard order by c.last_at desc))[1], (array_agg(c.last_index order by c.last_at desc))[1]
+      (array_agg(c.shard order by c.last_at desc nulls last))[1], (array_agg(c.last_index order by c.last_at desc nulls last))[1]
     from writ_counted(since, until) c
     where c.caller = '' and (c.verdict = 'allow' or c.code = 'fault_passed')
     group by 1, 2, 3, 4, 5
@@ -198,7 +198,7 @@ export const questionFunctions: readonly string[] = [
       coalesce(sum(c.decisions) filter (where c.verdict = 'allow'), 0)::bigint,
       coalesce(sum(c.decisions) filter (where c.verdict = 'deny'), 0)::bigint,
       coalesce(sum(c.decisions) filter (where c.verdict = 'fault'), 0)::bigint, min(c.first_at), max(c.last_at),
-      (array_agg(c.shard order by c.last_at desc))[1], (array_agg(c.last_index order by c.last_at desc))[1]
+      (array_agg(c.shard order by c.last_at desc nulls last))[1], (array_agg(c.last_index order by c.last_at desc nulls last))[1]
     from writ_counted(since, until, 'any') c
     where c.bundle <> ''
     group by 1, 2, 3
@@ -211,7 +211,7 @@ export const questionFunctions: readonly string[] = [
     index bigint
   ) language sql stable as $$
     select c.caller, c.target, c.method, c.bundle, sum(c.decisions)::bigint, max(c.last_at),
-      (array_agg(c.shard order by c.last_at desc))[1], (array_agg(c.last_index order by c.last_at desc))[1]
+      (array_agg(c.shard order by c.last_at desc nulls last))[1], (array_agg(c.last_index order by c.last_at desc nulls last))[1]
     from writ_counted(since, until) c
     where c.verdict = 'allow' and c.caller <> ''
     group by 1, 2, 3, 4
@@ -229,7 +229,7 @@ export const questionFunctions: readonly string[] = [
     )
     select r.caller, r.serial, r.source_address, r.at, r.shard, r.index
     from seen s join records r on r.shard = s.shard and r.index = s.index
-    where r.serial <> ''
+    where r.serial <> '' and r.at >= date_trunc('hour', since, 'UTC') and r.at < until + interval '1 hour'
   $$`,
   // Numbers that did not arrive, or arrived late.
   `create view writ_gaps as

@@ -33,14 +33,13 @@ export async function openAuditDoor(options: Pick<PlaceOptions, 'state' | 'datab
 }
 
 async function overStore(options: Pick<PlaceOptions, 'state' | 'database'>): Promise<AuditDoor> {
-  const [{ doorApp }, { readingRoutes }, { openStore }, { storeOf }, { faultOf }] = await Promise.all([
+  const [{ doorApp }, { readingRoutes }, { openStoreOf }, { faultOf }] = await Promise.all([
     import('../../control/node/http.ts'),
     import('../../control/node/audit-reading.ts'),
-    import('../../audit/node/store.ts'),
     import('../place.ts'),
     import('../../control/node/client.ts'),
   ])
-  const store = await openStore(storeOf(options))
+  const store = await openStoreOf(options)
   let broken: unknown
   const app = doorApp((thrown) => {
     broken = thrown

@@ -7,15 +7,17 @@
 import { sql } from 'drizzle-orm'
 import { isObject, type Json } from '../../../core/json.ts'
 import { parseEvent } from '../../../core/record.ts'
+import { readLeaves } from '../../store/leaves.ts'
 import { type Db, records } from '../../store/schema.ts'
 import type { Asked } from '../questions.ts'
 import { shardsOf } from './find.ts'
-import { leavesAt } from './leaf.ts'
 import { type Found, type Row, rowsFrom, time } from './sql.ts'
 
 /** Certificates that are looked at, each in the first and the last of its records that were read. */
 const maxSerials = 1000
 const leavesAtOnce = 250
+/** A certificate that is in use was issued so long before at most, in milliseconds. */
+const issuedBeforeMs = 7 * 86_400_000
 
 export async function certificates(db: Db, { fromMs, toMs, limit }: Asked): Promise<Found> {
   const uses = await rowsFrom(
@@ -28,7 +30,7 @@ export async function certificates(db: Db, { fromMs, toMs, limit }: Asked): Prom
   )
   const looked = uses.slice(0, maxSerials)
   const lives = await livesOf(db, looked)
-  const issued = await issuedSerials(db)
+  const issued = await issuedSerials(db, fromMs - issuedBeforeMs, toMs)
   const rows = looked.map((use) => {
     const life = lives.get(`${use['shard']}/${use['index']}`)
     return {
@@ -66,7 +68,7 @@ async function livesOf(db: Db, uses: readonly Row[]): Promise<ReadonlyMap<string
   }
   for (const [shard, indexes] of byShard) {
     for (let from = 0; from < indexes.length; from += leavesAtOnce) {
-      for (const leaf of await leavesAt(db, shard, indexes.slice(from, from + leavesAtOnce))) {
+      for (const leaf of await readLeaves(db, shard, indexes.slice(from, from + leavesAtOnce))) {
         const life = lifeOf(leaf.bytes)
         if (life) lives.set(`${shard}/${leaf.index}`, life)
       }
@@ -87,9 +89,10 @@ function lifeOf(bytes: Uint8Array): Life | undefined {
 }
 
 /** Issuance as the log has it; undefined where it has none, as with certificates of another issuer. */
-async function issuedSerials(db: Db): Promise<ReadonlySet<string> | undefined> {
+async function issuedSerials(db: Db, sinceMs: number, untilMs: number): Promise<ReadonlySet<string> | undefined> {
   const serials = new Set<string>()
-  for (const event of await issuances(db)) if (typeof event['serial'] === 'string') serials.add(event['serial'])
+  for (const event of await issuances(db, sinceMs, untilMs))
+    if (typeof event['serial'] === 'string') serials.add(event['serial'])
   return serials.size > 0 ? serials : undefined
 }
 
@@ -98,6 +101,8 @@ export type Members = { readonly [member: string]: Json | undefined }
 /** What control recorded of identities, newest first and at most so many. */
 export async function issuances(
   db: Db,
+  sinceMs: number,
+  untilMs: number,
   most: number = 10_000,
 ): Promise<readonly (Members & { shard: number; index: number })[]> {
   const found: (Members & { shard: number; index: number })[] = []
@@ -105,11 +110,12 @@ export async function issuances(
     const rows = await rowsFrom(
       db,
       sql`select ${records.index} as index from ${records} where ${records.shard} = ${shard} and ${records.kind} = 'issuance'
+        and ${records.at} >= ${time(sinceMs)} and ${records.at} < ${time(untilMs)}
         order by ${records.index} desc limit ${most}`,
     )
     const indexes = rows.map(({ index }) => Number(index))
     for (let from = 0; from < indexes.length; from += leavesAtOnce) {
-      for (const leaf of await leavesAt(db, shard, indexes.slice(from, from + leavesAtOnce))) {
+      for (const leaf of await readLeaves(db, shard, indexes.slice(from, from + leavesAtOnce))) {
         const read = parseEvent(leaf.bytes)
         if ('event' in read) found.push({ ...(read.event as unknown as Members), shard, index: leaf.index })
       }

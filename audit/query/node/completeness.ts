@@ -3,18 +3,18 @@
 import { sql } from 'drizzle-orm'
 import { isObject, type Json } from '../../../core/json.ts'
 import { parseEvent } from '../../../core/record.ts'
+import { readLeaves } from '../../store/leaves.ts'
 import type { Db } from '../../store/schema.ts'
 import { spanText } from '../answer-format.ts'
 import type { Asked } from '../questions.ts'
 import { isoTime, shardsOf } from './find.ts'
-import { leavesAt } from './leaf.ts'
 import { type Found, type Row, rowsFrom, time } from './sql.ts'
 
 /** Leaves without decisions that are read, newest first. */
 const maxLeaves = 5000
 const leavesAtOnce = 250
 /** Checkpoints whose last record is compared with their time. */
-const maxCheckpoints = 1000
+const maxCheckpoints = 200
 /** A record that is later than its checkpoint by more has a wrong time, in seconds. */
 const skewS = 1
 /** One that is that much earlier came late. */
@@ -123,7 +123,7 @@ async function countedRows(
     read += found.length
     const indexes = found.map(({ index }) => Number(index))
     for (let from = 0; from < indexes.length; from += leavesAtOnce) {
-      for (const leaf of await leavesAt(db, shard, indexes.slice(from, from + leavesAtOnce))) {
+      for (const leaf of await readLeaves(db, shard, indexes.slice(from, from + leavesAtOnce))) {
         const event = parseEvent(leaf.bytes)
         const body = ('event' in event ? event.event : {}) as unknown as Json
         const others = isObject(body) ? Number(body['others'] ?? 0) : 0

@@ -2,6 +2,8 @@
 
 import { and, eq, gte, inArray, like, lt, or, type SQL, sql } from 'drizzle-orm'
 import { type EventKind, parseDecisionId } from '../../../core/record.ts'
+import { idHex } from '../../store/copy.ts'
+import { ofRecord } from '../../store/ends.ts'
 import { outcomes, records } from '../../store/schema.ts'
 import type { Question } from '../ask.ts'
 
@@ -50,17 +52,17 @@ const named: Readonly<Record<TextName, (value: string) => SQL | undefined>> = {
   code: (value) => eq(records.code, value),
   method: (value) => eq(records.method, value),
   path: (value) => like(records.path, `${literal(value)}%`),
-  requestId: (value) => eq(records.requestId, value),
+  requestId: (value) => sql`"records"."request_key" = decode(${idHex(value)}, 'hex')`,
   revision: (value) => eq(records.revision, value),
   reason: (value) => sql`array_to_string(${records.reasons}, ' ') ilike ${`%${literal(value)}%`}`,
   bundle: (value) => eq(records.bundle, value),
-  traceId: (value) => eq(records.traceId, value),
+  traceId: (value) => sql`"records"."trace_key" = decode(${idHex(value)}, 'hex')`,
   address: (value) => eq(records.sourceAddress, value),
   serial: (value) => eq(records.serial, value),
   producer: (value) => nameIs(records.producer, value),
   outcome: (value) => {
     const is = /^\d{3}$/.test(value) ? eq(outcomes.status, Number(value)) : eq(outcomes.code, value)
-    return sql`exists (select 1 from ${outcomes} where ${outcomes.epoch} = ${records.epoch} and ${outcomes.seq} = ${records.seq} and ${is})`
+    return sql`exists (select 1 from ${outcomes} where ${ofRecord} and ${is})`
   },
 }
 

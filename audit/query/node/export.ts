@@ -4,6 +4,7 @@ import { utf8 } from '../../../core/bytes.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { Json } from '../../../core/json.ts'
 import { type AuditEvent, parseEvent } from '../../../core/record.ts'
+import { readLeaves } from '../../store/leaves.ts'
 import type { Db } from '../../store/schema.ts'
 import type { DecisionRow } from '../answer.ts'
 import { maxLimit, type Question, readCursor } from '../ask.ts'
@@ -12,7 +13,6 @@ import { opaEvent } from '../export/opa.ts'
 import { parquetOf } from '../export/parquet.ts'
 import { formatCsv, formatJsonLines } from '../format.ts'
 import { findDecisions } from './find.ts'
-import { leavesAt } from './leaf.ts'
 
 export const exportFormats = ['csv', 'json', 'parquet', 'ocsf', 'opa'] as const
 
@@ -77,7 +77,7 @@ async function* withEvents(db: Db, rows: readonly DecisionRow[]): AsyncGenerator
     const leaves = new Map<string, Uint8Array>()
     for (const shard of new Set(some.map((row) => row.shard))) {
       const indexes = some.filter((row) => row.shard === shard).map(({ index }) => index)
-      for (const leaf of await leavesAt(db, shard, indexes)) leaves.set(`${shard}/${leaf.index}`, leaf.bytes)
+      for (const leaf of await readLeaves(db, shard, indexes)) leaves.set(`${shard}/${leaf.index}`, leaf.bytes)
     }
     for (const row of some) {
       const bytes = leaves.get(`${row.shard}/${row.index}`)

@@ -6,14 +6,16 @@
 
 import { and, desc, eq, gte, lte, max } from 'drizzle-orm'
 import { decisionId, type Epoch } from '../../../core/record.ts'
-import { checkpoints, type Db, epochs, outcomes, records } from '../../store/schema.ts'
+import { endsOf } from '../../store/ends.ts'
+import { readLeaves } from '../../store/leaves.ts'
+import { checkpoints, type Db, epochs, records } from '../../store/schema.ts'
 import type { Answer, DecisionRow } from '../answer.ts'
 import { type Cursor, defaultLimit, maxLimit, type Question, writeCursor } from '../ask.ts'
 import { type Content, contentOf } from '../content.ts'
 import { conditionsOf } from './conditions.ts'
-import { leavesAt } from './leaf.ts'
 import { type Span, spansOf } from './spans.ts'
 import { toldAt } from './told.ts'
+import { windowOf } from './windows.ts'
 
 /** Records that one answer goes through at most in each shard, and leaves of them that it opens. */
 export interface Bounds {
@@ -88,14 +90,12 @@ async function pageOf(
   { records: mostLooked = maxLooked, leaves: mostOpened = maxOpened, only }: Bounds,
 ): Promise<Page> {
   const size = await coveredSize(db, shard)
-  if (question.id !== undefined) return { rows: await rowsIn(db, question, shard, undefined, limit, size), looked: 1 }
   const content = contentOf(question)
   const rows: DecisionRow[] = []
   let [looked, opened] = [0, 0]
-  const end = below ?? (await endOf(db, shard))
-  for await (const { first, last } of only
-    ? [{ first: only.from, last: end - 1 }]
-    : spansOf(db, question, shard, end)) {
+  const { low, high } = await windowOf(db, shard, question, below)
+  const window = { low: Math.max(low, only?.from ?? 0), high }
+  for await (const { first, last } of spansOf(db, question, shard, window)) {
     for (let from = last; from >= first; ) {
       if (looked >= mostLooked || opened >= mostOpened) return { rows, floor: from + 1, looked }
       const room = content ? openedAtOnce : limit - rows.length
@@ -113,84 +113,75 @@ async function pageOf(
   return { rows, looked }
 }
 
-/** One more than the highest index. */
-async function endOf(db: Db, shard: number): Promise<number> {
-  const [row] = await db
-    .select({ index: records.index })
-    .from(records)
-    .where(eq(records.shard, shard))
-    .orderBy(desc(records.index))
-    .limit(1)
-  return (row?.index ?? -1) + 1
-}
-
 async function withContent(
   db: Db,
   shard: number,
   rows: readonly DecisionRow[],
   content: Content,
 ): Promise<readonly DecisionRow[]> {
-  const fit = new Set<number>()
-  for (const leaf of await leavesAt(
-    db,
-    shard,
-    rows.map(({ index }) => index),
-  ))
-    if (content(leaf.bytes)) fit.add(leaf.index)
-  return rows.filter(({ index }) => fit.has(index))
+  const indexes = rows.map(({ index }) => index)
+  const leaves = await readLeaves(db, shard, indexes)
+  return rows.filter((_, i) => content(leaves[i]!.bytes))
 }
 
 async function rowsIn(
   db: Db,
   question: Question,
   shard: number,
-  span: Span | undefined,
+  { first, last }: Span,
   limit: number,
   size: number,
 ): Promise<readonly DecisionRow[]> {
-  const conditions = [eq(records.shard, shard), ...conditionsOf(question)]
-  if (span) conditions.push(gte(records.index, span.first), lte(records.index, span.last))
   const rows = await db
-    .select({ record: records, outcome: outcomes, attestedSeq: epochs.attestedSeq })
+    .select({ record: records, attestedSeq: epochs.attestedSeq })
     .from(records)
-    .leftJoin(outcomes, and(eq(outcomes.epoch, records.epoch), eq(outcomes.seq, records.seq)))
     .leftJoin(epochs, eq(epochs.epoch, records.epoch))
-    .where(and(...conditions))
+    .where(
+      and(eq(records.shard, shard), gte(records.index, first), lte(records.index, last), ...conditionsOf(question)),
+    )
     .orderBy(desc(records.index))
     .limit(limit)
+  const ends = await endsOf(
+    db,
+    rows.map(({ record }) => record),
+  )
   const opa = rows.flatMap(({ record }) => (record.kind === 'opa_decision' ? [record.index] : []))
   const told = await toldAt(db, shard, opa)
-  return rows.map(({ record, outcome, attestedSeq }) => ({
-    id: decisionId({ epoch: record.epoch as Epoch, seq: record.seq }),
-    shard: record.shard,
-    index: record.index,
-    ...(record.kind !== 'decision' && record.kind !== 'opa_decision' && { kind: record.kind }),
-    time: isoTime(record.at),
-    direction: record.direction ?? '',
-    caller: record.caller || null,
-    target: record.target || null,
-    service: record.service || null,
-    method: record.method || null,
-    path: record.path || null,
-    verdict: record.verdict ?? '',
-    code: record.code ?? '',
-    enforced: record.enforced ?? true,
-    by: record.by,
-    bundle: record.bundle,
-    revision: record.revision,
-    reasons: record.reasons ?? [],
-    requestId: record.requestId || null,
-    traceId: record.traceId || null,
-    sourceAddress: record.sourceAddress || null,
-    serial: record.serial || null,
-    outcome: outcome?.code ?? null,
-    status: outcome?.status ?? null,
-    durationUs: outcome?.durationUs ?? null,
-    upstream: outcome?.upstream ?? null,
-    attested: (attestedSeq ?? -1) >= record.seq,
-    covered: record.index < size,
-    ...(told.has(record.index) && { told: told.get(record.index)! }),
-  }))
+  return rows.map(({ record, attestedSeq }) => {
+    const id = decisionId({ epoch: record.epoch as Epoch, seq: record.seq })
+    const outcome = ends.get(id)
+    return {
+      id,
+      shard: record.shard,
+      index: record.index,
+      ...(record.kind !== 'decision' && record.kind !== 'opa_decision' && { kind: record.kind }),
+      time: isoTime(record.at),
+      direction: record.direction ?? '',
+      caller: record.caller || null,
+      target: record.target || null,
+      service: record.service || null,
+      method: record.method || null,
+      path: record.path || null,
+      verdict: record.verdict ?? '',
+      code: record.code ?? '',
+      enforced: record.enforced ?? true,
+      by: record.by,
+      bundle: record.bundle,
+      revision: record.revision,
+      reasons: record.reasons ?? [],
+      requestId: record.requestId || null,
+      traceId: record.traceId || null,
+      sourceAddress: record.sourceAddress || null,
+      serial: record.serial || null,
+      outcome: outcome?.code ?? null,
+      status: outcome?.status ?? null,
+      durationUs: outcome?.durationUs ?? null,
+      upstream: outcome?.upstream ?? null,
+      attested: (attestedSeq ?? -1) >= record.seq,
+      covered: record.index < size,
+      ...(told.has(record.index) && { told: told.get(record.index)! }),
+    }
+  })
 }
 
 async function coveredSize(db: Db, shard: number): Promise<number> {

@@ -2,6 +2,7 @@
 
 import { sql } from 'drizzle-orm'
 import type { Json } from '../../../core/json.ts'
+import { idHex } from '../../store/copy.ts'
 import type { Db } from '../../store/schema.ts'
 import type { AnswerRow, CannedAnswer } from '../questions.ts'
 import { issuances } from './certificates.ts'
@@ -12,7 +13,7 @@ import { rowsFrom, time } from './sql.ts'
 export async function whoWas(db: Db, id: string, atMs: number): Promise<CannedAnswer> {
   const rows: AnswerRow[] = []
   const revoked = new Map<string, string>()
-  const all = await issuances(db)
+  const all = await issuances(db, atMs - issuedBeforeMs, atMs + 1)
   for (const event of all)
     if (event['action'] === 'revoked') revoked.set(String(event['serial']), String(event['timestamp']))
   for (const event of all) {
@@ -69,6 +70,9 @@ export async function whoWas(db: Db, id: string, atMs: number): Promise<CannedAn
   }
 }
 
+/** Issuance is looked for so long before, in milliseconds. */
+const issuedBeforeMs = 31 * 86_400_000
+
 /** Calls of the first hop that are followed, and all records of their traces that are read. */
 const maxCalls = 20_000
 const maxHops = 100_000
@@ -104,13 +108,14 @@ export async function reached(db: Db, id: string, sinceMs: number, untilMs: numb
   ] as const) {
     for (let from = 0; from < ids.length && read < maxHops; from += idsAtOnce) {
       const some = sql.join(
-        ids.slice(from, from + idsAtOnce).map((one) => sql`${one}`),
+        ids.slice(from, from + idsAtOnce).map((one) => sql`decode(${idHex(one)}, 'hex')`),
         sql`, `,
       )
+      const key = sql.raw(column === 'trace_id' ? 'trace_key' : 'request_key')
       const hops = await rowsFrom(
         db,
         sql`select ${sql.raw(column)} as one, caller, target, verdict, at, shard, index, epoch, seq from records
-          where kind = 'decision' and direction = 'inbound' and enforced is not false and ${sql.raw(column)} in (${some})
+          where kind = 'decision' and direction = 'inbound' and enforced is not false and ${key} in (${some})
           and at >= ${time(sinceMs)} and at < ${time(untilMs + 3_600_000)} order by at limit ${maxHops - read}`,
       )
       read += hops.length

@@ -5,6 +5,7 @@ import type { Db } from '../../store/schema.ts'
 import type { Question } from '../ask.ts'
 import { summedConditions } from './conditions.ts'
 import { rowsFrom } from './sql.ts'
+import type { Window } from './windows.ts'
 
 /** Indexes, both included. */
 export interface Span {
@@ -16,39 +17,51 @@ export interface Span {
 const sumsAtOnce = 2000
 /** Spans no further apart are read as one: that is cheaper than a query for each. */
 const near = 256
-/** Indexes that one query goes through at most. */
-const longest = 250_000
+/** Rows have no index in order: a part is read whole and sorted, and so the first are small. */
+const firstWidth = 4096
+const longest = 262_144
 
-export async function* spansOf(db: Db, question: Question, shard: number, below: number): AsyncGenerator<Span> {
+export async function* spansOf(db: Db, question: Question, shard: number, { low, high }: Window): AsyncGenerator<Span> {
+  const parts = new Parts()
   const where = summedConditions(question)
   if (!where) {
-    yield* inParts({ first: 0, last: below - 1 })
+    yield* parts.split({ first: low, last: high - 1 })
     return
   }
-  for (let ceiling = below; ceiling > 0; ) {
+  for (let ceiling = high; ceiling > low; ) {
     const rows = await rowsFrom(
       db,
-      sql`select first_index, last_index from traffic where shard = ${shard} and first_index < ${ceiling} and ${where}
-        order by last_index desc limit ${sumsAtOnce}`,
+      sql`select first_index, last_index from traffic where shard = ${shard} and first_index < ${ceiling}
+        and last_index >= ${low} and ${where} order by last_index desc limit ${sumsAtOnce}`,
     )
     let open: { first: number; last: number } | undefined
     for (const row of rows) {
-      const first = Number(row['first_index'])
+      const first = Math.max(Number(row['first_index']), low)
       const last = Math.min(Number(row['last_index']), ceiling - 1)
       if (open && last >= open.first - near) {
         open.first = Math.min(open.first, first)
         continue
       }
-      if (open) yield* inParts(open)
+      if (open) yield* parts.split(open)
       open = { first, last }
     }
-    if (open) yield* inParts(open)
+    if (open) yield* parts.split(open)
     // All below the lowest that was read is still to come: what reaches above it was read with the rest.
     if (!open || rows.length < sumsAtOnce) return
     ceiling = open.first
   }
 }
 
-function* inParts({ first, last }: Span): Generator<Span> {
-  for (let to = last; to >= first; to -= longest) yield { first: Math.max(first, to - longest + 1), last: to }
+/** Each part is wider than the one before. */
+class Parts {
+  #width = firstWidth;
+
+  *split({ first, last }: Span): Generator<Span> {
+    for (let to = last; to >= first; ) {
+      const from = Math.max(first, to - this.#width + 1)
+      yield { first: from, last: to }
+      to = from - 1
+      this.#width = Math.min(this.#width * 2, longest)
+    }
+  }
 }

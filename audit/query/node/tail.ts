@@ -4,7 +4,8 @@
  */
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { and, asc, desc, eq, gte, lt } from 'drizzle-orm'
+import { and, asc, eq, gte, lt } from 'drizzle-orm'
+import { recallShard } from '../../store/recall.ts'
 import { type Db, records } from '../../store/schema.ts'
 import type { DecisionRow } from '../answer.ts'
 import type { Cursor, Question } from '../ask.ts'
@@ -84,12 +85,4 @@ async function rowsOf(db: Db, question: Question, shard: number, from: number, t
   return [...page.rows].reverse()
 }
 
-async function endOf(db: Db, shard: number): Promise<number> {
-  const [row] = await db
-    .select({ index: records.index })
-    .from(records)
-    .where(eq(records.shard, shard))
-    .orderBy(desc(records.index))
-    .limit(1)
-  return (row?.index ?? -1) + 1
-}
+const endOf = async (db: Db, shard: number): Promise<number> => (await recallShard(db, shard)).size

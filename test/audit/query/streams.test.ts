@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStore, type Store } from '../../../audit/node/store.ts'
 import { reached, whoWas } from '../../../audit/query/node/identity.ts'
 import { tail } from '../../../audit/query/node/tail.ts'
-import { outcomeRowsOf, recordRowOf } from '../../../audit/store/row.ts'
+import { insertEntries, newMemory, prepareEntries } from '../../../audit/store/ledger.ts'
 import { auditCommand } from '../../../cli/audit.ts'
 import { openAuditDoor } from '../../../cli/wire/audit-door.ts'
 import type { Reading } from '../../../control/node/audit-reading.ts'
@@ -17,7 +17,7 @@ import { WritError } from '../../../core/fault.ts'
 import { parseEvent } from '../../../core/record.ts'
 import { printed } from '../../cli/recorded.ts'
 import { filesOf, Mesh, Signer } from '../verify/log.ts'
-import { decisionBody, id, Producer, sha256, startMs, verifyTestHead } from '../verify/producer.ts'
+import { decisionBody, id, leafHashOf, Producer, sha256, startMs, verifyTestHead } from '../verify/producer.ts'
 import { fill } from './store.ts'
 
 /** What is asked in streams, what is saved, and identities: over the API and by the commands. */
@@ -105,15 +105,14 @@ const audit = (...words: string[]) => printed(auditCommand(), ...words, '--state
 let end = 0
 async function append(...leaves: Uint8Array[]): Promise<void> {
   end ||= mesh.leaves.length
-  const { records, outcomes } = await import('../../../audit/store/schema.ts')
-  for (const bytes of leaves) {
+  const entries = leaves.map((bytes) => {
     const read = parseEvent(bytes)
     if ('wrong' in read) throw new Error(read.wrong)
-    await store.db.insert(records).values({ shard: 0, index: end++, ...recordRowOf(read.event) })
-    const ends = outcomeRowsOf(read.event)
-    if (ends.length > 0)
-      await store.db.insert(outcomes).values(ends.map((row) => ({ shard: 0, index: end - 1, ...row })))
-  }
+    const hash = leafHashOf(bytes)
+    return { event: read.event, bytes, hash, hashHex: Buffer.from(hash).toString('hex') }
+  })
+  await insertEntries(store.db, await prepareEntries(store.db, 0, end, entries, newMemory()))
+  end += leaves.length
 }
 
 test('a canned question is asked by a command, as a table of 80 columns, JSON and CSV', async () => {
@@ -282,4 +281,4 @@ test('where no process runs, a command reads the store itself, through the same 
   expect(out).toContain('orders')
   const rows = await printed(auditCommand(), 'export', '--caller', 'shop', '--state', state)
   expect(rows.out.split('\r\n').filter(Boolean)).toHaveLength(3)
-})
+}, 240_000)
