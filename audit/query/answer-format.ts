@@ -9,7 +9,7 @@ export function formatAnswer(answer: CannedAnswer, width?: number): string {
   const { rows, notes } = answer
   const shown = answer.columns.filter(({ title }) => title !== undefined)
   const columns = shown.map(({ title, kind }): Column => ({ title: title!, ...layoutOf[kind] }))
-  const lines = [`${answer.asks}: ${minute(answer.since)} to ${minute(answer.until)} UTC`, '']
+  const lines = [answer.asks, `${minute(answer.since)} to ${minute(answer.until)} UTC`, '']
   if (rows.length === 0) lines.push(answer.ok === true ? 'nothing, as it should be' : 'nothing')
   else {
     const cells = rows.map((row) => shown.map((column) => cellText(column, row[column.name])))

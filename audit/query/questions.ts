@@ -103,7 +103,7 @@ export const questions: readonly CannedQuestion[] = [
     about: 'target',
     takes: ['direction'],
     since: '7d',
-    columns: [caller, target, method, paths, ...verdict, ...policy, decisions, ...howItWent],
+    columns: [caller, column('target', 'id'), method, paths, ...verdict, ...policy, decisions, ...howItWent],
   },
   {
     name: 'touched-by',
@@ -111,7 +111,7 @@ export const questions: readonly CannedQuestion[] = [
     about: 'caller',
     takes: ['direction'],
     since: '7d',
-    columns: [caller, target, method, paths, ...verdict, ...policy, decisions, ...howItWent],
+    columns: [column('caller', 'id'), target, method, paths, ...verdict, ...policy, decisions, ...howItWent],
   },
   {
     name: 'denied-spikes',
@@ -216,16 +216,16 @@ export const questions: readonly CannedQuestion[] = [
   },
   {
     name: 'certificates',
-    asks: 'How old certificates are when they are used, how long they still last, and who else used one',
+    asks: 'How old certificates are in use, how long they still last, who else used one',
     takes: [],
     since: '24h',
     columns: [
       caller,
       column('serial', 'text', 'SERIAL'),
       column('oldest', 'span', 'OLDEST'),
-      column('remaining', 'span', 'LEFT AT LEAST'),
+      column('remaining', 'span', 'LEFT'),
       column('lifetime', 'span'),
-      column('addresses', 'count', 'ADDRESSES'),
+      column('addresses', 'count', 'FROM'),
       column('callers', 'count', 'CALLERS'),
       column('issued', 'text', 'ISSUED'),
       lastAt,

@@ -56,7 +56,8 @@ export const questionFunctions: readonly string[] = [
   $$`,
   // Denials of an hour beside the same hour of the week in the eight weeks before, or, where fewer than three of those
   // are in the log, the same hour of the day in the seven days before. The spread is 1.4826 times the median of the
-  // deviations (MAD), and never less than a Poisson process of the median would have.
+  // deviations (MAD), and never less than a Poisson process of the median would have. Of a long window the 2,000 hours
+  // and edges with the most denials are compared: a bound for what one question costs.
   `create function writ_denied_spikes(
     since timestamptz, until timestamptz default now(), at_least bigint default 5, score_over double precision default 4
   ) returns table (
@@ -73,6 +74,7 @@ export const questionFunctions: readonly string[] = [
     ),
     here as (
       select r.* from refused r where r.hour >= date_trunc('hour', since, 'UTC') and r.denied >= at_least
+      order by r.denied desc limit 2000
     ),
     began as (select min(t.hour) as hour from traffic t),
     samples as (
@@ -183,7 +185,8 @@ export const questionFunctions: readonly string[] = [
     last_at timestamptz, shard integer, index bigint
   ) language sql stable as $$
     select c.target, c.method, c.code, c.bundle, c.revision, sum(c.decisions)::bigint, min(c.first_at), max(c.last_at),
-      (array_agg(c.shard order by c.last_at desc nulls last))[1], (array_agg(c.last_index order by c.last_at desc nulls last))[1]
+      (array_agg(c.shard order by c.last_at desc nulls last))[1],
+      (array_agg(c.last_index order by c.last_at desc nulls last))[1]
     from writ_counted(since, until) c
     where c.caller = '' and (c.verdict = 'allow' or c.code = 'fault_passed')
     group by 1, 2, 3, 4, 5
@@ -198,7 +201,8 @@ export const questionFunctions: readonly string[] = [
       coalesce(sum(c.decisions) filter (where c.verdict = 'allow'), 0)::bigint,
       coalesce(sum(c.decisions) filter (where c.verdict = 'deny'), 0)::bigint,
       coalesce(sum(c.decisions) filter (where c.verdict = 'fault'), 0)::bigint, min(c.first_at), max(c.last_at),
-      (array_agg(c.shard order by c.last_at desc nulls last))[1], (array_agg(c.last_index order by c.last_at desc nulls last))[1]
+      (array_agg(c.shard order by c.last_at desc nulls last))[1],
+      (array_agg(c.last_index order by c.last_at desc nulls last))[1]
     from writ_counted(since, until, 'any') c
     where c.bundle <> ''
     group by 1, 2, 3
@@ -211,7 +215,8 @@ export const questionFunctions: readonly string[] = [
     index bigint
   ) language sql stable as $$
     select c.caller, c.target, c.method, c.bundle, sum(c.decisions)::bigint, max(c.last_at),
-      (array_agg(c.shard order by c.last_at desc nulls last))[1], (array_agg(c.last_index order by c.last_at desc nulls last))[1]
+      (array_agg(c.shard order by c.last_at desc nulls last))[1],
+      (array_agg(c.last_index order by c.last_at desc nulls last))[1]
     from writ_counted(since, until) c
     where c.verdict = 'allow' and c.caller <> ''
     group by 1, 2, 3, 4
@@ -241,9 +246,3 @@ export const questionFunctions: readonly string[] = [
       e.started_at, e.last_at
     from epochs e`,
 ]
-
-/** Backwards, so that what stands on another goes first. */
-export const dropQuestionFunctions: readonly string[] = [...questionFunctions].reverse().map((statement) => {
-  const [, kind, name] = /^create (function|view) (\w+)/.exec(statement)!
-  return `drop ${kind} if exists ${name}`
-})

@@ -1,8 +1,11 @@
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStore, type Store } from '../../../audit/node/store.ts'
+import { formatAnswer } from '../../../audit/query/answer-format.ts'
 import { canned } from '../../../audit/query/node/canned.ts'
 import { questions, readAsked } from '../../../audit/query/questions.ts'
 import type { Json } from '../../../core/json.ts'
+import { stepsOf, wordsOf } from '../../docs/transcripts.ts'
 import { Mesh, Signer } from '../verify/log.ts'
 import { id, startMs } from '../verify/producer.ts'
 import { fill } from './store.ts'
@@ -181,4 +184,20 @@ test('a question that is none, and an option that is not for it, are refused', a
   await expect(ask('who-knows')).rejects.toMatchObject({ code: 'not_found' })
   await expect(ask('first-seen', { about: 'web' })).rejects.toMatchObject({ code: 'usage' })
   await expect(ask('first-seen', { since: '1h', until: '2h' })).rejects.toThrow('since is not before until')
+})
+
+test('docs/AUDIT-QUERIES.md shows what the questions print', async () => {
+  const steps = stepsOf(await readFile('docs/AUDIT-QUERIES.md', 'utf8')).filter(({ command }) =>
+    command.startsWith('writ audit ask '),
+  )
+  expect(new Set(steps.map(({ command }) => wordsOf(command)[3])).size).toBe(questions.length)
+  const used = { from: 'web', to: 'orders', method: 'GET', path: ['orders', '{}'] }
+  const data = { bank: { trust_domain: 'bank.example', edges: [used, { ...used, path: ['refunds', '{}'] }] } }
+  for (const { command, shown } of steps) {
+    const [, , , name, ...words] = wordsOf(command)
+    const pairs: [string, string][] = words[0]?.startsWith('--') === false ? [['about', words.shift()!]] : []
+    for (let i = 0; i < words.length; i += 2) if (words[i] !== '--data') pairs.push([words[i]!.slice(2), words[i + 1]!])
+    const answer = await canned({ db: store.db, data }, readAsked(name!, pairs, nowMs))
+    expect(formatAnswer(answer, 80), command).toBe(shown)
+  }
 })

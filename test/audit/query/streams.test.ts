@@ -117,8 +117,8 @@ async function append(...leaves: Uint8Array[]): Promise<void> {
 
 test('a canned question is asked by a command, as a table of 80 columns, JSON and CSV', async () => {
   const { out } = await audit('ask', 'who-accessed', 'orders', '--since', '2026-11-23')
-  expect(out).toMatch(/^Who accessed X.*\n\nCALLER +TARGET +METHOD/)
-  expect(out).toMatch(/web +orders +GET +\/orders\/\{\} +allow/)
+  expect(out).toMatch(/^Who accessed X.*\n.* UTC\n\nCALLER +METHOD/)
+  expect(out).toMatch(/web +GET +\/orders\/\{\} +allow/)
   const json = JSON.parse((await audit('ask', 'touched-by', 'shop', '--since', '2026-11-23', '--json')).out)
   expect(json.rows).toHaveLength(2)
   expect((await audit('ask', 'revisions', '--since', '2026-11-23', '--csv')).out).toMatch(
