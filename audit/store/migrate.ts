@@ -6,7 +6,7 @@ import type { Db } from './schema.ts'
 import { tables } from './tables.ts'
 
 /** What turned a store of one version into the next. A set that was ever released is never edited. */
-const versions: readonly (readonly string[])[] = [
+export const versions: readonly (readonly string[])[] = [
   [
     `create table leaves (
       shard integer not null,
