@@ -1,7 +1,9 @@
 /** What the store needs now and then, beside what comes in: partitions ahead of time, block indexes, sums by the hour. */
 
 import { sql } from 'drizzle-orm'
+import { emptyChunks } from '../store/empty-chunks.ts'
 import { foldTraffic } from '../store/fold.ts'
+import { rowsOf } from '../store/sql.ts'
 import type { Store } from './store.ts'
 
 /** Days for which partitions are there before they begin. */
@@ -15,6 +17,16 @@ export async function makePartitions({ db }: Store): Promise<void> {
 export async function tendStore(store: Store, shards: readonly number[]): Promise<void> {
   for (const shard of shards) while (await store.transaction((tx) => foldTraffic(tx, shard)));
   await store.db.execute(sql`select writ_summarise()`)
+}
+
+/** Time for which the store keeps leaves that the log folder has too, in milliseconds. */
+const keepChunksMs = 3_600_000
+
+/** Where the user of the database may: one that only adds leaves this to maintenance. */
+async function emptyBuffer({ db }: Store, shards: readonly number[]): Promise<void> {
+  const [may] = await rowsOf<{ may: boolean }>(db.execute(sql`select has_table_privilege('chunks', 'delete') as may`))
+  if (!may?.may || !db.means?.files) return
+  for (const shard of shards) await emptyChunks(db, shard, Date.now() - keepChunksMs)
 }
 
 export interface Tender {
@@ -38,6 +50,7 @@ export function openTender(store: Store, shards: () => readonly number[], everyM
       partitionsDue = performance.now() + hourMs
     }
     await tendStore(store, shards())
+    await emptyBuffer(store, shards())
   }
   const turn = (): void => {
     running = tend()
