@@ -7,6 +7,7 @@ import { askCommand } from './audit-ask.ts'
 import { chosen, chosenBy, withChoice } from './audit-choice.ts'
 import { exportCommand, tailCommand } from './audit-export.ts'
 import { reachCommand, whoCommand } from './audit-identity.ts'
+import { grantsCommand } from './audit-grants.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { savedCommands } from './audit-saved.ts'
 import { printTable } from './audit-table.ts'
@@ -26,6 +27,7 @@ export function auditCommand(): Command {
   audit.addCommand(verifyCommand())
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())
+  audit.addCommand(grantsCommand())
   return audit
 }
 

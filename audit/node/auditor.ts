@@ -36,6 +36,7 @@ import { epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
 import { receiptFinder } from './receipts.ts'
 import { isTaken, type Store, storeFault } from './store.ts'
+import { openTender } from './tend.ts'
 import { catchUp, keepCosigned, requireMemory, signTree } from './tiles.ts'
 import type { Timestamps } from './timestamps.ts'
 import type { Witnesses } from './witnesses.ts'
@@ -58,6 +59,8 @@ export interface AuditorSettings {
   readonly onEvent: (event: AuditorEvent) => void
   /** Time between checkpoints of a log that grows, in milliseconds. Default 1000. */
   readonly checkpointEveryMs?: number
+  /** Time between the adding up of what came since, in milliseconds. Default 5000. */
+  readonly tendEveryMs?: number
   /** Who is asked to cosign checkpoints once they are published. Default nobody. */
   readonly witnesses?: Witnesses
   /** Who is asked to stamp checkpoints with a time. Default nobody. */
@@ -292,6 +295,8 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     ticking = false
   }
 
+  const tender = openTender(store, () => [...watched], settings.tendEveryMs ?? 5000)
+
   return {
     ingest: (partition, messages) => inTurn(partition, () => ingest(partition, messages)),
     nextOffset: (partition) =>
@@ -303,6 +308,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     checkpoint,
     start: () => {
       timer ??= setInterval(() => void tick(), settings.checkpointEveryMs ?? 1000)
+      tender.start()
     },
     status: () => ({
       shards: [...shards].map(
@@ -325,7 +331,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       clearInterval(timer)
       await checkpoint().catch(() => undefined)
       closed = true
-      await Promise.all(turns.values())
+      await Promise.all([tender.close(), ...turns.values()])
       if (ownEpochs.size === 0) return
       await store.db
         .update(epochs)

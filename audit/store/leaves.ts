@@ -60,6 +60,20 @@ export async function leavesAt(
   return found
 }
 
+/** What the log folder alone has of a range. */
+export async function filedLeaves(
+  db: Db,
+  shard: number,
+  first: number,
+  last: number,
+): Promise<ReadonlyMap<number, Uint8Array>> {
+  const found = new Map<number, Uint8Array>()
+  const files = db.means?.files?.(shard)
+  const wanted = new Set(Array.from({ length: last - first + 1 }, (_, i) => first + i))
+  if (files) await readFiles(files, wanted, found)
+  return found
+}
+
 interface OpenChunk {
   readonly first: number
   readonly last: number

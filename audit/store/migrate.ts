@@ -4,10 +4,11 @@ import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import { questionFunctions } from './questions.ts'
 import type { Db } from './schema.ts'
+import { rowsOf } from './sql.ts'
 import { tables } from './tables.ts'
 
 /** What turned a store of one version into the next. A set that was ever released is never edited. */
-const versions: readonly (readonly string[])[] = [
+export const versions: readonly (readonly string[])[] = [
   [
     `create table leaves (
       shard integer not null,
@@ -120,6 +121,7 @@ export const migrationLock: number = 0x77726974
 
 /** Runs what is missing, all or nothing. A store of a newer version is refused. */
 export async function migrate(db: Db): Promise<void> {
+  if ((await versionOf(db)) === storeVersion) return // Who only writes rows may make no table.
   await db.transaction(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${migrationLock})`)
     await tx.execute(sql`create table if not exists writ_schema (version integer primary key)`)
@@ -133,6 +135,17 @@ export async function migrate(db: Db): Promise<void> {
       await tx.execute(sql`insert into writ_schema (version) values (${next + 1})`)
     }
   })
+}
+
+async function versionOf(db: Db): Promise<number> {
+  const [there] = await rowsOf<{ there: boolean }>(
+    db.execute(sql`select to_regclass('writ_schema') is not null as there`),
+  )
+  if (!there?.there) return 0
+  const [found] = await rowsOf<{ version: number }>(
+    db.execute(sql`select coalesce(max(version), 0)::integer as version from writ_schema`),
+  )
+  return found!.version
 }
 
 const newer = (version: number): WritError =>

@@ -1,0 +1,46 @@
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { tendStore } from '../../../audit/node/tend.ts'
+import { rowsOf } from '../../../audit/store/sql.ts'
+import { openTestStore } from '../node/auditor-fixture.ts'
+import { empty, fill } from '../query/store.ts'
+import { Mesh, Signer } from '../verify/log.ts'
+import { id } from '../verify/producer.ts'
+
+const store = await openTestStore()
+beforeEach(() => empty(store.db))
+afterAll(() => store.close())
+
+const traffic = (columns: string) =>
+  rowsOf<{ [column: string]: unknown }>(
+    store.db.execute(sql`select caller, verdict, ${sql.raw(columns)} from traffic group by 1, 2 order by 1, 2`),
+  )
+const counted = 'sum(decisions)::integer as n, min(first_index)::integer as first, max(last_index)::integer as last'
+
+test('sums are the same before and after they are added up, and the ends stand by their decisions then', async () => {
+  const mesh = new Mesh().calls(30)
+  const end = { code: 'completed', request_bytes: 0, response_bytes: 9, upstream: 'a:1' } as const
+  mesh.leaves.push(
+    mesh.orders.write({
+      kind: 'outcomes',
+      outcomes: [1, 2, 4].map((seq) => ({ seq, ...end, status: seq === 4 ? 503 : 200, duration_us: seq * 10 })),
+    }),
+  )
+  await fill(store.db, mesh.leaves, new Signer())
+  const before = await traffic(counted)
+  expect(before).toEqual([
+    { caller: id('web'), verdict: 'allow', n: 20, first: 5, last: 38 },
+    { caller: id('web'), verdict: 'deny', n: 10, first: 7, last: 39 },
+  ])
+  await tendStore(store, [0])
+  expect(await traffic(counted)).toEqual(before)
+  const ends = 'sum(outcomes)::integer as n, sum(errors)::integer as errors, sum(duration_us_sum)::integer as us'
+  expect(await traffic(ends)).toEqual([
+    { caller: id('web'), verdict: 'allow', n: 3, errors: 1, us: 70 },
+    { caller: id('web'), verdict: 'deny', n: 0, errors: 0, us: 0 },
+  ])
+  await tendStore(store, [0]) // Again adds nothing.
+  expect(await traffic(counted)).toEqual(before)
+  const [row] = await rowsOf(store.db.execute(sql`select count(*)::integer as n from rollups`))
+  expect(row).toEqual({ n: 2 })
+})
