@@ -273,6 +273,32 @@ export interface OpaDecisionBody {
   }
 }
 
+/** Size and root (base64) of a tree. */
+export interface TreeHead {
+  readonly size: number
+  readonly root: string
+}
+
+/** Written by the auditor: what became of the log itself. */
+export type LogBody = LogOpenedBody
+
+/** The second entry of a log that follows one of which a part was lost, after the auditor's start. */
+export interface LogOpenedBody {
+  readonly kind: 'log'
+  readonly action: 'opened'
+  readonly previous: {
+    readonly origin: string
+    /** The last checkpoint that the signer remembers; absent where it remembers none. */
+    readonly signed?: TreeHead
+    /** The newest checkpoint that was still there, as a C2SP signed note. */
+    readonly note?: string
+    /** What was left: those leaves go on being proven, under the origin `<origin>/kept`. */
+    readonly kept: TreeHead
+  }
+  readonly by: string
+  readonly reason: string
+}
+
 export type EventBody =
   | DecisionBody
   | OutcomesBody
@@ -287,6 +313,7 @@ export type EventBody =
   | GapBody
   | AnomalyBody
   | OpaDecisionBody
+  | LogBody
 
 export type EventKind = EventBody['kind']
 
@@ -307,6 +334,7 @@ const kinds: Readonly<Record<EventKind, true>> = {
   gap: true,
   anomaly: true,
   opa_decision: true,
+  log: true,
 }
 
 export const encodeEvent = (event: AuditEvent): Uint8Array => utf8(canonicalJson(event as unknown as Json))

@@ -22,7 +22,7 @@ import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type T
 import { readMessage } from '../store/arrival.ts'
 import { fenced, insertEntries, moveOffset, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import type { OwnChain } from '../store/own.ts'
-import { recallBehind, recallCursors, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
+import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
 import { epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
 import { receiptFinder } from './receipts.ts'
@@ -88,6 +88,8 @@ export interface Auditor {
 
 /** What is kept in memory of a shard; thrown away and read again whenever it may no longer be true. */
 interface Shard {
+  /** Its log: the partition's number, or that of the log that was opened in its place. */
+  readonly number: number
   state: ShardState
   own: OwnChain | { readonly previous: Awaited<ReturnType<typeof recallOwn>> }
   /** Least recently used first. */
@@ -129,12 +131,13 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const known = shards.get(partition)
     if (known) return known
     watched.add(partition)
-    const origin = originOf(trustDomain, partition)
+    const number = await recallLog(store.db, partition).catch(rethrowAsStoreFault)
+    const origin = originOf(trustDomain, number)
     const last = await signer.last(origin) // Before the store is read, which only grows meanwhile.
-    const state = await recallShard(store.db, partition).catch(rethrowAsStoreFault)
+    const state = await recallShard(store.db, number).catch(rethrowAsStoreFault)
     requireMemory(origin, last, state.size, state.checkpointed)
-    const previous = await recallOwn(store.db, partition, producer!).catch(rethrowAsStoreFault)
-    const shard: Shard = { state, own: { previous }, cursors: new Map(), folder: undefined }
+    const previous = await recallOwn(store.db, number, producer!).catch(rethrowAsStoreFault)
+    const shard: Shard = { number, state, own: { previous }, cursors: new Map(), folder: undefined }
     shards.set(partition, shard)
     return shard
   }
@@ -144,17 +147,17 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     if (!last) return
     const shard = await shardOf(partition)
     const next = laterOffset(shard.state.nextOffset, String(BigInt(last.offset) + 1n))
-    const admitted = await judge(shard, partition, messages).catch(rethrowAsStoreFault)
+    const admitted = await judge(shard, messages).catch(rethrowAsStoreFault)
     try {
       await store.transaction(async (tx) => {
-        await moveOffset(tx, partition, shard.state.nextOffset, next, owner)
-        await insertEntries(tx, partition, shard.state.size, admitted.entries)
-        await upsertEpochs(tx, epochRows(admitted, partition))
+        await moveOffset(tx, shard.number, shard.state.nextOffset, next, owner)
+        await insertEntries(tx, shard.number, shard.state.size, admitted.entries)
+        await upsertEpochs(tx, epochRows(admitted, shard.number))
         await writeGaps(tx, admitted.gaps)
       })
     } catch (thrown) {
       shards.delete(partition) // What we know may be wrong now.
-      const found = await recallShard(store.db, partition).catch(() => undefined)
+      const found = await recallShard(store.db, shard.number).catch(() => undefined)
       // A commit whose answer was lost may have been kept all the same: only this auditor writes its own name.
       if (found && found.owner === owner && found.nextOffset === next && shard.state.nextOffset !== next) return
       // The offset was the same, the next index was not: another auditor took in what had been offered before.
@@ -163,13 +166,13 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     await remember(shard, partition, next, admitted)
   }
 
-  async function judge(shard: Shard, partition: number, messages: readonly StreamMessage[]): Promise<Admitted> {
-    const { state, own } = shard
+  async function judge(shard: Shard, messages: readonly StreamMessage[]): Promise<Admitted> {
+    const { number, state, own } = shard
     const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
     const records = arrivals.flatMap((arrival) => arrival.records)
     const cursors = await cursorsOf(shard, new Set(records.map(({ event }) => event.epoch)))
     const behind = await recallBehind(store.db, records, cursors)
-    return admit(arrivals, { shard: partition, size: state.size, own, cursors, ...behind }, tools)
+    return admit(arrivals, { shard: number, size: state.size, own, cursors, ...behind }, tools)
   }
 
   async function cursorsOf(shard: Shard, wanted: ReadonlySet<string>): Promise<ReadonlyMap<string, Cursor>> {
@@ -182,9 +185,9 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     return cursors
   }
 
-  const epochRows = (admitted: Admitted, partition: number) => [
+  const epochRows = (admitted: Admitted, number: number) => [
     ...[...admitted.cursors.values()].map(({ row }) => row),
-    ownEpochRow(admitted.own, partition, producer, formatTime(now())),
+    ownEpochRow(admitted.own, number, producer, formatTime(now())),
   ]
 
   async function remember(shard: Shard, partition: number, next: string, admitted: Admitted): Promise<void> {
@@ -227,16 +230,16 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     try {
       shard = await shardOf(partition)
       const { state } = shard
-      shard.folder ??= await openLogFolder(join(settings.logDir, String(partition)), sha256)
-      await catchUp(shard.folder, store.db, partition, state.size, sha256)
-      const signed = await signTree(shard.folder, partition, state.checkpointed, { ...settings, db: store.db })
+      shard.folder ??= await openLogFolder(join(settings.logDir, String(shard.number)), sha256)
+      await catchUp(shard.folder, store.db, shard.number, state.size, sha256)
+      const signed = await signTree(shard.folder, shard.number, state.checkpointed, { ...settings, db: store.db })
       const size = signed?.size ?? 0
-      offer(partition, shard.folder)
+      offer(partition, shard.number, shard.folder)
       if (size === state.checkpointed) return
       shard.state = { ...state, checkpointed: size }
-      onEvent({ kind: 'checkpoint', shard: partition, size })
+      onEvent({ kind: 'checkpoint', shard: shard.number, size })
     } catch (thrown) {
-      const taken = shard !== undefined && (await wasTaken(partition, shard.state))
+      const taken = shard !== undefined && (await wasTaken(shard))
       if (taken) watched.delete(partition)
       if (taken || (thrown instanceof WritError && thrown.code === 'fork')) shards.delete(partition)
       if (!taken) throw fallBehind(shard, partition, thrown)
@@ -244,26 +247,26 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
   }
 
   /** Nothing waits for witnesses; what they bring is published in the shard's turn. */
-  function offer(partition: number, folder: LogFolder): void {
+  function offer(partition: number, number: number, folder: LogFolder): void {
     const signed = folder.published
     if (!signed) return
-    settings.timestamps?.offer(partition, folder.read)
+    settings.timestamps?.offer(number, folder.read)
     settings.witnesses?.offer({
-      shard: partition,
+      shard: number,
       signed,
       read: folder.read,
       cosigned: (note, met) =>
         inTurn(partition, async () => {
           const cosigned = { checkpoint: signed.checkpoint, note }
           await shards.get(partition)?.folder?.publishCosigned(cosigned, met) // The folder may have been opened anew.
-          await keepCosigned(store.db, partition, cosigned)
+          await keepCosigned(store.db, number, cosigned)
         }),
     })
   }
 
   /** Another auditor has gone on with the partition, and signs it too. */
-  async function wasTaken(partition: number, before: ShardState): Promise<boolean> {
-    const state = await recallShard(store.db, partition).catch(() => undefined)
+  async function wasTaken({ number, state: before }: Shard): Promise<boolean> {
+    const state = await recallShard(store.db, number).catch(() => undefined)
     return state !== undefined && state.owner !== owner && state.nextOffset !== before.nextOffset
   }
 
@@ -294,19 +297,12 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       timer ??= setInterval(() => void tick(), settings.checkpointEveryMs ?? 1000)
     },
     status: () => ({
-      shards: [...shards].map(
-        ([
-          shard,
-          {
-            state: { size, checkpointed, nextOffset },
-          },
-        ]) => ({
-          shard,
-          size,
-          checkpointed,
-          nextOffset,
-        }),
-      ),
+      shards: [...shards.values()].map(({ number, state: { size, checkpointed, nextOffset } }) => ({
+        shard: number,
+        size,
+        checkpointed,
+        nextOffset,
+      })),
       tally: { ...tally },
     }),
     close: async () => {

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { and, eq } from 'drizzle-orm'
 import type { FindReceipt, Sha256 } from '../../core/ports.ts'
-import { receiptFor } from '../log/prove.ts'
+import { receiptInLog } from '../log/prove.ts'
 import { records } from '../store/schema.ts'
 import { tileReader } from './folder.ts'
 import { type Store, storeFault } from './store.ts'
@@ -25,6 +25,6 @@ export function receiptFinder({ store, logDir, sha256 }: ReceiptParts): FindRece
         throw storeFault(thrown)
       })
     if (!found) return undefined
-    return receiptFor(tileReader(join(logDir, String(found.shard))), found.index, sha256)
+    return receiptInLog(tileReader(join(logDir, String(found.shard))), found.index, sha256)
   }
 }

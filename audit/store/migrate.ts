@@ -97,6 +97,13 @@ const versions: readonly (readonly string[])[] = [
       primary key (shard, size)
     )`,
   ],
+  [
+    `create table logs (
+      shard integer primary key,
+      partition integer not null,
+      opened_at timestamptz(6) not null
+    )`,
+  ],
 ]
 
 /** The version that this program writes. */

@@ -2,6 +2,7 @@
 
 import { eq, max, sql } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
+import { logStride } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { decisionId, type Epoch, parseEvent, type StartBody } from '../../core/record.ts'
 import type { Cursor, Known, StoredRecord } from './admit.ts'
@@ -9,7 +10,7 @@ import type { ArrivedRecord } from './arrival.ts'
 import { type Announced, announcedBy, maxAnnounced, withAnnounced } from './head.ts'
 import { type Hole, holeAt } from './holes.ts'
 import { rowsOf } from './ledger.ts'
-import { checkpoints, type Db, leaves, offsets } from './schema.ts'
+import { checkpoints, type Db, leaves, logs, offsets } from './schema.ts'
 
 /** Where a shard stands. */
 export interface ShardState {
@@ -19,6 +20,15 @@ export interface ShardState {
   readonly owner: string | undefined
   /** Size of the last checkpoint in the store, 0 where there is none. */
   readonly checkpointed: number
+}
+
+/** The log that a partition's records go to now. */
+export async function recallLog(db: Db, partition: number): Promise<number> {
+  const [last] = await db
+    .select({ shard: max(logs.shard) })
+    .from(logs)
+    .where(eq(logs.partition, partition))
+  return last?.shard ?? partition
 }
 
 export async function recallShard(db: Db, shard: number): Promise<ShardState> {
@@ -35,8 +45,16 @@ export async function recallShard(db: Db, shard: number): Promise<ShardState> {
   return { size, nextOffset: offset?.nextOffset, owner: offset?.owner, checkpointed: signed?.size ?? 0 }
 }
 
-/** The auditor's last epoch in this shard, for the start of its next. */
+/** The auditor's last epoch in this shard, or in the log that it follows, for the start of its next. */
 export async function recallOwn(db: Db, shard: number, producer: string): Promise<StartBody['previous']> {
+  for (let log = shard; log >= 0; log -= logStride) {
+    const previous = await recallOwnOf(db, log, producer)
+    if (previous) return previous
+  }
+  return undefined
+}
+
+async function recallOwnOf(db: Db, shard: number, producer: string): Promise<StartBody['previous']> {
   const [row] = await rowsOf<{ epoch: string; next_seq: string; last_hash: Uint8Array; final: boolean }>(
     db.execute(sql`select e.epoch, e.next_seq, e.last_hash, e.final
       from epochs e join records r on r.epoch = e.epoch and r.seq = 0

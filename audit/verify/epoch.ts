@@ -52,7 +52,7 @@ export interface EpochSummary {
 export class EpochReader {
   readonly epoch: string
   readonly producer: AuditEvent['producer']
-  readonly shard: number
+  shard: number
   readonly stretches: Stretch[] = []
   records: number = 0
   heads: number = 0

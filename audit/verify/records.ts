@@ -2,6 +2,7 @@
 
 import { toHex } from '../../core/bytes.ts'
 import { isObject } from '../../core/json.ts'
+import { partitionOf } from '../../core/log.ts'
 import {
   type AnomalyBody,
   type AuditEvent,
@@ -29,7 +30,7 @@ export const isAuditor = (producer: string): boolean => pathOf(producer as Spiff
 const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
 
 function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
-  if (kind === 'gap' || kind === 'anomaly') return isAuditor(producer)
+  if (kind === 'gap' || kind === 'anomaly' || kind === 'log') return isAuditor(producer)
   if (kind === 'opa_decision') return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)
 }
@@ -84,7 +85,10 @@ export class RecordsReader {
   #epochOf(event: AuditEvent, shard: number, index: number): EpochReader | undefined {
     const known = this.#epochs.get(event.epoch)
     if (!known) return this.#newEpoch(event, shard, index)
-    if (known.producer === event.producer && known.shard === shard) return known
+    if (known.producer === event.producer && partitionOf(known.shard) === partitionOf(shard)) {
+      known.shard = shard // It goes on in the log that follows.
+      return known
+    }
     const where = `${known.producer} in shard ${known.shard}`
     this.#broken(
       'epoch_moved',

@@ -5,7 +5,7 @@
 
 import { equalBytes, fromUtf8, toHex } from '../../core/bytes.ts'
 import { messageOf } from '../../core/fault.ts'
-import type { Checkpoint } from '../../core/log.ts'
+import { type Checkpoint, isOriginOf } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { parseCheckpoint } from '../log/checkpoint.ts'
 import { foldHashes, type HashAt, hashBytes, leafHash, rootAt } from '../log/merkle.ts'
@@ -61,7 +61,7 @@ export async function readCheckpoint(
   if (!opened.ok) return { wrong: opened.detail }
   const checkpoint = parseCheckpoint(opened.text)
   if (!checkpoint) return { wrong: 'not in the form of origin, size and root' }
-  if (!checkpoint.origin.endsWith(`/audit/${shard}`)) {
+  if (!isOriginOf(checkpoint.origin, shard)) {
     return { wrong: `it is of ${checkpoint.origin}, not of shard ${shard}` }
   }
   return { ...checkpoint, note }

@@ -78,7 +78,12 @@ export async function openLog(options: LogOptions): Promise<Log> {
   }
 }
 
-async function openSigner({ signerDir, signerSocket, logDir, trustDomain }: LogOptions): Promise<FileSigner> {
+export async function openSigner({
+  signerDir,
+  signerSocket,
+  logDir,
+  trustDomain,
+}: Pick<LogOptions, 'signerDir' | 'signerSocket' | 'logDir' | 'trustDomain'>): Promise<FileSigner> {
   const name = `${trustDomain}/audit`
   if (signerSocket === undefined) return openFileSigner({ dir: signerDir, name, sha256 })
   const signer = await openSignerClient({ socketPath: signerSocket, name, sha256 })
