@@ -6,7 +6,7 @@ import type { Answer } from '../audit/query/answer.ts'
 import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format.ts'
 import { formatVerification } from '../audit/verify/format.ts'
 import { chosenBy, withChoice } from './audit-choice.ts'
-import { newLogCommand } from './audit-keep.ts'
+import { backupCommand, newLogCommand, restoreCommand } from './audit-keep.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
@@ -18,7 +18,7 @@ export function auditCommand(): Command {
   audit.addCommand(verifyCommand())
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())
-  audit.addCommand(newLogCommand())
+  for (const command of [backupCommand(), restoreCommand(), newLogCommand()]) audit.addCommand(command)
   return audit
 }
 

@@ -26,6 +26,7 @@ import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type Sh
 import { epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
 import { receiptFinder } from './receipts.ts'
+import { openReplay, type Replay, resumed } from './replay.ts'
 import { isTaken, type Store, storeFault } from './store.ts'
 import { catchUp, keepCosigned, requireMemory, signTree } from './tiles.ts'
 import type { Timestamps } from './timestamps.ts'
@@ -49,6 +50,11 @@ export interface AuditorSettings {
   readonly onEvent: (event: AuditorEvent) => void
   /** Time between checkpoints of a log that grows, in milliseconds. Default 1000. */
   readonly checkpointEveryMs?: number
+  /**
+   * After a restore: takes in again what was signed and is not in the store, and goes on only where the same tree comes
+   * out. Until then nothing is signed. Default false: a store that is behind is refused.
+   */
+  readonly catchUp?: boolean
   /** Who is asked to cosign checkpoints once they are published. Default nobody. */
   readonly witnesses?: Witnesses
   /** Who is asked to stamp checkpoints with a time. Default nobody. */
@@ -95,6 +101,8 @@ interface Shard {
   /** Least recently used first. */
   readonly cursors: Map<string, Cursor>
   folder: LogFolder | undefined
+  /** What was signed and is to come out again. */
+  replay: Replay | undefined
 }
 
 /** Epochs in memory per shard: about 4 KB each with their certificates. More are read from the store again. */
@@ -105,6 +113,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
   const producer = spiffeId(settings.trustDomain, 'writ/auditor')
   if (!producer) throw new WritError('config_invalid', `${settings.trustDomain} is no trust domain`)
   const { trustDomain, cluster, software, signer } = settings
+  const parts = { db: store.db, sha256 }
   const tools: AdmitTools = { ...settings, name: { producer, trustDomain, cluster, software } }
   const owner = toHex(random(8))
   const shards = new Map<number, Shard>()
@@ -135,9 +144,14 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const origin = originOf(trustDomain, number)
     const last = await signer.last(origin) // Before the store is read, which only grows meanwhile.
     const state = await recallShard(store.db, number).catch(rethrowAsStoreFault)
-    requireMemory(origin, last, state.size, state.checkpointed)
+    const behind = settings.catchUp === true && last !== undefined && last.size > state.size
+    if (!behind) requireMemory(origin, last, state.size, state.checkpointed)
     const previous = await recallOwn(store.db, number, producer!).catch(rethrowAsStoreFault)
-    const shard: Shard = { number, state, own: { previous }, cursors: new Map(), folder: undefined }
+    const dir = join(settings.logDir, String(number))
+    const replay = behind ? await openReplay(dir, number, state.size, last, parts) : undefined
+    // What was signed has no new start in it: the former auditor's chain goes on until all of it is here again.
+    const own = replay && previous ? resumed(previous) : { previous }
+    const shard: Shard = { number, state, own, cursors: new Map(), folder: undefined, replay }
     shards.set(partition, shard)
     return shard
   }
@@ -149,6 +163,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const next = laterOffset(shard.state.nextOffset, String(BigInt(last.offset) + 1n))
     const admitted = await judge(shard, messages).catch(rethrowAsStoreFault)
     try {
+      shard.replay?.take(admitted.entries)
       await store.transaction(async (tx) => {
         await moveOffset(tx, shard.number, shard.state.nextOffset, next, owner)
         await insertEntries(tx, shard.number, shard.state.size, admitted.entries)
@@ -195,7 +210,12 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const from = shard.state.size
     shard.state = { ...shard.state, size: from + entries.length, nextOffset: next, owner }
     shard.own = admitted.own
-    ownEpochs.add(admitted.own.epoch)
+    if (!shard.replay) ownEpochs.add(admitted.own.epoch)
+    else if (shard.replay.done) {
+      shard.replay = undefined
+      const { epoch, nextSeq, prev } = admitted.own
+      shard.own = { previous: { epoch, seq: nextSeq - 1, hash: prev, ended: 'crash' } }
+    }
     for (const [epoch, cursor] of admitted.cursors) {
       shard.cursors.delete(epoch)
       shard.cursors.set(epoch, cursor)
@@ -229,6 +249,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     let shard: Shard | undefined
     try {
       shard = await shardOf(partition)
+      if (shard.replay) return // Nothing shorter than what was signed is ever signed.
       const { state } = shard
       shard.folder ??= await openLogFolder(join(settings.logDir, String(shard.number)), sha256)
       await catchUp(shard.folder, store.db, shard.number, state.size, sha256)

@@ -159,8 +159,8 @@ test('after a loss that nothing replays a new log goes on, quotes the old one, a
   expect(found(verification, 'warning')).toEqual([
     `log_lost: of ${old!.size} leaves that were signed of bank.example/audit/0 23 are kept: ${old!.size - 23} are lost; ` +
       'a new log was opened by Ann: the disk of the store died',
-    expect.stringMatching(/^unattested: 2 records/),
     expect.stringMatching(/^gap_open: 11 records \(22 to 32\) missing/),
+    expect.stringMatching(/^unattested: 2 records/),
   ])
   expect(verification.shards.map(({ origin, size }) => [origin, size])).toEqual([
     ['bank.example/audit/0', 23],
