@@ -280,7 +280,32 @@ export interface TreeHead {
 }
 
 /** Written by the auditor: what became of the log itself. */
-export type LogBody = LogOpenedBody
+export type LogBody = LogOpenedBody | LogHoldBody | LogPrunedBody
+
+/** Records that no retention takes away, from when a person said so until a person lifts it. */
+export interface LogHoldBody {
+  readonly kind: 'log'
+  readonly action: 'held' | 'lifted'
+  readonly case: string
+  /** Which records: every member must fit. Of a lifted one: none. */
+  readonly filter?: { readonly [column: string]: string }
+  readonly from?: string
+  readonly until?: string
+  readonly by: string
+  readonly reason: string
+}
+
+/** Entries before an index are about to be taken away. Their hashes stay, and so do those that carry the others. */
+export interface LogPrunedBody {
+  readonly kind: 'log'
+  readonly action: 'pruned'
+  readonly before: number
+  /** Everything taken away is older. */
+  readonly olderThan: string
+  /** Entries before the index that stay, all of them, and those of each hold. */
+  readonly stay: number
+  readonly holds: { readonly [name: string]: number }
+}
 
 /** The second entry of a log that follows one of which a part was lost, after the auditor's start. */
 export interface LogOpenedBody {

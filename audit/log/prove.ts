@@ -17,6 +17,15 @@ export const witnessedFile = 'checkpoint.witnessed'
 /** Path of the checkpoint over what is left of a log that another one follows; its origin says so. */
 export const keptFile = 'checkpoint.kept'
 
+/** Path of the index before which entries were taken away: their hashes are still there (C2SP tlog-tiles, pruning). */
+export const minimumFile = 'minimum'
+
+export async function minimumIndex(read: TileReader): Promise<number> {
+  const bytes = await read(minimumFile)
+  const text = bytes ? fromUtf8(bytes).trim() : '0'
+  return /^\d{1,15}$/.test(text) && Number(text) % tileWidth === 0 ? Number(text) : 0
+}
+
 /** The newest checkpoint of a log, its signature not yet looked at; undefined where there is none. */
 export async function newestCheckpoint(
   read: TileReader,

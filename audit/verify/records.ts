@@ -51,6 +51,7 @@ export class RecordsReader {
   readonly #rules: EpochRules
   readonly #findings: Findings
   #newestMs = 0
+  readonly #pruned = new Map<number, { readonly before: number; readonly olderThan: string; readonly index: number }>()
 
   constructor(rules: EpochRules, findings: Findings) {
     this.#rules = rules
@@ -74,6 +75,20 @@ export class RecordsReader {
     const epoch = this.#epochOf(event, shard, index)
     epoch?.take(event, toHex(leaf.hash), index, this.#findings)
     return event
+  }
+
+  /** Entries that are gone must be said to be gone, by an entry that is there. */
+  admitsPruning(shard: number, minimum: number): void {
+    if (minimum === 0) return
+    const said = this.#pruned.get(shard)
+    const told = { shard, ...(said && { index: said.index }) }
+    if (!said || said.before < minimum) {
+      const what = `entries before ${minimum} are gone, and no entry of the log says so`
+      this.#findings.add({ level: 'broken', code: 'pruned_unsaid', ...told, what })
+      return
+    }
+    const what = `entries before ${minimum} were pruned, all older than ${said.olderThan}; their hashes are verified`
+    this.#findings.add({ level: 'note', code: 'pruned', ...told, what })
   }
 
   finish(): RecordsSummary {
@@ -124,6 +139,7 @@ export class RecordsReader {
       this.#broken('forbidden_kind', event, shard, index, `${producer} wrote a ${kind} entry, which it may not`)
       return
     }
+    if (kind === 'log') this.#log(event, shard, index)
     if (kind === 'gap') this.#gap(event as AuditEvent<GapBody>, shard, index)
     if (kind === 'anomaly') this.#anomaly(event as AuditEvent<AnomalyBody>, shard, index)
   }
@@ -136,6 +152,14 @@ export class RecordsReader {
     if (of && (of.epoch !== event.epoch || of.seq < event.seq)) return
     const what = 'a decision that was not enforced and names none that was before it'
     this.#broken('trial_wrong', event, shard, index, what)
+  }
+
+  #log(event: AuditEvent, shard: number, index: number): void {
+    const { action, before, olderThan } = event as unknown as { readonly [name: string]: unknown }
+    if (action !== 'pruned' || !Number.isSafeInteger(before)) return
+    const known = this.#pruned.get(shard)
+    if (known && known.before >= (before as number)) return
+    this.#pruned.set(shard, { before: before as number, olderThan: String(olderThan).slice(0, 40), index })
   }
 
   #gap(event: AuditEvent<GapBody>, shard: number, index: number): void {
@@ -175,6 +199,8 @@ export class RecordsReader {
       } else if (former.producer !== next.producer) {
         const what = `${next.producer} quotes an epoch of ${former.producer} as its own`
         this.#findings.add({ level: 'broken', code: 'start_misquoted', ...told, what })
+      } else if (last.last < seq && former.isPruned(last)) {
+        if (next.vouched) former.quoted = true // Its end was pruned, and what says so is in the log.
       } else if (last.last !== seq || last.lastHash !== hash) {
         const what = `says that epoch ${epoch} ended at ${seq}; the log has it end at ${last.last}${
           last.last === seq ? ' with another record' : ''

@@ -10,8 +10,16 @@ import { trustDomainOf } from '../../core/spiffe.ts'
 import type { HashAt } from '../log/merkle.ts'
 import { type Ed25519Verify, formatVerifierKey, type NoteKey } from '../log/note.ts'
 import type { LogPolicy } from '../log/policy.ts'
-import { witnessedFile } from '../log/prove.ts'
-import { decodeBundle, hashesFromTiles, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
+import { minimumIndex, witnessedFile } from '../log/prove.ts'
+import {
+  carriedPath,
+  decodeBundle,
+  decodeCarried,
+  hashesFromTiles,
+  tilePath,
+  tileWidth,
+  widthOf,
+} from '../log/tiles.ts'
 import { type Ended, endedFault, readChain } from './chain.ts'
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
@@ -93,7 +101,9 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
   const findings = new Findings()
   const opened = await openAll(parts, findings)
   const periods = parts.pinned ?? (await readTrust(parts, opened, findings))
-  const records = new RecordsReader(rulesOf(parts, periods), findings)
+  const minimums = new Map<number, number>()
+  for (const { source } of opened) minimums.set(source.shard, await minimumIndex(source.read))
+  const records = new RecordsReader(rulesOf(parts, periods, minimums), findings)
   const shards: ShardSummary[] = []
   for (const shard of opened) {
     const { source, checkpoint, ended } = shard
@@ -107,6 +117,7 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
     const compared = await compareKept(parts, shard, findings)
     shards.push({ shard: source.shard, origin, size: tree.size, root: toHex(tree.root), note, ...compared })
   }
+  for (const [shard, minimum] of minimums) records.admitsPruning(shard, minimum)
   const summary = records.finish()
   return {
     ok: findings.broken === 0,
@@ -160,8 +171,11 @@ async function readTrust(
     let missing = 0
     for (let first = 0; first < checkpoint.size && missing <= maxMissing; first += tileWidth) {
       // Nothing is verified here: what cannot be read is named by the pass that verifies.
-      const bundle = await someEntries(source, first / tileWidth, checkpoint.size)
-      if (bundle.length === 0) missing++
+      const pruned = first + tileWidth <= (await minimumIndex(source.read))
+      const bundle = pruned
+        ? await carriedEntries(source, first / tileWidth)
+        : await someEntries(source, first / tileWidth, checkpoint.size)
+      if (bundle.length === 0 && !pruned) missing++
       bundle.forEach((bytes, i) => {
         if (!decoder.decode(bytes).includes('/writ/c')) return // Only the control plane announces trust.
         const read = parseEvent(bytes)
@@ -179,12 +193,22 @@ async function someEntries(source: TreeSource, index: number, size: number): Pro
   return (bytes && decodeBundle(bytes)) ?? []
 }
 
-function rulesOf(parts: VerifyParts, periods: readonly TrustPeriod[]): ConstructorParameters<typeof RecordsReader>[0] {
+async function carriedEntries(source: TreeSource, index: number): Promise<readonly Uint8Array[]> {
+  const file = await source.read(carriedPath(index))
+  return ((file && decodeCarried(file)) ?? []).map(({ bytes }) => bytes)
+}
+
+function rulesOf(
+  parts: VerifyParts,
+  periods: readonly TrustPeriod[],
+  minimums: ReadonlyMap<number, number>,
+): ConstructorParameters<typeof RecordsReader>[0] {
   return {
     verifyHead: parts.verifyHead,
     sha256: parts.sha256,
     rootsFor: (producer, atMs) => rootsAt(periods, trustDomainOf(producer), atMs),
     isAuditor,
+    prunedBefore: (shard) => minimums.get(shard) ?? 0,
   }
 }
 
