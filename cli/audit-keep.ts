@@ -38,14 +38,19 @@ const ofMesh = (name: string, description: string): Command =>
 export function backupCommand(): Command {
   return ofMesh('backup', 'copy the log up to a signed checkpoint, and where the stream goes on; also while it grows')
     .requiredOption('--out <dir>', 'folder of the backup; of one that is there only what is new is added')
-    .option('--key-to <recipient>', 'put the signing key in it, encrypted to this age recipient; more than once', repeated, [])
+    .option(
+      '--key-to <recipient>',
+      'put the signing key in it, encrypted to this age recipient; more than once',
+      repeated,
+      [],
+    )
     .addHelpText('after', '\nAn embedded store has one process: back it up while writ up is stopped.')
     .action(async (options: BackupOptions) => {
       const { settings } = compileMeshOnly(await readMesh(options.file), options.file)
       const signerDir = join(options.state, 'signer')
-      const store = await openStore(storeOf(settings.store, join(options.state, 'store')))
+      const logDir = join(options.state, 'log')
+      const store = await openStore(storeOf(settings.store, join(options.state, 'store')), logDir)
       try {
-        const logDir = join(options.state, 'log')
         const manifest = await makeBackup(options.out, {
           ...{ store, logDir, sha256 },
           verifierKey: formatVerifierKey(await readVerifierKey(await logKeyFile(options.state), sha256)),
@@ -83,11 +88,13 @@ export function restoreCommand(): Command {
     .option('--from-log', 'instead: bring the store up to the log folder of the state, from whatever it has')
     .action(async (options: RestoreOptions) => {
       if ((options.from === undefined) === (options.fromLog !== true)) {
-        throw new WritError('usage', 'either --from or --from-log', { cure: 'name the backup, or say that the log is it' })
+        throw new WritError('usage', 'either --from or --from-log', {
+          cure: 'name the backup, or say that the log is it',
+        })
       }
       const { settings } = compileMeshOnly(await readMesh(options.file), options.file)
       const state = openState(options.state)
-      const store = await openStore(storeOf(settings.store, state.store)).catch((thrown: unknown) => {
+      const store = await openStore(storeOf(settings.store, state.store), state.log).catch((thrown: unknown) => {
         state.release()
         throw thrown
       })
@@ -97,7 +104,9 @@ export function restoreCommand(): Command {
           options.from === undefined
             ? await rebuildStore(formatVerifierKey(await readVerifierKey(await logKeyFile(state.root), sha256)), parts)
             : await restoreBackup(options.from, parts)
-        const lines = shards.map(({ shard, from, size }) => `log ${shard}      ${size} entries, ${size - from} of them new\n`)
+        const lines = shards.map(
+          ({ shard, from, size }) => `log ${shard}      ${size} entries, ${size - from} of them new\n`,
+        )
         process.stdout.write(
           options.json
             ? `${JSON.stringify({ shards, verification }, null, 2)}\n`
@@ -144,7 +153,7 @@ async function newLog(options: NewLogOptions): Promise<void> {
       trustDomain,
     })
     closing.push(() => signer.close())
-    const store = await openStore(storeOf(settings.store, state.store))
+    const store = await openStore(storeOf(settings.store, state.store), state.log)
     closing.push(() => store.close())
     const { partition, by, reason } = options
     const opened = await openNewLog({

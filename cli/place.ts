@@ -39,7 +39,7 @@ export async function openPlace(
     })
   }
   const checkpoints = await Promise.all((options.checkpoint ?? []).map(readCheckpointFile))
-  const store = options.database ? await openStore(storeOf(options)) : undefined
+  const store = options.database ? await openStoreOf(options) : undefined
   return {
     place: { dir, key, verifyHead, sha256, checkpoints, ...(policy && { policy }), ...(store && { db: store.db }) },
     store,
@@ -59,6 +59,10 @@ function keyFileOf({ state, log }: PlaceOptions): string {
     cure: 'give it with --key: the text or the file log.pub that the auditor made, from somebody you trust',
   })
 }
+
+/** The store that options name, with the log folder beside it, which has leaves that the store has no more. */
+export const openStoreOf = (options: Pick<PlaceOptions, 'state' | 'database' | 'log'>): Promise<Store> =>
+  openStore(storeOf(options), options.log ?? join(options.state, 'log'))
 
 export function storeOf(options: { readonly state: string; readonly database?: string | boolean }): StoreSettings {
   if (typeof options.database === 'string') return { kind: 'postgres', url: options.database }

@@ -19,12 +19,23 @@ import type { AnomalyBody } from '../../core/record.ts'
 import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
 import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type Tally } from '../store/admit.ts'
+import type { ArrivedRecord } from '../store/arrival.ts'
 import { readMessage } from '../store/arrival.ts'
-import { fenced, insertEntries, moveOffset, upsertEpochs, writeGaps } from '../store/ledger.ts'
-import type { OwnChain } from '../store/own.ts'
+import {
+  fenced,
+  insertEntries,
+  type Memory,
+  moveOffset,
+  newMemory,
+  prepareEntries,
+  upsertEpochs,
+  writeGaps,
+} from '../store/ledger.ts'
+import { newChain, type OwnChain, ownRecord, startBody } from '../store/own.ts'
 import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
 import { epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
+import { openOrders, orderWritten } from './orders.ts'
 import { receiptFinder } from './receipts.ts'
 import { openReplay, type Replay, resumed } from './replay.ts'
 import { isTaken, type Store, storeFault } from './store.ts'
@@ -93,7 +104,7 @@ export interface Auditor {
 }
 
 /** What is kept in memory of a shard; thrown away and read again whenever it may no longer be true. */
-interface Shard {
+interface Shard extends Memory {
   /** Its log: the partition's number, or that of the log that was opened in its place. */
   readonly number: number
   state: ShardState
@@ -151,7 +162,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const replay = behind ? await openReplay(dir, number, state.size, last, parts) : undefined
     // What was signed has no new start in it: the former auditor's chain goes on until all of it is here again.
     const own = replay && previous ? resumed(previous) : { previous }
-    const shard: Shard = { number, state, own, cursors: new Map(), folder: undefined, replay }
+    const shard: Shard = { number, state, own, cursors: new Map(), folder: undefined, replay, ...newMemory() }
     shards.set(partition, shard)
     return shard
   }
@@ -164,9 +175,10 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const admitted = await judge(shard, messages).catch(rethrowAsStoreFault)
     try {
       shard.replay?.take(admitted.entries)
+      const prepared = await prepareEntries(store.db, shard.number, shard.state.size, admitted.entries, shard)
       await store.transaction(async (tx) => {
         await moveOffset(tx, shard.number, shard.state.nextOffset, next, owner)
-        await insertEntries(tx, shard.number, shard.state.size, admitted.entries)
+        await insertEntries(tx, prepared)
         await upsertEpochs(tx, epochRows(admitted, shard.number))
         await writeGaps(tx, admitted.gaps)
       })
@@ -186,7 +198,8 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
     const records = arrivals.flatMap((arrival) => arrival.records)
     const cursors = await cursorsOf(shard, new Set(records.map(({ event }) => event.epoch)))
-    const behind = await recallBehind(store.db, records, cursors)
+    const behind = await recallBehind(store.db, records, cursors, sha256)
+    for (const { event } of records) shard.told.begin(event.epoch, cursors.get(event.epoch)?.row.nextSeq ?? 0)
     return admit(arrivals, { shard: number, size: state.size, own, cursors, ...behind }, tools)
   }
 
@@ -245,11 +258,43 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     return error
   }
 
+  /** What somebody asked to be written: an entry of the auditor's own each, whole with the rows that say so. */
+  async function takeOrders(partition: number, shard: Shard): Promise<void> {
+    const orders = await openOrders(store.db, partition)
+    if (orders.length === 0) return
+    const first = 'epoch' in shard.own ? [] : [startBody(tools, shard.own.previous)]
+    let own = 'epoch' in shard.own ? shard.own : newChain(tools)
+    const entries: ArrivedRecord[] = []
+    for (const body of [...first, ...orders.map((order) => order.body)]) {
+      const { record, chain } = ownRecord(own, body, tools)
+      entries.push(record)
+      own = chain
+    }
+    const { number, state } = shard
+    const prepared = await prepareEntries(store.db, number, state.size, entries, shard)
+    try {
+      await store.transaction(async (tx) => {
+        if (state.nextOffset !== undefined) await moveOffset(tx, number, state.nextOffset, state.nextOffset, owner)
+        await insertEntries(tx, prepared)
+        await upsertEpochs(tx, [ownEpochRow(own, number, producer!, formatTime(now()))])
+        for (const [i, { id }] of orders.entries()) await orderWritten(tx, id, number, state.size + first.length + i)
+      })
+    } catch (thrown) {
+      shards.delete(partition)
+      throw thrown
+    }
+    shard.state = { ...state, size: state.size + entries.length, owner }
+    shard.own = own
+    ownEpochs.add(own.epoch)
+    shard.folder = undefined // Brought up from the store with this checkpoint.
+  }
+
   async function checkpointShard(partition: number): Promise<void> {
     let shard: Shard | undefined
     try {
       shard = await shardOf(partition)
       if (shard.replay) return // Nothing shorter than what was signed is ever signed.
+      await takeOrders(partition, shard)
       const { state } = shard
       shard.folder ??= await openLogFolder(join(settings.logDir, String(shard.number)), sha256)
       await catchUp(shard.folder, store.db, shard.number, state.size, sha256)

@@ -1,13 +1,15 @@
 /**
- * Holds the tables against the log: every row of `leaves`, `records` and `outcomes` is made again from its leaf and
+ * Holds the tables against the log: every row of `records` and `outcomes` and every leaf in `chunks` is made again from its leaf and
  * compared, column by column. Whoever changed, added or took away a row is found, and the row is named.
  */
 
-import { and, eq, gte, inArray, lte, max } from 'drizzle-orm'
+import { and, eq, gte, inArray, lte, max, sql } from 'drizzle-orm'
 import { equalBytes } from '../../core/bytes.ts'
 import { isoTime } from '../query/node/find.ts'
+import { chunkOver } from '../store/leaves.ts'
 import { outcomeRowsOf, type RecordRow, recordRowOf } from '../store/row.ts'
-import { checkpoints, type Db, epochs, leaves, outcomes, records } from '../store/schema.ts'
+import { checkpoints, type Db, epochs, outcomes, records } from '../store/schema.ts'
+import { rowsOf } from '../store/sql.ts'
 import { type FindingCode, Findings, recordId } from '../verify/finding.ts'
 import type { VerifiedLeaf } from '../verify/verify.ts'
 
@@ -38,7 +40,7 @@ export async function compareRows(db: Db): Promise<RowsComparison> {
   return {
     onLeaves: async (batch) => {
       const first = batch[0]
-      if (!first) return
+      if (!first || first.pruned) return
       seen.add(first.shard)
       leavesSeen += batch.length
       await compareLeaves(db, batch, findings)
@@ -81,22 +83,39 @@ async function* keptCheckpoints(db: Db, shard: number, newest: number): AsyncGen
   }
 }
 
+/** Chunks are a buffer that empties from its beginning: what lies below the first of them is the folder's alone. */
 async function compareLeaves(db: Db, batch: readonly VerifiedLeaf[], findings: Findings): Promise<void> {
   const { shard, first, last } = spanOf(batch)
-  const rows = await db
-    .select()
-    .from(leaves)
-    .where(and(eq(leaves.shard, shard), gte(leaves.index, first), lte(leaves.index, last)))
-  const found = new Map(rows.map((row) => [row.index, row]))
+  const [kept] = await rowsOf<{ first: string | null }>(
+    db.execute(sql`select min(first) as first from chunks where shard = ${shard}`),
+  )
+  const from = kept?.first == null ? Number.POSITIVE_INFINITY : Number(kept.first)
+  const found = await chunkLeaves(db, shard, first, last)
   for (const leaf of batch) {
-    const row = found.get(leaf.index)
-    if (!row) tell(findings, 'row_missing', shard, leaf.index, idOf(leaf), 'leaves has no row for it')
-    else if (!equalBytes(row.bytes, leaf.bytes)) {
-      tell(findings, 'row_differs', shard, leaf.index, idOf(leaf), 'leaves.bytes is not what the log holds')
-    } else if (!equalBytes(row.hash, leaf.hash)) {
-      tell(findings, 'row_differs', shard, leaf.index, idOf(leaf), 'leaves.hash is not the hash of its bytes')
+    const bytes = found.get(leaf.index)
+    if (!bytes) {
+      if (leaf.index < from) continue
+      tell(findings, 'row_missing', shard, leaf.index, idOf(leaf), 'chunks has no leaf for it')
+    } else if (!equalBytes(bytes, leaf.bytes)) {
+      tell(findings, 'row_differs', shard, leaf.index, idOf(leaf), 'chunks has other bytes than the log')
     }
   }
+}
+
+async function chunkLeaves(
+  db: Db,
+  shard: number,
+  first: number,
+  last: number,
+): Promise<ReadonlyMap<number, Uint8Array>> {
+  const found = new Map<number, Uint8Array>()
+  for (let from = first; from <= last; ) {
+    const chunk = await chunkOver(db, shard, from, last)
+    if (!chunk) break
+    for (const [i, bytes] of chunk.leaves.entries()) found.set(chunk.first + i, bytes)
+    from = chunk.last + 1
+  }
+  return found
 }
 
 type Column = keyof RecordRow

@@ -25,7 +25,7 @@ import { rootAt } from '../log/merkle.ts'
 import { keptFile } from '../log/prove.ts'
 import { hashesFromTiles } from '../log/tiles.ts'
 import { ownEpochRow } from '../store/admit.ts'
-import { insertEntries, upsertEpochs } from '../store/ledger.ts'
+import { insertEntries, newMemory, prepareEntries, upsertEpochs } from '../store/ledger.ts'
 import { newChain, ownRecord, startBody } from '../store/own.ts'
 import { recallLog, recallOwn, recallShard } from '../store/recall.ts'
 import { checkpoints, logs, offsets } from '../store/schema.ts'
@@ -110,6 +110,7 @@ async function begin(
   const start = ownRecord(newChain(own), startBody(own, before), own)
   const opened = ownRecord(start.chain, { kind: 'log', action: 'opened', previous, by, reason }, own)
   const at = formatTime(tools.now())
+  const prepared = await prepareEntries(store.db, shard, 0, [start.record, opened.record], newMemory())
   await store.transaction(async (tx) => {
     const [offset] = await tx.select().from(offsets).where(eq(offsets.shard, old))
     await tx.insert(logs).values({ shard, partition, openedAt: at })
@@ -121,7 +122,7 @@ async function begin(
         .set({ nextOffset: '-1', owner: `log ${shard}` })
         .where(eq(offsets.shard, old))
     }
-    await insertEntries(tx, shard, 0, [start.record, opened.record])
+    await insertEntries(tx, prepared)
     await upsertEpochs(tx, [{ ...ownEpochRow(opened.chain, shard, producer, at), final: true }])
   })
 }

@@ -4,8 +4,8 @@ import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import type { LogBody, LogHoldBody } from '../../core/record.ts'
 import { type Hold, holdOf } from '../keep/hold.ts'
-import { rowsOf } from '../store/ledger.ts'
 import type { Db } from '../store/schema.ts'
+import { rowsOf } from '../store/sql.ts'
 import type { Store } from './store.ts'
 
 export interface Order {

@@ -12,7 +12,7 @@ import { type Ed25519Verify, type NoteKey, openNote } from '../log/note.ts'
 import { keptFile, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, readBundle, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
-import { insertEntries, moveOffset, upsertEpochs, writeGaps } from '../store/ledger.ts'
+import { insertEntries, moveOffset, newMemory, prepareEntries, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import { type Readmission, readmit } from '../store/readmit.ts'
 import { recallShard } from '../store/recall.ts'
 import { checkpoints, epochs, type GapRow, gaps, logs } from '../store/schema.ts'
@@ -60,13 +60,16 @@ export async function rebuildShard(
   }
   const before = await recallShard(store.db, shard)
   const state = await recallReadmission(parts.store)
+  const memory = newMemory()
   let from = before.size
   while (from < size) {
     const to = Math.min(size, (Math.floor(from / tileWidth) + bundlesAtOnce) * tileWidth)
     const entries = await entriesOf(read, from, to, size, hashAt, sha256)
+    for (const { event } of entries) memory.told.begin(event.epoch, state.epochs.get(event.epoch)?.nextSeq ?? 0)
     const { epochs, gaps } = readmit(state, shard, from, entries)
+    const prepared = await prepareEntries(store.db, shard, from, entries, memory)
     await store.transaction(async (tx) => {
-      await insertEntries(tx, shard, from, entries)
+      await insertEntries(tx, prepared)
       await upsertEpochs(tx, epochs)
       await writeGaps(tx, gaps)
     })

@@ -1,10 +1,10 @@
 /** Proofs that a record is covered by the checkpoint that strangers see, read from the log's files. */
 
 import { join } from 'node:path'
-import { and, eq } from 'drizzle-orm'
 import type { FindReceipt, Sha256 } from '../../core/ports.ts'
+import { decisionId } from '../../core/record.ts'
 import { receiptInLog } from '../log/prove.ts'
-import { records } from '../store/schema.ts'
+import { placesOf } from '../store/places.ts'
 import { tileReader } from './folder.ts'
 import { type Store, storeFault } from './store.ts'
 
@@ -17,13 +17,10 @@ export interface ReceiptParts {
 
 export function receiptFinder({ store, logDir, sha256 }: ReceiptParts): FindReceipt {
   return async ({ epoch, seq }) => {
-    const [found] = await store.db
-      .select({ shard: records.shard, index: records.index })
-      .from(records)
-      .where(and(eq(records.epoch, epoch), eq(records.seq, seq)))
-      .catch((thrown: unknown) => {
-        throw storeFault(thrown)
-      })
+    const places = await placesOf(store.db, [{ epoch, seq }]).catch((thrown: unknown) => {
+      throw storeFault(thrown)
+    })
+    const found = places.get(decisionId({ epoch, seq }))
     if (!found) return undefined
     return receiptInLog(tileReader(join(logDir, String(found.shard))), found.index, sha256)
   }

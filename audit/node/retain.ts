@@ -7,8 +7,8 @@ import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { and, asc, eq, gte, sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
-import type { LogPrunedBody } from '../../core/record.ts'
-import { parseEvent } from '../../core/record.ts'
+import { partitionOf } from '../../core/log.ts'
+import { type LogPrunedBody, parseEvent } from '../../core/record.ts'
 import { pruner } from '../keep/hold.ts'
 import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
@@ -53,7 +53,7 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
   const dir = join(logDir, String(shard))
   const { before, stay, holds } = plan
   const body: LogPrunedBody = { kind: 'log', action: 'pruned', before, olderThan, stay, holds }
-  await signed(await addOrder(store.db, shard % 100_000, body), shard, parts, waitMs)
+  await signed(await addOrder(store.db, partitionOf(shard), body), shard, parts, waitMs)
   // First what stays, then the minimum, then the files: at each moment the log is whole.
   const done = await walk(parts, async (index, carried) => {
     if (carried.length === 0) return
@@ -68,7 +68,7 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
     await rm(join(dir, tilePath('entries', index)), { force: true })
     await rm(join(dir, `${tilePath('entries', index)}.gz`), { force: true })
   }
-  await forget(store, dir, shard, before)
+  await forget(store, shard, before)
   return done
 }
 
@@ -132,16 +132,17 @@ async function firstToStay({ db }: Store, shard: number, size: number, olderThan
   return Math.max(0, end - (end % tileWidth))
 }
 
-/** Rows of what is gone. What stays keeps its rows: certificates and starts are asked for as long as an epoch runs. */
-async function forget(store: Store, dir: string, shard: number, before: number): Promise<void> {
-  void dir
+/**
+ * Rows of what is gone. What the auditor goes on by stands elsewhere: epochs, gaps, and where certificates were announced.
+ * A partition whose days are all over is empty then, and is dropped.
+ */
+async function forget(store: Store, shard: number, before: number): Promise<void> {
   await store.transaction(async (tx) => {
-    const gone = sql`shard = ${shard} and index < ${before}
-      and kind in ('decision', 'outcomes', 'refusals', 'opa_decision', 'head')`
-    await tx.execute(sql`delete from leaves l using records r where r.shard = l.shard and r.index = l.index
-      and r.shard = ${shard} and r.index < ${before}
-      and r.kind in ('decision', 'outcomes', 'refusals', 'opa_decision', 'head')`)
-    await tx.execute(sql`delete from outcomes where shard = ${shard} and index < ${before}`)
-    await tx.execute(sql`delete from records where ${gone}`)
+    for (const table of ['rows', 'ends']) {
+      await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and index < ${before}`)
+    }
+    for (const table of ['chunks', 'batches', 'spans']) {
+      await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and last < ${before}`)
+    }
   })
 }

@@ -2,13 +2,19 @@
 
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PGlite } from '@electric-sql/pglite'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { PGlite, type Transaction } from '@electric-sql/pglite'
 import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres'
 import { drizzle as drizzleLite } from 'drizzle-orm/pglite'
 import pg from 'pg'
+import { from as copyFrom } from 'pg-copy-streams'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { migrate } from '../store/migrate.ts'
-import { type Db, schema } from '../store/schema.ts'
+import { type Db, type Means, schema } from '../store/schema.ts'
+import { upgrade } from '../store/upgrade.ts'
+import { compress, decompress } from './compress.ts'
+import { tileReader } from './folder.ts'
 import { type FolderLock, lockFolder } from './lock.ts'
 
 export type StoreSettings =
@@ -34,29 +40,33 @@ export interface Store {
   close(): Promise<void>
 }
 
-export async function openStore(settings: StoreSettings): Promise<Store> {
-  const opened = settings.kind === 'pglite' ? await openLite(settings.dir) : openPostgres(settings)
-  try {
-    await migrate(opened.db)
-  } catch (thrown) {
-    await opened.close().catch(() => undefined)
-    throw storeFault(thrown)
-  }
-  return {
+/** `logDir` is the log folder, one folder per shard below it: leaves that the tables no longer have are read there. */
+export async function openStore(settings: StoreSettings, logDir?: string): Promise<Store> {
+  const files = logDir === undefined ? {} : { files: (shard: number) => tileReader(join(logDir, String(shard))) }
+  const opened = settings.kind === 'pglite' ? await openLite(settings.dir, files) : openPostgres(settings, files)
+  const store: Store = {
     ...opened,
     transaction: async (work) => {
       try {
-        return await opened.db.transaction(work)
+        return await opened.transaction(work)
       } catch (thrown) {
         throw storeFault(thrown)
       }
     },
   }
+  try {
+    await migrate(store.db)
+    await upgrade(store)
+    return store
+  } catch (thrown) {
+    await opened.close().catch(() => undefined)
+    throw storeFault(thrown)
+  }
 }
 
-type Opened = Omit<Store, 'transaction'>
+type Files = Pick<Means, 'files'>
 
-function openPostgres(settings: StoreSettings & { readonly kind: 'postgres' }): Opened {
+function openPostgres(settings: StoreSettings & { readonly kind: 'postgres' }, files: Files): Store {
   const timeoutMs = settings.statementTimeoutMs ?? 30_000
   const pool = new pg.Pool({
     connectionString: settings.url,
@@ -69,28 +79,66 @@ function openPostgres(settings: StoreSettings & { readonly kind: 'postgres' }): 
     application_name: 'writ',
   })
   pool.on('error', () => undefined) // An idle connection was cut; the next query takes another and tells its caller.
-  return { db: drizzlePg(pool, { schema }) as unknown as Db, close: () => pool.end() }
+  const dbOver = (client: pg.Pool | pg.PoolClient): Db =>
+    withMeans(drizzlePg(client, { schema }), files, async (command, lines) => {
+      const own = client instanceof pg.Pool ? await client.connect() : undefined
+      try {
+        await pipeline(Readable.from([Buffer.from(lines)]), (own ?? (client as pg.PoolClient)).query(copyFrom(command)))
+      } finally {
+        own?.release()
+      }
+    })
+  return {
+    db: dbOver(pool),
+    transaction: async (work) => {
+      const client = await pool.connect()
+      let broken: Error | undefined
+      try {
+        await client.query('begin')
+        const done = await work(dbOver(client))
+        await client.query('commit')
+        return done
+      } catch (thrown) {
+        await client.query('rollback').catch((error: Error) => (broken = error))
+        throw thrown
+      } finally {
+        client.release(broken)
+      }
+    },
+    close: () => pool.end(),
+  }
 }
 
-async function openLite(dir: string | undefined): Promise<Opened> {
-  if (dir === undefined) return lite(new PGlite(), undefined)
+/** The database with what a store can do besides SQL. */
+function withMeans(db: object, files: Files, copy: (command: string, lines: string) => Promise<void>): Db {
+  const copyIn: Means['copyIn'] = (table, columns, lines) =>
+    copy(`copy ${table} (${columns.map((name) => `"${name}"`).join(', ')}) from stdin`, lines)
+  return Object.assign(db, { means: { copyIn, compress, decompress, ...files } satisfies Means }) as unknown as Db
+}
+
+async function openLite(dir: string | undefined, files: Files): Promise<Store> {
+  if (dir === undefined) return lite(new PGlite(), undefined, files)
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const lock = lockFolder(dir)
   try {
-    return await lite(new PGlite(join(dir, 'pg')), lock)
+    return await lite(new PGlite(join(dir, 'pg')), lock, files)
   } catch (thrown) {
     lock.release()
     throw storeFault(thrown)
   }
 }
 
-async function lite(client: PGlite, lock: FolderLock | undefined): Promise<Opened> {
+async function lite(client: PGlite, lock: FolderLock | undefined, files: Files): Promise<Store> {
   await client.waitReady
   const close = async (): Promise<void> => {
     await client.close()
     lock?.release()
   }
-  return { db: drizzleLite(client, { schema }) as unknown as Db, close }
+  const dbOver = (over: PGlite | Transaction): Db =>
+    withMeans(drizzleLite(over as PGlite, { schema }), files, async (command, lines) => {
+      await over.query(command.replace(/stdin$/, "'/dev/blob'"), [], { blob: new Blob([lines]) })
+    })
+  return { db: dbOver(client), transaction: (work) => client.transaction((tx) => work(dbOver(tx))), close }
 }
 
 /** Everything a driver throws as the one fault it means to us; our own pass unchanged. */

@@ -1,43 +1,31 @@
 /** Brings a shard's files up to its leaves and has the tree signed: what runs each second, and after every crash. */
 
-import { and, asc, eq, gte, lt } from 'drizzle-orm'
-import { equalBytes } from '../../core/bytes.ts'
+import { and, eq } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import { type Checkpoint, originOf, type SignedCheckpoint } from '../../core/log.ts'
 import type { CheckpointSigner, NowNs, Sha256 } from '../../core/ports.ts'
 import { formatTime } from '../../core/time.ts'
 import { consistencyProof, leafHash } from '../log/merkle.ts'
 import { hashesFromTiles } from '../log/tiles.ts'
-import { checkpoints, type Db, leaves } from '../store/schema.ts'
+import { chunkOver } from '../store/leaves.ts'
+import { checkpoints, type Db } from '../store/schema.ts'
 import type { LogFolder } from './folder.ts'
 import { forkCure } from './signer.ts'
-
-/** Leaves read at a time; at most 16 MiB of them. */
-const pageOfLeaves = 256
 
 /** Gives the folder the leaves that it lacks below `size`. */
 export async function catchUp(folder: LogFolder, db: Db, shard: number, size: number, sha256: Sha256): Promise<void> {
   while (folder.size < size) {
     const from = folder.size
-    const to = Math.min(size, from + pageOfLeaves)
-    const rows = await db
-      .select({ index: leaves.index, hash: leaves.hash, bytes: leaves.bytes })
-      .from(leaves)
-      .where(and(eq(leaves.shard, shard), gte(leaves.index, from), lt(leaves.index, to)))
-      .orderBy(asc(leaves.index))
-    const entries = rows.map((row) => ({ hash: new Uint8Array(row.hash), bytes: new Uint8Array(row.bytes) }))
-    for (let i = 0; i < to - from; i++) {
-      const entry = entries[i]
-      const holds = entry && rows[i]!.index === from + i && equalBytes(leafHash(sha256, entry.bytes), entry.hash)
-      if (!holds) throw changed(shard, from + i)
-    }
-    await folder.append(entries)
+    const chunk = await chunkOver(db, shard, from, size - 1)
+    const leaves = chunk && chunk.first <= from ? chunk.leaves.slice(from - chunk.first, size - chunk.first) : []
+    if (leaves.length === 0) throw missing(shard, from)
+    await folder.append(leaves.map((bytes) => ({ bytes, hash: leafHash(sha256, bytes) })))
   }
 }
 
-const changed = (shard: number, index: number): WritError =>
-  new WritError('log_invalid', `leaf ${index} of shard ${shard} is missing from the store or was changed in it`, {
-    cure: 'somebody wrote to the table `leaves`: restore it from a copy; `writ audit verify --database` names every such row',
+const missing = (shard: number, index: number): WritError =>
+  new WritError('log_invalid', `leaf ${index} of shard ${shard} is missing from the store, or cannot be read in it`, {
+    cure: 'the log folder lacks it too: restore the folder from a copy; `writ audit verify --database` names what is gone',
   })
 
 export interface SigningParts {

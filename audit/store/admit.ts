@@ -11,7 +11,7 @@ import type { Arrival, ArrivedRecord } from './arrival.ts'
 import { type Announced, announcedBy, type HeadTools, headFault, withAnnounced } from './head.ts'
 import { filledRanges, type Hole, holeAt, rowsOf } from './holes.ts'
 import { newChain, type OwnChain, type OwnTools, ownRecord, startBody } from './own.ts'
-import { recordRowOf } from './row.ts'
+import { atOf } from './row.ts'
 import type { EpochRow, GapRow } from './schema.ts'
 
 /** Where a producer stands, and with what it signs. */
@@ -193,7 +193,7 @@ function keep(draft: Draft, record: ArrivedRecord): void {
 }
 
 function advance(draft: Draft, { event, hash }: ArrivedRecord, cursor: Cursor | undefined): void {
-  const { at } = recordRowOf(event)
+  const at = atOf(event)
   const first: EpochRow = {
     epoch: event.epoch,
     producer: event.producer,

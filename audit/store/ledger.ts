@@ -1,4 +1,4 @@
-/** What the auditor writes, as SQL that PostgreSQL and PGlite take alike. Rows go in as one JSON parameter a table. */
+/** What the auditor writes, as SQL that PostgreSQL and PGlite take alike. Rows go in by COPY, the rest as JSON. */
 
 import { sql } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
@@ -6,16 +6,26 @@ import { WritError } from '../../core/fault.ts'
 import { logStride } from '../../core/log.ts'
 import type { Admitted } from './admit.ts'
 import type { ArrivedRecord } from './arrival.ts'
-import { outcomeRowsOf, recordRowOf } from './row.ts'
-import type { Db, EpochRow, GapRow } from './schema.ts'
+import { chunksOf } from './chunk.ts'
+import { Dictionaries } from './dictionary.ts'
+import {
+  bucketSize,
+  type Extract,
+  endColumns,
+  endLines,
+  extract,
+  rowColumns,
+  rowLines,
+  spanColumns,
+  spanLines,
+  timesOf,
+} from './rows.ts'
+import { type Db, type EpochRow, type GapRow, meansOf } from './schema.ts'
+import { rowsOf } from './sql.ts'
+import { Told } from './told.ts'
 
 /** PostgreSQL's text form of bytea. */
 const bytea = (bytes: Uint8Array): string => `\\x${toHex(bytes)}`
-
-/** Rows that a statement with `returning` gave back. Both drivers have them under this name. */
-export async function rowsOf<Row>(result: PromiseLike<unknown>): Promise<readonly Row[]> {
-  return ((await result) as { readonly rows: readonly Row[] }).rows
-}
 
 /**
  * Moves the shard's offset from `from` to `next`, or throws `fenced` where somebody else has moved it. It comes first in
@@ -45,38 +55,110 @@ export const fenced = (shard: number): WritError =>
     cure: 'nothing was written; ask for the next offset again before going on',
   })
 
-/** Leaves, and the rows made from them, from index `size` on. */
-export async function insertEntries(
-  tx: Db,
+/** What a batch is made into before its transaction begins. */
+export interface Prepared {
+  readonly shard: number
+  readonly first: number
+  readonly count: number
+  readonly chunks: readonly { readonly first: number; readonly last: number; readonly bytes: Uint8Array }[]
+  readonly rows: string
+  readonly ends: string
+  readonly spans: string
+  readonly announced: string
+  readonly times: ReturnType<typeof timesOf>
+}
+
+/** Whatever outlives a batch: numbers of the dictionaries, and which ends were told. */
+export interface Memory {
+  readonly words: Dictionaries
+  readonly told: Told
+}
+
+export const newMemory = (): Memory => ({ words: new Dictionaries(), told: new Told() })
+
+/**
+ * Everything that needs no transaction, from index `size` on. `told` has to know of each epoch from where nothing can have
+ * been told; it is wrong once the batch is not written.
+ */
+export async function prepareEntries(
+  db: Db,
   shard: number,
   size: number,
   entries: readonly ArrivedRecord[],
-): Promise<void> {
-  if (entries.length === 0) return
-  const leaves = entries.map(({ hash, bytes }, i) => ({ index: size + i, hash: bytea(hash), bytes: bytea(bytes) }))
-  await tx.execute(sql`insert into leaves (shard, index, hash, bytes)
-    select ${shard}, r.* from json_to_recordset(${JSON.stringify(leaves)}::json)
-      as r(index bigint, hash bytea, bytes bytea)`)
-  const records = entries.map(({ event }, i) => ({ index: size + i, ...recordRowOf(event) }))
-  await tx.execute(sql`insert into records (shard, index, kind, producer, epoch, seq, at, direction, workload, listener,
-      caller, target, service, method, path, verdict, code, by, enforced, bundle, revision, policy_sha256, reasons,
-      serial, request_id, trace_id, source_address)
-    select ${shard}, r.* from json_to_recordset(${JSON.stringify(records)}::json)
-      as r(index bigint, kind text, producer text, epoch text, seq bigint, at timestamptz, direction text,
-      workload text, listener text, caller text, target text, service text, method text, path text, verdict text,
-      code text, by text, enforced boolean, bundle text, revision text, "policySha256" text, reasons text[],
-      serial text, "requestId" text, "traceId" text, "sourceAddress" text)`)
-  const outcomes = entries.flatMap(({ event }, i) =>
-    outcomeRowsOf(event).map((row) => ({ ...row, shard, index: size + i })),
+  { words, told }: Memory,
+): Promise<Prepared | undefined> {
+  if (entries.length === 0) return undefined
+  const { compress } = meansOf(db)
+  let at = size
+  const chunks = [...chunksOf(entries)].map(async ({ count, bytes }) => {
+    const first = at
+    at += count
+    return { first, last: at - 1, bytes: await compress(bytes) }
+  })
+  const extracts = extract(entries, size, words)
+  await words.learn(db)
+  const stored = await recallTold(db, extracts, told, words)
+  const fresh = ({ epoch, seq }: { readonly epoch: string; readonly seq: number }): boolean => {
+    const id = `${epoch}-${seq}`
+    if (told.has(epoch, seq) ?? stored.has(id)) return false
+    told.add(epoch, seq)
+    stored.add(id)
+    return true
+  }
+  return {
+    ...{ shard, first: size, count: entries.length },
+    chunks: await Promise.all(chunks),
+    rows: rowLines(shard, extracts, words),
+    ends: endLines(shard, extracts, words, fresh),
+    spans: spanLines(shard, extracts, words),
+    announced: extracts
+      .filter(({ row }) => row.kind === 'start' || row.kind === 'svid')
+      .map(({ index, row }) => `${row.epoch}\t${row.seq}\t${shard}\t${index}\n`)
+      .join(''),
+    times: timesOf(extracts),
+  }
+}
+
+/** Of the outcomes that `told` cannot judge, those that the store has, and room for more. */
+async function recallTold(db: Db, extracts: readonly Extract[], told: Told, words: Dictionaries): Promise<Set<string>> {
+  const wanted = new Map<string, { readonly run: number; readonly bucket: number }>()
+  const epochs = new Map<number, string>()
+  for (const { ends } of extracts) {
+    for (const { epoch, seq } of ends) {
+      if (told.has(epoch, seq) !== undefined) continue
+      const [run, bucket] = [words.runs.id(epoch), Math.floor(seq / bucketSize)]
+      wanted.set(`${run} ${bucket}`, { run, bucket })
+      epochs.set(run, epoch)
+    }
+  }
+  if (wanted.size === 0) return new Set()
+  const rows = await rowsOf<{ run: number; seq: string }>(
+    db.execute(sql`select e.run, e.bucket * ${sql.raw(String(bucketSize))} + unnest(e.seqs) as seq
+      from json_to_recordset(${JSON.stringify([...wanted.values()])}::json) as w(run integer, bucket bigint)
+      join ends e on e.run = w.run and e.bucket = w.bucket`),
   )
-  if (outcomes.length === 0) return
-  // A producer that tells two outcomes of one decision is believed once; both stay in the log.
-  await tx.execute(sql`insert into outcomes (epoch, seq, shard, index, code, status, request_bytes, response_bytes,
-      duration_us, upstream)
-    select * from json_to_recordset(${JSON.stringify(outcomes)}::json)
-      as r(epoch text, seq bigint, shard integer, index bigint, code text, status integer, "requestBytes" bigint,
-      "responseBytes" bigint, "durationUs" bigint, upstream text)
-    on conflict do nothing`)
+  return new Set(rows.map(({ run, seq }) => `${epochs.get(Number(run))}-${seq}`))
+}
+
+/** Leaves, and the rows made from them. */
+export async function insertEntries(tx: Db, prepared: Prepared | undefined): Promise<void> {
+  if (!prepared) return
+  const { copyIn } = meansOf(tx)
+  const { shard, first, count, times, chunks } = prepared
+  // First of all, so that of two auditors at one index the second fails before it has written much.
+  await tx.execute(sql`insert into batches (shard, first, last, first_at, last_at)
+    values (${shard}, ${first}, ${first + count - 1}, ${times.firstAt}, ${times.lastAt})`)
+  if (first === 0) await tx.execute(sql`insert into rolled (shard, below) values (${shard}, 0) on conflict do nothing`)
+  for (const chunk of chunks) {
+    await tx.execute(sql`insert into chunks (shard, first, last, bytes)
+      values (${shard}, ${chunk.first}, ${chunk.last}, ${chunk.bytes})`)
+  }
+  await copyIn('rows', rowColumns, prepared.rows)
+  await copyIn('spans', spanColumns, prepared.spans)
+  if (prepared.ends !== '') await copyIn('ends', endColumns, prepared.ends)
+  if (prepared.announced !== '') {
+    await copyIn('announced', ['epoch', 'seq', 'shard', 'index'], prepared.announced)
+  }
 }
 
 /** An epoch is pinned to its partition: where two partitions meet it first at the same time, the second has to look again. */

@@ -5,12 +5,15 @@ import { toHex } from '../../core/bytes.ts'
 import { logStride } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { decisionId, type Epoch, parseEvent, type StartBody } from '../../core/record.ts'
+import { leafHash } from '../log/merkle.ts'
 import type { Cursor, Known, StoredRecord } from './admit.ts'
 import type { ArrivedRecord } from './arrival.ts'
 import { type Announced, announcedBy, maxAnnounced, withAnnounced } from './head.ts'
 import { type Hole, holeAt } from './holes.ts'
-import { rowsOf } from './ledger.ts'
-import { checkpoints, type Db, leaves, logs, offsets } from './schema.ts'
+import { leavesAt, readLeaves } from './leaves.ts'
+import { placesOf } from './places.ts'
+import { type Db, logs } from './schema.ts'
+import { rowsOf } from './sql.ts'
 
 /** Where a shard stands. */
 export interface ShardState {
@@ -32,17 +35,20 @@ export async function recallLog(db: Db, partition: number): Promise<number> {
 }
 
 export async function recallShard(db: Db, shard: number): Promise<ShardState> {
-  const [last] = await db
-    .select({ index: max(leaves.index) })
-    .from(leaves)
-    .where(eq(leaves.shard, shard))
-  const [offset] = await db.select().from(offsets).where(eq(offsets.shard, shard))
-  const [signed] = await db
-    .select({ size: max(checkpoints.size) })
-    .from(checkpoints)
-    .where(eq(checkpoints.shard, shard))
-  const size = last?.index == null ? 0 : last.index + 1
-  return { size, nextOffset: offset?.nextOffset, owner: offset?.owner, checkpointed: signed?.size ?? 0 }
+  const [state] = await rowsOf<{ last: string | null; next: string | null; owner: string | null; signed: string }>(
+    db.execute(sql`select (select max(last) from batches where shard = ${shard}
+          and first = (select max(first) from batches where shard = ${shard})) as last,
+        (select next_offset from offsets where shard = ${shard}) as next,
+        (select owner from offsets where shard = ${shard}) as owner,
+        (select coalesce(max(size), 0) from checkpoints where shard = ${shard}) as signed`),
+  )
+  const { last, next, owner, signed } = state!
+  return {
+    size: last === null ? 0 : Number(last) + 1,
+    nextOffset: next ?? undefined,
+    owner: owner ?? undefined,
+    checkpointed: Number(signed),
+  }
 }
 
 /** The auditor's last epoch in this shard, or in the log that it follows, for the start of its next. */
@@ -57,8 +63,8 @@ export async function recallOwn(db: Db, shard: number, producer: string): Promis
 async function recallOwnOf(db: Db, shard: number, producer: string): Promise<StartBody['previous']> {
   const [row] = await rowsOf<{ epoch: string; next_seq: string; last_hash: Uint8Array; final: boolean }>(
     db.execute(sql`select e.epoch, e.next_seq, e.last_hash, e.final
-      from epochs e join records r on r.epoch = e.epoch and r.seq = 0
-      where e.producer = ${producer} and e.shard = ${shard} order by r.index desc limit 1`),
+      from epochs e join announced a on a.epoch = e.epoch and a.seq = 0
+      where e.producer = ${producer} and e.shard = ${shard} order by a.index desc limit 1`),
   )
   if (!row) return undefined
   const seq = Number(row.next_seq) - 1
@@ -96,18 +102,26 @@ export async function recallCursors(db: Db, wanted: readonly string[], sha256: S
 }
 
 async function recallAnnounced(db: Db, list: string, sha256: Sha256): Promise<Map<string, readonly Announced[]>> {
-  const rows = await rowsOf<{ epoch: string; bytes: Uint8Array }>(
-    db.execute(sql`select w.epoch, s.bytes from json_array_elements_text(${list}::json) as w(epoch)
+  const rows = await rowsOf<{ epoch: string; shard: number; index: string }>(
+    db.execute(sql`select w.epoch, a.shard, a.index from json_array_elements_text(${list}::json) as w(epoch)
       cross join lateral (
-        select l.bytes from records r join leaves l on l.shard = r.shard and l.index = r.index
-        where r.epoch = w.epoch and r.kind in ('start', 'svid') order by r.seq desc limit ${maxAnnounced}
-      ) s`),
+        select a.shard, a.index from announced a where a.epoch = w.epoch order by a.seq desc limit ${maxAnnounced}
+      ) a`),
   )
   const announced = new Map<string, readonly Announced[]>()
-  for (const { epoch, bytes } of rows) {
-    const parsed = parseEvent(new Uint8Array(bytes))
-    const one = 'event' in parsed ? announcedBy(parsed.event, sha256) : undefined
-    if (one) announced.set(epoch, withAnnounced(announced.get(epoch) ?? [], one))
+  for (const shard of new Set(rows.map((row) => row.shard))) {
+    const here = rows.filter((row) => row.shard === shard)
+    const leaves = await leavesAt(
+      db,
+      shard,
+      here.map(({ index }) => Number(index)),
+    )
+    for (const { epoch, index } of here) {
+      const bytes = leaves.get(Number(index))
+      const parsed = bytes && parseEvent(bytes)
+      const one = parsed && 'event' in parsed ? announcedBy(parsed.event, sha256) : undefined
+      if (one) announced.set(epoch, withAnnounced(announced.get(epoch) ?? [], one))
+    }
   }
   return announced
 }
@@ -117,6 +131,7 @@ export async function recallBehind(
   db: Db,
   records: readonly ArrivedRecord[],
   cursors: ReadonlyMap<string, Cursor>,
+  sha256: Sha256,
 ): Promise<Pick<Known, 'holes' | 'stored'>> {
   const behind = records
     .map(({ event }) => event)
@@ -124,26 +139,29 @@ export async function recallBehind(
   if (behind.length === 0) return { holes: new Map(), stored: new Map() }
 
   const holes = await recallHoles(db, behind)
-  const wanted = new Map<string, { epoch: string; seq: number; whole: boolean }>()
+  const wanted = new Map<string, { readonly epoch: Epoch; readonly seq: number }>()
   for (const { epoch, seq } of behind) {
     const late = holeAt(holes.get(epoch) ?? [], seq) !== undefined
-    const want = (at: number, whole: boolean) => wanted.set(`${epoch}-${at}-${whole}`, { epoch, seq: at, whole })
-    want(seq, false)
-    if (late) want(seq - 1, false)
-    if (late) want(seq + 1, true)
+    for (const at of late ? [seq - 1, seq, seq + 1] : [seq])
+      wanted.set(decisionId({ epoch, seq: at }), { epoch, seq: at })
   }
-  const rows = await rowsOf<{ epoch: string; seq: string; hash: Uint8Array; bytes: Uint8Array | null }>(
-    db.execute(sql`select r.epoch, r.seq, l.hash, case when w.whole then l.bytes end as bytes
-      from json_to_recordset(${JSON.stringify([...wanted.values()])}::json) as w(epoch text, seq bigint, whole boolean)
-      join records r on r.epoch = w.epoch and r.seq = w.seq
-      join leaves l on l.shard = r.shard and l.index = r.index`),
-  )
+  const places = await placesOf(db, [...wanted.values()])
   const stored = new Map<string, StoredRecord>()
-  for (const row of rows) {
-    const id = decisionId({ epoch: row.epoch as Epoch, seq: Number(row.seq) })
-    const parsed = row.bytes ? parseEvent(new Uint8Array(row.bytes)) : undefined
-    const prev = (parsed && 'event' in parsed ? parsed.event.prev : undefined) ?? stored.get(id)?.prev
-    stored.set(id, { hash: toHex(row.hash), prev })
+  for (const shard of new Set([...places.values()].map((place) => place.shard))) {
+    const here = [...places].filter(([, place]) => place.shard === shard)
+    const leaves = await readLeaves(
+      db,
+      shard,
+      here.map(([, { index }]) => index),
+    )
+    for (const [i, [id]] of here.entries()) {
+      const { bytes } = leaves[i]!
+      const parsed = parseEvent(bytes)
+      stored.set(id, {
+        hash: toHex(leafHash(sha256, bytes)),
+        prev: 'event' in parsed ? parsed.event.prev : undefined,
+      })
+    }
   }
   return { holes, stored }
 }

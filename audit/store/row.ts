@@ -66,17 +66,18 @@ function columnsOf(event: AuditEvent): DecisionColumns {
   return event.kind === 'opa_decision' ? opaColumns(event) : noDecision
 }
 
-/** The outcomes that an `outcomes` event tells; of every other event none. */
+/** The outcomes that an `outcomes` event tells, of decisions before it; of every other event none. */
 export function outcomeRowsOf(event: AuditEvent): readonly OutcomeRow[] {
   if (event.kind !== 'outcomes') return []
   const items: unknown = (event as AuditEvent<OutcomesBody>).outcomes
-  return Array.isArray(items) ? items.flatMap((item) => outcomeRow(event.epoch, item)) : []
+  return Array.isArray(items) ? items.flatMap((item) => outcomeRow(event, item)) : []
 }
 
+/** Cut, not rounded as PostgreSQL would: no row is later than its record. */
+export const atOf = (event: AuditEvent): string => `${event.timestamp.slice(0, -4)}Z`
+
 function envelopeRow(event: AuditEvent): Pick<RecordRow, 'kind' | 'producer' | 'epoch' | 'seq' | 'at'> {
-  // Cut, not rounded as PostgreSQL would: no row is later than its record.
-  const at = `${event.timestamp.slice(0, -4)}Z`
-  return { kind: event.kind, producer: event.producer, epoch: event.epoch, seq: event.seq, at }
+  return { kind: event.kind, producer: event.producer, epoch: event.epoch, seq: event.seq, at: atOf(event) }
 }
 
 type DecisionColumns = Omit<RecordRow, 'kind' | 'producer' | 'epoch' | 'seq' | 'at'>
@@ -172,10 +173,10 @@ function opaCode(told: Json | undefined): string {
   return told['result'] === undefined ? 'opa_undefined' : 'opa_result'
 }
 
-function outcomeRow(epoch: string, item: unknown): readonly OutcomeRow[] {
+function outcomeRow({ epoch, seq: own }: AuditEvent, item: unknown): readonly OutcomeRow[] {
   if (!isObject(item)) return []
   const seq = item['seq']
-  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) return []
+  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0 || seq >= own) return []
   return [
     {
       epoch,

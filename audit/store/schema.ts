@@ -1,14 +1,14 @@
 /**
- * The tables of the store, alike on PostgreSQL 15 and PGlite. `leaves` is the truth; every other table can be made
- * again from it. A shard is a partition of the stream and one Merkle log.
+ * What readers of the store see, alike on PostgreSQL 15 and PGlite. The log's leaves are the truth, and everything here
+ * can be made again from them. `records` and `outcomes` are views: what lies below them is in tables.ts. A shard is a
+ * partition of the stream and one Merkle log.
  */
 
-import { type ColumnDataType, sql } from 'drizzle-orm'
+import type { ColumnDataType } from 'drizzle-orm'
 import {
   bigint,
   boolean,
   customType,
-  index,
   integer,
   type PgColumn,
   type PgDatabase,
@@ -18,8 +18,8 @@ import {
   primaryKey,
   text,
   timestamp,
-  unique,
 } from 'drizzle-orm/pg-core'
+import type { TileReader } from '../log/tiles.ts'
 
 const bytea = (name: string) =>
   customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => 'bytea' })(name)
@@ -53,28 +53,7 @@ export type TableOf<Name extends string, Row> = PgTableWithColumns<{
   }
 }>
 
-/** Every entry of the log, byte for byte. */
-export interface LeafRow {
-  readonly shard: number
-  /** Position in the shard's log: 0, 1, 2, … without holes. */
-  readonly index: number
-  /** RFC 6962 leaf hash. */
-  readonly hash: Uint8Array
-  readonly bytes: Uint8Array
-}
-
-export const leaves: TableOf<'leaves', LeafRow> = pgTable(
-  'leaves',
-  {
-    shard: integer('shard').notNull(),
-    index: long('index').notNull(),
-    hash: bytea('hash').notNull(),
-    bytes: bytea('bytes').notNull(),
-  },
-  (table) => [primaryKey({ columns: [table.shard, table.index] })],
-)
-
-/** One row per leaf. All kinds fill the members up to `at`, decisions also those after. Text has no NUL here. */
+/** One row per leaf, as a view. All kinds fill the members up to `at`, decisions also those after. Text has no NUL here. */
 export interface RecordRow {
   readonly shard: number
   readonly index: number
@@ -108,47 +87,37 @@ export interface RecordRow {
   readonly sourceAddress: string | null
 }
 
-export const records: TableOf<'records', RecordRow> = pgTable(
-  'records',
-  {
-    shard: integer('shard').notNull(),
-    index: long('index').notNull(),
-    kind: text('kind').notNull(),
-    producer: text('producer').notNull(),
-    epoch: text('epoch').notNull(),
-    seq: long('seq').notNull(),
-    at: time('at').notNull(),
-    direction: text('direction'),
-    workload: text('workload'),
-    listener: text('listener'),
-    caller: text('caller'),
-    target: text('target'),
-    service: text('service'),
-    method: text('method'),
-    path: text('path'),
-    verdict: text('verdict'),
-    code: text('code'),
-    by: text('by'),
-    enforced: boolean('enforced'),
-    bundle: text('bundle'),
-    revision: text('revision'),
-    policySha256: text('policy_sha256'),
-    reasons: text('reasons').array(),
-    serial: text('serial'),
-    requestId: text('request_id'),
-    traceId: text('trace_id'),
-    sourceAddress: text('source_address'),
-  },
-  (table) => [
-    primaryKey({ columns: [table.shard, table.index] }),
-    unique('records_epoch_seq').on(table.epoch, table.seq),
-    index('records_refused').on(table.at).where(sql`verdict in ('deny', 'fault')`),
-    index('records_svid').on(table.epoch, table.seq).where(sql`kind in ('start', 'svid')`),
-    index('records_at').using('brin', table.at),
-  ],
-)
+export const records: TableOf<'records', RecordRow> = pgTable('records', {
+  shard: integer('shard').notNull(),
+  index: long('index').notNull(),
+  kind: text('kind').notNull(),
+  producer: text('producer').notNull(),
+  epoch: text('epoch').notNull(),
+  seq: long('seq').notNull(),
+  at: time('at').notNull(),
+  direction: text('direction'),
+  workload: text('workload'),
+  listener: text('listener'),
+  caller: text('caller'),
+  target: text('target'),
+  service: text('service'),
+  method: text('method'),
+  path: text('path'),
+  verdict: text('verdict'),
+  code: text('code'),
+  by: text('by'),
+  enforced: boolean('enforced'),
+  bundle: text('bundle'),
+  revision: text('revision'),
+  policySha256: text('policy_sha256'),
+  reasons: text('reasons').array(),
+  serial: text('serial'),
+  requestId: text('request_id'),
+  traceId: text('trace_id'),
+  sourceAddress: text('source_address'),
+})
 
-/** How a decision ended, by the decision's id. `shard` and `index` are those of the outcomes leaf. */
+/** How a decision ended, by the decision's id, as a view. `shard` and `index` are those of the outcomes leaf. */
 export interface OutcomeRow {
   readonly epoch: string
   readonly seq: number
@@ -162,22 +131,18 @@ export interface OutcomeRow {
   readonly upstream: string
 }
 
-export const outcomes: TableOf<'outcomes', OutcomeRow> = pgTable(
-  'outcomes',
-  {
-    epoch: text('epoch').notNull(),
-    seq: long('seq').notNull(),
-    shard: integer('shard').notNull(),
-    index: long('index').notNull(),
-    code: text('code').notNull(),
-    status: integer('status').notNull(),
-    requestBytes: long('request_bytes').notNull(),
-    responseBytes: long('response_bytes').notNull(),
-    durationUs: long('duration_us').notNull(),
-    upstream: text('upstream').notNull(),
-  },
-  (table) => [primaryKey({ columns: [table.epoch, table.seq] })],
-)
+export const outcomes: TableOf<'outcomes', OutcomeRow> = pgTable('outcomes', {
+  epoch: text('epoch').notNull(),
+  seq: long('seq').notNull(),
+  shard: integer('shard').notNull(),
+  index: long('index').notNull(),
+  code: text('code').notNull(),
+  status: integer('status').notNull(),
+  requestBytes: long('request_bytes').notNull(),
+  responseBytes: long('response_bytes').notNull(),
+  durationUs: long('duration_us').notNull(),
+  upstream: text('upstream').notNull(),
+})
 
 /** How far a producer has come. */
 export interface EpochRow {
@@ -279,10 +244,9 @@ export const logs: TableOf<'logs', LogRow> = pgTable('logs', {
   openedAt: time('opened_at').notNull(),
 })
 
-export const schema: Schema = { leaves, records, outcomes, epochs, gaps, offsets, checkpoints, logs }
+export const schema: Schema = { records, outcomes, epochs, gaps, offsets, checkpoints, logs }
 
 export interface Schema extends Record<string, unknown> {
-  readonly leaves: typeof leaves
   readonly records: typeof records
   readonly outcomes: typeof outcomes
   readonly epochs: typeof epochs
@@ -292,5 +256,24 @@ export interface Schema extends Record<string, unknown> {
   readonly logs: typeof logs
 }
 
+/** Reads files of a shard's log, by the paths of C2SP tlog-tiles; undefined where there is none. */
+export type LogFiles = (shard: number) => TileReader
+
+/** What a store can do besides SQL. */
+export interface Means {
+  /** COPY of lines in PostgreSQL's text format, in the transaction of the database it stands on. */
+  readonly copyIn: (table: string, columns: readonly string[], lines: string) => Promise<void>
+  readonly compress: (bytes: Uint8Array) => Promise<Uint8Array>
+  /** Throws where the bytes are damaged, or would become more than `limit`. */
+  readonly decompress: (bytes: Uint8Array, limit: number) => Promise<Uint8Array>
+  /** The log folder, which keeps leaves for longer than the tables do. */
+  readonly files?: LogFiles
+}
+
 /** A drizzle database over these tables, whatever driver is below. */
-export type Db = PgDatabase<PgQueryResultHKT, Schema>
+export type Db = PgDatabase<PgQueryResultHKT, Schema> & { readonly means?: Means }
+
+export function meansOf(db: Db): Means {
+  if (db.means) return db.means
+  throw new Error('a database that was not opened by openStore')
+}

@@ -44,6 +44,8 @@ export interface VerifiedLeaf {
   readonly hash: Uint8Array
   readonly bytes: Uint8Array
   readonly event: AuditEvent | undefined
+  /** It lies where entries were pruned: the tables need not have it. */
+  readonly pruned?: true
 }
 
 export interface VerifyParts {
@@ -110,7 +112,8 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
     const tree = ended?.kept ?? checkpoint
     for await (const placed of readTree(source, tree, parts.sha256, findings)) {
       const { shard } = source
-      const leaves = placed.map((leaf) => ({ ...leaf, shard, event: records.take(leaf, shard) }))
+      const pruned = (placed[0]?.index ?? 0) < (minimums.get(shard) ?? 0) && { pruned: true as const }
+      const leaves = placed.map((leaf) => ({ ...leaf, shard, event: records.take(leaf, shard), ...pruned }))
       await parts.onLeaves?.(leaves)
     }
     const { origin, note } = checkpoint

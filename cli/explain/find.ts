@@ -1,6 +1,7 @@
 /** One recorded decision with its row and its place in the log: from the process that holds the store, or from the store. */
 
 import { parseCheckpoint } from '../../audit/log/checkpoint.ts'
+import { leafHash } from '../../audit/log/merkle.ts'
 import { parseNote } from '../../audit/log/note.ts'
 import type { DecisionRow } from '../../audit/query/answer.ts'
 import { fromUtf8, toHex } from '../../core/bytes.ts'
@@ -8,6 +9,7 @@ import { WritError } from '../../core/fault.ts'
 import { isObject, type Json } from '../../core/json.ts'
 import { type AuditEvent, type DecisionBody, parseDecisionId } from '../../core/record.ts'
 import { askRunning } from '../ask.ts'
+import { sha256 } from '../wire/machine.ts'
 import type { LogOptions } from '../wire/recorded.ts'
 
 export interface Found {
@@ -30,19 +32,18 @@ export async function findDecision(id: string, options: LogOptions): Promise<Fou
     const answer = await askRunning(options.state, `/v1/audit/record/${id}`)
     if (answer !== undefined) return fromAnswer(id, answer)
   }
-  const [{ findDecisions }, { findLeaf }, { openStore }, { storeOf }] = await Promise.all([
+  const [{ findDecisions }, { findLeaf }, { openStoreOf }] = await Promise.all([
     import('../../audit/query/node/find.ts'),
     import('../../audit/query/node/leaf.ts'),
-    import('../../audit/node/store.ts'),
     import('../place.ts'),
   ])
-  const store = await openStore(storeOf(options))
+  const store = await openStoreOf(options)
   try {
     const leaf = await findLeaf(store.db, parsed)
     const [row] = (await findDecisions(store.db, { id, limit: 1 })).rows
     if (!leaf) throw missing(`no record ${id} in this log`)
     const event = JSON.parse(fromUtf8(leaf.bytes)) as AuditEvent
-    return foundOf(id, event, row, toHex(leaf.hash), undefined)
+    return foundOf(id, event, row, toHex(leafHash(sha256, leaf.bytes)), undefined)
   } finally {
     await store.close()
   }

@@ -17,12 +17,11 @@ export async function answerTo(
     if (answer !== undefined) return answer as unknown as Answer
   }
   // Read only now: a question to a running process is answered before these modules are read.
-  const [{ findDecisions }, { openStore }, { storeOf }] = await Promise.all([
+  const [{ findDecisions }, { openStoreOf }] = await Promise.all([
     import('../../audit/query/node/find.ts'),
-    import('../../audit/node/store.ts'),
     import('../place.ts'),
   ])
-  const store = await openStore(storeOf(options))
+  const store = await openStoreOf(options)
   try {
     return await findDecisions(store.db, question)
   } finally {

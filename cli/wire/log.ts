@@ -50,7 +50,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     for (const step of closing.reverse()) await step()
   }
   try {
-    const store = await openStore(options.store)
+    const store = await openStore(options.store, logDir)
     closing.push(() => store.close())
     const outside = await openOutside({ ...options, verifierKey: signer.verifierKey })
     const auditor = await openAuditor({

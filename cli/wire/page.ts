@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Hono } from 'hono'
 import { parseCheckpoint } from '../../audit/log/checkpoint.ts'
+import { leafHash } from '../../audit/log/merkle.ts'
 import { formatReceipt } from '../../audit/log/receipt.ts'
 import { type LogPlace, reportPlace } from '../../audit/node/examine.ts'
 import { tileReader } from '../../audit/node/folder.ts'
@@ -20,6 +21,7 @@ import { originOf } from '../../core/log.ts'
 import { parseDecisionId } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { Log } from './log.ts'
+import { sha256 } from './machine.ts'
 
 /** What the edges are counted over, in milliseconds. */
 const windowMs = 5 * 60_000
@@ -89,7 +91,7 @@ async function recordOf(log: Log, id: string): Promise<ConsoleRecord> {
     id,
     index: found.index,
     leaf: JSON.stringify(JSON.parse(fromUtf8(found.bytes)), null, 2),
-    hash: toHex(found.hash),
+    hash: toHex(leafHash(sha256, found.bytes)),
     proof: receipt && formatReceipt(receipt),
   }
 }

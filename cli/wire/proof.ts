@@ -35,12 +35,11 @@ export async function locate(id: string, options: Pick<PlaceOptions, 'state' | '
     const { shard, index } = isObject(answer) ? answer : {}
     if (typeof shard === 'number' && typeof index === 'number') return { id, shard, index }
   }
-  const [{ findLeaf }, { openStore }, { storeOf }] = await Promise.all([
+  const [{ findLeaf }, { openStoreOf }] = await Promise.all([
     import('../../audit/query/node/leaf.ts'),
-    import('../../audit/node/store.ts'),
     import('../place.ts'),
   ])
-  const store = await openStore(storeOf(options))
+  const store = await openStoreOf(options)
   try {
     const leaf = await findLeaf(store.db, parsed)
     if (!leaf)

@@ -68,13 +68,12 @@ async function pageOfRunning(pairs: readonly (readonly [string, string])[], stat
 }
 
 async function* fromStore(question: Question, options: LogOptions): AsyncGenerator<readonly AuditEvent[]> {
-  const [{ decisionLeaves }, { readCursor }, { openStore }, { storeOf }] = await Promise.all([
+  const [{ decisionLeaves }, { readCursor }, { openStoreOf }] = await Promise.all([
     import('../../audit/query/node/leaves.ts'),
     import('../../audit/query/ask.ts'),
-    import('../../audit/node/store.ts'),
     import('../place.ts'),
   ])
-  const store = await openStore(storeOf(options))
+  const store = await openStoreOf(options)
   try {
     for (let from = question; ; ) {
       const { leaves, next } = await decisionLeaves(store.db, from)

@@ -1,6 +1,7 @@
 /** What a running process answers about its log: questions, sums, one record with its proof, reports, checkpoints. */
 
 import { Hono } from 'hono'
+import { leafHash } from '../../audit/log/merkle.ts'
 import { formatVerifierKey } from '../../audit/log/note.ts'
 import { type LogPlace, reportPlace } from '../../audit/node/examine.ts'
 import { sourcesIn } from '../../audit/node/logfolder.ts'
@@ -66,7 +67,7 @@ export function auditRoutes({ place, findReceipt, nowMs }: AuditDeps): DoorApp {
       row: rows[0] ?? null,
       shard: leaf.shard,
       index: leaf.index,
-      hash: toHex(leaf.hash),
+      hash: toHex(leafHash(place.sha256, leaf.bytes)),
       event: JSON.parse(fromUtf8(leaf.bytes)),
       receipt: receipt ? { index: receipt.index, path: receipt.path.map(toHex), note: receipt.note } : null,
     })

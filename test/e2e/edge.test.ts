@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { getRequestListener } from '@hono/node-server'
-import { and, eq } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, expect, test as plain } from 'vitest'
 import { findDecisions } from '../../audit/query/node/find.ts'
 import { findLeaf } from '../../audit/query/node/leaf.ts'
-import { leaves, records } from '../../audit/store/schema.ts'
+import { readLeaves } from '../../audit/store/leaves.ts'
+import { records } from '../../audit/store/schema.ts'
 import { openUp, type Up } from '../../cli/wire/up.ts'
 import { adminRequest } from '../../control/node/client.ts'
 import { fromUtf8 } from '../../core/bytes.ts'
@@ -333,12 +334,10 @@ async function mintFor(audience: string): Promise<string> {
 }
 
 async function refusalsOf(listener: string): Promise<RefusalsBody[]> {
-  const found = await up.log.store.db
-    .select({ bytes: leaves.bytes })
-    .from(leaves)
-    .innerJoin(records, and(eq(leaves.shard, records.shard), eq(leaves.index, records.index)))
-    .where(eq(records.kind, 'refusals'))
+  const { db } = up.log.store
+  const rows = await db.select().from(records).where(eq(records.kind, 'refusals'))
+  const found = await Promise.all(rows.map(({ shard, index }) => readLeaves(db, shard, [index])))
   return found
-    .map(({ bytes }) => JSON.parse(fromUtf8(bytes)) as RefusalsBody)
+    .map(([leaf]) => JSON.parse(fromUtf8(leaf!.bytes)) as RefusalsBody)
     .filter((body) => body.listener === listener)
 }

@@ -3,8 +3,12 @@ import { join } from 'node:path'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject } from 'vitest'
+import { compress, decompress } from '../../audit/node/compress.ts'
 import { kafkaStream } from '../../audit/node/kafka.ts'
-import { concat, toHex } from '../../core/bytes.ts'
+import { openStore } from '../../audit/node/store.ts'
+import { leavesOf } from '../../audit/store/chunk.ts'
+import { readLeaves } from '../../audit/store/leaves.ts'
+import { concat, fromUtf8, toHex } from '../../core/bytes.ts'
 import { type AuditEvent, type Epoch, encodeEvent, noHash } from '../../core/record.ts'
 import { type Answered, askEachOnce } from '../parts/ask.ts'
 import { run } from '../parts/child.ts'
@@ -95,6 +99,18 @@ describe('a mesh whose parts are killed', () => {
     return (await database.query(sql, [...values])).rows as Record<string, unknown>[]
   }
 
+  /** Leaves of the records that SQL names, in their order. */
+  async function leavesWhere(where: string): Promise<readonly string[]> {
+    const store = await openStore({ kind: 'postgres', url: mesh.postgres.url })
+    try {
+      const found = await rows(`select shard, index from records where ${where} order by index`)
+      const leaves = found.map((row) => readLeaves(store.db, Number(row['shard']), [Number(row['index'])]))
+      return (await Promise.all(leaves)).map(([leaf]) => fromUtf8(leaf!.bytes))
+    } finally {
+      await store.close()
+    }
+  }
+
   const pathOf = ({ url }: Answered): string => new URL(url).pathname
 
   const verify = (): ReturnType<Mesh['writ']> =>
@@ -135,45 +151,36 @@ describe('a mesh whose parts are killed', () => {
   )
 
   test('each start after a crash quotes the end of the run before', async () => {
-    const starts =
-      await rows(`select convert_from(l.bytes, 'utf8') as leaf from records r join leaves l using (shard, index)
-      where r.kind = 'start' and r.producer = 'spiffe://e2e.example/web' order by r.index`)
+    const starts = await leavesWhere(`kind = 'start' and producer = 'spiffe://e2e.example/web'`)
     const events = starts.map(
-      (row) => JSON.parse(row['leaf'] as string) as { epoch: string; previous?: { epoch: string; ended: string } },
+      (leaf) => JSON.parse(leaf) as { epoch: string; previous?: { epoch: string; ended: string } },
     )
     expect(events).toHaveLength(2)
     expect(events[1]!.previous).toMatchObject({ epoch: events[0]!.epoch, ended: 'crash' })
   })
 
   test('the proxy renewed its certificate while requests flowed', async () => {
-    const issued = await rows(
-      `select convert_from(l.bytes, 'utf8') as leaf from records r join leaves l using (shard, index)
-       where r.kind = 'issuance'`,
-    )
-    const events = issued.map((row) => JSON.parse(row['leaf'] as string) as { action: string; subject: string })
+    const issued = await leavesWhere(`kind = 'issuance'`)
+    const events = issued.map((leaf) => JSON.parse(leaf) as { action: string; subject: string })
     expect(events).toContainEqual(expect.objectContaining({ action: 'renewed', subject: 'spiffe://e2e.example/web' }))
   })
 
   test(
     'one changed byte of a stored leaf is found, and the record named',
     async () => {
-      const [leaf] =
-        await rows(`select l.shard, l.index, l.bytes, r.epoch, r.seq from leaves l join records r using (shard, index)
-      where r.kind = 'decision' order by l.index limit 1 offset 7`)
-      const bytes = leaf!['bytes'] as Buffer
-      const changed = Buffer.from(bytes)
-      changed[100] = changed[100]! ^ 1
-      await rows('update leaves set bytes = $1 where shard = $2 and index = $3', [
-        changed,
-        leaf!['shard'],
-        leaf!['index'],
-      ])
+      const [leaf] = await rows(
+        `select shard, index, epoch, seq from records where kind = 'decision' order by index limit 1 offset 7`,
+      )
+      const at = [leaf!['shard'], leaf!['index']]
+      const [chunk] = await rows('select * from chunks where shard = $1 and $2 between first and last', at)
+      const first = Number(chunk!['first'])
+      const bytes = await decompress(chunk!['bytes'] as Buffer, 2 ** 24)
+      const leaves = leavesOf({ bytes, count: Number(chunk!['last']) - first + 1 })!
+      leaves[Number(leaf!['index']) - first]![100]! ^= 1 // It lies in `bytes`.
+      const change = 'update chunks set bytes = $1 where shard = $2 and first = $3'
+      await rows(change, [await compress(bytes), leaf!['shard'], first])
       const { code, text } = await verify()
-      await rows('update leaves set bytes = $1 where shard = $2 and index = $3', [
-        bytes,
-        leaf!['shard'],
-        leaf!['index'],
-      ])
+      await rows(change, [chunk!['bytes'], leaf!['shard'], first])
       expect(code).toBe(1)
       expect(text).toContain(`${leaf!['epoch']}-${leaf!['seq']}`)
     },
@@ -186,9 +193,13 @@ describe('a mesh whose parts are killed', () => {
       const [row] = await rows(
         `select shard, index, epoch, seq from records where verdict = 'deny' order by index limit 1 offset 3`,
       )
-      await rows(`update records set verdict = 'allow' where shard = $1 and index = $2`, [row!['shard'], row!['index']])
+      const at = [row!['shard'], row!['index']]
+      const [allowed] = await rows(`select shape_id from records where kind = 'decision' and verdict = 'allow' limit 1`)
+      const [denied] = await rows('select shape_id from records where shard = $1 and index = $2', at)
+      const change = 'update rows set shape = $3 where shard = $1 and index = $2'
+      await rows(change, [...at, allowed!['shape_id']])
       const { code, text } = await verify()
-      await rows(`update records set verdict = 'deny' where shard = $1 and index = $2`, [row!['shard'], row!['index']])
+      await rows(change, [...at, denied!['shape_id']])
       expect(code).toBe(1)
       expect(text).toContain(`${row!['epoch']}-${row!['seq']}`)
       expect(text).toContain('verdict')
@@ -220,9 +231,10 @@ describe('a mesh whose parts are killed', () => {
     const bare = run('curl', ['-sk', `https://127.0.0.1:${mesh.port}/items/x`])
     await expect(bare).rejects.toThrow()
     const due = Date.now() + 15_000
-    const refused = async (): Promise<Record<string, unknown>[]> =>
-      rows(`select 1 as n from records r join leaves l using (shard, index) where r.kind = 'refusals'
-        and r.producer = 'spiffe://e2e.example/web' and convert_from(l.bytes, 'utf8') like '%"code":"identity_missing"%'`)
+    const refused = async (): Promise<readonly string[]> => {
+      const leaves = await leavesWhere(`kind = 'refusals' and producer = 'spiffe://e2e.example/web'`)
+      return leaves.filter((leaf) => leaf.includes('"code":"identity_missing"'))
+    }
     while ((await refused()).length === 0 && Date.now() < due) await pause(200)
     expect(await refused()).toHaveLength(1)
   })
@@ -230,14 +242,12 @@ describe('a mesh whose parts are killed', () => {
   test(
     'a forged record, put into the stream without a head of its producer, is told apart',
     async () => {
-      const [real] = await rows(`select convert_from(l.bytes, 'utf8') as leaf from records r join leaves l
-        using (shard, index) where r.kind = 'decision' order by r.index limit 1`)
-      const [start] = await rows(`select convert_from(l.bytes, 'utf8') as leaf from records r join leaves l
-        using (shard, index) where r.kind = 'start' and r.producer = 'spiffe://e2e.example/web' limit 1`)
+      const [real] = await leavesWhere(`kind = 'decision'`)
+      const [start] = await leavesWhere(`kind = 'start' and producer = 'spiffe://e2e.example/web'`)
       const epoch = 'f0'.repeat(12) as Epoch
-      const first = { ...(JSON.parse(start!['leaf'] as string) as AuditEvent), epoch, seq: 0, prev: noHash }
+      const first = { ...(JSON.parse(start!) as AuditEvent), epoch, seq: 0, prev: noHash }
       const prev = toHex(sha256(concat(Uint8Array.of(0), encodeEvent(first))))
-      const decision = JSON.parse(real!['leaf'] as string) as AuditEvent
+      const decision = JSON.parse(real!) as AuditEvent
       const forged = { ...decision, epoch, seq: 1, prev, decision_id: `${epoch}-1` }
       const stream = await kafkaStream({ brokers: [mesh.kafka.broker], topic: 'writ.records.v1', clientId: 'forger' })
       const producer = first.producer

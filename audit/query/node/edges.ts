@@ -2,7 +2,9 @@
 
 import { and, count, countDistinct, desc, eq, gte, isNull, lt, max, sql } from 'drizzle-orm'
 import { toHex } from '../../../core/bytes.ts'
-import { checkpoints, type Db, epochs, gaps, leaves, outcomes, records } from '../../store/schema.ts'
+import { ofRecord } from '../../store/ends.ts'
+import { recallShard } from '../../store/recall.ts'
+import { checkpoints, type Db, epochs, gaps, outcomes, records } from '../../store/schema.ts'
 import type { Counts, Edge } from '../answer.ts'
 import { isoTime } from './find.ts'
 
@@ -25,7 +27,7 @@ export async function edges(db: Db, sinceMs: number, untilMs: number = Date.now(
       lastAt: max(records.at),
     })
     .from(records)
-    .leftJoin(outcomes, and(eq(outcomes.epoch, records.epoch), eq(outcomes.seq, records.seq)))
+    .leftJoin(outcomes, ofRecord)
     .where(
       and(
         eq(records.kind, 'decision'),
@@ -88,12 +90,7 @@ export async function counts(db: Db, sinceMs: number = 0): Promise<Counts> {
 }
 
 async function endOf(db: Db, shard: number) {
-  const [last] = await db
-    .select({ index: leaves.index })
-    .from(leaves)
-    .where(eq(leaves.shard, shard))
-    .orderBy(desc(leaves.index))
-    .limit(1)
+  const { size } = await recallShard(db, shard)
   const [newest] = await db
     .select()
     .from(checkpoints)
@@ -106,7 +103,7 @@ async function endOf(db: Db, shard: number) {
     root: toHex(newest.root),
     at: isoTime(newest.at),
   }
-  return { size: (last?.index ?? -1) + 1, checkpoint }
+  return { size, checkpoint }
 }
 
 const countWhere = (verdict: string) =>

@@ -1,14 +1,17 @@
 /**
- * Finds decisions, newest first. Each shard is read backwards along its primary key, so that a page costs what it
- * shows and not what the table holds; the shards' pages are then merged by time.
+ * Finds decisions, newest first. Each shard is read backwards, range by range, so that a page costs what it shows and not
+ * what the table holds; the shards' pages are then merged by time.
  */
 
 import { and, desc, eq, gte, inArray, like, lt, max, or, type SQL, sql } from 'drizzle-orm'
 import { decisionId, type Epoch, type EventKind, parseDecisionId } from '../../../core/record.ts'
-import { checkpoints, type Db, epochs, outcomes, records } from '../../store/schema.ts'
+import { idHex } from '../../store/copy.ts'
+import { endsOf } from '../../store/ends.ts'
+import { checkpoints, type Db, epochs, records } from '../../store/schema.ts'
 import type { Answer, DecisionRow } from '../answer.ts'
 import { type Cursor, defaultLimit, maxLimit, type Question, writeCursor } from '../ask.ts'
 import { toldAt } from './told.ts'
+import { backwards, windowOf } from './windows.ts'
 
 export async function findDecisions(db: Db, question: Question): Promise<Answer> {
   const limit = Math.min(question.limit ?? defaultLimit, maxLimit)
@@ -56,47 +59,55 @@ async function pageOf(
 ): Promise<readonly DecisionRow[]> {
   const size = await coveredSize(db, shard)
   const conditions = [eq(records.shard, shard), ...conditionsOf(question)]
-  if (below !== undefined) conditions.push(lt(records.index, below))
-  const rows = await db
-    .select({ record: records, outcome: outcomes, attestedSeq: epochs.attestedSeq })
-    .from(records)
-    .leftJoin(outcomes, and(eq(outcomes.epoch, records.epoch), eq(outcomes.seq, records.seq)))
-    .leftJoin(epochs, eq(epochs.epoch, records.epoch))
-    .where(and(...conditions))
-    .orderBy(desc(records.index))
-    .limit(limit)
+  const rows = await backwards(await windowOf(db, shard, question, below), limit, ({ low, high }, most) =>
+    db
+      .select({ record: records, attestedSeq: epochs.attestedSeq })
+      .from(records)
+      .leftJoin(epochs, eq(epochs.epoch, records.epoch))
+      .where(and(...conditions, gte(records.index, low), lt(records.index, high)))
+      .orderBy(desc(records.index))
+      .limit(most),
+  )
+  const ends = await endsOf(
+    db,
+    rows.map(({ record }) => record),
+  )
   const opa = rows.flatMap(({ record }) => (record.kind === 'opa_decision' ? [record.index] : []))
   const told = await toldAt(db, shard, opa)
-  return rows.map(({ record, outcome, attestedSeq }) => ({
-    id: decisionId({ epoch: record.epoch as Epoch, seq: record.seq }),
-    shard: record.shard,
-    index: record.index,
-    time: isoTime(record.at),
-    direction: record.direction ?? '',
-    caller: record.caller || null,
-    target: record.target || null,
-    service: record.service || null,
-    method: record.method || null,
-    path: record.path || null,
-    verdict: record.verdict ?? '',
-    code: record.code ?? '',
-    enforced: record.enforced ?? true,
-    by: record.by,
-    bundle: record.bundle,
-    revision: record.revision,
-    reasons: record.reasons ?? [],
-    requestId: record.requestId || null,
-    traceId: record.traceId || null,
-    sourceAddress: record.sourceAddress || null,
-    serial: record.serial || null,
-    outcome: outcome?.code ?? null,
-    status: outcome?.status ?? null,
-    durationUs: outcome?.durationUs ?? null,
-    upstream: outcome?.upstream ?? null,
-    attested: (attestedSeq ?? -1) >= record.seq,
-    covered: record.index < size,
-    ...(told.has(record.index) && { told: told.get(record.index)! }),
-  }))
+  return rows.map(({ record, attestedSeq }) => {
+    const id = decisionId({ epoch: record.epoch as Epoch, seq: record.seq })
+    const outcome = ends.get(id)
+    return {
+      id,
+      shard: record.shard,
+      index: record.index,
+      time: isoTime(record.at),
+      direction: record.direction ?? '',
+      caller: record.caller || null,
+      target: record.target || null,
+      service: record.service || null,
+      method: record.method || null,
+      path: record.path || null,
+      verdict: record.verdict ?? '',
+      code: record.code ?? '',
+      enforced: record.enforced ?? true,
+      by: record.by,
+      bundle: record.bundle,
+      revision: record.revision,
+      reasons: record.reasons ?? [],
+      requestId: record.requestId || null,
+      traceId: record.traceId || null,
+      sourceAddress: record.sourceAddress || null,
+      serial: record.serial || null,
+      outcome: outcome?.code ?? null,
+      status: outcome?.status ?? null,
+      durationUs: outcome?.durationUs ?? null,
+      upstream: outcome?.upstream ?? null,
+      attested: (attestedSeq ?? -1) >= record.seq,
+      covered: record.index < size,
+      ...(told.has(record.index) && { told: told.get(record.index)! }),
+    }
+  })
 }
 
 async function coveredSize(db: Db, shard: number): Promise<number> {
@@ -120,7 +131,7 @@ export function conditionsOf(question: Question): SQL[] {
   if (path !== undefined) conditions.push(like(records.path, `${literal(path)}%`))
   if (fromMs !== undefined) conditions.push(gte(records.at, new Date(fromMs).toISOString()))
   if (toMs !== undefined) conditions.push(lt(records.at, new Date(toMs).toISOString()))
-  if (requestId !== undefined) conditions.push(eq(records.requestId, requestId))
+  if (requestId !== undefined) conditions.push(sql`"records"."request_key" = decode(${idHex(requestId)}, 'hex')`)
   if (revision !== undefined) conditions.push(eq(records.revision, revision))
   if (shadow === 'only') conditions.push(eq(records.enforced, false))
   else if (shadow === 'no') conditions.push(sql`${records.enforced} is not false`)

@@ -1,18 +1,11 @@
 /** Finds one leaf by its record's id. */
 
-import { and, eq } from 'drizzle-orm'
-import type { Epoch } from '../../../core/record.ts'
-import { type Db, type LeafRow, leaves, records } from '../../store/schema.ts'
+import { decisionId, type Epoch } from '../../../core/record.ts'
+import { type Leaf, readLeaves } from '../../store/leaves.ts'
+import { placesOf } from '../../store/places.ts'
+import type { Db } from '../../store/schema.ts'
 
-export async function findLeaf(
-  db: Db,
-  id: { readonly epoch: Epoch; readonly seq: number },
-): Promise<LeafRow | undefined> {
-  const [found] = await db
-    .select({ leaf: leaves })
-    .from(records)
-    .innerJoin(leaves, and(eq(leaves.shard, records.shard), eq(leaves.index, records.index)))
-    .where(and(eq(records.epoch, id.epoch), eq(records.seq, id.seq)))
-    .limit(1)
-  return found?.leaf
+export async function findLeaf(db: Db, id: { readonly epoch: Epoch; readonly seq: number }): Promise<Leaf | undefined> {
+  const place = (await placesOf(db, [id])).get(decisionId(id))
+  return place && (await readLeaves(db, place.shard, [place.index]))[0]
 }

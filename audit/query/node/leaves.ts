@@ -1,12 +1,14 @@
 /** The leaves of decisions, newest first within each shard, in pages that are bounded in rows and in bytes. */
 
-import { and, desc, eq, inArray, lt } from 'drizzle-orm'
-import { type Db, type LeafRow, leaves, records } from '../../store/schema.ts'
+import { and, desc, eq, gte, lt } from 'drizzle-orm'
+import { type Leaf, readLeaves } from '../../store/leaves.ts'
+import { type Db, records } from '../../store/schema.ts'
 import { maxLimit, type Question, writeCursor } from '../ask.ts'
 import { conditionsOf, shardsOf } from './find.ts'
+import { backwards, windowOf } from './windows.ts'
 
 export interface LeafPage {
-  readonly leaves: readonly LeafRow[]
+  readonly leaves: readonly Leaf[]
   /** Cursor of those that follow; null at the end. */
   readonly next: string | null
 }
@@ -20,7 +22,7 @@ const leavesAtOnce = 250
 export async function decisionLeaves(db: Db, question: Question): Promise<LeafPage> {
   const limit = Math.min(question.limit ?? maxLimit, maxLimit)
   const cursor = new Map(question.cursor)
-  const page: LeafRow[] = []
+  const page: Leaf[] = []
   let bytes = 0
   for (const shard of await shardsOf(db)) {
     if (cursor.get(shard) === 0) continue // Read to its end.
@@ -29,7 +31,7 @@ export async function decisionLeaves(db: Db, question: Question): Promise<LeafPa
     const found = await indexesBelow(db, question, shard, cursor.get(shard), room)
     for (let at = 0; at < found.length; at += leavesAtOnce) {
       if (bytes >= pageBytes) return { leaves: page, next: writeCursor(cursor) }
-      for (const leaf of await leavesAt(db, shard, found.slice(at, at + leavesAtOnce))) {
+      for (const leaf of await readLeaves(db, shard, found.slice(at, at + leavesAtOnce))) {
         page.push(leaf)
         bytes += leaf.bytes.length
         cursor.set(shard, leaf.index)
@@ -41,7 +43,6 @@ export async function decisionLeaves(db: Db, question: Question): Promise<LeafPa
   return { leaves: page, next: null }
 }
 
-/** Apart from the leaves: a database without statistics would join every row below before it takes the first few. */
 async function indexesBelow(
   db: Db,
   question: Question,
@@ -50,19 +51,13 @@ async function indexesBelow(
   limit: number,
 ): Promise<readonly number[]> {
   const conditions = [eq(records.shard, shard), eq(records.kind, 'decision'), ...conditionsOf(question)]
-  if (below !== undefined) conditions.push(lt(records.index, below))
-  const rows = await db
-    .select({ index: records.index })
-    .from(records)
-    .where(and(...conditions))
-    .orderBy(desc(records.index))
-    .limit(limit)
-  return rows.map(({ index }) => index)
+  return backwards(await windowOf(db, shard, question, below), limit, async ({ low, high }, most) => {
+    const rows = await db
+      .select({ index: records.index })
+      .from(records)
+      .where(and(...conditions, gte(records.index, low), lt(records.index, high)))
+      .orderBy(desc(records.index))
+      .limit(most)
+    return rows.map(({ index }) => index)
+  })
 }
-
-const leavesAt = (db: Db, shard: number, indexes: readonly number[]): Promise<readonly LeafRow[]> =>
-  db
-    .select()
-    .from(leaves)
-    .where(and(eq(leaves.shard, shard), inArray(leaves.index, [...indexes])))
-    .orderBy(desc(leaves.index))

@@ -1,7 +1,7 @@
 /** Reads what OPAs told from the leaves, which alone have it. */
 
-import { and, eq, inArray } from 'drizzle-orm'
-import { type Db, leaves } from '../../store/schema.ts'
+import { readLeaves } from '../../store/leaves.ts'
+import type { Db } from '../../store/schema.ts'
 import type { Told } from '../answer.ts'
 import { toldBy } from '../told.ts'
 
@@ -13,10 +13,7 @@ export async function toldAt(db: Db, shard: number, indexes: readonly number[]):
   const told = new Map<number, Told>()
   for (let from = 0; from < indexes.length; from += leavesAtOnce) {
     const wanted = indexes.slice(from, from + leavesAtOnce)
-    const found = await db
-      .select()
-      .from(leaves)
-      .where(and(eq(leaves.shard, shard), inArray(leaves.index, wanted)))
+    const found = await readLeaves(db, shard, wanted)
     for (const { index, bytes } of found) told.set(index, toldBy(bytes))
   }
   return told

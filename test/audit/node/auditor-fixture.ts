@@ -4,11 +4,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { asc, eq, sql } from 'drizzle-orm'
+import { asc } from 'drizzle-orm'
 import { type Auditor, type AuditorEvent, openAuditor } from '../../../audit/node/auditor.ts'
 import { type FileSigner, openFileSigner } from '../../../audit/node/signer.ts'
 import { openStore, type Store } from '../../../audit/node/store.ts'
-import { leaves, type RecordRow, records } from '../../../audit/store/schema.ts'
+import { readLeaves } from '../../../audit/store/leaves.ts'
+import { recallShard } from '../../../audit/store/recall.ts'
+import { type RecordRow, records } from '../../../audit/store/schema.ts'
 import { toBase64, toBase64Url, toHex } from '../../../core/bytes.ts'
 import type { RandomBytes, Sha256, StreamMessage, VerifyHead } from '../../../core/ports.ts'
 import {
@@ -24,6 +26,7 @@ import {
 } from '../../../core/record.ts'
 import { parseTrustDomain, type SpiffeId, spiffeId, type TrustDomain } from '../../../core/spiffe.ts'
 import { formatTime } from '../../../core/time.ts'
+import { empty } from '../query/store.ts'
 
 export const trustDomain: TrustDomain = parseTrustDomain('bank.example')!
 export const sha256: Sha256 = (bytes) => Uint8Array.from(createHash('sha256').update(bytes).digest())
@@ -59,7 +62,7 @@ export function openTestStore(): Promise<Store> {
 
 /** `store` is emptied first. */
 export async function makeWorld(store: Store): Promise<World> {
-  await store.db.execute(sql`truncate leaves, records, outcomes, epochs, gaps, offsets, checkpoints`)
+  await empty(store.db)
   const dir = await mkdtemp(join(tmpdir(), 'writ-auditor-'))
   const signer = await openFileSigner({ dir: join(dir, 'signer'), name: 'bank.example/audit', sha256 })
   const events: AuditorEvent[] = []
@@ -88,9 +91,10 @@ export async function makeWorld(store: Store): Promise<World> {
       return auditor
     },
     log: async (shard = 0) => {
-      const rows = await world.store.db.select().from(leaves).where(eq(leaves.shard, shard)).orderBy(asc(leaves.index))
-      return rows.map((row) => {
-        const parsed = parseEvent(new Uint8Array(row.bytes))
+      const { size } = await recallShard(world.store.db, shard)
+      const found = await readLeaves(world.store.db, shard, [...Array(size).keys()])
+      return found.map(({ bytes }) => {
+        const parsed = parseEvent(bytes)
         if ('wrong' in parsed) throw new Error(parsed.wrong)
         return parsed.event
       })

@@ -3,20 +3,16 @@ import { openStore, type Store } from '../../../audit/node/store.ts'
 import { type Question, readQuestion } from '../../../audit/query/ask.ts'
 import { counts, edges } from '../../../audit/query/node/edges.ts'
 import { findDecisions, isoTime, latest } from '../../../audit/query/node/find.ts'
-import { schema } from '../../../audit/store/schema.ts'
 import { Mesh, Signer } from '../verify/log.ts'
 import { id, Producer, startMs } from '../verify/producer.ts'
-import { fill } from './store.ts'
+import { empty, fill } from './store.ts'
 
 let store: Store
 beforeAll(async () => {
   store = await openStore({ kind: 'pglite' })
 })
 afterAll(() => store.close())
-beforeEach(async () => {
-  const { checkpoints, epochs, gaps, leaves, outcomes, records } = schema
-  for (const table of [checkpoints, epochs, gaps, leaves, outcomes, records]) await store.db.delete(table)
-})
+beforeEach(() => empty(store.db))
 
 const signer = new Signer()
 const paths = async (question: Question) => (await findDecisions(store.db, question)).rows.map(({ path }) => path)

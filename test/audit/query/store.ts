@@ -1,7 +1,9 @@
 /** A store filled from leaves as the auditor would fill it. */
 
-import { outcomeRowsOf, recordRowOf } from '../../../audit/store/row.ts'
-import { checkpoints, type Db, epochs, leaves, outcomes, records } from '../../../audit/store/schema.ts'
+import { sql } from 'drizzle-orm'
+import { insertEntries, newMemory, prepareEntries } from '../../../audit/store/ledger.ts'
+import { checkpoints, type Db, epochs } from '../../../audit/store/schema.ts'
+import { toHex } from '../../../core/bytes.ts'
 import { parseEvent } from '../../../core/record.ts'
 import { rootOfLeaves, type Signer } from '../verify/log.ts'
 import { leafHashOf } from '../verify/producer.ts'
@@ -17,19 +19,20 @@ export async function fill(
     attestedSeq = 1e9,
   }: { shard?: number; covered?: number; attestedSeq?: number } = {},
 ): Promise<void> {
-  const known = new Set<string>()
-  for (const [index, bytes] of list.entries()) {
+  const entries = list.map((bytes) => {
     const read = parseEvent(bytes)
     if ('wrong' in read) throw new Error(read.wrong)
-    const { event } = read
-    await db.insert(leaves).values({ shard, index, hash: leafHashOf(bytes), bytes })
-    await db.insert(records).values({ shard, index, ...recordRowOf(event) })
-    const ends = outcomeRowsOf(event)
-    if (ends.length > 0) await db.insert(outcomes).values(ends.map((row) => ({ shard, index, ...row })))
+    const hash = leafHashOf(bytes)
+    return { event: read.event, bytes, hash, hashHex: toHex(hash) }
+  })
+  const memory = newMemory()
+  for (const { event } of entries) memory.told.begin(event.epoch, 0)
+  await insertEntries(db, await prepareEntries(db, shard, 0, entries, memory))
+  const known = new Set<string>()
+  for (const { event, hash: lastHash } of entries) {
     if (known.has(event.epoch)) continue
     known.add(event.epoch)
     const { epoch, producer, timestamp } = event
-    const lastHash = leafHashOf(bytes)
     const at = `${timestamp.slice(0, -4)}Z`
     await db
       .insert(epochs)
@@ -39,3 +42,8 @@ export async function fill(
   const note = await signer.checkpoint(shard, covered, root)
   await db.insert(checkpoints).values({ shard, size: covered, root, note, at: '2026-11-23T12:00:01Z' })
 }
+
+/** Leaves nothing in the store, of whatever shard. */
+export const empty = (db: Db): Promise<unknown> =>
+  db.execute(sql`truncate chunks, batches, spans, announced, rows, ends, rollups, rolled, runs, names, shapes, peers,
+    epochs, gaps, offsets, checkpoints, logs, orders, holds restart identity`)

@@ -45,7 +45,9 @@ test('text that a b-tree or PostgreSQL cannot hold is cut or mended, other text 
 test('outcomes become a row each, and items that are none are left out', () => {
   const item = { code: 'completed', status: 200, request_bytes: 1, response_bytes: 2, duration_us: 3, upstream: 'a:1' }
   const outcomes = [{ seq: 1, ...item }, { seq: -1, ...item }, 'no', { seq: 2, ...item, status: 'no' }]
-  const rows = outcomeRowsOf(parsed(restarted().write({ kind: 'outcomes', outcomes } as unknown as EventBody)))
+  const event = parsed(restarted().write({ kind: 'outcomes', outcomes } as unknown as EventBody))
+  expect(outcomeRowsOf({ ...event, seq: 2 })).toHaveLength(1) // A decision that was not made yet has not ended.
+  const rows = outcomeRowsOf({ ...event, seq: 3 })
   expect(rows.map(({ seq, status }) => [seq, status])).toEqual([
     [1, 200],
     [2, 0],

@@ -18,9 +18,8 @@ afterAll(() => store.close())
 const rowsOf = async (query: ReturnType<typeof sql>) =>
   ((await store.db.execute(query)) as unknown as { rows: { [name: string]: unknown }[] }).rows
 
-test('the tables that the statements make are those that the schema names, column by column', async () => {
+test('the tables and views that the statements make are those that the schema names, column by column', async () => {
   for (const table of [
-    schema.leaves,
     schema.records,
     schema.outcomes,
     schema.epochs,
@@ -37,7 +36,11 @@ test('the tables that the statements make are those that the schema names, colum
       required: column.notNull || column.primary,
       type: column.getSQLType().replace('timestamp (6) with time zone', 'timestamp(6) with time zone'),
     }))
-    expect(made).toEqual(said)
+    // A view says of no column that it has to be there, and has some at its end that are for joins.
+    const isView = name === 'records' || name === 'outcomes'
+    expect(isView ? made.slice(0, said.length) : made).toEqual(
+      said.map((column) => (isView ? { ...column, required: false } : column)),
+    )
     const there = (await rowsOf(sql`select indexname as name from pg_indexes where tablename = ${name}`)).map(
       (row) => row['name'],
     )
@@ -47,7 +50,9 @@ test('the tables that the statements make are those that the schema names, colum
 
 test('migrating again changes nothing; a store of a newer version is refused', async () => {
   await migrate(store.db)
-  expect(await rowsOf(sql`select version from writ_schema`)).toEqual([{ version: storeVersion }])
+  expect(await rowsOf(sql`select version from writ_schema`)).toEqual(
+    Array.from({ length: storeVersion }, (_, i) => ({ version: i + 1 })),
+  )
   await store.db.execute(sql`insert into writ_schema values (${storeVersion + 1})`)
   await expect(migrate(store.db)).rejects.toMatchObject({ code: 'version' })
   await store.db.execute(sql`delete from writ_schema where version > ${storeVersion}`)

@@ -1,14 +1,17 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { and, eq } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Auditor, openAuditor } from '../../../audit/node/auditor.ts'
 import { type LogPlace, reportPlace, verifyPlace } from '../../../audit/node/examine.ts'
 import { readVerifierKey, sourcesIn } from '../../../audit/node/logfolder.ts'
 import { type FileSigner, openFileSigner } from '../../../audit/node/signer.ts'
 import { openStore, type Store } from '../../../audit/node/store.ts'
-import { checkpoints, leaves, outcomes, records } from '../../../audit/store/schema.ts'
+import { chunksOf } from '../../../audit/store/chunk.ts'
+import { readLeaves } from '../../../audit/store/leaves.ts'
+import { checkpoints, meansOf } from '../../../audit/store/schema.ts'
+import { rowsOf } from '../../../audit/store/sql.ts'
 import { formatVerification } from '../../../audit/verify/format.ts'
 import { concat, toBase64, utf8 } from '../../../core/bytes.ts'
 import type { TrustDomain } from '../../../core/spiffe.ts'
@@ -131,121 +134,108 @@ test('a report over folder and tables passes', async () => {
   expect(new Set(report.checks.map(({ verdict }) => verdict))).toEqual(new Set(['pass']))
 })
 
-const at = (index: number) => and(eq(records.shard, 0), eq(records.index, index))
+const run = (text: string): Promise<unknown> => store.db.execute(sql.raw(text))
+
 /** Changes the tables, looks, and puts them back. */
-async function changed(change: () => Promise<unknown>, back: () => Promise<unknown>): Promise<readonly string[]> {
-  await change()
+async function changed(table: string, ...changes: readonly string[]): Promise<readonly string[]> {
+  await run(`create table kept as select * from ${table}`)
   try {
+    for (const change of changes) await run(change)
     return await told()
   } finally {
-    await back()
+    await run(`delete from ${table}`)
+    await run(`insert into ${table} overriding system value select * from kept`)
+    await run('drop table kept')
   }
 }
 
 test('one column changed in one row is found and named, whatever the column', async () => {
-  const [row] = await store.db.select().from(records).where(at(20))
-  for (const [column, value] of [
-    ['verdict', 'allow'],
-    ['caller', 'spiffe://bank.example/nobody'],
-    ['path', null],
-    ['at', '2026-11-23T11:00:00Z'],
-    ['reasons', ['x']],
+  const other = (column: string, value: string) =>
+    `insert into shapes (key, kind, direction, workload, listener, target, service, method, verdict, code, by, enforced,
+      bundle, revision, policy_sha256, reasoned)
+    select sha256('${column}'), kind, direction, workload, listener, target, service, method, verdict, code, by, enforced,
+      bundle, revision, policy_sha256, reasoned from shapes where id = (select shape from rows where shard = 0 and index = 20);
+    update shapes set ${column} = ${value} where key = sha256('${column}')`
+  const shaped = (column: string) => `shape = (select id from shapes where key = sha256('${column}'))`
+  await run("insert into names (key, name) values (sha256('nobody'), 'spiffe://bank.example/nobody')")
+  for (const [column, change, before] of [
+    ['verdict', shaped('verdict'), other('verdict', "'allow'")],
+    ['enforced', shaped('enforced'), other('enforced', 'false')],
+    ['caller', "caller = (select id from names where key = sha256('nobody'))", undefined],
+    ['path', 'path = null', undefined],
+    ['at', "at = '2026-11-23T11:00:00Z'", undefined],
+    ['reasons', "reasons = array['x']", undefined],
+    ['requestId', "request = '\\x0261'::bytea", undefined],
+    ['sourceAddress', 'peer = null', undefined],
   ] as const) {
-    const found = await changed(
-      () =>
-        store.db
-          .update(records)
-          .set({ [column]: value })
-          .where(at(20)),
-      () =>
-        store.db
-          .update(records)
-          .set({ [column]: row![column] })
-          .where(at(20)),
-    )
-    expect(found).toHaveLength(1)
-    expect(found[0]).toMatch(new RegExp(`^row_differs 0/20 records.${column} is .*, its leaf says `))
+    for (const statement of before?.split(';') ?? []) await run(statement)
+    const found = await changed('rows', `update rows set ${change} where shard = 0 and index = 20`)
+    expect(found.filter((line) => line.includes(`records.${column} is`))).toHaveLength(1)
+    for (const line of found) expect(line).toMatch(/^row_differs 0\/20 records\.\w+ is .*, its leaf says /)
   }
   expect(await told()).toEqual([])
 })
 
-test('a row taken away, and one added, are found', async () => {
-  const [row] = await store.db.select().from(records).where(at(30))
-  expect(
-    await changed(
-      () => store.db.delete(records).where(at(30)),
-      () => store.db.insert(records).values(row!),
-    ),
-  ).toEqual(['row_missing 0/30 records has no row for it'])
+test('an entry of a dictionary that was changed is found in every row that has it', async () => {
+  const found = await changed('peers', "update peers set serial = 'ff' where serial is not null")
+  expect(found.length).toBeGreaterThan(100)
+  expect(found[0]).toMatch(/records.serial is "ff", its leaf says/)
+})
 
-  const shard1 = eq(outcomes.shard, 1)
+test('a row taken away, and one added, are found', async () => {
+  expect(await changed('rows', 'delete from rows where shard = 0 and index = 30')).toEqual([
+    'row_missing 0/30 records has no row for it',
+  ])
   expect(
     await changed(
-      () =>
-        store.db.insert(outcomes).values({
-          epoch: orders.epoch,
-          seq: 2,
-          shard: 1,
-          index: 1,
-          status: 200,
-          code: 'completed',
-          requestBytes: 0,
-          responseBytes: 0,
-          durationUs: 1,
-          upstream: '',
-        }),
-      () => store.db.delete(outcomes).where(shard1),
+      'ends',
+      `insert into ends select at, 1, bucket, 1, run, array[2]::smallint[], codes[1:1], statuses[1:1], requests[1:1],
+        responses[1:1], durations[1:1], upstreams[1:1] from ends where shard = 0 limit 1`,
     ),
   ).toEqual(['row_extra 1/1 outcomes has a row that no leaf made'])
 })
 
 test('an outcome changed or taken away is found', async () => {
-  const [row] = await store.db.select().from(outcomes).where(eq(outcomes.seq, 12))
-  const of12 = eq(outcomes.seq, 12)
-  expect(
-    await changed(
-      () => store.db.update(outcomes).set({ status: 201 }).where(of12),
-      () => store.db.update(outcomes).set({ status: row!.status }).where(of12),
-    ),
-  ).toEqual([`row_differs 0/${row!.index} outcomes.status is 201, its leaf says 200`])
-  expect(
-    await changed(
-      () => store.db.delete(outcomes).where(of12),
-      () => store.db.insert(outcomes).values(row!),
-    ),
-  ).toEqual([`row_missing 0/${row!.index} outcomes has no row for it`])
+  const [row] = await rowsOf<{ index: string }>(
+    store.db.execute(sql`select index from outcomes where epoch = ${orders.epoch} and seq = 12`),
+  )
+  const at = `shard = 0 and index = ${row!.index}`
+  const place = `array_position(seqs, 12::smallint)`
+  expect(await changed('ends', `update ends set statuses[${place}] = 201 where ${at}`)).toEqual([
+    `row_differs 0/${row!.index} outcomes.status is 201, its leaf says 200`,
+  ])
+  const gone = await changed('ends', `delete from ends where ${at}`)
+  expect(gone).toContain(`row_missing 0/${row!.index} outcomes has no row for it`)
 })
 
-test('a leaf changed in its table is found', async () => {
-  const of = and(eq(leaves.shard, 0), eq(leaves.index, 40))
-  const [row] = await store.db.select().from(leaves).where(of)
-  const found = await changed(
-    () =>
-      store.db
-        .update(leaves)
-        .set({ bytes: utf8('{}') })
-        .where(of),
-    () => store.db.update(leaves).set({ bytes: row!.bytes }).where(of),
+test('a leaf changed or taken away in its chunk is found; chunks that went from the beginning are the folder’s', async () => {
+  const [chunk] = await rowsOf<{ first: string; last: string }>(
+    store.db.execute(sql`select first, last from chunks where shard = 0 and first <= 40 order by first desc limit 1`),
   )
-  expect(found).toEqual(['row_differs 0/40 leaves.bytes is not what the log holds'])
-  expect(
-    await changed(
-      () =>
-        store.db
-          .update(leaves)
-          .set({ hash: new Uint8Array(32) })
-          .where(of),
-      () => store.db.update(leaves).set({ hash: row!.hash }).where(of),
-    ),
-  ).toEqual(['row_differs 0/40 leaves.hash is not the hash of its bytes'])
+  const [first, last] = [Number(chunk!.first), Number(chunk!.last)]
+  const leaves = await readLeaves(
+    store.db,
+    0,
+    Array.from({ length: last - first + 1 }, (_, i) => first + i),
+  )
+  leaves[40 - first]!.bytes[5]! ^= 1
+  const bytes = await meansOf(store.db).compress([...chunksOf(leaves)][0]!.bytes)
+  const hex = Buffer.from(bytes).toString('hex')
+  const at = `shard = 0 and first = ${first}`
+  expect(await changed('chunks', `update chunks set bytes = '\\x${hex}' where ${at}`)).toEqual([
+    'row_differs 0/40 chunks has other bytes than the log',
+  ])
+  const gone = await changed('chunks', `delete from chunks where ${at}`)
+  expect(gone).toContain('row_missing 0/40 chunks has no leaf for it')
+  expect(gone).toHaveLength(last - first + 1)
+  expect(await changed('chunks', `delete from chunks where shard = 0 and first <= ${first}`)).toEqual([])
 })
 
 test('a checkpoint that was kept and is not of this log is found', async () => {
   const [row] = await store.db.select().from(checkpoints).where(eq(checkpoints.shard, 1))
-  const found = await changed(
-    () => store.db.insert(checkpoints).values({ ...row!, size: 1, shard: 0 }),
-    () => store.db.delete(checkpoints).where(and(eq(checkpoints.shard, 0), eq(checkpoints.size, 1))),
-  )
+  await store.db.insert(checkpoints).values({ ...row!, size: 1, shard: 0 })
+  const found = await told()
+  await store.db.delete(checkpoints).where(and(eq(checkpoints.shard, 0), eq(checkpoints.size, 1)))
   expect(found).toEqual([
     expect.stringMatching(/^checkpoint_forked 0\/- a kept checkpoint: it is of bank.example\/audit\/1/),
   ])
