@@ -8,6 +8,7 @@ import { formatVerification } from '../audit/verify/format.ts'
 import { chosenBy, withChoice } from './audit-choice.ts'
 import { backupCommand, newLogCommand, restoreCommand } from './audit-keep.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
+import { holdCommand, retainCommand } from './audit-retain.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
@@ -18,7 +19,8 @@ export function auditCommand(): Command {
   audit.addCommand(verifyCommand())
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())
-  for (const command of [backupCommand(), restoreCommand(), newLogCommand()]) audit.addCommand(command)
+  for (const command of [backupCommand(), restoreCommand(), newLogCommand(), holdCommand(), retainCommand()])
+    audit.addCommand(command)
   return audit
 }
 

@@ -164,7 +164,7 @@ test('after a loss that nothing replays a new log goes on, quotes the old one, a
   ])
   expect(verification.shards.map(({ origin, size }) => [origin, size])).toEqual([
     ['bank.example/audit/0', 23],
-    ['bank.example/audit/0/2', 9],
+    ['bank.example/audit/0/2', 10],
   ])
 })
 
