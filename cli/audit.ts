@@ -11,6 +11,8 @@ import { grantsCommand } from './audit-grants.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { savedCommands } from './audit-saved.ts'
 import { printTable } from './audit-table.ts'
+import { backupCommand, newLogCommand, restoreCommand } from './audit-keep.ts'
+import { holdCommand, retainCommand } from './audit-retain.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
@@ -28,6 +30,8 @@ export function auditCommand(): Command {
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())
   audit.addCommand(grantsCommand())
+  for (const command of [backupCommand(), restoreCommand(), newLogCommand(), holdCommand(), retainCommand()])
+    audit.addCommand(command)
   return audit
 }
 

@@ -25,6 +25,7 @@ interface Options {
   readonly tokenFile?: string
   readonly listen: { readonly address: string; readonly port: number }
   readonly signer?: string
+  readonly catchUp?: boolean
 }
 
 export function auditorCommand(): Command {
@@ -39,6 +40,7 @@ export function auditorCommand(): Command {
       port: 7444,
     })
     .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
+    .option('--catch-up', 'after a restore: take in again from Kafka what was signed, and sign only what extends it')
     .action(run)
 }
 
@@ -76,6 +78,7 @@ async function run(options: Options): Promise<void> {
       now,
       onEvent,
       outside: settings.outside,
+      catchUp: options.catchUp === true,
     })
     const door = await openLogDoor(
       {

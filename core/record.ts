@@ -273,6 +273,57 @@ export interface OpaDecisionBody {
   }
 }
 
+/** Size and root (base64) of a tree. */
+export interface TreeHead {
+  readonly size: number
+  readonly root: string
+}
+
+/** Written by the auditor: what became of the log itself. */
+export type LogBody = LogOpenedBody | LogHoldBody | LogPrunedBody
+
+/** Records that no retention takes away, from when a person said so until a person lifts it. */
+export interface LogHoldBody {
+  readonly kind: 'log'
+  readonly action: 'held' | 'lifted'
+  readonly case: string
+  /** Which records: every member must fit. Of a lifted one: none. */
+  readonly filter?: { readonly [column: string]: string }
+  readonly from?: string
+  readonly until?: string
+  readonly by: string
+  readonly reason: string
+}
+
+/** Entries before an index are about to be taken away. Their hashes stay, and so do those that carry the others. */
+export interface LogPrunedBody {
+  readonly kind: 'log'
+  readonly action: 'pruned'
+  readonly before: number
+  /** Everything taken away is older. */
+  readonly olderThan: string
+  /** Entries before the index that stay, all of them, and those of each hold. */
+  readonly stay: number
+  readonly holds: { readonly [name: string]: number }
+}
+
+/** The second entry of a log that follows one of which a part was lost, after the auditor's start. */
+export interface LogOpenedBody {
+  readonly kind: 'log'
+  readonly action: 'opened'
+  readonly previous: {
+    readonly origin: string
+    /** The last checkpoint that the signer remembers; absent where it remembers none. */
+    readonly signed?: TreeHead
+    /** The newest checkpoint that was still there, as a C2SP signed note. */
+    readonly note?: string
+    /** What was left: those leaves go on being proven, under the origin `<origin>/kept`. */
+    readonly kept: TreeHead
+  }
+  readonly by: string
+  readonly reason: string
+}
+
 export type EventBody =
   | DecisionBody
   | OutcomesBody
@@ -287,6 +338,7 @@ export type EventBody =
   | GapBody
   | AnomalyBody
   | OpaDecisionBody
+  | LogBody
 
 export type EventKind = EventBody['kind']
 
@@ -307,6 +359,7 @@ const kinds: Readonly<Record<EventKind, true>> = {
   gap: true,
   anomaly: true,
   opa_decision: true,
+  log: true,
 }
 
 export const eventKinds: readonly EventKind[] = Object.keys(kinds) as EventKind[]

@@ -34,6 +34,18 @@ export class Frontier {
     this.#sha256 = sha256
   }
 
+  /** Of the first `size` leaves of a tree whose hashes can be asked for. */
+  static async at(sha256: Sha256, size: number, hashAt: HashAt): Promise<Frontier> {
+    const frontier = new Frontier(sha256)
+    frontier.#size = size
+    for (let from = 0; from < size; ) {
+      const level = Math.floor(Math.log2(size - from))
+      frontier.#peaks[level] = await hashAt(level, from / 2 ** level)
+      from += 2 ** level
+    }
+    return frontier
+  }
+
   get size(): number {
     return this.#size
   }

@@ -14,6 +14,18 @@ export const checkpointFile = 'checkpoint'
 /** Path of the newest checkpoint that its log's quorum of witnesses cosigned, with their lines. */
 export const witnessedFile = 'checkpoint.witnessed'
 
+/** Path of the checkpoint over what is left of a log that another one follows; its origin says so. */
+export const keptFile = 'checkpoint.kept'
+
+/** Path of the index before which entries were taken away: their hashes are still there (C2SP tlog-tiles, pruning). */
+export const minimumFile = 'minimum'
+
+export async function minimumIndex(read: TileReader): Promise<number> {
+  const bytes = await read(minimumFile)
+  const text = bytes ? fromUtf8(bytes).trim() : '0'
+  return /^\d{1,15}$/.test(text) && Number(text) % tileWidth === 0 ? Number(text) : 0
+}
+
 /** The newest checkpoint of a log, its signature not yet looked at; undefined where there is none. */
 export async function newestCheckpoint(
   read: TileReader,
@@ -37,6 +49,15 @@ export async function receiptFor(
   const { size } = newest.checkpoint
   const path = await inclusionProof(sha256, index, size, hashesFromTiles(sha256, read, size))
   return { index, path, note: newest.note }
+}
+
+/** As `receiptFor`; of a log that another one follows, what it has under no checkpoint of its own is proven as kept. */
+export async function receiptInLog(read: TileReader, index: number, sha256: Sha256): Promise<Receipt | undefined> {
+  const kept = await newestCheckpoint(read, keptFile)
+  if (!kept) return receiptFor(read, index, sha256)
+  const newest = await newestCheckpoint(read)
+  const whole = newest !== undefined && newest.checkpoint.size <= kept.checkpoint.size && newest.checkpoint.size > index
+  return receiptFor(read, index, sha256, whole ? checkpointFile : keptFile)
 }
 
 /** An entry's bytes in a log of `size`. Throws `log_invalid` where its bundle is missing. */

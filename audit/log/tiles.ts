@@ -24,6 +24,41 @@ function groupsOfThree(index: number): string {
   return path
 }
 
+/** Entries of a pruned bundle that stay, where there are any. */
+export const carriedPath = (index: number): string => `carried/${groupsOfThree(index)}`
+
+export interface CarriedEntry {
+  /** Place in the bundle. */
+  readonly at: number
+  readonly bytes: Uint8Array
+}
+
+/** Each entry after its place in one byte and its length in two. */
+export function encodeCarried(entries: readonly CarriedEntry[]): Uint8Array {
+  const file = new Uint8Array(entries.reduce((sum, { bytes }) => sum + 3 + bytes.length, 0))
+  let end = 0
+  for (const { at, bytes } of entries) {
+    file.set([at, bytes.length >> 8, bytes.length & 255], end)
+    file.set(bytes, end + 3)
+    end += 3 + bytes.length
+  }
+  return file
+}
+
+/** Undefined where lengths do not add up or places do not rise. */
+export function decodeCarried(file: Uint8Array): readonly CarriedEntry[] | undefined {
+  const entries: CarriedEntry[] = []
+  for (let from = 0; from < file.length; ) {
+    if (from + 3 > file.length) return undefined
+    const at = file[from]!
+    const end = from + 3 + file[from + 1]! * 256 + file[from + 2]!
+    if (end > file.length || at <= (entries.at(-1)?.at ?? -1)) return undefined
+    entries.push({ at, bytes: file.subarray(from + 3, end) })
+    from = end
+  }
+  return entries
+}
+
 /** How many hashes tile `index` of `level` has in a tree of `size`: 0 to 256. Level 0 also counts entries. */
 export function widthOf(level: number, index: number, size: number): number {
   const hashes = Math.floor(size / tileWidth ** level)

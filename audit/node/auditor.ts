@@ -19,6 +19,7 @@ import type { AnomalyBody } from '../../core/record.ts'
 import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
 import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type Tally } from '../store/admit.ts'
+import type { ArrivedRecord } from '../store/arrival.ts'
 import { readMessage } from '../store/arrival.ts'
 import {
   fenced,
@@ -30,11 +31,13 @@ import {
   upsertEpochs,
   writeGaps,
 } from '../store/ledger.ts'
-import type { OwnChain } from '../store/own.ts'
-import { recallBehind, recallCursors, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
+import { newChain, type OwnChain, ownRecord, startBody } from '../store/own.ts'
+import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
 import { epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
+import { openOrders, orderWritten } from './orders.ts'
 import { receiptFinder } from './receipts.ts'
+import { openReplay, type Replay, resumed } from './replay.ts'
 import { isTaken, type Store, storeFault } from './store.ts'
 import { openTender } from './tend.ts'
 import { catchUp, keepCosigned, requireMemory, signTree } from './tiles.ts'
@@ -61,6 +64,11 @@ export interface AuditorSettings {
   readonly checkpointEveryMs?: number
   /** Time between the adding up of what came since, in milliseconds. Default 5000. */
   readonly tendEveryMs?: number
+  /**
+   * After a restore: takes in again what was signed and is not in the store, and goes on only where the same tree comes
+   * out. Until then nothing is signed. Default false: a store that is behind is refused.
+   */
+  readonly catchUp?: boolean
   /** Who is asked to cosign checkpoints once they are published. Default nobody. */
   readonly witnesses?: Witnesses
   /** Who is asked to stamp checkpoints with a time. Default nobody. */
@@ -100,11 +108,15 @@ export interface Auditor {
 
 /** What is kept in memory of a shard; thrown away and read again whenever it may no longer be true. */
 interface Shard extends Memory {
+  /** Its log: the partition's number, or that of the log that was opened in its place. */
+  readonly number: number
   state: ShardState
   own: OwnChain | { readonly previous: Awaited<ReturnType<typeof recallOwn>> }
   /** Least recently used first. */
   readonly cursors: Map<string, Cursor>
   folder: LogFolder | undefined
+  /** What was signed and is to come out again. */
+  replay: Replay | undefined
 }
 
 /** Epochs in memory per shard: about 4 KB each with their certificates. More are read from the store again. */
@@ -115,6 +127,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
   const producer = spiffeId(settings.trustDomain, 'writ/auditor')
   if (!producer) throw new WritError('config_invalid', `${settings.trustDomain} is no trust domain`)
   const { trustDomain, cluster, software, signer } = settings
+  const parts = { db: store.db, sha256 }
   const tools: AdmitTools = { ...settings, name: { producer, trustDomain, cluster, software } }
   const owner = toHex(random(8))
   const shards = new Map<number, Shard>()
@@ -141,12 +154,18 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const known = shards.get(partition)
     if (known) return known
     watched.add(partition)
-    const origin = originOf(trustDomain, partition)
+    const number = await recallLog(store.db, partition).catch(rethrowAsStoreFault)
+    const origin = originOf(trustDomain, number)
     const last = await signer.last(origin) // Before the store is read, which only grows meanwhile.
-    const state = await recallShard(store.db, partition).catch(rethrowAsStoreFault)
-    requireMemory(origin, last, state.size, state.checkpointed)
-    const previous = await recallOwn(store.db, partition, producer!).catch(rethrowAsStoreFault)
-    const shard: Shard = { state, own: { previous }, cursors: new Map(), folder: undefined, ...newMemory() }
+    const state = await recallShard(store.db, number).catch(rethrowAsStoreFault)
+    const behind = settings.catchUp === true && last !== undefined && last.size > state.size
+    if (!behind) requireMemory(origin, last, state.size, state.checkpointed)
+    const previous = await recallOwn(store.db, number, producer!).catch(rethrowAsStoreFault)
+    const dir = join(settings.logDir, String(number))
+    const replay = behind ? await openReplay(dir, number, state.size, last, parts) : undefined
+    // What was signed has no new start in it: the former auditor's chain goes on until all of it is here again.
+    const own = replay && previous ? resumed(previous) : { previous }
+    const shard: Shard = { number, state, own, cursors: new Map(), folder: undefined, replay, ...newMemory() }
     shards.set(partition, shard)
     return shard
   }
@@ -156,18 +175,19 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     if (!last) return
     const shard = await shardOf(partition)
     const next = laterOffset(shard.state.nextOffset, String(BigInt(last.offset) + 1n))
-    const admitted = await judge(shard, partition, messages).catch(rethrowAsStoreFault)
+    const admitted = await judge(shard, messages).catch(rethrowAsStoreFault)
     try {
-      const prepared = await prepareEntries(store.db, partition, shard.state.size, admitted.entries, shard)
+      shard.replay?.take(admitted.entries)
+      const prepared = await prepareEntries(store.db, shard.number, shard.state.size, admitted.entries, shard)
       await store.transaction(async (tx) => {
-        await moveOffset(tx, partition, shard.state.nextOffset, next, owner)
+        await moveOffset(tx, shard.number, shard.state.nextOffset, next, owner)
         await insertEntries(tx, prepared)
-        await upsertEpochs(tx, epochRows(admitted, partition))
+        await upsertEpochs(tx, epochRows(admitted, shard.number))
         await writeGaps(tx, admitted.gaps)
       })
     } catch (thrown) {
       shards.delete(partition) // What we know may be wrong now.
-      const found = await recallShard(store.db, partition).catch(() => undefined)
+      const found = await recallShard(store.db, shard.number).catch(() => undefined)
       // A commit whose answer was lost may have been kept all the same: only this auditor writes its own name.
       if (found && found.owner === owner && found.nextOffset === next && shard.state.nextOffset !== next) return
       // The offset was the same, the next index was not: another auditor took in what had been offered before.
@@ -176,14 +196,14 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     await remember(shard, partition, next, admitted)
   }
 
-  async function judge(shard: Shard, partition: number, messages: readonly StreamMessage[]): Promise<Admitted> {
-    const { state, own } = shard
+  async function judge(shard: Shard, messages: readonly StreamMessage[]): Promise<Admitted> {
+    const { number, state, own } = shard
     const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
     const records = arrivals.flatMap((arrival) => arrival.records)
     const cursors = await cursorsOf(shard, new Set(records.map(({ event }) => event.epoch)))
     const behind = await recallBehind(store.db, records, cursors, sha256)
     for (const { event } of records) shard.told.begin(event.epoch, cursors.get(event.epoch)?.row.nextSeq ?? 0)
-    return admit(arrivals, { shard: partition, size: state.size, own, cursors, ...behind }, tools)
+    return admit(arrivals, { shard: number, size: state.size, own, cursors, ...behind }, tools)
   }
 
   async function cursorsOf(shard: Shard, wanted: ReadonlySet<string>): Promise<ReadonlyMap<string, Cursor>> {
@@ -196,9 +216,9 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     return cursors
   }
 
-  const epochRows = (admitted: Admitted, partition: number) => [
+  const epochRows = (admitted: Admitted, number: number) => [
     ...[...admitted.cursors.values()].map(({ row }) => row),
-    ownEpochRow(admitted.own, partition, producer, formatTime(now())),
+    ownEpochRow(admitted.own, number, producer, formatTime(now())),
   ]
 
   async function remember(shard: Shard, partition: number, next: string, admitted: Admitted): Promise<void> {
@@ -206,7 +226,12 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const from = shard.state.size
     shard.state = { ...shard.state, size: from + entries.length, nextOffset: next, owner }
     shard.own = admitted.own
-    ownEpochs.add(admitted.own.epoch)
+    if (!shard.replay) ownEpochs.add(admitted.own.epoch)
+    else if (shard.replay.done) {
+      shard.replay = undefined
+      const { epoch, nextSeq, prev } = admitted.own
+      shard.own = { previous: { epoch, seq: nextSeq - 1, hash: prev, ended: 'crash' } }
+    }
     for (const [epoch, cursor] of admitted.cursors) {
       shard.cursors.delete(epoch)
       shard.cursors.set(epoch, cursor)
@@ -236,21 +261,54 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     return error
   }
 
+  /** What somebody asked to be written: an entry of the auditor's own each, whole with the rows that say so. */
+  async function takeOrders(partition: number, shard: Shard): Promise<void> {
+    const orders = await openOrders(store.db, partition)
+    if (orders.length === 0) return
+    const first = 'epoch' in shard.own ? [] : [startBody(tools, shard.own.previous)]
+    let own = 'epoch' in shard.own ? shard.own : newChain(tools)
+    const entries: ArrivedRecord[] = []
+    for (const body of [...first, ...orders.map((order) => order.body)]) {
+      const { record, chain } = ownRecord(own, body, tools)
+      entries.push(record)
+      own = chain
+    }
+    const { number, state } = shard
+    const prepared = await prepareEntries(store.db, number, state.size, entries, shard)
+    try {
+      await store.transaction(async (tx) => {
+        if (state.nextOffset !== undefined) await moveOffset(tx, number, state.nextOffset, state.nextOffset, owner)
+        await insertEntries(tx, prepared)
+        await upsertEpochs(tx, [ownEpochRow(own, number, producer!, formatTime(now()))])
+        for (const [i, { id }] of orders.entries()) await orderWritten(tx, id, number, state.size + first.length + i)
+      })
+    } catch (thrown) {
+      shards.delete(partition)
+      throw thrown
+    }
+    shard.state = { ...state, size: state.size + entries.length, owner }
+    shard.own = own
+    ownEpochs.add(own.epoch)
+    shard.folder = undefined // Brought up from the store with this checkpoint.
+  }
+
   async function checkpointShard(partition: number): Promise<void> {
     let shard: Shard | undefined
     try {
       shard = await shardOf(partition)
+      if (shard.replay) return // Nothing shorter than what was signed is ever signed.
+      await takeOrders(partition, shard)
       const { state } = shard
-      shard.folder ??= await openLogFolder(join(settings.logDir, String(partition)), sha256)
-      await catchUp(shard.folder, store.db, partition, state.size, sha256)
-      const signed = await signTree(shard.folder, partition, state.checkpointed, { ...settings, db: store.db })
+      shard.folder ??= await openLogFolder(join(settings.logDir, String(shard.number)), sha256)
+      await catchUp(shard.folder, store.db, shard.number, state.size, sha256)
+      const signed = await signTree(shard.folder, shard.number, state.checkpointed, { ...settings, db: store.db })
       const size = signed?.size ?? 0
-      offer(partition, shard.folder)
+      offer(partition, shard.number, shard.folder)
       if (size === state.checkpointed) return
       shard.state = { ...state, checkpointed: size }
-      onEvent({ kind: 'checkpoint', shard: partition, size })
+      onEvent({ kind: 'checkpoint', shard: shard.number, size })
     } catch (thrown) {
-      const taken = shard !== undefined && (await wasTaken(partition, shard.state))
+      const taken = shard !== undefined && (await wasTaken(shard))
       if (taken) watched.delete(partition)
       if (taken || (thrown instanceof WritError && thrown.code === 'fork')) shards.delete(partition)
       if (!taken) throw fallBehind(shard, partition, thrown)
@@ -258,26 +316,26 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
   }
 
   /** Nothing waits for witnesses; what they bring is published in the shard's turn. */
-  function offer(partition: number, folder: LogFolder): void {
+  function offer(partition: number, number: number, folder: LogFolder): void {
     const signed = folder.published
     if (!signed) return
-    settings.timestamps?.offer(partition, folder.read)
+    settings.timestamps?.offer(number, folder.read)
     settings.witnesses?.offer({
-      shard: partition,
+      shard: number,
       signed,
       read: folder.read,
       cosigned: (note, met) =>
         inTurn(partition, async () => {
           const cosigned = { checkpoint: signed.checkpoint, note }
           await shards.get(partition)?.folder?.publishCosigned(cosigned, met) // The folder may have been opened anew.
-          await keepCosigned(store.db, partition, cosigned)
+          await keepCosigned(store.db, number, cosigned)
         }),
     })
   }
 
   /** Another auditor has gone on with the partition, and signs it too. */
-  async function wasTaken(partition: number, before: ShardState): Promise<boolean> {
-    const state = await recallShard(store.db, partition).catch(() => undefined)
+  async function wasTaken({ number, state: before }: Shard): Promise<boolean> {
+    const state = await recallShard(store.db, number).catch(() => undefined)
     return state !== undefined && state.owner !== owner && state.nextOffset !== before.nextOffset
   }
 
@@ -311,19 +369,12 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       tender.start()
     },
     status: () => ({
-      shards: [...shards].map(
-        ([
-          shard,
-          {
-            state: { size, checkpointed, nextOffset },
-          },
-        ]) => ({
-          shard,
-          size,
-          checkpointed,
-          nextOffset,
-        }),
-      ),
+      shards: [...shards.values()].map(({ number, state: { size, checkpointed, nextOffset } }) => ({
+        shard: number,
+        size,
+        checkpointed,
+        nextOffset,
+      })),
       tally: { ...tally },
     }),
     close: async () => {

@@ -40,7 +40,7 @@ export async function compareRows(db: Db): Promise<RowsComparison> {
   return {
     onLeaves: async (batch) => {
       const first = batch[0]
-      if (!first) return
+      if (!first || first.pruned) return
       seen.add(first.shard)
       leavesSeen += batch.length
       await compareLeaves(db, batch, findings)

@@ -1,6 +1,6 @@
 /** Verifies a log in a folder, and reports on it; with a database, every row of its tables is held against the log too. */
 
-import type { SignedCheckpoint } from '../../core/log.ts'
+import { isOriginOf, type SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import type { NoteKey } from '../log/note.ts'
 import type { LogPolicy } from '../log/policy.ts'
@@ -72,6 +72,6 @@ async function* keptOf(
   given: readonly SignedCheckpoint[],
   rows: RowsComparison | undefined,
 ): AsyncGenerator<string> {
-  for (const { checkpoint, note } of given) if (checkpoint.origin.endsWith(`/audit/${shard}`)) yield note
+  for (const { checkpoint, note } of given) if (isOriginOf(checkpoint.origin, shard)) yield note
   if (rows) yield* rows.kept(shard)
 }

@@ -10,7 +10,7 @@ import { WritError } from '../../core/fault.ts'
 import type { SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { foldHashes, hashBytes, nodeHash } from '../log/merkle.ts'
-import { checkpointFile, newestCheckpoint, witnessedFile } from '../log/prove.ts'
+import { checkpointFile, minimumIndex, newestCheckpoint, witnessedFile } from '../log/prove.ts'
 import { encodeBundle, type TileReader, tilePath, tileWidth } from '../log/tiles.ts'
 import { isMissing, makeFolder, syncFolder, writeWhole } from './durable.ts'
 
@@ -50,7 +50,7 @@ export async function openLogFolder(dir: string, sha256: Sha256): Promise<LogFol
   await makeFolder(dir)
   const read = tileReader(dir)
   let published = await newestCheckpoint(read)
-  let size = await wholeSize(dir, published?.checkpoint.size ?? 0)
+  let size = await wholeSize(dir, published?.checkpoint.size ?? 0, await minimumIndex(read))
   const rows = await readRows(read, size, sha256)
   let entries: Uint8Array[] = []
   const touched = new Set<string>()
@@ -150,13 +150,14 @@ function rootOf(sha256: Sha256, rows: readonly (readonly Uint8Array[])[]): Uint8
  * How many entries the files hold for sure: what the checkpoint covers was synced before it, so up to there a file
  * that is there is right; from the first that is not, everything is written again. Whole bundles only.
  */
-async function wholeSize(dir: string, published: number): Promise<number> {
+async function wholeSize(dir: string, published: number, minimum: number): Promise<number> {
   let size = published - (published % tileWidth)
   for (let level = 0; tileWidth ** (level + 1) <= size; level++) {
     const leavesPerTile = tileWidth ** (level + 1)
     for (let index = 0; (index + 1) * leavesPerTile <= size; index++) {
       const tile = await stat(join(dir, tilePath(level, index))).catch(() => undefined)
-      const bundle = level > 0 || (await stat(join(dir, tilePath('entries', index))).catch(() => undefined))
+      const pruned = (index + 1) * tileWidth <= minimum
+      const bundle = level > 0 || pruned || (await stat(join(dir, tilePath('entries', index))).catch(() => undefined))
       if (tile?.size !== tileWidth * hashBytes || !bundle) size = index * leavesPerTile
     }
   }

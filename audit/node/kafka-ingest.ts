@@ -21,6 +21,8 @@ export interface KafkaIngestOptions extends Omit<KafkaOptions, 'clientId'> {
 
 const retryMs = { first: 200, most: 10_000 }
 const heartbeatEveryMs = 3_000
+/** Partitions that were added are read after this time at the latest. */
+const metadataMaxAgeMs = 15_000
 /** After a broker's crash kafkajs comes back under another name, and gets nothing until this time of its old one is over. */
 const sessionTimeout = 10_000
 
@@ -37,6 +39,7 @@ export async function runKafkaIngest(options: KafkaIngestOptions): Promise<{ clo
       sessionTimeout,
       heartbeatInterval: heartbeatEveryMs,
       maxWaitTimeInMs: 250,
+      metadataMaxAge: metadataMaxAgeMs,
       maxBytesPerPartition: 4 * 1024 ** 2,
       retry: { retries: 10, initialRetryTime: 200, maxRetryTime: 5_000 },
     })

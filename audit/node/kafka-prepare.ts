@@ -69,7 +69,7 @@ function settingsOf({ replication, retentionMs = 7 * day }: KafkaPrepareOptions)
   ]
 }
 
-/** Safe to run again. An existing topic keeps its partitions and copies: an epoch stays where it began. */
+/** Safe to run again. Partitions are only ever added: an epoch stays where it began, and new ones spread over all. */
 export async function prepareKafka(options: KafkaPrepareOptions): Promise<Prepared> {
   const { topic } = options
   const admin = (await newKafka({ ...options, clientId: 'writ-prepare' })).admin()
@@ -77,6 +77,7 @@ export async function prepareKafka(options: KafkaPrepareOptions): Promise<Prepar
     await within(30_000, admin.connect())
     const created = await within(30_000, makeTopic(admin, options))
     const exists = created || (await admin.listTopics()).includes(topic)
+    const raised = exists ? await raise(admin, options) : []
     const shape = exists ? await shapeDifferences(admin, options) : [`the topic ${topic} does not exist`]
     const settings = exists ? await settle(admin, options) : { changes: [], differences: [] }
     const access = await allow(admin, options)
@@ -84,7 +85,7 @@ export async function prepareKafka(options: KafkaPrepareOptions): Promise<Prepar
       topic,
       created,
       authorizer: access.authorizer,
-      changes: [...(created ? [`topic ${topic} made`] : []), ...settings.changes, ...access.changes],
+      changes: [...(created ? [`topic ${topic} made`] : []), ...raised, ...settings.changes, ...access.changes],
       differences: [...shape, ...settings.differences, ...access.differences],
       acls: aclsOf(options).map(aclText),
     }
@@ -115,19 +116,36 @@ async function makeTopic(admin: Admin, options: KafkaPrepareOptions): Promise<bo
 }
 
 /** Resolves once each partition has a leader, as far as the broker that is asked knows. */
-async function led(admin: Admin, { topic }: KafkaPrepareOptions): Promise<void> {
+async function led(admin: Admin, { topic, partitions }: KafkaPrepareOptions): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     try {
       const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
-      if (topics[0]!.partitions.every(({ leader }) => leader >= 0)) return
+      const { partitions: found } = topics[0]!
+      if (found.length >= partitions && found.every(({ leader }) => leader >= 0)) return
     } catch (thrown) {
       const early = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']
       if (!early.includes(protocolErrorOf(thrown) ?? '')) throw thrown
     }
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  throw new Error('the topic was made, and has no leader for each partition yet')
+  throw new Error('the partitions were made, and not each has a leader yet')
 }
+
+async function raise(admin: Admin, options: KafkaPrepareOptions): Promise<readonly string[]> {
+  const { topic, partitions, checkOnly } = options
+  const before = await partitionsOf(admin, topic)
+  if (checkOnly || before >= partitions) return []
+  await within(30_000, admin.createPartitions({ topicPartitions: [{ topic, count: partitions }], timeout: 15_000 }))
+  await led(admin, options)
+  const added = partitions - before === 1 ? `partition ${before} is` : `partitions ${before} to ${partitions - 1} are`
+  return [
+    `partitions raised from ${before} to ${partitions}: running epochs stay where they began, new ones spread over all`,
+    `${added} logs of their own: name their origins to every witness`,
+  ]
+}
+
+const partitionsOf = async (admin: Admin, topic: string): Promise<number> =>
+  (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0]!.partitions.length
 
 async function shapeDifferences(admin: Admin, options: KafkaPrepareOptions): Promise<string[]> {
   const { topics } = await admin.fetchTopicMetadata({ topics: [options.topic] })

@@ -22,7 +22,7 @@ export interface PumpPosition {
   moveTo(segment: number, at: number): void
   /** The partition an epoch is pinned to; pins it on first use. */
   partitionOf(epoch: Epoch, partitions: () => Promise<number>): Promise<number>
-  /** Forgets the pins of all other epochs. */
+  /** Forgets the pins of all other epochs. Whoever goes on is among these: pinned anew, it could come to another place. */
   keep(epochs: ReadonlySet<Epoch>): void
   save(): void
 }

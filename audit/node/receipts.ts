@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import type { FindReceipt, Sha256 } from '../../core/ports.ts'
 import { decisionId } from '../../core/record.ts'
-import { receiptFor } from '../log/prove.ts'
+import { receiptInLog } from '../log/prove.ts'
 import { placesOf } from '../store/places.ts'
 import { tileReader } from './folder.ts'
 import { type Store, storeFault } from './store.ts'
@@ -22,6 +22,6 @@ export function receiptFinder({ store, logDir, sha256 }: ReceiptParts): FindRece
     })
     const found = places.get(decisionId({ epoch, seq }))
     if (!found) return undefined
-    return receiptFor(tileReader(join(logDir, String(found.shard))), found.index, sha256)
+    return receiptInLog(tileReader(join(logDir, String(found.shard))), found.index, sha256)
   }
 }

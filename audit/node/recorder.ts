@@ -123,6 +123,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     findReceipt && verifyReceipt
       ? startRelease({
           ...{ spool, pump, position, findReceipt, verifyReceipt, nowMs, random, onNotice: onEvent },
+          running: () => lives.keys(),
           rollAfterMs: options.rollAfterMs ?? 60_000,
           everyMs: options.releaseEveryMs ?? 1000,
           resendAfterMs: options.resendAfterMs ?? 600_000,

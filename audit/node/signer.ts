@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf, WritError } from '../../core/fault.ts'
-import type { Checkpoint } from '../../core/log.ts'
+import { type Checkpoint, successorOf } from '../../core/log.ts'
 import type { CheckpointSigner, Sha256 } from '../../core/ports.ts'
 import { formatCheckpoint, parseCheckpoint } from '../log/checkpoint.ts'
 import { verifyConsistency } from '../log/merkle.ts'
@@ -48,6 +48,7 @@ export async function openFileSigner({ dir, name, sha256 }: SignerSettings): Pro
       sign: (next, proof) => {
         const signed = turn.then(async () => {
           requireExtends(await memory.last(next.origin), next, proof, sha256)
+          await requireOpen(next.origin, memory.last)
           await memory.remember(next) // On disk before the signature leaves: a crash may lose it, never repeat it.
           return { checkpoint: next, note: await signNote(formatCheckpoint(next), key, secret.sign) }
         })
@@ -82,10 +83,20 @@ function requireExtends(
   )
 }
 
+/** A log that another one follows has ended: of two that both grow nobody could tell which is the one. */
+async function requireOpen(origin: string, last: CheckpointSigner['last']): Promise<void> {
+  const successor = successorOf(origin)
+  if (successor === undefined || !(await last(successor))) return
+  throw new WritError('fork', `${origin} has ended: ${successor} goes on in its place`, {
+    cure: 'the store is from before that log was opened: restore a later copy, or replay what came since',
+  })
+}
+
 /** For the operator who finds that the log and its signer disagree. */
 export const forkCure: string =
   'nothing was signed: compare the store and the log folder with a copy from before, restore the one that was changed, ' +
-  'and keep the other as evidence; `writ audit verify --database` names the first entry that differs'
+  'and keep the other as evidence; `writ audit verify --database` names the first entry that differs. Where nothing brings ' +
+  'back what was signed, `writ audit new-log` opens a log that says so'
 
 /** One file per origin, holding the checkpoint's own three lines. */
 function openMemory(dir: string) {

@@ -19,6 +19,8 @@ export interface ReleaseOptions {
   readonly spool: Spool
   readonly pump: Pump
   readonly position: PumpPosition
+  /** Epochs that go on, also where none of their records is in the spool any more. */
+  readonly running: () => Iterable<Epoch>
   readonly findReceipt: FindReceipt
   readonly verifyReceipt: VerifyReceipt
   readonly nowMs: () => number
@@ -55,7 +57,7 @@ export function startRelease(options: ReleaseOptions): { stop(): Promise<void> }
     }
     if (stopped.signal.aborted || !pump.has(segment)) return false
     spool.release(segment)
-    position.keep(new Set(spool.segments.flatMap(({ last }) => [...last.keys()])))
+    position.keep(new Set([...options.running(), ...spool.segments.flatMap(({ last }) => [...last.keys()])]))
     return true
   }
 

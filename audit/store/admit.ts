@@ -4,6 +4,7 @@
  */
 
 import { fromHex, toBase64, toHex } from '../../core/bytes.ts'
+import { partitionOf } from '../../core/log.ts'
 import { type AnomalyBody, decisionId, type Epoch, type EventBody, type GapBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { Arrival, ArrivedRecord } from './arrival.ts'
@@ -151,7 +152,9 @@ function foreignness(
   if (event.producer === tools.name.producer) return 'it claims to be of the auditor'
   if (event.producer !== arrival.key) return `it came under the key ${arrival.key.slice(0, 256).toWellFormed()}`
   if (cursor && cursor.row.producer !== event.producer) return `its epoch is that of ${cursor.row.producer}`
-  if (cursor && cursor.row.shard !== known.shard) return `its epoch is pinned to partition ${cursor.row.shard}`
+  if (cursor && partitionOf(cursor.row.shard) !== partitionOf(known.shard)) {
+    return `its epoch is pinned to partition ${partitionOf(cursor.row.shard)}`
+  }
   return undefined
 }
 
@@ -202,7 +205,8 @@ function advance(draft: Draft, { event, hash }: ArrivedRecord, cursor: Cursor | 
     startedAt: at,
     lastAt: at,
   }
-  const row = { ...(cursor?.row ?? first), nextSeq: event.seq + 1, lastHash: hash, lastAt: at }
+  const { shard } = draft.known // An epoch goes on in the log that follows its own.
+  const row = { ...(cursor?.row ?? first), shard, nextSeq: event.seq + 1, lastHash: hash, lastAt: at }
   draft.cursors.set(event.epoch, { row, announced: cursor?.announced ?? [] })
 }
 
@@ -288,7 +292,7 @@ function anomaly(
     kind: 'anomaly',
     anomaly: kind,
     ...(of ? { of } : {}),
-    partition: draft.known.shard,
+    partition: partitionOf(draft.known.shard),
     offset: arrival.offset,
     sha256: toHex(draft.tools.sha256(bytes)),
     bytes: toBase64(bytes.subarray(0, maxEvidence)),

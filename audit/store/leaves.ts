@@ -5,7 +5,15 @@
 
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
-import { decodeBundle, type TileReader, tilePath, tileWidth } from '../log/tiles.ts'
+import {
+  type CarriedEntry,
+  carriedPath,
+  decodeBundle,
+  decodeCarried,
+  type TileReader,
+  tilePath,
+  tileWidth,
+} from '../log/tiles.ts'
 import { leavesOf, maxChunkBytes } from './chunk.ts'
 import { type Db, meansOf } from './schema.ts'
 import { rowsOf } from './sql.ts'
@@ -99,6 +107,9 @@ export async function chunkOver(db: Db, shard: number, first: number, last: numb
 /** From bundles, whole or partial: of a partial one the widest that is there. */
 async function readFiles(read: TileReader, wanted: Set<number>, found: Map<number, Uint8Array>): Promise<void> {
   for (const bundle of new Set([...wanted].map((index) => Math.floor(index / tileWidth)))) {
+    for (const { at, bytes } of await carriedIn(read, bundle)) {
+      if (wanted.has(bundle * tileWidth + at)) found.set(bundle * tileWidth + at, bytes)
+    }
     const bytes = await bundleAt(read, bundle)
     const entries = (bytes && decodeBundle(bytes)) ?? []
     for (const [i, entry] of entries.entries()) {
@@ -106,6 +117,12 @@ async function readFiles(read: TileReader, wanted: Set<number>, found: Map<numbe
       if (wanted.has(index)) found.set(index, entry)
     }
   }
+}
+
+/** What a pruning left of a bundle. */
+async function carriedIn(read: TileReader, bundle: number): Promise<readonly CarriedEntry[]> {
+  const file = await read(carriedPath(bundle))
+  return (file && decodeCarried(file)) ?? []
 }
 
 async function bundleAt(read: TileReader, bundle: number): Promise<Uint8Array | undefined> {

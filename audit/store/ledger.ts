@@ -3,6 +3,7 @@
 import { sql } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
+import { logStride } from '../../core/log.ts'
 import type { Admitted } from './admit.ts'
 import type { ArrivedRecord } from './arrival.ts'
 import { chunksOf } from './chunk.ts'
@@ -160,7 +161,7 @@ export async function insertEntries(tx: Db, prepared: Prepared | undefined): Pro
   }
 }
 
-/** An epoch is pinned to its shard: where two shards meet it first at the same time, the second has to look again. */
+/** An epoch is pinned to its partition: where two partitions meet it first at the same time, the second has to look again. */
 export async function upsertEpochs(tx: Db, rows: readonly EpochRow[]): Promise<void> {
   if (rows.length === 0) return
   const given = rows.map((row) => ({ ...row, lastHash: bytea(row.lastHash) }))
@@ -171,8 +172,8 @@ export async function upsertEpochs(tx: Db, rows: readonly EpochRow[]): Promise<v
         as r(epoch text, producer text, shard integer, "nextSeq" bigint, "lastHash" bytea, "attestedSeq" bigint,
         final boolean, "startedAt" timestamptz, "lastAt" timestamptz)
       on conflict (epoch) do update set next_seq = excluded.next_seq, last_hash = excluded.last_hash,
-        attested_seq = excluded.attested_seq, final = excluded.final, last_at = excluded.last_at
-        where epochs.shard = excluded.shard and epochs.producer = excluded.producer
+        attested_seq = excluded.attested_seq, final = excluded.final, last_at = excluded.last_at, shard = excluded.shard
+        where epochs.shard % ${logStride} = excluded.shard % ${logStride} and epochs.producer = excluded.producer
       returning epoch`),
   )
   if (kept.length === rows.length) return

@@ -110,6 +110,26 @@ export const versions: readonly (readonly string[])[] = [
       saved_at timestamptz(6) not null
     )`,
     ...questionFunctions,
+    ],
+    [
+    `create table logs (
+      shard integer primary key,
+      partition integer not null,
+      opened_at timestamptz(6) not null
+    )`,
+    // What the auditor is to write into a log, in the order that it was asked for.
+    `create table orders (
+      id bigint generated always as identity primary key,
+      partition integer not null,
+      body text not null,
+      shard integer,
+      index bigint
+    )`,
+    `create table holds (
+      name text primary key,
+      body text not null,
+      lifted boolean not null
+    )`,
   ],
 ]
 

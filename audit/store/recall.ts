@@ -1,7 +1,8 @@
 /** What the auditor has to know of the past before it can judge a batch, read from the store. */
 
-import { sql } from 'drizzle-orm'
+import { eq, max, sql } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
+import { logStride } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { decisionId, type Epoch, parseEvent, type StartBody } from '../../core/record.ts'
 import { leafHash } from '../log/merkle.ts'
@@ -11,7 +12,7 @@ import { type Announced, announcedBy, maxAnnounced, withAnnounced } from './head
 import { type Hole, holeAt } from './holes.ts'
 import { leavesAt, readLeaves } from './leaves.ts'
 import { placesOf } from './places.ts'
-import type { Db } from './schema.ts'
+import { type Db, logs } from './schema.ts'
 import { rowsOf } from './sql.ts'
 
 /** Where a shard stands. */
@@ -22,6 +23,15 @@ export interface ShardState {
   readonly owner: string | undefined
   /** Size of the last checkpoint in the store, 0 where there is none. */
   readonly checkpointed: number
+}
+
+/** The log that a partition's records go to now. */
+export async function recallLog(db: Db, partition: number): Promise<number> {
+  const [last] = await db
+    .select({ shard: max(logs.shard) })
+    .from(logs)
+    .where(eq(logs.partition, partition))
+  return last?.shard ?? partition
 }
 
 export async function recallShard(db: Db, shard: number): Promise<ShardState> {
@@ -41,8 +51,16 @@ export async function recallShard(db: Db, shard: number): Promise<ShardState> {
   }
 }
 
-/** The auditor's last epoch in this shard, for the start of its next. */
+/** The auditor's last epoch in this shard, or in the log that it follows, for the start of its next. */
 export async function recallOwn(db: Db, shard: number, producer: string): Promise<StartBody['previous']> {
+  for (let log = shard; log >= 0; log -= logStride) {
+    const previous = await recallOwnOf(db, log, producer)
+    if (previous) return previous
+  }
+  return undefined
+}
+
+async function recallOwnOf(db: Db, shard: number, producer: string): Promise<StartBody['previous']> {
   const [row] = await rowsOf<{ epoch: string; next_seq: string; last_hash: Uint8Array; final: boolean }>(
     db.execute(sql`select e.epoch, e.next_seq, e.last_hash, e.final
       from epochs e join announced a on a.epoch = e.epoch and a.seq = 0

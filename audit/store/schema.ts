@@ -231,7 +231,20 @@ export const checkpoints: TableOf<'checkpoints', CheckpointRow> = pgTable(
   (table) => [primaryKey({ columns: [table.shard, table.size] })],
 )
 
-export const schema: Schema = { records, outcomes, epochs, gaps, offsets, checkpoints }
+/** A log that was opened in the place of a partition's former one. A partition without a row has its first. */
+export interface LogRow {
+  readonly shard: number
+  readonly partition: number
+  readonly openedAt: string
+}
+
+export const logs: TableOf<'logs', LogRow> = pgTable('logs', {
+  shard: integer('shard').primaryKey(),
+  partition: integer('partition').notNull(),
+  openedAt: time('opened_at').notNull(),
+})
+
+export const schema: Schema = { records, outcomes, epochs, gaps, offsets, checkpoints, logs }
 
 export interface Schema extends Record<string, unknown> {
   readonly records: typeof records
@@ -240,6 +253,7 @@ export interface Schema extends Record<string, unknown> {
   readonly gaps: typeof gaps
   readonly offsets: typeof offsets
   readonly checkpoints: typeof checkpoints
+  readonly logs: typeof logs
 }
 
 /** Reads files of a shard's log, by the paths of C2SP tlog-tiles; undefined where there is none. */

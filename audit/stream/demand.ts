@@ -31,6 +31,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
       return { wait: denied && durability === 'bounded' ? 'synced' : waits[durability], urgent: named }
     }
     case 'gap':
+    case 'log':
     case 'anomaly':
       return { wait: waits[durability], urgent: true }
   }

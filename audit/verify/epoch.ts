@@ -25,6 +25,8 @@ export interface EpochRules {
   readonly sha256: Sha256
   /** Roots that may vouch for a producer at a time. */
   readonly rootsFor: (producer: AuditEvent['producer'], atMs: number) => readonly Uint8Array[]
+  /** Index in a shard before which entries were pruned: what lies there may lack its neighbours. */
+  readonly prunedBefore: (shard: number) => number
   /** The auditor's own records need no heads: the checkpoint is its signature. */
   readonly isAuditor: (producer: string) => boolean
 }
@@ -52,7 +54,7 @@ export interface EpochSummary {
 export class EpochReader {
   readonly epoch: string
   readonly producer: AuditEvent['producer']
-  readonly shard: number
+  shard: number
   readonly stretches: Stretch[] = []
   records: number = 0
   heads: number = 0
@@ -111,6 +113,11 @@ export class EpochReader {
   /** Whether its own heads, or being the auditor's, vouch for its beginning. */
   get vouched(): boolean {
     return this.#rules.isAuditor(this.producer) || (this.stretches[0]?.first === 0 && this.stretches[0].proven >= 0)
+  }
+
+  /** What is left of it lies where entries were pruned. */
+  isPruned(stretch: Stretch): boolean {
+    return stretch.firstIndex < this.#rules.prunedBefore(this.shard)
   }
 
   /** Everything that only the end of the log can tell. */
@@ -235,9 +242,14 @@ export class EpochReader {
 
   #holes(): readonly Range[] {
     const holes: Range[] = []
+    const pruned = this.#rules.prunedBefore(this.shard)
     let next = 0
+    let before = -1
     for (const stretch of this.stretches) {
-      if (stretch.first > next) holes.push({ first: next, last: stretch.first - 1 })
+      // A hole after a record that was pruned, or beside one: what was there is gone on purpose.
+      const excused = pruned > 0 && before >= 0 && before < pruned
+      before = stretch.firstIndex
+      if (stretch.first > next && !excused) holes.push({ first: next, last: stretch.first - 1 })
       next = stretch.last + 1
     }
     // Of an epoch that only gap entries name, what they say is all there is to know.
@@ -264,6 +276,7 @@ export class EpochReader {
     let unattested = 0
     for (const stretch of this.stretches) {
       if (this.quoted && stretch === this.last) continue
+      if (this.isPruned(stretch)) continue
       const from = Math.max(stretch.proven + 1, stretch.first)
       const count = stretch.last - from + 1
       if (count === 0) continue

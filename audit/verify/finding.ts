@@ -15,6 +15,10 @@ export type FindingCode =
   | 'quorum_missing' // No checkpoint has the cosignatures that the policy asks for.
   | 'unwitnessed' // The newest leaves, which no quorum has cosigned yet.
   | 'timestamp_invalid' // A time stamp that is not of its checkpoint, or does not hold.
+  | 'log_unchained' // A log that was ended or followed another, and does not say so in both places.
+  | 'log_lost' // What a log that was opened after a loss says of the one before.
+  | 'pruned' // Entries that were taken away for their age, as the log says.
+  | 'pruned_unsaid' // Entries that are gone without a word.
   | 'root_mismatch' // The tiles do not hash to the signed root.
   | 'tile_missing'
   | 'tile_invalid' // Not as long as its size says.

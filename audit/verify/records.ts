@@ -2,6 +2,7 @@
 
 import { toHex } from '../../core/bytes.ts'
 import { isObject } from '../../core/json.ts'
+import { partitionOf } from '../../core/log.ts'
 import {
   type AnomalyBody,
   type AuditEvent,
@@ -29,7 +30,7 @@ export const isAuditor = (producer: string): boolean => pathOf(producer as Spiff
 const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
 
 function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
-  if (kind === 'gap' || kind === 'anomaly') return isAuditor(producer)
+  if (kind === 'gap' || kind === 'anomaly' || kind === 'log') return isAuditor(producer)
   if (kind === 'opa_decision') return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)
 }
@@ -50,6 +51,7 @@ export class RecordsReader {
   readonly #rules: EpochRules
   readonly #findings: Findings
   #newestMs = 0
+  readonly #pruned = new Map<number, { readonly before: number; readonly olderThan: string; readonly index: number }>()
 
   constructor(rules: EpochRules, findings: Findings) {
     this.#rules = rules
@@ -75,6 +77,20 @@ export class RecordsReader {
     return event
   }
 
+  /** Entries that are gone must be said to be gone, by an entry that is there. */
+  admitsPruning(shard: number, minimum: number): void {
+    if (minimum === 0) return
+    const said = this.#pruned.get(shard)
+    const told = { shard, ...(said && { index: said.index }) }
+    if (!said || said.before < minimum) {
+      const what = `entries before ${minimum} are gone, and no entry of the log says so`
+      this.#findings.add({ level: 'broken', code: 'pruned_unsaid', ...told, what })
+      return
+    }
+    const what = `entries before ${minimum} were pruned, all older than ${said.olderThan}; their hashes are verified`
+    this.#findings.add({ level: 'note', code: 'pruned', ...told, what })
+  }
+
   finish(): RecordsSummary {
     this.#followQuotes()
     const epochs = [...this.#epochs.values()].map((epoch) => epoch.finish(this.#newestMs, this.#findings))
@@ -84,7 +100,10 @@ export class RecordsReader {
   #epochOf(event: AuditEvent, shard: number, index: number): EpochReader | undefined {
     const known = this.#epochs.get(event.epoch)
     if (!known) return this.#newEpoch(event, shard, index)
-    if (known.producer === event.producer && known.shard === shard) return known
+    if (known.producer === event.producer && partitionOf(known.shard) === partitionOf(shard)) {
+      known.shard = shard // It goes on in the log that follows.
+      return known
+    }
     const where = `${known.producer} in shard ${known.shard}`
     this.#broken(
       'epoch_moved',
@@ -120,6 +139,7 @@ export class RecordsReader {
       this.#broken('forbidden_kind', event, shard, index, `${producer} wrote a ${kind} entry, which it may not`)
       return
     }
+    if (kind === 'log') this.#log(event, shard, index)
     if (kind === 'gap') this.#gap(event as AuditEvent<GapBody>, shard, index)
     if (kind === 'anomaly') this.#anomaly(event as AuditEvent<AnomalyBody>, shard, index)
   }
@@ -132,6 +152,14 @@ export class RecordsReader {
     if (of && (of.epoch !== event.epoch || of.seq < event.seq)) return
     const what = 'a decision that was not enforced and names none that was before it'
     this.#broken('trial_wrong', event, shard, index, what)
+  }
+
+  #log(event: AuditEvent, shard: number, index: number): void {
+    const { action, before, olderThan } = event as unknown as { readonly [name: string]: unknown }
+    if (action !== 'pruned' || !Number.isSafeInteger(before)) return
+    const known = this.#pruned.get(shard)
+    if (known && known.before >= (before as number)) return
+    this.#pruned.set(shard, { before: before as number, olderThan: String(olderThan).slice(0, 40), index })
   }
 
   #gap(event: AuditEvent<GapBody>, shard: number, index: number): void {
@@ -171,6 +199,8 @@ export class RecordsReader {
       } else if (former.producer !== next.producer) {
         const what = `${next.producer} quotes an epoch of ${former.producer} as its own`
         this.#findings.add({ level: 'broken', code: 'start_misquoted', ...told, what })
+      } else if (last.last < seq && former.isPruned(last)) {
+        if (next.vouched) former.quoted = true // Its end was pruned, and what says so is in the log.
       } else if (last.last !== seq || last.lastHash !== hash) {
         const what = `says that epoch ${epoch} ended at ${seq}; the log has it end at ${last.last}${
           last.last === seq ? ' with another record' : ''

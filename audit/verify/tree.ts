@@ -5,12 +5,22 @@
 
 import { equalBytes, fromUtf8, toHex } from '../../core/bytes.ts'
 import { messageOf } from '../../core/fault.ts'
-import type { Checkpoint } from '../../core/log.ts'
+import { type Checkpoint, isOriginOf } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { parseCheckpoint } from '../log/checkpoint.ts'
 import { foldHashes, type HashAt, hashBytes, leafHash, rootAt } from '../log/merkle.ts'
 import { type Ed25519Verify, type NoteKey, openNote } from '../log/note.ts'
-import { decodeBundle, hashesFromTiles, type TileReader, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
+import { minimumIndex } from '../log/prove.ts'
+import {
+  carriedPath,
+  decodeBundle,
+  decodeCarried,
+  hashesFromTiles,
+  type TileReader,
+  tilePath,
+  tileWidth,
+  widthOf,
+} from '../log/tiles.ts'
 import type { FindingCode, Findings } from './finding.ts'
 
 export interface TreeSource {
@@ -61,7 +71,7 @@ export async function readCheckpoint(
   if (!opened.ok) return { wrong: opened.detail }
   const checkpoint = parseCheckpoint(opened.text)
   if (!checkpoint) return { wrong: 'not in the form of origin, size and root' }
-  if (!checkpoint.origin.endsWith(`/audit/${shard}`)) {
+  if (!isOriginOf(checkpoint.origin, shard)) {
     return { wrong: `it is of ${checkpoint.origin}, not of shard ${shard}` }
   }
   return { ...checkpoint, note }
@@ -117,9 +127,15 @@ export async function* readTree(
       if (tile) await trusted(level, index, tile)
     }
   }
+  const minimum = await minimumIndex(source.read)
   for (let index = 0; widthOf(0, index, size) > 0; index++) {
     const tile = await readTile(source, 0, index, size, add)
     const isTrusted = tile !== undefined && (await trusted(0, index, tile))
+    if ((index + 1) * tileWidth <= minimum) {
+      if (gaveUp()) return
+      if (tile) yield await placeCarried(source, index, tile, sha256, add)
+      continue
+    }
     const entries = await readEntries(source, index, size, add)
     if (gaveUp()) return
     if (entries) yield placeLeaves(entries, index * tileWidth, tile, isTrusted, sha256, add)
@@ -203,6 +219,26 @@ async function readEntries(source: TreeSource, index: number, size: number, add:
     return undefined
   }
   return file.width > width ? entries.slice(0, width) : entries
+}
+
+/** Entries that a pruning left, each against the hash that its tile has. */
+async function placeCarried(
+  source: TreeSource,
+  index: number,
+  tile: Tile,
+  sha256: Sha256,
+  add: Add,
+): Promise<readonly PlacedLeaf[]> {
+  const file = await source.read(carriedPath(index))
+  const entries = file ? decodeCarried(file) : []
+  if (!entries) add('entries_missing', `${carriedPath(index)} is cut short or is none`, index * tileWidth)
+  return (entries ?? []).flatMap(({ at, bytes }) => {
+    const hash = tile.hashes[at]
+    const place = index * tileWidth + at
+    if (hash && equalBytes(leafHash(sha256, bytes), hash)) return [{ index: place, hash, bytes }]
+    add('leaf_mismatch', `leaf ${place}, which a pruning left, does not hash to what its tile says`, place)
+    return []
+  })
 }
 
 /** Compares leaves with their tile. Names what is altered, what is missing and what stands in another's place. */

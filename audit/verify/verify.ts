@@ -10,8 +10,17 @@ import { trustDomainOf } from '../../core/spiffe.ts'
 import type { HashAt } from '../log/merkle.ts'
 import { type Ed25519Verify, formatVerifierKey, type NoteKey } from '../log/note.ts'
 import type { LogPolicy } from '../log/policy.ts'
-import { witnessedFile } from '../log/prove.ts'
-import { decodeBundle, hashesFromTiles, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
+import { minimumIndex, witnessedFile } from '../log/prove.ts'
+import {
+  carriedPath,
+  decodeBundle,
+  decodeCarried,
+  hashesFromTiles,
+  tilePath,
+  tileWidth,
+  widthOf,
+} from '../log/tiles.ts'
+import { type Ended, endedFault, readChain } from './chain.ts'
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
 import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
@@ -35,6 +44,8 @@ export interface VerifiedLeaf {
   readonly hash: Uint8Array
   readonly bytes: Uint8Array
   readonly event: AuditEvent | undefined
+  /** It lies where entries were pruned: the tables need not have it. */
+  readonly pruned?: true
 }
 
 export interface VerifyParts {
@@ -92,19 +103,24 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
   const findings = new Findings()
   const opened = await openAll(parts, findings)
   const periods = parts.pinned ?? (await readTrust(parts, opened, findings))
-  const records = new RecordsReader(rulesOf(parts, periods), findings)
+  const minimums = new Map<number, number>()
+  for (const { source } of opened) minimums.set(source.shard, await minimumIndex(source.read))
+  const records = new RecordsReader(rulesOf(parts, periods, minimums), findings)
   const shards: ShardSummary[] = []
   for (const shard of opened) {
-    const { source, checkpoint } = shard
-    for await (const placed of readTree(source, checkpoint, parts.sha256, findings)) {
+    const { source, checkpoint, ended } = shard
+    const tree = ended?.kept ?? checkpoint
+    for await (const placed of readTree(source, tree, parts.sha256, findings)) {
       const { shard } = source
-      const leaves = placed.map((leaf) => ({ ...leaf, shard, event: records.take(leaf, shard) }))
+      const pruned = (placed[0]?.index ?? 0) < (minimums.get(shard) ?? 0) && { pruned: true as const }
+      const leaves = placed.map((leaf) => ({ ...leaf, shard, event: records.take(leaf, shard), ...pruned }))
       await parts.onLeaves?.(leaves)
     }
-    const { origin, size, note } = checkpoint
+    const { origin, note } = checkpoint
     const compared = await compareKept(parts, shard, findings)
-    shards.push({ shard: source.shard, origin, size, root: toHex(checkpoint.root), note, ...compared })
+    shards.push({ shard: source.shard, origin, size: tree.size, root: toHex(tree.root), note, ...compared })
   }
+  for (const [shard, minimum] of minimums) records.admitsPruning(shard, minimum)
   const summary = records.finish()
   return {
     ok: findings.broken === 0,
@@ -125,13 +141,15 @@ interface Opened {
   readonly witnessed: string | undefined
   /** How many time stamps it keeps. */
   readonly stamps: number
+  /** What is left of it, where another log follows. */
+  readonly ended: Ended | undefined
 }
 
 async function openAll(parts: VerifyParts, findings: Findings): Promise<readonly Opened[]> {
   if (parts.sources.length === 0) {
     findings.add({ level: 'broken', code: 'checkpoint_missing', shard: 0, what: 'there is no log' })
   }
-  const opened: Opened[] = []
+  const opened: Omit<Opened, 'ended'>[] = []
   for (const source of parts.sources) {
     const witnessed = await source.read(witnessedFile) // Read first: a log that is written meanwhile is ahead of it.
     const stamps = parts.timestampFault ? await countStamps(source.read) : 0
@@ -139,7 +157,8 @@ async function openAll(parts: VerifyParts, findings: Findings): Promise<readonly
     if (checkpoint)
       opened.push({ source, checkpoint, witnessed: witnessed && new TextDecoder().decode(witnessed), stamps })
   }
-  return opened
+  const chain = await readChain(opened, parts.key, parts.verifyNote, findings)
+  return opened.map((one) => ({ ...one, ended: chain.get(one.source.shard) }))
 }
 
 /** A first pass over all shards: a producer's roots may have been announced in a shard that is read after its own. */
@@ -150,12 +169,16 @@ async function readTrust(
 ): Promise<readonly TrustPeriod[]> {
   const trust = new TrustReader(parts.verifyHead, parts.sha256)
   const decoder = new TextDecoder()
-  for (const { source, checkpoint } of opened) {
+  for (const { source, checkpoint: newest, ended } of opened) {
+    const checkpoint = ended?.kept ?? newest
     let missing = 0
     for (let first = 0; first < checkpoint.size && missing <= maxMissing; first += tileWidth) {
       // Nothing is verified here: what cannot be read is named by the pass that verifies.
-      const bundle = await someEntries(source, first / tileWidth, checkpoint.size)
-      if (bundle.length === 0) missing++
+      const pruned = first + tileWidth <= (await minimumIndex(source.read))
+      const bundle = pruned
+        ? await carriedEntries(source, first / tileWidth)
+        : await someEntries(source, first / tileWidth, checkpoint.size)
+      if (bundle.length === 0 && !pruned) missing++
       bundle.forEach((bytes, i) => {
         if (!decoder.decode(bytes).includes('/writ/c')) return // Only the control plane announces trust.
         const read = parseEvent(bytes)
@@ -173,31 +196,43 @@ async function someEntries(source: TreeSource, index: number, size: number): Pro
   return (bytes && decodeBundle(bytes)) ?? []
 }
 
-function rulesOf(parts: VerifyParts, periods: readonly TrustPeriod[]): ConstructorParameters<typeof RecordsReader>[0] {
+async function carriedEntries(source: TreeSource, index: number): Promise<readonly Uint8Array[]> {
+  const file = await source.read(carriedPath(index))
+  return ((file && decodeCarried(file)) ?? []).map(({ bytes }) => bytes)
+}
+
+function rulesOf(
+  parts: VerifyParts,
+  periods: readonly TrustPeriod[],
+  minimums: ReadonlyMap<number, number>,
+): ConstructorParameters<typeof RecordsReader>[0] {
   return {
     verifyHead: parts.verifyHead,
     sha256: parts.sha256,
     rootsFor: (producer, atMs) => rootsAt(periods, trustDomainOf(producer), atMs),
     isAuditor,
+    prunedBefore: (shard) => minimums.get(shard) ?? 0,
   }
 }
 
 /** Each kept checkpoint must be signed by the same key and be a beginning of this log. */
 async function compareKept(
   parts: VerifyParts,
-  { source, checkpoint, witnessed, stamps }: Opened,
+  { source, checkpoint: newest, witnessed, stamps, ended }: Opened,
   findings: Findings,
 ): Promise<Pick<ShardSummary, 'kept' | 'witnessed' | 'stamped'>> {
   const { shard } = source
   const reader = parts.policy && new WitnessedReader(parts.policy, shard, parts.verifyNote, findings)
-  await reader?.take(checkpoint)
+  const checkpoint = ended?.kept ?? newest
+  if (!ended) await reader?.take(newest)
   const hashAt = hashesFromTiles(parts.sha256, source.read, checkpoint.size)
   const extended = async (note: string): Promise<boolean> => {
-    const old = await keptCheckpoint(parts, shard, checkpoint, hashAt, note)
+    const old = await keptCheckpoint(parts, shard, checkpoint, hashAt, note, ended)
     if ('wrong' in old) findings.add({ level: 'broken', code: 'checkpoint_forked', shard, what: old.wrong })
     else await reader?.take(old)
     return !('wrong' in old)
   }
+  if (ended) await extended(newest.note)
   if (witnessed !== undefined) await extended(witnessed)
   let stamped = 0
   for (let number = 1; number <= stamps; number++) {
@@ -218,10 +253,12 @@ async function keptCheckpoint(
   checkpoint: OpenedCheckpoint,
   hashAt: HashAt,
   note: string,
+  ended: Ended | undefined,
 ): Promise<OpenedCheckpoint | { readonly wrong: string }> {
   const old = await readCheckpoint(note, shard, parts.key, parts.verifyNote)
   if ('wrong' in old) return { wrong: `a kept checkpoint: ${old.wrong}` }
-  const fault = await forkOf(parts, checkpoint, hashAt, old)
+  const admitted = ended !== undefined && old.size > checkpoint.size
+  const fault = admitted ? endedFault(ended, old) : await forkOf(parts, checkpoint, hashAt, old)
   return fault === undefined ? old : { wrong: fault }
 }
 

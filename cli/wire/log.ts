@@ -36,6 +36,8 @@ export interface LogOptions {
   readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
   readonly now: NowNs
   readonly onEvent: OnEvent
+  /** After a restore: a store that is behind what was signed is brought up from the stream. Default false: refused. */
+  readonly catchUp?: boolean
   /** Who outside is asked to vouch for checkpoints. Default nobody. */
   readonly outside?: OutsideSettings
 }
@@ -64,6 +66,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
       random,
       sha256,
       onEvent: (event) => tell(event, options.onEvent),
+      catchUp: options.catchUp === true,
       ...outside,
     })
     closing.push(() => auditor.close())
@@ -78,7 +81,12 @@ export async function openLog(options: LogOptions): Promise<Log> {
   }
 }
 
-async function openSigner({ signerDir, signerSocket, logDir, trustDomain }: LogOptions): Promise<FileSigner> {
+export async function openSigner({
+  signerDir,
+  signerSocket,
+  logDir,
+  trustDomain,
+}: Pick<LogOptions, 'signerDir' | 'signerSocket' | 'logDir' | 'trustDomain'>): Promise<FileSigner> {
   const name = `${trustDomain}/audit`
   if (signerSocket === undefined) return openFileSigner({ dir: signerDir, name, sha256 })
   const signer = await openSignerClient({ socketPath: signerSocket, name, sha256 })

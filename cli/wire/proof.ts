@@ -1,8 +1,10 @@
 /** Records of a log with their proofs: where they are is asked, the proof is read from the log's files and checked. */
 
 import type { Proven } from '../../audit/evidence/evidence.ts'
+import { parseCheckpoint } from '../../audit/log/checkpoint.ts'
 import { leafHash } from '../../audit/log/merkle.ts'
-import { checkpointFile, entryAt, newestCheckpoint, receiptFor, witnessedFile } from '../../audit/log/prove.ts'
+import { parseNote } from '../../audit/log/note.ts'
+import { entryAt, newestCheckpoint, receiptFor, receiptInLog, witnessedFile } from '../../audit/log/prove.ts'
 import { verifyReceipt } from '../../audit/log/receipt.ts'
 import { verifyEd25519 } from '../../audit/node/ed25519.ts'
 import type { LogPlace } from '../../audit/node/examine.ts'
@@ -56,15 +58,17 @@ export async function proveEntry({ id, shard, index }: Located, { dir, key, sha2
   const source = (await sourcesIn(dir)).find((one) => one.shard === shard)
   // Under the witnessed checkpoint, where it covers the entry: that is the one others have seen too.
   const witnessed = source && (await newestCheckpoint(source.read, witnessedFile))
-  const file = witnessed && witnessed.checkpoint.size > index ? witnessedFile : checkpointFile
-  const newest = file === witnessedFile ? witnessed : source && (await newestCheckpoint(source.read))
-  const receipt = source && (await receiptFor(source.read, index, sha256, file))
-  if (!source || !newest || !receipt) {
+  const seen = witnessed && witnessed.checkpoint.size > index
+  const receipt =
+    source &&
+    (await (seen ? receiptFor(source.read, index, sha256, witnessedFile) : receiptInLog(source.read, index, sha256)))
+  const under = receipt && parseCheckpoint(parseNote(receipt.note)?.text ?? '')
+  if (!source || !receipt || !under) {
     throw new WritError('unavailable', `no checkpoint in ${dir} covers leaf ${index} of log ${shard} yet`, {
       cure: 'one is signed each second while the auditor runs; try again, or give the log’s folder with --log',
     })
   }
-  const leaf = await entryAt(source.read, index, newest.checkpoint.size)
+  const leaf = await entryAt(source.read, index, under.size)
   const read = parseEvent(leaf)
   const found = 'event' in read ? decisionId(read.event) : 'no record'
   if (found !== id) throw broken(`leaf ${index} of log ${shard} is ${found}, where the tables have ${id}`)

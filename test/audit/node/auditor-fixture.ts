@@ -33,14 +33,14 @@ export const sha256: Sha256 = (bytes) => Uint8Array.from(createHash('sha256').up
 export const random: RandomBytes = (length) => Uint8Array.from(randomBytes(length))
 
 let clock = 1_800_000_000_000_000_000n
-const now = () => (clock += 1_000_000n)
+export const now = (): bigint => (clock += 1_000_000n)
 
 /** Stands for a signature: SHA-256 of the chain's leaf and the payload, twice. */
 const signatureOf = (leaf: Uint8Array, payload: Uint8Array): Uint8Array => {
   const digest = sha256(Buffer.concat([leaf, payload]))
   return Uint8Array.from(Buffer.concat([digest, digest]))
 }
-const verifyHead: VerifyHead = ({ payload, signature, chain }) =>
+export const verifyHead: VerifyHead = ({ payload, signature, chain }) =>
   Buffer.from(signatureOf(chain[0]!, payload)).equals(signature) ? { ok: true } : { ok: false, detail: 'forged' }
 
 export interface World {

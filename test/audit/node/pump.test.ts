@@ -117,6 +117,23 @@ test('an epoch stays on its partition though the stream has more of them by now'
   await second.close({ timeoutMs: 2000 })
 })
 
+test('an epoch that goes on stays on its partition though all it had in the spool was released meanwhile', async () => {
+  const dir = folder()
+  const stream = testStream(1)
+  const recorder = await openRecorder({
+    ...recorderOptions({ dir, stream, rollAfterMs: 0, releaseEveryMs: 5 }),
+    findReceipt: async () => proof,
+    verifyReceipt: async () => true,
+  })
+  const orders = await recorder.producer({ id: id('orders'), ...identity('orders') })
+  await orders.keep(decision())
+  await vi.waitFor(() => expect(existsSync(join(dir, '00000001.seg'))).toBe(false))
+  stream.partitions = async () => 1000
+  await orders.keep(decision())
+  await recorder.close({ timeoutMs: 2000 })
+  expect(new Set(stream.batches.map(({ partition }) => partition))).toEqual(new Set([0]))
+})
+
 test('a closed segment goes when every epoch in it is proven, and not one proof earlier', async () => {
   const dir = folder()
   const proven = new Set<string>()

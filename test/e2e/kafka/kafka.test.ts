@@ -218,13 +218,29 @@ describe.concurrent('a topic that is there and wrong', () => {
     expect(await prepare(await newTopic(broker.broker, { settings }), '--check')).toMatchObject({ code: 0 })
   })
 
-  test('partitions and copies are never changed', async () => {
+  test('copies are never changed, and partitions never taken away', async () => {
     const topic = await newTopic(broker.broker, { partitions: 2 })
-    const ended = await prepare(topic, '--partitions', '3', '--replication', '2')
+    const ended = await prepare(topic, '--replication', '2')
     expect(ended.code).toBe(2)
-    expect(ended.err).toMatch(/has 2 partitions, and 3 are configured; 1 copies .* 2 are configured/)
+    expect(ended.err).toMatch(/has 2 partitions, and 1 are configured; 1 copies .* 2 are configured/)
     const { topics } = await asAdmin(broker.broker, (admin) => admin.fetchTopicMetadata({ topics: [topic] }))
     expect(topics[0]!.partitions).toHaveLength(2)
+  })
+
+  test('partitions are added where more are asked for, --check only says that they are missing', async () => {
+    const topic = await newTopic(broker.broker, { partitions: 2 })
+    const checked = await prepare(topic, '--partitions', '4', '--check')
+    expect(checked).toMatchObject({ code: 1, out: expect.stringContaining('has 2 partitions, and 4 are configured') })
+    const raised = await prepare(topic, '--partitions', '4')
+    expect(raised).toMatchObject({ code: 0, err: '' })
+    expect(raised.out).toContain(
+      'partitions raised from 2 to 4: running epochs stay where they began, new ones spread over all\n' +
+        'partitions 2 to 3 are logs of their own: name their origins to every witness\n',
+    )
+    expect(await prepare(topic, '--partitions', '4')).toMatchObject({
+      code: 0,
+      out: `${topic}: ready, 4 partitions\n`,
+    })
   })
 
   test('an ACL that denies is named', async () => {

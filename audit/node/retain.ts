@@ -1,0 +1,148 @@
+/**
+ * Retention: entries older than a time go, bundle by bundle from the beginning of a log. Their hashes stay for ever, and so
+ * does what a hold covers and what the rest of the log is read by. That it happens is an entry first.
+ */
+
+import { rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { and, asc, eq, gte, sql } from 'drizzle-orm'
+import { WritError } from '../../core/fault.ts'
+import { partitionOf } from '../../core/log.ts'
+import { type LogPrunedBody, parseEvent } from '../../core/record.ts'
+import { pruner } from '../keep/hold.ts'
+import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
+import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
+import { records } from '../store/schema.ts'
+import { makeFolder, syncFolder, writeWhole } from './durable.ts'
+import { tileReader } from './folder.ts'
+import { activeHolds, addOrder, placeOf } from './orders.ts'
+import type { Store } from './store.ts'
+
+export interface RetainParts {
+  readonly store: Store
+  readonly logDir: string
+  readonly shard: number
+  /** Entries from here on stay, whatever else holds. */
+  readonly olderThan: string
+}
+
+export interface RetainPlan {
+  readonly shard: number
+  /** Entries from `from` to before `before` go, but for `stay`. Equal where nothing goes. */
+  readonly from: number
+  readonly before: number
+  readonly stay: number
+  /** Entries that each hold keeps. */
+  readonly holds: Readonly<Record<string, number>>
+  readonly bytes: number
+}
+
+/** What would go; changes nothing. */
+export async function planRetention(parts: RetainParts): Promise<RetainPlan> {
+  return walk(parts, async () => undefined)
+}
+
+/**
+ * Takes away what is due. The entry that says so is waited for, under a signed checkpoint, before the first file goes; a
+ * crash in between is made good by the next run. Holds are asked for again, after that entry, so that none is overlooked.
+ */
+export async function runRetention(parts: RetainParts, waitMs: number = 30_000): Promise<RetainPlan> {
+  const plan = await planRetention(parts)
+  if (plan.before === plan.from) return plan
+  const { store, logDir, shard, olderThan } = parts
+  const dir = join(logDir, String(shard))
+  const { before, stay, holds } = plan
+  const body: LogPrunedBody = { kind: 'log', action: 'pruned', before, olderThan, stay, holds }
+  await signed(await addOrder(store.db, partitionOf(shard), body), shard, parts, waitMs)
+  // First what stays, then the minimum, then the files: at each moment the log is whole.
+  const done = await walk(parts, async (index, carried) => {
+    if (carried.length === 0) return
+    const path = join(dir, carriedPath(index))
+    await makeFolder(dirname(path))
+    await writeWhole(path, encodeCarried(carried))
+    await syncFolder(dirname(path))
+  })
+  await writeWhole(join(dir, minimumFile), `${before}\n`)
+  await syncFolder(dir)
+  for (let index = plan.from / tileWidth; index < before / tileWidth; index++) {
+    await rm(join(dir, tilePath('entries', index)), { force: true })
+    await rm(join(dir, `${tilePath('entries', index)}.gz`), { force: true })
+  }
+  await forget(store, shard, before)
+  return done
+}
+
+async function signed(order: number, shard: number, { store, logDir }: RetainParts, waitMs: number): Promise<void> {
+  for (let waited = 0; ; waited += 100) {
+    const place = await placeOf(store.db, order)
+    const newest = await newestCheckpoint(tileReader(join(logDir, String(shard))))
+    if (place && (place.shard !== shard || (newest?.checkpoint.size ?? 0) > place.index)) return
+    if (waited >= waitMs) {
+      throw new WritError(
+        'unavailable',
+        'the auditor has not written the entry that says what is pruned: nothing went',
+        {
+          cure: 'let the auditor run, and try again',
+        },
+      )
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+async function walk(
+  { store, logDir, shard, olderThan }: RetainParts,
+  each: (index: number, carried: readonly CarriedEntry[]) => Promise<void>,
+): Promise<RetainPlan> {
+  const read = tileReader(join(logDir, String(shard)))
+  const from = await minimumIndex(read)
+  const size = (await newestCheckpoint(read))?.checkpoint.size ?? 0
+  const before = Math.max(from, await firstToStay(store, shard, size, olderThan))
+  const decide = pruner(await activeHolds(store.db))
+  const holds: Record<string, number> = {}
+  let stay = 0
+  let bytes = 0
+  for (let index = from / tileWidth; index < before / tileWidth; index++) {
+    const carried: CarriedEntry[] = []
+    for (const [at, entry] of (await readBundle(read, index, size)).entries()) {
+      const parsed = parseEvent(entry)
+      const judged = 'event' in parsed ? decide(parsed.event) : { stays: true as const, holds: [] }
+      if (!judged.stays) {
+        bytes += entry.length
+        continue
+      }
+      stay++
+      carried.push({ at, bytes: entry })
+      for (const name of judged.holds) holds[name] = (holds[name] ?? 0) + 1
+    }
+    await each(index, carried)
+  }
+  return { shard, from, before, stay, holds, bytes }
+}
+
+/** The first bundle with anything that is not old enough, or that no checkpoint covers whole. */
+async function firstToStay({ db }: Store, shard: number, size: number, olderThan: string): Promise<number> {
+  const [young] = await db
+    .select({ index: records.index })
+    .from(records)
+    .where(and(eq(records.shard, shard), gte(records.at, olderThan)))
+    .orderBy(asc(records.index))
+    .limit(1)
+  const end = Math.min(young?.index ?? size, size)
+  return Math.max(0, end - (end % tileWidth))
+}
+
+/**
+ * Rows of what is gone. What the auditor goes on by stands elsewhere: epochs, gaps, and where certificates were announced.
+ * A partition whose days are all over is empty then, and is dropped.
+ */
+async function forget(store: Store, shard: number, before: number): Promise<void> {
+  await store.transaction(async (tx) => {
+    for (const table of ['rows', 'ends']) {
+      await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and index < ${before}`)
+    }
+    for (const table of ['chunks', 'batches', 'spans']) {
+      await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and last < ${before}`)
+    }
+  })
+}
