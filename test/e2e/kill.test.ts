@@ -1,9 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject } from 'vitest'
 import { kafkaStream } from '../../audit/node/kafka.ts'
+import { pack } from '../../audit/node/packed.ts'
 import { concat, toHex } from '../../core/bytes.ts'
 import { type AuditEvent, type Epoch, encodeEvent, noHash } from '../../core/record.ts'
 import { type Answered, askEachOnce } from '../parts/ask.ts'
@@ -199,12 +201,12 @@ describe('a mesh whose parts are killed', () => {
   test(
     'one changed byte of the log on disk is found, and the entry named',
     async () => {
-      const file = join(mesh.logDir, '0/tile/entries/000')
+      const file = join(mesh.logDir, '0/tile/entries/000.gz')
       const good = await readFile(file)
-      const bad = Buffer.from(good)
-      const at = good.indexOf('/items/')
+      const bad = gunzipSync(good)
+      const at = bad.indexOf('/items/')
       bad[at + 1] = 'I'.charCodeAt(0)
-      await writeFile(file, bad)
+      await writeFile(file, await pack(bad))
       const { code, text } = await verify()
       await writeFile(file, good)
       expect(code).toBe(1)
