@@ -7,6 +7,7 @@ import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format
 import { formatVerification } from '../audit/verify/format.ts'
 import { chosenBy, withChoice } from './audit-choice.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
+import { serveCommand } from './audit-serve.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
@@ -17,6 +18,7 @@ export function auditCommand(): Command {
   audit.addCommand(verifyCommand())
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())
+  audit.addCommand(serveCommand())
   return audit
 }
 
@@ -68,7 +70,7 @@ const paint: Paint = (verdict, text) =>
 function verifyCommand(): Command {
   return new Command('verify')
     .description('verify the log offline: tree, signatures, chains, gaps; exit 0 whole, 1 broken')
-    .option('--log <dir>', 'folder of the log (default: log in the state folder)')
+    .option('--log <place>', 'folder or http(s) URL of the log (default: log in the state folder)')
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
     .option('--policy <file>', 'witnesses that must have cosigned (C2SP tlog-policy); also names the key of the log')
     .option('--witness <key...>', 'instead: keys, or files that hold them, of witnesses that all must have cosigned')

@@ -8,10 +8,12 @@ import { type NoteKey, parseVerifierKey } from '../log/note.ts'
 import type { TileReader } from '../log/tiles.ts'
 import type { TreeSource } from '../verify/tree.ts'
 import { isMissing } from './durable.ts'
+import { isUrl, sourcesAt } from './logurl.ts'
 import { isPacked, maxFileBytes, packedPath, unpack } from './packed.ts'
 
-/** The shards below `dir`, in order. Throws `not_found` where there is no such folder. */
+/** The shards below `dir`, in order, or below a URL. Throws `not_found` where there is no such folder. */
 export async function sourcesIn(dir: string): Promise<readonly TreeSource[]> {
+  if (isUrl(dir)) return sourcesAt(dir)
   let names: readonly string[]
   try {
     names = await readdir(dir)
