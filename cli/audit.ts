@@ -13,6 +13,7 @@ import { savedCommands } from './audit-saved.ts'
 import { printTable } from './audit-table.ts'
 import { backupCommand, newLogCommand, restoreCommand } from './audit-keep.ts'
 import { holdCommand, retainCommand } from './audit-retain.ts'
+import { serveCommand } from './audit-serve.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
@@ -32,6 +33,7 @@ export function auditCommand(): Command {
   audit.addCommand(grantsCommand())
   for (const command of [backupCommand(), restoreCommand(), newLogCommand(), holdCommand(), retainCommand()])
     audit.addCommand(command)
+  audit.addCommand(serveCommand())
   return audit
 }
 
@@ -69,7 +71,7 @@ function queryCommand(): Command {
 function verifyCommand(): Command {
   return new Command('verify')
     .description('verify the log offline: tree, signatures, chains, gaps; exit 0 whole, 1 broken')
-    .option('--log <dir>', 'folder of the log (default: log in the state folder)')
+    .option('--log <place>', 'folder or http(s) URL of the log (default: log in the state folder)')
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
     .option('--policy <file>', 'witnesses that must have cosigned (C2SP tlog-policy); also names the key of the log')
     .option('--witness <key...>', 'instead: keys, or files that hold them, of witnesses that all must have cosigned')

@@ -1,6 +1,6 @@
 /** The Merkle tree of RFC 6962 section 2.1: hashes, roots and proofs. Sizes are numbers below 2^53. */
 
-import { equalBytes } from '../../core/bytes.ts'
+import { equalBytes, toHex } from '../../core/bytes.ts'
 import type { Sha256 } from '../../core/ports.ts'
 
 /** Hash of the perfect subtree of 2^level leaves that begins at leaf index * 2^level. */
@@ -21,6 +21,33 @@ export function nodeHash(sha256: Sha256, left: Uint8Array, right: Uint8Array): U
   prefixed.set(left, 1)
   prefixed.set(right, 1 + hashBytes)
   return sha256(prefixed)
+}
+
+/** SHA-256 without an object for each hash, where the machine has a way to it. */
+export interface QuickSha256 {
+  /** Lower-case hex. */
+  readonly hex: (bytes: Uint8Array) => string
+  /** Puts the 32 bytes to `at`. */
+  readonly into: (bytes: Uint8Array, out: Uint8Array, at: number) => void
+}
+
+export const plainSha256 = (sha256: Sha256): QuickSha256 => ({
+  hex: (bytes) => toHex(sha256(bytes)),
+  into: (bytes, out, at) => out.set(sha256(bytes), at),
+})
+
+/** Root of a perfect subtree from its 2^n hashes, which lie one after the other from `from` on. */
+export function foldBytes(sha256: QuickSha256, bytes: Uint8Array, from: number, hashes: number): Uint8Array {
+  const row = Uint8Array.from(bytes.subarray(from, from + hashes * hashBytes)) // A slice of a Buffer would be no copy.
+  const node = new Uint8Array(1 + 2 * hashBytes)
+  node[0] = 1
+  for (let width = hashes; width > 1; width /= 2) {
+    for (let i = 0; i < width; i += 2) {
+      for (let k = 0; k < 2 * hashBytes; k++) node[1 + k] = row[i * hashBytes + k]!
+      sha256.into(node, row, (i / 2) * hashBytes)
+    }
+  }
+  return row.slice(0, hashBytes)
 }
 
 /** Grows a tree leaf by leaf in bounded memory: one hash for each set bit of its size. */

@@ -11,6 +11,7 @@ import { type Verification, type VerifyParts, verifyLog, withFindings } from '..
 import { compareRows, type RowsComparison } from './compare.ts'
 import { verifyEd25519 } from './ed25519.ts'
 import { sourcesIn } from './logfolder.ts'
+import { quickSha256 } from './quick.ts'
 import { timestampFault } from './timestamp.ts'
 
 export interface LogPlace {
@@ -59,6 +60,7 @@ async function partsOf(place: LogPlace, rows: RowsComparison | undefined): Promi
     verifyNote: verifyEd25519,
     verifyHead,
     sha256,
+    quick: quickSha256,
     ...(pinned && { pinned }),
     ...(policy && { policy }),
     timestampFault: (token, note) => timestampFault(token, sha256(note)),

@@ -1,8 +1,9 @@
 /**
- * One shard's log on disk, as static files (C2SP tlog-tiles): whole tiles once, partial ones for each checkpoint.
- * What the files lack is given again by the caller, from the store; the bytes are the same every time.
+ * One shard's log on disk, as static files (C2SP tlog-tiles): whole tiles once, partial ones for each checkpoint, whole
+ * bundles gzipped. What the files lack is given again by the caller, from the store; the bytes are the same every time.
  */
 
+import { existsSync } from 'node:fs'
 import { readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { concat } from '../../core/bytes.ts'
@@ -13,6 +14,7 @@ import { foldHashes, hashBytes, nodeHash } from '../log/merkle.ts'
 import { checkpointFile, minimumIndex, newestCheckpoint, witnessedFile } from '../log/prove.ts'
 import { encodeBundle, type TileReader, tilePath, tileWidth } from '../log/tiles.ts'
 import { isMissing, makeFolder, syncFolder, writeWhole } from './durable.ts'
+import { isPacked, pack, packedPath, unpack } from './packed.ts'
 
 export interface FolderEntry {
   readonly hash: Uint8Array
@@ -34,17 +36,22 @@ export interface LogFolder {
   publishCosigned(signed: SignedCheckpoint, met: boolean): Promise<void>
 }
 
-/** Reads files of the log below `dir`. */
+/** Reads files of the log below `dir`; bundles come as they were before they were packed. */
 export const tileReader =
   (dir: string): TileReader =>
   async (path) => {
-    try {
-      return await readFile(join(dir, path))
-    } catch (thrown) {
-      if (isMissing(thrown)) return undefined
-      throw thrown
-    }
+    const packed = isPacked(path) && (await readIfThere(join(dir, packedPath(path))))
+    return packed ? unpack(packed) : readIfThere(join(dir, path))
   }
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path)
+  } catch (thrown) {
+    if (isMissing(thrown)) return undefined
+    throw thrown
+  }
+}
 
 export async function openLogFolder(dir: string, sha256: Sha256): Promise<LogFolder> {
   await makeFolder(dir)
@@ -70,7 +77,9 @@ export async function openLogFolder(dir: string, sha256: Sha256): Promise<LogFol
     row.push(entry.hash)
     size++
     if (row.length < tileWidth) return
-    await write(tilePath('entries', size / tileWidth - 1), encodeBundle(entries))
+    const bundle = tilePath('entries', size / tileWidth - 1)
+    await write(packedPath(bundle), await pack(encodeBundle(entries)))
+    await rm(join(dir, bundle), { force: true }) // As it lay before bundles were packed; two would be one too many.
     entries = []
     for (let level = 0; rows[level]?.length === tileWidth; level++) {
       const full = rows[level]!
@@ -157,12 +166,15 @@ async function wholeSize(dir: string, published: number, minimum: number): Promi
     for (let index = 0; (index + 1) * leavesPerTile <= size; index++) {
       const tile = await stat(join(dir, tilePath(level, index))).catch(() => undefined)
       const pruned = (index + 1) * tileWidth <= minimum
-      const bundle = level > 0 || pruned || (await stat(join(dir, tilePath('entries', index))).catch(() => undefined))
+      const bundle = level > 0 || pruned || hasBundle(dir, tilePath('entries', index))
       if (tile?.size !== tileWidth * hashBytes || !bundle) size = index * leavesPerTile
     }
   }
   return size
 }
+
+const hasBundle = (dir: string, path: string): boolean =>
+  [packedPath(path), path].some((name) => existsSync(join(dir, name)))
 
 /** The hashes at the right edge of a tree of `size`, level by level, from the whole tiles below them. */
 async function readRows(read: TileReader, size: number, sha256: Sha256): Promise<Uint8Array[][]> {

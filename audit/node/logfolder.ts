@@ -8,12 +8,12 @@ import { type NoteKey, parseVerifierKey } from '../log/note.ts'
 import type { TileReader } from '../log/tiles.ts'
 import type { TreeSource } from '../verify/tree.ts'
 import { isMissing } from './durable.ts'
+import { isUrl, sourcesAt } from './logurl.ts'
+import { isPacked, maxFileBytes, packedPath, unpack } from './packed.ts'
 
-/** A bundle of 256 entries of 65,535 bytes is the largest file a log has; a larger one is none of it. */
-const maxFileBytes = 256 * 65_537
-
-/** The shards below `dir`, in order. Throws `not_found` where there is no such folder. */
+/** The shards below `dir`, in order, or below a URL. Throws `not_found` where there is no such folder. */
 export async function sourcesIn(dir: string): Promise<readonly TreeSource[]> {
+  if (isUrl(dir)) return sourcesAt(dir)
   let names: readonly string[]
   try {
     names = await readdir(dir)
@@ -33,18 +33,23 @@ export async function sourcesIn(dir: string): Promise<readonly TreeSource[]> {
 /** A folder that a stranger made may hold anything: what is no file of a log is as good as missing. */
 function boundedReader(dir: string): TileReader {
   return async (path) => {
+    const packed = isPacked(path) && (await readBounded(join(dir, packedPath(path))))
+    return packed ? unpack(packed) : readBounded(join(dir, path))
+  }
+}
+
+async function readBounded(path: string): Promise<Uint8Array | undefined> {
+  try {
+    const file = await open(path, 'r')
     try {
-      const file = await open(join(dir, path), 'r')
-      try {
-        const found = await file.stat()
-        return found.isFile() && found.size <= maxFileBytes ? await file.readFile() : undefined
-      } finally {
-        await file.close()
-      }
-    } catch (thrown) {
-      if (isMissing(thrown) || (thrown as NodeJS.ErrnoException).code === 'EISDIR') return undefined
-      throw thrown
+      const found = await file.stat()
+      return found.isFile() && found.size <= maxFileBytes ? await file.readFile() : undefined
+    } finally {
+      await file.close()
     }
+  } catch (thrown) {
+    if (isMissing(thrown) || (thrown as NodeJS.ErrnoException).code === 'EISDIR') return undefined
+    throw thrown
   }
 }
 

@@ -7,9 +7,11 @@ import { fromBase64, fromBase64Url, toHex } from '../../core/bytes.ts'
 import { isObject } from '../../core/json.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, type HeadBody, headPayload, type StartBody } from '../../core/record.ts'
+import { trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
 import { type Finding, type FindingCode, type Findings, plural, recordId, span } from './finding.ts'
 import { addRange, outside, type Range, removeRange, sizeOf } from './ranges.ts'
+import { asciiText, memberNumbers as at, countAt, isBare, isText, memberFrom, memberTo, textAt } from './scan.ts'
 import { claim, join, type Misfit, minus, noTotals, place, plus, prove, type Stretch, type Totals } from './stretch.ts'
 
 /** More stretches, certificates or missing ranges than an honest epoch has; beyond it the epoch is given up as broken. */
@@ -69,6 +71,7 @@ export class EpochReader {
   #missingIndex = -1
   #chains: { readonly seq: number; readonly signer: string; readonly chain: readonly Uint8Array[] }[] = []
   #rootless = false
+  readonly #clock = new Clock()
   readonly #rules: EpochRules
 
   constructor(event: AuditEvent, shard: number, rules: EpochRules) {
@@ -97,6 +100,46 @@ export class EpochReader {
     if (event.kind === 'start' || event.kind === 'svid') this.#announce(event, index, findings)
     if (event.kind === 'head') this.#head(event as AuditEvent<HeadBody>, stretch, index, findings)
     this.#tell(join(this.stretches, at), index, event.seq, findings)
+  }
+
+  /**
+   * The next record of this epoch as `scan` has just found it, where nothing about it is out of the ordinary: then all is
+   * done that `take` would do, and its time in milliseconds is returned. Otherwise -1, and nothing was done.
+   */
+  next(bytes: Uint8Array, hash: string, index: number, isDecision: boolean): number {
+    const stretch = this.last
+    const seq = countAt(bytes, at.seq)
+    if (!stretch || seq !== stretch.last + 1 || this.#finalSeq >= 0 || this.stretches.length > maxStretches) return -1
+    if (!isText(bytes, at.prev, stretch.lastHash) || !isBare(bytes, at.v, '1')) return -1
+    const td = trustDomainOf(this.producer)
+    if (memberFrom[at.cluster]! < 0 || memberTo[at.cluster]! - memberFrom[at.cluster]! < 3) return -1
+    if (bytes[memberFrom[at.cluster]!] !== 0x22 || !isText(bytes, at.td, td)) return -1
+    const ms = this.#clock.msAt(bytes)
+    if (ms < 0) return -1
+    const verdict = isDecision ? verdictAt(bytes) : 0
+    if (verdict < 0 || (isDecision && !this.#isPlain(bytes, seq))) return -1
+    const timestamp = textAt(bytes, at.timestamp)!
+    if (timestamp < this.firstAt) return -1
+
+    stretch.last = seq
+    stretch.lastHash = hash
+    if (isDecision) stretch.totals = plus(stretch.totals, oneOf[verdict]!)
+    if (stretch.tailIndex < 0) {
+      stretch.tailIndex = index
+      stretch.tailAt = timestamp
+    }
+    this.records++
+    if (timestamp > this.lastAt) this.lastAt = timestamp
+    return ms
+  }
+
+  /** Made in its own producer's name, enforced, and called by its number. */
+  #isPlain(bytes: Uint8Array, seq: number): boolean {
+    return (
+      isText(bytes, at.workload, this.producer) &&
+      isBare(bytes, at.enforced, 'true') &&
+      isText(bytes, at.decision_id, recordId(this.epoch, seq))
+    )
   }
 
   /** A gap entry of the auditor about this epoch. */
@@ -315,6 +358,40 @@ export class EpochReader {
   #broken(code: FindingCode, index: number, seq: number, what: string): Finding {
     const id = recordId(this.epoch, seq)
     return { level: 'broken', code, shard: this.shard, ...(index >= 0 && { index }), id, what }
+  }
+}
+
+/** As `scan` numbers them. */
+const verdicts = ['allow', 'deny', 'fault'] as const
+const oneOf: readonly Totals[] = verdicts.map((verdict) => ({ ...noTotals, [verdict]: 1 }))
+const verdictAt = (bytes: Uint8Array): number => verdicts.findIndex((verdict) => isText(bytes, at.verdict, verdict))
+
+/** Times of records: those of one second differ in their last digits only. */
+class Clock {
+  #second = ''
+  #secondMs = 0
+
+  /** The time of the record that was scanned, in milliseconds; -1 where that takes a closer look. */
+  msAt(bytes: Uint8Array): number {
+    const from = memberFrom[at.timestamp]! + 1
+    if (from <= 0 || memberTo[at.timestamp]! - from !== 31 || bytes[from - 1] !== 0x22) return -1
+    for (let i = 20; i < 29; i++) if (bytes[from + i]! < 0x30 || bytes[from + i]! > 0x39) return -1
+    if (bytes[from + 29] !== 0x5a || !this.#isSecond(bytes, from)) return -1
+    return (
+      this.#secondMs + (bytes[from + 20]! - 0x30) * 100 + (bytes[from + 21]! - 0x30) * 10 + bytes[from + 22]! - 0x30
+    )
+  }
+
+  #isSecond(bytes: Uint8Array, from: number): boolean {
+    let same = this.#second !== ''
+    for (let i = 0; same && i < 20; i++) same = bytes[from + i] === this.#second.charCodeAt(i)
+    if (same) return true
+    const second = asciiText(bytes, from, from + 20)
+    const time = parseTime(`${second}000000000Z`)
+    if (time === undefined) return false
+    this.#second = second
+    this.#secondMs = Number(time / 1_000_000n)
+    return true
   }
 }
 

@@ -35,6 +35,11 @@ export class SerialReader {
     else this.#whole = false
   }
 
+  /** Whether it was seen before, so that seeing it again changes nothing. */
+  knows(serial: string): boolean {
+    return this.#seen.has(serial)
+  }
+
   finish(findings: Findings): SerialSummary {
     const unknown = [...this.#seen].filter(([serial]) => !this.#issued.has(serial))
     for (const [serial, place] of unknown.slice(0, 20)) {

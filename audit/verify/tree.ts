@@ -8,7 +8,7 @@ import { messageOf } from '../../core/fault.ts'
 import { type Checkpoint, isOriginOf } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { parseCheckpoint } from '../log/checkpoint.ts'
-import { foldHashes, type HashAt, hashBytes, leafHash, rootAt } from '../log/merkle.ts'
+import { foldBytes, type HashAt, hashBytes, leafHash, type QuickSha256, rootAt } from '../log/merkle.ts'
 import { type Ed25519Verify, type NoteKey, openNote } from '../log/note.ts'
 import { minimumIndex } from '../log/prove.ts'
 import {
@@ -29,10 +29,10 @@ export interface TreeSource {
   readonly read: TileReader
 }
 
-/** A leaf in its place. `hash` is what the signed tree says of it. */
+/** A leaf in its place. `hash` is what the signed tree says of it, in lower-case hex. */
 export interface PlacedLeaf {
   readonly index: number
-  readonly hash: Uint8Array
+  readonly hash: string
   readonly bytes: Uint8Array
 }
 
@@ -97,6 +97,7 @@ export async function* readTree(
   source: TreeSource,
   checkpoint: Checkpoint,
   sha256: Sha256,
+  quick: QuickSha256,
   findings: Findings,
 ): AsyncGenerator<readonly PlacedLeaf[]> {
   const { size } = checkpoint
@@ -117,8 +118,9 @@ export async function* readTree(
   else if (!rooted) {
     add('root_mismatch', `the tiles hash to ${toHex(root)} where the checkpoint signs ${toHex(checkpoint.root)}`)
   }
+  const parents = { ...source, read: rememberLast(source.read) }
   const trusted = (level: number, index: number, tile: Tile): Promise<boolean> =>
-    tile.width < tileWidth ? Promise.resolve(rooted) : agreesWithParent(source, level, index, tile, size, sha256, add)
+    tile.width < tileWidth ? Promise.resolve(rooted) : agreesWithParent(parents, level, index, tile, size, quick, add)
 
   for (let level = 1; widthOf(level, 0, size) > 0; level++) {
     for (let index = 0; widthOf(level, index, size) > 0; index++) {
@@ -128,24 +130,65 @@ export async function* readTree(
     }
   }
   const minimum = await minimumIndex(source.read)
+  const ahead = { ...source, read: readAhead(source.read, pathsOfLeaves(size, minimum)) }
   for (let index = 0; widthOf(0, index, size) > 0; index++) {
-    const tile = await readTile(source, 0, index, size, add)
+    const tile = await readTile(ahead, 0, index, size, add)
     const isTrusted = tile !== undefined && (await trusted(0, index, tile))
     if ((index + 1) * tileWidth <= minimum) {
       if (gaveUp()) return
       if (tile) yield await placeCarried(source, index, tile, sha256, add)
       continue
     }
-    const entries = await readEntries(source, index, size, add)
+    const entries = await readEntries(ahead, index, size, add)
     if (gaveUp()) return
-    if (entries) yield placeLeaves(entries, index * tileWidth, tile, isTrusted, sha256, add)
+    if (entries) yield placeLeaves(entries, index * tileWidth, tile, isTrusted, quick, add)
+  }
+}
+
+/** Files of leaves that are read, and inflated, while those before them are verified; at most 16 MiB each. */
+const filesAhead = 6
+
+function* pathsOfLeaves(size: number, minimum: number): Generator<string> {
+  for (let index = 0; widthOf(0, index, size) > 0; index++) {
+    const width = widthOf(0, index, size)
+    yield tilePath(0, index, width)
+    if ((index + 1) * tileWidth > minimum) yield tilePath('entries', index, width)
+  }
+}
+
+/** A reader that fetches what will be asked for before it is, where it is asked for in that order. */
+function readAhead(read: TileReader, paths: Iterator<string>): TileReader {
+  const held = new Map<string, Promise<Uint8Array | undefined>>()
+  const fill = (): void => {
+    while (held.size < filesAhead) {
+      const next = paths.next()
+      if (next.done) return
+      const reading = read(next.value)
+      reading.catch(() => undefined) // Thrown where it is awaited.
+      held.set(next.value, reading)
+    }
+  }
+  return (path) => {
+    fill()
+    const reading = held.get(path)
+    held.delete(path)
+    return reading ?? read(path)
+  }
+}
+
+/** One tile stands above 256 others. */
+function rememberLast(read: TileReader): TileReader {
+  let last: { readonly path: string; readonly bytes: Uint8Array | undefined } | undefined
+  return async (path) => {
+    if (last?.path !== path) last = { path, bytes: await read(path) }
+    return last.bytes
   }
 }
 
 interface Tile {
   readonly path: string
   readonly width: number
-  readonly hashes: readonly Uint8Array[]
+  readonly bytes: Uint8Array
 }
 
 type Add = (code: FindingCode, what: string, index?: number) => void
@@ -176,9 +219,7 @@ async function readTile(
     add('tile_invalid', `${file.path} has ${file.bytes.length} bytes where ${file.width * hashBytes} belong`, at)
     return undefined
   }
-  const hashes: Uint8Array[] = []
-  for (let i = 0; i < width; i++) hashes.push(file.bytes.subarray(i * hashBytes, (i + 1) * hashBytes))
-  return { path: file.path, width, hashes }
+  return { path: file.path, width, bytes: file.bytes.subarray(0, width * hashBytes) }
 }
 
 /** RFC 6962: a full tile's own root is one hash of the tile above it. The topmost full tile is the signed root itself. */
@@ -188,7 +229,7 @@ async function agreesWithParent(
   index: number,
   tile: Tile,
   size: number,
-  sha256: Sha256,
+  quick: QuickSha256,
   add: Add,
 ): Promise<boolean> {
   const parent = Math.floor(index / tileWidth)
@@ -197,7 +238,7 @@ async function agreesWithParent(
   const from = (index % tileWidth) * hashBytes
   const said = file.bytes?.subarray(from, from + hashBytes)
   if (said?.length !== hashBytes) return false // Found and named when that tile is read itself.
-  if (equalBytes(foldHashes(sha256, tile.hashes), said)) return true
+  if (equalBytes(foldBytes(quick, tile.bytes, 0, tileWidth), said)) return true
   add(
     'tile_mismatch',
     `${tile.path} does not hash to what ${file.path} says of it`,
@@ -233,13 +274,25 @@ async function placeCarried(
   const entries = file ? decodeCarried(file) : []
   if (!entries) add('entries_missing', `${carriedPath(index)} is cut short or is none`, index * tileWidth)
   return (entries ?? []).flatMap(({ at, bytes }) => {
-    const hash = tile.hashes[at]
+    const hash = toHex(leafHash(sha256, bytes))
     const place = index * tileWidth + at
-    if (hash && equalBytes(leafHash(sha256, bytes), hash)) return [{ index: place, hash, bytes }]
+    if (toHex(tile.bytes.subarray(at * hashBytes, (at + 1) * hashBytes)) === hash) return [{ index: place, hash, bytes }]
     add('leaf_mismatch', `leaf ${place}, which a pruning left, does not hash to what its tile says`, place)
     return []
   })
 }
+
+/** RFC 6962 section 2.1: a leaf is hashed with a zero before it, which is put over its length for so long. */
+function leafHex(quick: QuickSha256, entry: Uint8Array): string {
+  const prefixed = new Uint8Array(entry.buffer, entry.byteOffset - 1, entry.length + 1)
+  const was = prefixed[0]!
+  prefixed[0] = 0
+  const hash = quick.hex(prefixed)
+  prefixed[0] = was
+  return hash
+}
+
+const hexDigits = 2 * hashBytes
 
 /** Compares leaves with their tile. Names what is altered, what is missing and what stands in another's place. */
 function placeLeaves(
@@ -247,20 +300,22 @@ function placeLeaves(
   first: number,
   tile: Tile | undefined,
   isTrusted: boolean,
-  sha256: Sha256,
+  quick: QuickSha256,
   add: Add,
 ): readonly PlacedLeaf[] {
-  const hashes = entries.map((bytes) => leafHash(sha256, bytes))
+  const hashes = entries.map((bytes) => leafHex(quick, bytes))
   if (!tile) return entries.map((bytes, i) => ({ index: first + i, hash: hashes[i]!, bytes }))
-  if (entries.length === tile.width && hashes.every((hash, i) => equalBytes(hash, tile.hashes[i]!))) {
+  const said = toHex(tile.bytes)
+  if (entries.length === tile.width && hashes.every((hash, i) => said.startsWith(hash, i * hexDigits))) {
     return entries.map((bytes, i) => ({ index: first + i, hash: hashes[i]!, bytes }))
   }
-  const places = new Map(tile.hashes.map((hash, i) => [toHex(hash), i]))
-  const found = hashes.map((hash) => places.get(toHex(hash)))
+  const places = new Map<string, number>()
+  for (let i = 0; i < tile.width; i++) places.set(said.slice(i * hexDigits, (i + 1) * hexDigits), i)
+  const found = hashes.map((hash) => places.get(hash))
   if (entries.length !== tile.width) {
-    tile.hashes.forEach((_, i) => {
+    for (let i = 0; i < tile.width; i++) {
       if (!found.includes(i)) add('leaf_missing', `leaf ${first + i} is not in its bundle`, first + i)
-    })
+    }
   }
   const placed: PlacedLeaf[] = []
   entries.forEach((bytes, i) => {
@@ -272,7 +327,9 @@ function placeLeaves(
     }
     // A record is judged by what was signed: an altered leaf keeps the place and hash that the tree gives it.
     const at = place ?? (entries.length === tile.width ? i : undefined)
-    if (at !== undefined) placed.push({ index: first + at, hash: isTrusted ? tile.hashes[at]! : hashes[i]!, bytes })
+    if (at === undefined) return
+    const hash = isTrusted ? said.slice(at * hexDigits, (at + 1) * hexDigits) : hashes[i]!
+    placed.push({ index: first + at, hash, bytes })
   })
   return placed.sort((a, b) => a.index - b.index)
 }

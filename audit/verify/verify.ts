@@ -3,11 +3,11 @@
  * Memory grows with the number of epochs, not of records. Read this file first.
  */
 
-import { equalBytes, toHex } from '../../core/bytes.ts'
+import { equalBytes, fromHex, toHex } from '../../core/bytes.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, parseEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
-import type { HashAt } from '../log/merkle.ts'
+import { type HashAt, plainSha256, type QuickSha256 } from '../log/merkle.ts'
 import { type Ed25519Verify, formatVerifierKey, type NoteKey } from '../log/note.ts'
 import type { LogPolicy } from '../log/policy.ts'
 import { minimumIndex, witnessedFile } from '../log/prove.ts'
@@ -29,6 +29,7 @@ import {
   maxMissing,
   type OpenedCheckpoint,
   openCheckpoint,
+  type PlacedLeaf,
   readCheckpoint,
   readTree,
   rootOf,
@@ -54,6 +55,8 @@ export interface VerifyParts {
   readonly verifyNote: Ed25519Verify
   readonly verifyHead: VerifyHead
   readonly sha256: Sha256
+  /** The same without an object for each hash. Default `sha256`. */
+  readonly quick?: QuickSha256
   /** Roots that the caller has reason to trust. Without them the log's own `trust` events are read. */
   readonly pinned?: readonly TrustPeriod[]
   /** Signed checkpoints that somebody kept: this log must extend every one of them. */
@@ -107,14 +110,18 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
   for (const { source } of opened) minimums.set(source.shard, await minimumIndex(source.read))
   const records = new RecordsReader(rulesOf(parts, periods, minimums), findings)
   const shards: ShardSummary[] = []
+  const quick = parts.quick ?? plainSha256(parts.sha256)
   for (const shard of opened) {
     const { source, checkpoint, ended } = shard
     const tree = ended?.kept ?? checkpoint
-    for await (const placed of readTree(source, tree, parts.sha256, findings)) {
+    for await (const placed of readTree(source, tree, parts.sha256, quick, findings)) {
       const { shard } = source
       const pruned = (placed[0]?.index ?? 0) < (minimums.get(shard) ?? 0) && { pruned: true as const }
-      const leaves = placed.map((leaf) => ({ ...leaf, shard, event: records.take(leaf, shard), ...pruned }))
-      await parts.onLeaves?.(leaves)
+      if (!parts.onLeaves) for (const leaf of placed) records.see(leaf, shard)
+      else {
+        const leaves = placed.map((leaf) => ({ ...verifiedLeaf(leaf, shard, records.take(leaf, shard)), ...pruned }))
+        await parts.onLeaves(leaves)
+      }
     }
     const { origin, note } = checkpoint
     const compared = await compareKept(parts, shard, findings)
@@ -133,6 +140,12 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
     ...summary,
   }
 }
+
+const verifiedLeaf = (
+  { index, hash, bytes }: PlacedLeaf,
+  shard: number,
+  event: AuditEvent | undefined,
+): VerifiedLeaf => ({ shard, index, hash: fromHex(hash)!, bytes, event })
 
 interface Opened {
   readonly source: TreeSource

@@ -8,6 +8,7 @@ import { parseEpoch } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { problemResponse } from '../problem.ts'
 import { type DoorApp, type DoorEnv, doorApp, type Unexpected } from './http.ts'
+import { logFile, type StoredFile } from './log-files.ts'
 import { type MtlsDoor, type MtlsOptions, openMtlsDoor } from './mtls.ts'
 import { peers } from './peer.ts'
 
@@ -18,14 +19,10 @@ export interface LogDoorParts {
   readonly mayRead: (id: SpiffeId) => boolean
   readonly verifierKey: string
   readonly findReceipt: FindReceipt
-  /** A file of the log by its path, `0/checkpoint` or `0/tile/entries/000`. */
-  readonly file: (path: string) => Promise<Uint8Array | undefined>
+  readonly file: StoredFile
   readonly nowMs: () => number
   readonly unexpected: Unexpected
 }
-
-const filePath =
-  /^\d{1,6}\/(?:checkpoint(?:\.witnessed)?|timestamps\/\d{6}\.(?:note|tsr)|tile\/(?:entries|[0-5]?\d|6[0-3])(?:\/x?\d{3})+(?:\.p\/\d{1,3})?)$/
 
 export function openLogDoor(parts: LogDoorParts, options: MtlsOptions = {}): Promise<MtlsDoor> {
   const refused = (): void => undefined // Only control and operators come here; a failed handshake harms nobody.
@@ -57,16 +54,7 @@ export function logRoutes(parts: LogDoorParts): DoorApp {
     return c.json({ index: receipt.index, path: receipt.path.map(toBase64), note: receipt.note })
   })
 
-  app.get('/log/*', async (c) => {
-    const path = c.req.path.slice('/log/'.length)
-    const bytes = filePath.test(path) ? await parts.file(path) : undefined
-    if (!bytes) throw new WritError('not_found', `the log has no file ${path}`)
-    const text = /checkpoint(?:\.witnessed)?$|\.note$/.test(path)
-    return c.body(new Uint8Array(bytes), 200, {
-      'content-type': text ? 'text/plain; charset=utf-8' : 'application/octet-stream',
-      'cache-control': text || path.includes('.p/') ? 'no-store' : 'max-age=31536000, immutable',
-    })
-  })
+  app.get('/log/*', (c) => logFile(c.req.path.slice('/log/'.length), parts.file, c.req.header('accept-encoding')))
 
   return app
 }

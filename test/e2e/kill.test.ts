@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject } from 'vitest'
@@ -9,6 +10,7 @@ import { openStore } from '../../audit/node/store.ts'
 import { leavesOf } from '../../audit/store/chunk.ts'
 import { readLeaves } from '../../audit/store/leaves.ts'
 import { concat, fromUtf8, toHex } from '../../core/bytes.ts'
+import { pack } from '../../audit/node/packed.ts'
 import { type AuditEvent, type Epoch, encodeEvent, noHash } from '../../core/record.ts'
 import { type Answered, askEachOnce } from '../parts/ask.ts'
 import { run } from '../parts/child.ts'
@@ -210,12 +212,12 @@ describe('a mesh whose parts are killed', () => {
   test(
     'one changed byte of the log on disk is found, and the entry named',
     async () => {
-      const file = join(mesh.logDir, '0/tile/entries/000')
+      const file = join(mesh.logDir, '0/tile/entries/000.gz')
       const good = await readFile(file)
-      const bad = Buffer.from(good)
-      const at = good.indexOf('/items/')
+      const bad = gunzipSync(good)
+      const at = bad.indexOf('/items/')
       bad[at + 1] = 'I'.charCodeAt(0)
-      await writeFile(file, bad)
+      await writeFile(file, await pack(bad))
       const { code, text } = await verify()
       await writeFile(file, good)
       expect(code).toBe(1)

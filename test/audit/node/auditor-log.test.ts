@@ -113,7 +113,7 @@ test('whole tiles are there once, partial ones for every published size until th
   ])
   await send(auditor, orders, orders.decisions(236))
   await auditor.checkpoint()
-  expect(await filesOf()).toEqual(['checkpoint', 'tile/0/000', 'tile/1/000.p/1', 'tile/entries/000'])
+  expect(await filesOf()).toEqual(['checkpoint', 'tile/0/000', 'tile/1/000.p/1', 'tile/entries/000.gz'])
 })
 
 test('the bundles hold the leaves verbatim', async () => {
@@ -155,7 +155,7 @@ test('a crash between commit and tiles: the next auditor writes what is missing 
 
 test.each([
   ['one whole tile', ['tile/0/001']],
-  ['one bundle', ['tile/entries/000']],
+  ['one bundle', ['tile/entries/000.gz']],
   ['a partial tile and the checkpoint', ['tile/0/002.p/30', 'checkpoint']],
   ['everything', ['tile', 'checkpoint']],
 ])('%s gone from the disk is made again from the store', async (_, gone) => {

@@ -2,10 +2,12 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { and, eq, sql } from 'drizzle-orm'
+import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Auditor, openAuditor } from '../../../audit/node/auditor.ts'
 import { type LogPlace, reportPlace, verifyPlace } from '../../../audit/node/examine.ts'
 import { readVerifierKey, sourcesIn } from '../../../audit/node/logfolder.ts'
+import { pack } from '../../../audit/node/packed.ts'
 import { type FileSigner, openFileSigner } from '../../../audit/node/signer.ts'
 import { openStore, type Store } from '../../../audit/node/store.ts'
 import { chunksOf } from '../../../audit/store/chunk.ts'
@@ -244,10 +246,10 @@ test('a checkpoint that was kept and is not of this log is found', async () => {
 test('a byte flipped in a copy of the folder is found without the tables', async () => {
   const copy = join(dir, 'copy')
   await cp(place.dir, copy, { recursive: true })
-  const path = join(copy, '0', 'tile', 'entries', '000')
-  const bytes = await readFile(path)
+  const path = join(copy, '0', 'tile', 'entries', '000.gz')
+  const bytes = gunzipSync(await readFile(path))
   bytes[bytes.length - 100]! ^= 1
-  await writeFile(path, bytes)
+  await writeFile(path, await pack(bytes))
   const { verification, compared } = await verifyPlace({
     dir: copy,
     key: place.key,

@@ -1,0 +1,50 @@
+/**
+ * Whole entry bundles lie gzipped on the disk, as `<path>.gz` beside where the bundle would be: what a static server
+ * hands on as it is, with `Content-Encoding: gzip` (nginx: `gzip_static always; gunzip on`). Readers see the bundle.
+ */
+
+import { promisify } from 'node:util'
+import { gunzip, gzip, type ZlibOptions } from 'node:zlib'
+import { equalBytes } from '../../core/bytes.ts'
+import { tileWidth } from '../log/tiles.ts'
+
+/** A bundle of 256 entries of 65,535 bytes is the largest file a log has; a larger one is none of it. */
+export const maxFileBytes: number = tileWidth * 65_537
+
+/** Both run in the thread pool. */
+const deflated = promisify(gzip)
+const inflated = promisify(gunzip) as unknown as (
+  packed: Uint8Array,
+  options: ZlibOptions,
+) => Promise<{ readonly buffer: Uint8Array; readonly engine: { readonly bytesWritten: number } }>
+
+/** Whole bundles, which never change; partial ones are replaced within seconds and lie as they are. */
+export const isPacked = (path: string): boolean => /^tile\/entries\/(?:x\d{3}\/)*\d{3}$/.test(path)
+
+export const packedPath = (path: string): string => `${path}.gz`
+
+/** RFC 1952 section 2.3, as `gzip -n` writes it: no name, no time, and one system whatever it was packed on. */
+const header = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3)
+
+export async function pack(bundle: Uint8Array): Promise<Uint8Array> {
+  const packed = await deflated(bundle, { level: 6 })
+  packed.set(header)
+  return packed
+}
+
+/** What stands for a file that cannot be inflated: a byte that no bundle consists of. */
+const noBundle = Uint8Array.of(0)
+
+/**
+ * Whoever reads a log that a stranger made inflates what the stranger likes, up to the largest bundle. Nothing may stand
+ * in the file beside the bundle, so that a file that was changed is seen.
+ */
+export async function unpack(packed: Uint8Array): Promise<Uint8Array> {
+  if (!equalBytes(packed.subarray(0, header.length), header)) return noBundle
+  try {
+    const { buffer, engine } = await inflated(packed, { maxOutputLength: maxFileBytes, info: true })
+    return engine.bytesWritten === packed.length ? buffer : noBundle
+  } catch {
+    return noBundle
+  }
+}
