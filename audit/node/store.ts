@@ -69,6 +69,8 @@ function openPostgres(settings: StoreSettings & { readonly kind: 'postgres' }): 
     application_name: 'writ',
   })
   pool.on('error', () => undefined) // An idle connection was cut; the next query takes another and tells its caller.
+  // One in use that was cut says so beside the query that fails, and unheard that would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return { db: drizzlePg(pool, { schema }) as unknown as Db, close: () => pool.end() }
 }
 
