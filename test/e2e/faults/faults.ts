@@ -18,6 +18,8 @@ import { watchMemory } from './watch.ts'
 
 export interface FaultOptions {
   readonly kills: number
+  /** Longest time of killing, in seconds; then there are fewer. Default an hour. */
+  readonly seconds?: number
   readonly seed: number
   readonly durability: Durability
   /** Requests per second. */
@@ -87,7 +89,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     const victims = victimsOf(mesh, powers)
     const { powerShare, wipes } = options
     const fleet = openFleet({ victims, chance, powerShare, wipes, spool: spoolOf(mesh), say })
-    await fleet.run(options.kills)
+    await fleet.run(options.kills, (options.seconds ?? 3600) * 1000)
     await pause(2000)
     const calmMs = Date.now()
     say(`all parts are up again after ${fleet.kills.length} kills; ${load.sent} requests`)

@@ -11,6 +11,7 @@ import { whyNoPower } from './power.ts'
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '200' },
+    seconds: { type: 'string', default: '3600' },
     seed: { type: 'string', default: '1' },
     durability: { type: 'string', default: 'strict' },
     rate: { type: 'string', default: '100' },
@@ -34,6 +35,7 @@ process.env['WRIT_OPA'] ??= await opa.prepare(say)
 const result = await runFaults({
   durability,
   kills: Number(values.kills),
+  seconds: Number(values.seconds),
   seed: Number(values.seed),
   rate: Number(values.rate),
   powerShare: Number(values.power),

@@ -54,8 +54,8 @@ export interface Fleet {
   readonly gaveUp: ReadonlyMap<VictimName, number>
   /** Ended by itself though it was ready, which no part may; with the end of what it said. Started again all the same. */
   readonly died: readonly string[]
-  /** Kills until so many are dead, then resolves when all are up again. */
-  run(kills: number): Promise<void>
+  /** Kills until so many are dead or the time is over, then resolves when all are up again. */
+  run(kills: number, withinMs: number): Promise<void>
   /** Looks after all of them meanwhile. */
   attended<T>(work: () => Promise<T>): Promise<T>
 }
@@ -72,7 +72,7 @@ export interface FleetOptions {
 }
 
 /** Longest time to become ready, in milliseconds: a broker looks through its log first. */
-const readyWithinMs = 120_000
+const readyWithinMs = 300_000
 
 export function openFleet({ victims, chance, powerShare, wipes, spool, say }: FleetOptions): Fleet {
   const kills: Kill[] = []
@@ -159,13 +159,15 @@ export function openFleet({ victims, chance, powerShare, wipes, spool, say }: Fl
         await Promise.all(attending)
       }
     },
-    async run(count) {
+    async run(count, withinMs) {
       const most = kills.length + count
+      const untilMs = Date.now() + withinMs
       const stop = new AbortController()
-      const watch = setInterval(() => kills.length >= most && stop.abort(), 50)
+      const watch = setInterval(() => (kills.length >= most || Date.now() >= untilMs) && stop.abort(), 50)
       try {
         await Promise.all(victims.map((victim) => torment(victim, chance.fork(), most, stop.signal)))
       } finally {
+        stop.abort() // Where one could not be brought back, nobody goes on killing.
         clearInterval(watch)
       }
     },
