@@ -59,6 +59,33 @@ describe.skipIf(without !== undefined)('a disk that loses what was not synced', 
     expect(seen).toContain('log=synced removed=before target=before')
     expect(seen.size).toBeGreaterThan(4)
   })
+
+  plain('keeps a new identity, a new last good snapshot and a new spool, once they are said to be kept', async () => {
+    const at = (path: string): string => JSON.stringify(join(import.meta.dirname, '../..', path))
+    const keeping = `
+      import { join } from 'node:path'
+      import { privateFolder, replaceText } from ${at('ca/node/files.ts')}
+      import { keepLastGood } from ${at('cli/wire/last-good.ts')}
+      import { diskFiles } from ${at('audit/node/spool-files.ts')}
+      const root = process.argv[2]
+      privateFolder(join(root, 'identity'))
+      replaceText(join(root, 'identity/identity.json'), 'me')
+      await keepLastGood(join(root, 'last-good')).keepBundle('ab', new Uint8Array(3))
+      const spool = join(root, 'state/spool')
+      diskFiles.makeFolder(spool)
+      diskFiles.syncNow(diskFiles.create(join(spool, '00000001.seg')))
+      diskFiles.syncFolderNow(spool)
+      process.kill(process.pid, 'SIGKILL')
+    `
+    for (let seed = 1; seed <= 4; seed++) {
+      const { root } = await tryPower(keeping, chanceOf(seed))
+      const found = readdirSync(root, { recursive: true, encoding: 'utf8' })
+      expect(found).toEqual(
+        expect.arrayContaining(['identity/identity.json', 'last-good/ab.tar.gz', 'state/spool/00000001.seg']),
+      )
+      await rm(dirname(root), { recursive: true, force: true })
+    }
+  })
 })
 
 describe('a mesh whose parts are killed at random', () => {

@@ -61,7 +61,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
   const shim = options.preload === false ? undefined : await buildShim(own)
   const powers = new Map<string, Power>()
   const mesh = await openMesh(1, durability, {
-    ttl: '4m',
+    ttl: '1h', // Whoever is away for longer than its certificate lives needs a new token, which is not what is tried here.
     signer: true,
     audit: ['segmentBytes: 524288'], // Small, so that segments are closed, proven and released while parts die.
     envOf: (part, state) => {
@@ -170,11 +170,11 @@ function watchCheckpoints(logDir: string) {
 function renewing(mesh: Mesh): { stop(): void } {
   const stop = new AbortController()
   void (async () => {
-    for (let wait = 90_000; ; ) {
+    for (let wait = 900_000; ; ) {
       try {
         await pause(wait, undefined, { signal: stop.signal })
         await mesh.renewClient()
-        wait = 90_000
+        wait = 900_000
       } catch {
         if (stop.signal.aborted) return
         wait = 2000
