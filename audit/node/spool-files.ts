@@ -18,6 +18,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 
 export interface FileFacts {
@@ -54,7 +55,10 @@ const readLater = promisify(read)
 
 export const diskFiles: SpoolFiles = {
   makeFolder(path) {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    const first = mkdirSync(path, { recursive: true, mode: 0o700 })
+    // Segments last no longer than the name of their folder does.
+    if (first !== undefined)
+      for (let made = path; made.length >= first.length; made = dirname(made)) syncNames(dirname(made))
     if ((statSync(path).mode & 0o777) !== 0o700) chmodSync(path, 0o700)
   },
   list: (path) => readdirSync(path),
@@ -81,14 +85,16 @@ export const diskFiles: SpoolFiles = {
       await folder.close()
     }
   },
-  syncFolderNow(path) {
-    const fd = openSync(path, 'r')
-    try {
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-  },
+  syncFolderNow: syncNames,
+}
+
+function syncNames(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 const factsFrom = (stats: { readonly ino: number; readonly nlink: number; readonly size: number }): FileFacts => ({

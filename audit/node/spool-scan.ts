@@ -114,6 +114,7 @@ function scanSegment(
   onNotice: OnNotice,
 ): void {
   const fd = segment.fd!
+  files.syncNow(fd) // What a killed process wrote and did not sync is sent from here: the disk must not forget it later.
   const size = segment.end
   const channels = new Map<number, Declared & { next: number }>()
   const read = (position: number, into: Uint8Array) => files.readNow(fd, into, position)

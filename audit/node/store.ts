@@ -79,6 +79,8 @@ function openPostgres(settings: StoreSettings & { readonly kind: 'postgres' }, f
     application_name: 'writ',
   })
   pool.on('error', () => undefined) // An idle connection was cut; the next query takes another and tells its caller.
+  // One in use that was cut says so beside the query that fails, and unheard that would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const dbOver = (client: pg.Pool | pg.PoolClient): Db =>
     withMeans(drizzlePg(client, { schema }), files, async (command, lines) => {
       const own = client instanceof pg.Pool ? await client.connect() : undefined

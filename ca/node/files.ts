@@ -17,8 +17,11 @@ import { messageOf, WritError } from '../../core/fault.ts'
 
 export function privateFolder(dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    const first = mkdirSync(dir, { recursive: true, mode: 0o700 })
     chmodSync(dir, 0o700)
+    // What is in it lasts no longer than its own name does.
+    if (first !== undefined)
+      for (let made = dir; made.length >= first.length; made = dirname(made)) syncFolder(dirname(made))
   } catch (cause) {
     throw new WritError('config_invalid', `cannot use the folder ${dir}: ${messageOf(cause)}`, {
       cure: 'name a folder that this user owns',

@@ -1,7 +1,8 @@
 /** What a sidecar starts with when control is away: the last snapshot that worked, and its bundles. */
 
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder, syncFolder, writeWhole } from '../../audit/node/durable.ts'
 import { checkSnapshot } from '../../control/mesh/name.ts'
 import { isObject, parseJson } from '../../core/json.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
@@ -25,9 +26,9 @@ export type Freshness = ReadonlyMap<string, number>
 export function keepLastGood(dir: string): LastGood {
   const read = (name: string): Promise<Uint8Array | undefined> => readFile(join(dir, name)).catch(() => undefined)
   const write = async (name: string, bytes: Uint8Array | string): Promise<void> => {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
-    await writeFile(join(dir, `${name}.new`), bytes, { mode: 0o600 })
-    await rename(join(dir, `${name}.new`), join(dir, name))
+    await makeFolder(dir, 0o700)
+    await writeWhole(join(dir, name), bytes, 0o600)
+    await syncFolder(dir) // Needed after a power loss too, where control is away.
   }
   return {
     async snapshot() {

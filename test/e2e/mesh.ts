@@ -67,6 +67,8 @@ export interface Mesh {
   readonly control: Process
   readonly auditor: Process
   readonly proxy: Process
+  /** Where one apart was asked for. */
+  readonly signer: Process | undefined
   /** Inbound port of the proxied server. */
   readonly port: number
   /** PEM files of a client of the mesh, from our own issuer. */
@@ -80,18 +82,34 @@ export interface Mesh {
   close(): Promise<void>
 }
 
-export async function openMesh(workers = 1, durability: Durability = 'bounded'): Promise<Mesh> {
+export interface MeshOptions {
+  /** Environment of a part, by the folder that it keeps its state in. */
+  readonly envOf?: (part: 'proxy' | 'auditor' | 'signer' | 'postgres', state: string) => NodeJS.ProcessEnv
+  /** Life of a certificate. Default short enough to be renewed while a test runs. */
+  readonly ttl?: string
+  /** Further lines of spec.audit. */
+  readonly audit?: readonly string[]
+  /** The signer is a process of its own. */
+  readonly signer?: true
+}
+
+export async function openMesh(
+  workers = 1,
+  durability: Durability = 'bounded',
+  options: MeshOptions = {},
+): Promise<Mesh> {
+  const { envOf = () => ({}), ttl = '75s', audit = [] } = options
   const folder = await mkdtemp(join(tmpdir(), 'writ-e2e-'))
   const [kafka, postgres, nginx] = await Promise.all([
     startKafka(),
-    startPostgres(),
+    startPostgres({ env: (data) => envOf('postgres', data) }),
     startNginx({
       http: (port) => `server { listen 127.0.0.1:${port}; location / { return 200 "served\\n"; } }`,
     }),
   ])
   const [port, controlPort, auditorPort] = [await freePort(), await freePort(), await freePort()]
   const meshFile = join(folder, 'mesh.yaml')
-  await writeFile(meshFile, meshText({ broker: kafka.broker, inbound: port, app: nginx.port, durability }))
+  await writeFile(meshFile, meshText({ broker: kafka.broker, inbound: port, app: nginx.port, durability, ttl, audit }))
   const policies = join(folder, 'policies')
   await mkdir(join(policies, 'web'), { recursive: true })
   await writeFile(join(policies, 'web/bundle.tar.gz'), await buildPolicy(join(import.meta.dirname, 'policies/web')))
@@ -129,21 +147,31 @@ export async function openMesh(workers = 1, durability: Durability = 'bounded'):
   )
   control.start()
   await control.ready()
+  const signerState = join(folder, 'signer')
+  const signer =
+    options.signer &&
+    new Process('signer', ['--trust-domain', 'e2e.example', '--state', signerState], /log key/, {
+      ...env,
+      ...envOf('signer', signerState),
+    })
+  signer?.start()
+  await signer?.ready()
   const auditor = new Process(
     'auditor',
     [
+      ...(signer ? ['--signer', join(signerState, 'signer.sock')] : []),
       ...['-f', meshFile, '--control', url, '--state', join(folder, 'auditor')],
       ...['--token-file', await tokenFile('spiffe://e2e.example/writ/auditor'), '--listen', `127.0.0.1:${auditorPort}`],
     ],
     /log door/,
-    env,
+    { ...env, ...envOf('auditor', join(folder, 'auditor')) },
   )
   auditor.start()
   const proxy = new Process(
     'proxy',
     [...words, '--state', join(folder, 'proxy'), '--token-file', await tokenFile('web'), '--workers', String(workers)],
     /ready/,
-    env,
+    { ...env, ...envOf('proxy', join(folder, 'proxy')) },
   )
   proxy.start()
   await Promise.all([auditor.ready(), proxy.ready()])
@@ -162,30 +190,41 @@ export async function openMesh(workers = 1, durability: Durability = 'bounded'):
     control,
     auditor,
     proxy,
+    signer,
     port,
     client: { cert: join(out, 'svid.pem'), key: join(out, 'key.pem') },
     logDir: join(folder, 'auditor/log'),
-    logKey: join(folder, 'auditor/signer/log.pub'),
+    logKey: signer ? join(folder, 'auditor/log/log.pub') : join(folder, 'auditor/signer/log.pub'),
     writ,
     renewClient,
     async close() {
       await Promise.all([proxy.stop(), auditor.stop(), control.stop()])
+      await signer?.stop()
       await Promise.all([kafka.remove(), postgres.remove(), nginx.remove()])
       await rm(folder, { recursive: true, force: true })
     },
   }
 }
 
-const meshText = (of: { broker: string; inbound: number; app: number; durability: Durability }): string => `
+interface MeshText {
+  readonly broker: string
+  readonly inbound: number
+  readonly app: number
+  readonly durability: Durability
+  readonly ttl: string
+  readonly audit: readonly string[]
+}
+
+const meshText = (of: MeshText): string => `
 apiVersion: writ.dev/v1
 kind: Mesh
 metadata: { name: e2e }
 spec:
   trustDomain: e2e.example
   cluster: test
-  identity: { ttl: 75s } # Short enough to be renewed while a test runs.
+  identity: { ttl: ${of.ttl} }
   audit:
-    durability: ${of.durability}
+    durability: ${of.durability}${of.audit.map((line) => `\n    ${line}`).join('')}
     stream: { kafka: { brokers: ['${of.broker}'] } }
     store: { postgres: { urlEnv: WRIT_DATABASE_URL } }
 ---

@@ -62,7 +62,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   await run(program, [...base, 'kafka.tools.StorageTool', ...format])
   const start = async (): Promise<Child> => {
     const child = startChild(program, [...base, 'kafka.Kafka', settings], { cwd: folder })
-    await child.printed(/Kafka Server started/, 90_000)
+    await child.printed(/Kafka Server started/, 240_000)
     await portAnswers(port, 10_000, child.ended)
     return child
   }

@@ -24,6 +24,8 @@ export const postgres: Part = {
 export interface PostgresOptions {
   /** Further lines of postgresql.conf, such as `max_connections`. */
   readonly settings?: Readonly<Record<string, string>>
+  /** More of the server's environment, by its data folder. */
+  readonly env?: (data: string) => NodeJS.ProcessEnv
 }
 
 export interface RunningPostgres extends Running {
@@ -58,9 +60,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
     ...options.settings,
   }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const serving = { ...as, env: { ...process.env, ...options.env?.(data) } }
   const start = async (): Promise<Child> => {
     for (let attempt = 1; ; attempt++) {
-      const child = startChild(join(bin, 'postgres'), ['-D', data, ...flags], as)
+      const child = startChild(join(bin, 'postgres'), ['-D', data, ...flags], serving)
       try {
         await child.printed(/database system is ready to accept connections/, 60_000)
         await portAnswers(port, 10_000, child.ended)
