@@ -79,6 +79,7 @@ const outcomeCodes: Readonly<Record<OutcomeCode, true>> = {
   upstream_timeout: true,
   caller_gone: true,
   drained: true,
+  revoked: true,
 }
 
 const text = (longest: number) => z.string().max(longest)

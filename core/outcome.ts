@@ -10,6 +10,7 @@ export type OutcomeCode =
   | 'upstream_timeout'
   | 'caller_gone' // The caller closed first.
   | 'drained' // We stopped while it was in flight.
+  | 'revoked' // Its caller's identity ended, or a tunnel's policy allows it no more.
 
 export interface Outcome {
   readonly code: OutcomeCode

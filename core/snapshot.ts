@@ -62,6 +62,8 @@ export interface Endpoint {
   readonly port: number
   /** The name the endpoint must prove; undefined only for plaintext upstreams outside the mesh. */
   readonly identity: SpiffeId | undefined
+  /** What a plaintext upstream speaks. Default HTTP/1.1; proxies are spoken to as their callers speak. */
+  readonly protocol?: 'h2c'
 }
 
 export interface Route {
@@ -96,8 +98,8 @@ export type Listener =
       readonly direction: 'inbound'
       readonly name: string
       readonly bind: Bind
-      /** Where the workload itself listens, in plain HTTP/1.1. */
-      readonly app: { readonly address: string; readonly port: number }
+      /** Where the workload itself listens, in plain HTTP/1.1 unless it says otherwise. */
+      readonly app: { readonly address: string; readonly port: number; readonly protocol?: 'h2c' }
       readonly service: string
       readonly policy: PolicyUse | undefined
       /** In order of precedence: the first that matches says what is asked in place of `policy`. Default none. */

@@ -22,6 +22,8 @@ export interface Onward {
   readonly setResponseHeaders: NonNullable<HeaderEffects['setOnResponse']>
   /** Time for the whole exchange, in milliseconds; 0 is none. */
   readonly timeoutMs: number
+  /** Of an upgrade alone: whether it would be allowed now. */
+  readonly stillAllowed?: () => Promise<boolean>
 }
 
 /** What was read of a body before the request was judged. */
@@ -47,6 +49,8 @@ export interface Exchange {
   /** The head in its one form, or why there is none. */
   readonly head: RequestHead | HeadFault
   readonly local: { readonly address: string; readonly port: number }
+  /** Whether the caller asks for a tunnel, which outlasts its request. Default not. */
+  readonly upgrades?: boolean
   /**
    * Reads the body up to that many bytes, once and before anything is answered. What was read goes on with `forward`,
    * before the rest. Never rejects.

@@ -29,6 +29,14 @@ export interface Limits {
   readonly upstreamIdleMs: number
   /** The same for an application, below the 5 s after which many servers close. Default 4000. */
   readonly appIdleMs: number
+  /** Streams of HTTP/2 that one connection has at a time. Default 100; further ones are refused (REFUSED_STREAM). */
+  readonly streams: number
+  /** Body bytes that a stream of HTTP/2 may send ahead of whoever takes them. Default 65 535; then it has to wait. */
+  readonly streamWindow: number
+  /** Streams that a caller resets at once, and then 20 a second. Default 200; beyond them its connection is cut. */
+  readonly streamResets: number
+  /** PING and SETTINGS frames without anything of a stream in between. Default 1000; then the connection is cut. */
+  readonly controlFrames: number
 }
 
 export const limitDefaults: Limits = {
@@ -46,4 +54,8 @@ export const limitDefaults: Limits = {
   pending: 1024,
   upstreamIdleMs: 30_000,
   appIdleMs: 4000,
+  streams: 100,
+  streamWindow: 65_535,
+  streamResets: 200,
+  controlFrames: 1000,
 }

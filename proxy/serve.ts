@@ -4,6 +4,7 @@ import type { PolicyUse } from '../core/policy.ts'
 import type { Authenticate, Decide, Identify, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 import type { Exchange } from './exchange.ts'
+import { stillAllowed } from './flow/again.ts'
 import { seeBody } from './flow/body/see.ts'
 import { readFacts } from './flow/facts.ts'
 import { judge } from './flow/judge.ts'
@@ -32,7 +33,8 @@ export interface Parts {
   readonly random: RandomBytes
 }
 
-export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
+/** `latest`: the parts in force later on, by which a tunnel is judged again. */
+export async function serve(exchange: Exchange, parts: Parts, latest: () => Parts = () => parts): Promise<void> {
   const atNs = parts.now()
   const source = await parts.identify(exchange.peer, Number(atNs / 1_000_000n))
   const found = parts.findRoute(exchange.head)
@@ -57,7 +59,11 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   }
   const outcome =
     decision.verdict === 'allow' && found
-      ? await exchange.forward(onward(facts, found, decision, kept))
+      ? await exchange.forward(
+          exchange.upgrades
+            ? { ...onward(facts, found, decision, kept), stillAllowed: () => stillAllowed(exchange, facts, latest()) }
+            : onward(facts, found, decision, kept),
+        )
       : await exchange.refuse(refusalOf(decision, facts, kept, parts.policy))
   parts.sink.outcome(kept, outcome)
   void parts.trials?.answered({ facts, found, decision, use, kept })

@@ -29,6 +29,9 @@ export interface MeshSpec {
   readonly identity?: { readonly ttl?: string }
 }
 
+/** As Kubernetes and Gateway API (GEP-1911) write it on ports of services. */
+type AppProtocol = 'http' | 'kubernetes.io/ws' | 'kubernetes.io/h2c' | 'grpc'
+
 export interface WorkloadSpec {
   readonly identity?: string
   readonly service?: string
@@ -36,7 +39,7 @@ export interface WorkloadSpec {
   readonly inbound?: {
     readonly address?: string
     readonly port: number
-    readonly app: { readonly address?: string; readonly port: number }
+    readonly app: { readonly address?: string; readonly port: number; readonly appProtocol?: AppProtocol }
   }
   readonly outbound?: { readonly address?: string; readonly port?: number; readonly socket?: string }
 }
@@ -160,8 +163,12 @@ export const workloadSpec: z.ZodType<WorkloadSpec> = z.strictObject({
         .strictObject({
           address: address.describe('Default 127.0.0.1.').exactOptional(),
           port,
+          appProtocol: z
+            .enum(['http', 'kubernetes.io/ws', 'kubernetes.io/h2c', 'grpc'])
+            .describe('What it speaks there: HTTP/1.1, or HTTP/2 without TLS for h2c and grpc. Default http.')
+            .exactOptional(),
         })
-        .describe('Where the workload itself listens, in plain HTTP/1.1.'),
+        .describe('Where the workload itself listens, without TLS.'),
     })
     .exactOptional(),
   outbound: z

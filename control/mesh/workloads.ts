@@ -129,7 +129,11 @@ export function workloadOf(workload: PlacedWorkload, id: SpiffeId, judged: Judge
       direction,
       name: direction,
       bind,
-      app: { address: app.address ?? '127.0.0.1', port: app.port },
+      app: {
+        address: app.address ?? '127.0.0.1',
+        port: app.port,
+        ...((app.appProtocol === 'grpc' || app.appProtocol === 'kubernetes.io/h2c') && { protocol: 'h2c' as const }),
+      },
       service: serviceOf(workload),
       policy: judged?.policy,
       ...(judged?.policies && { policies: judged.policies }),

@@ -4,9 +4,10 @@ import { type Decision, statusOf } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import { decisionId, type RecordId } from '../../core/record.ts'
-import type { Onward, Refusal } from '../exchange.ts'
+import { fieldOf, type Onward, type Refusal } from '../exchange.ts'
 import { isFieldValue, isTokenText } from '../http1/fields.ts'
-import { problem } from './problem.ts'
+import { grpcRefusal, grpcTimeoutMs, isGrpc } from './grpc.ts'
+import { problem, titles } from './problem.ts'
 import { boundedReasons } from './record.ts'
 import type { Found } from './route.ts'
 import { challengeOf, withoutToken } from './token.ts'
@@ -50,7 +51,21 @@ export function onward(facts: RequestFacts, found: Found, decision: Decision, ke
         : alwaysRemoved,
     setResponseHeaders,
     timeoutMs: found.timeoutMs,
+    ...deadline(facts, found, setHeaders),
   }
+}
+
+/** Of a gRPC call the smaller of its own and the route's, which the next one is told. */
+function deadline(
+  { head }: RequestFacts,
+  { timeoutMs }: Found,
+  setHeaders: Record<string, string>,
+): { readonly timeoutMs: number } | undefined {
+  if (!head || !isGrpc(head)) return undefined
+  const ownMs = grpcTimeoutMs(fieldOf(head, 'grpc-timeout'))
+  if (ownMs !== undefined && (timeoutMs === 0 || ownMs <= timeoutMs)) return { timeoutMs: Math.max(1, ownMs) }
+  if (timeoutMs > 0) setHeaders['grpc-timeout'] = `${timeoutMs}m`
+  return undefined
 }
 
 const alwaysRemoved = [forwardedIdentity]
@@ -75,8 +90,15 @@ function theirs(fields: Readonly<Record<string, string>> | undefined): Record<st
 /** An underscore counts as a hyphen, as in servers that read CGI variables. */
 const isTheirs = (name: string): boolean => isTokenText(name) && !ours.has(name.replaceAll('_', '-'))
 
-/** What a refused caller reads: the policy's own answer where it gave one, else a problem with its code. */
+/** What a refused caller reads, in the words of the protocol that it speaks. */
 export function refusalOf(decision: Decision, facts: RequestFacts, kept?: RecordId, policy?: PolicyUse): Refusal {
+  const refusal = httpRefusal(decision, facts, kept, policy)
+  if (!facts.head || !isGrpc(facts.head) || decision.verdict === 'allow') return refusal
+  return grpcRefusal(refusal, decision.code, toldReasons(decision, policy)[0] ?? titles[decision.code])
+}
+
+/** The policy's own answer where it gave one, else a problem with its code. */
+function httpRefusal(decision: Decision, facts: RequestFacts, kept?: RecordId, policy?: PolicyUse): Refusal {
   const ids = { requestId: facts.requestId, decisionId: kept && decisionId(kept) }
   if (decision.verdict === 'allow') return problem(503, 'internal', ids) // Allowed, yet there is nowhere to go.
   const answer = decision.verdict === 'deny' ? decision.answer : undefined

@@ -3,6 +3,7 @@
 import type { AllowCode, DecisionCode } from '../../core/decision.ts'
 import type { OutcomeCode } from '../../core/outcome.ts'
 import type { Refusal } from '../exchange.ts'
+import { grpcRefusal } from './grpc.ts'
 
 export interface ProblemIds {
   readonly requestId: string
@@ -14,7 +15,7 @@ export type UpstreamFailure = Exclude<OutcomeCode, 'completed' | 'refused' | 'ca
 
 type ProblemCode = Exclude<DecisionCode, AllowCode> | UpstreamFailure
 
-const titles: Readonly<Record<ProblemCode, string>> = {
+export const titles: Readonly<Record<ProblemCode, string>> = {
   policy_denied: 'The policy of this service does not allow the request.',
   no_route: 'Nothing serves this host and path.',
   bad_request: 'The request is malformed or ambiguous.',
@@ -45,6 +46,7 @@ const titles: Readonly<Record<ProblemCode, string>> = {
   upstream_invalid: 'The service sent a response that cannot be read.',
   upstream_timeout: 'The service did not answer in time.',
   drained: 'The proxy is stopping.',
+  revoked: 'The caller is allowed no longer.',
 }
 
 /** `detail` is text of our own. A policy's reasons are for the record, and are `told` where its binding says so. */
@@ -81,8 +83,11 @@ const upstreamStatus: Readonly<Record<UpstreamFailure, number>> = {
   upstream_invalid: 502,
   upstream_timeout: 504,
   drained: 503,
+  revoked: 403,
 }
 
 /** What the caller reads where the upstream failed before its response began. */
-export const upstreamProblem = (code: UpstreamFailure, ids: ProblemIds): Refusal =>
-  problem(upstreamStatus[code], code, ids)
+export function upstreamProblem(code: UpstreamFailure, ids: ProblemIds, grpc = false): Refusal {
+  const refusal = problem(upstreamStatus[code], code, ids)
+  return grpc ? grpcRefusal(refusal, code, titles[code]) : refusal
+}

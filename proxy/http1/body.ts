@@ -1,6 +1,7 @@
 /** Finds the data in a message body: by length, in chunks, or until the connection closes (RFC 9112 sections 6 and 7). */
 
 import { type Framing, isToken } from './fields.ts'
+import { maxTrailerBytes, type Trailers, trailersOf } from './trailers.ts'
 
 /** Hears of a run of data: bytes `from` to `to` of what was given to `read`. */
 export type OnData = (from: number, to: number) => void
@@ -9,8 +10,6 @@ export type OnData = (from: number, to: number) => void
 const maxExtension = 256
 /** The same over a whole body, so that tiny chunks do not make it free to send. */
 const maxExtensions = 16_384
-/** Most bytes of trailer fields; they are checked and dropped (RFC 9110 section 6.5.1 lets an intermediary). */
-const maxTrailers = 8192
 
 const sizeStart = 0
 const size = 1
@@ -26,18 +25,23 @@ const trailerLineEnd = 10
 const lastLineEnd = 11
 const over = 12
 
+const none: Trailers = []
+
 /** Reads one body, however its bytes are split. */
 export class BodyReader {
   /** Data bytes so far, without framing. */
   bytes = 0
   done: boolean
   wrong: string | undefined
+  /** What may travel on of the fields after a chunked body, once it is done. */
+  trailers: Trailers = none
   readonly #framing: Framing['kind']
   #left: number
   #state = sizeStart
   #digits = 0
   #extension = 0
   #extensions = 0
+  #trailerLines = ''
   #trailers = 0
 
   constructor(framing: Framing) {
@@ -144,9 +148,18 @@ export class BodyReader {
       case lastLineEnd:
         if (byte !== 10) this.wrong = 'a bare CR after the last chunk'
         this.#state = over
+        if (this.#trailers > 0) this.#readTrailers()
         return
     }
-    if (++this.#trailers > maxTrailers) this.wrong = 'trailer fields without end'
+    if (++this.#trailers > maxTrailerBytes) this.wrong = 'trailer fields without end'
+    this.#trailerLines += String.fromCharCode(byte)
+  }
+
+  /** All but the CR of the blank line after them. */
+  #readTrailers(): void {
+    const trailers = trailersOf(this.#trailerLines.slice(0, -1))
+    if ('wrong' in trailers) this.wrong = trailers.wrong
+    else this.trailers = trailers
   }
 }
 

@@ -45,7 +45,8 @@ export interface Fields {
   /** Options of Connection, lower case. */
   readonly connection: readonly string[]
   readonly expect: string | undefined
-  readonly upgrade: boolean
+  /** What Upgrade asks for, lower case, where Connection names it too; only then it is one of the lines. */
+  readonly upgrade: string | undefined
 }
 
 export interface FieldsFault {
@@ -75,7 +76,7 @@ export function readFields(text: string, from: number, maxFields: number): Field
   let host: string | undefined
   let connection: readonly string[] = none
   let expect: string | undefined
-  let upgrade = false
+  let upgradeAt: readonly number[] | undefined
   let count = 0
   let i = from
   while (i < end) {
@@ -130,17 +131,22 @@ export function readFields(text: string, from: number, maxFields: number): Field
         expect = text.slice(valueStart, valueEnd).toLowerCase()
         break
       case 'upgrade':
-        upgrade = true
+        if (upgradeAt) return bad('more than one Upgrade')
+        upgradeAt = [nameStart, nameEnd, valueStart, valueEnd]
         break
     }
   }
   const named = connection.length === 0 ? at : withoutNamed(text, at, connection)
-  return { text, at: named, framing, host, connection, expect, upgrade }
+  if (!upgradeAt || !connection.includes('upgrade')) {
+    return { text, at: named, framing, host, connection, expect, upgrade: undefined }
+  }
+  const upgrade = text.slice(upgradeAt[2], upgradeAt[3]).toLowerCase()
+  return { text, at: [...named, ...upgradeAt], framing, host, connection, expect, upgrade }
 }
 
 const isBlank = (code: number): boolean => code === 32 || code === 9
 
-type Special =
+export type Special =
   | 'other'
   | 'dropped'
   | 'host'
@@ -154,7 +160,7 @@ type Special =
  * Fields that mean something to us. An underscore counts as a hyphen for names that never travel on, as servers that
  * read CGI variables see no difference between the two.
  */
-function special(name: string): Special {
+export function special(name: string): Special {
   const lower = name.toLowerCase()
   switch (lower) {
     case 'host':
@@ -187,7 +193,7 @@ function special(name: string): Special {
 }
 
 /** RFC 9110 section 8.6, without the leading zeros that some take for octal. -1 for anything else. */
-function contentLength(text: string, from: number, to: number): number {
+export function contentLength(text: string, from: number, to: number): number {
   if (to === from || to - from > 15) return -1
   if (to - from > 1 && text.charCodeAt(from) === 48) return -1
   let length = 0

@@ -11,13 +11,18 @@ export class Request implements RequestHead {
   readonly authority: string
   readonly path: string
   readonly query: string | undefined
-  readonly protocol: 'HTTP/1.1' | 'HTTP/1.0'
+  readonly protocol: RequestHead['protocol']
   readonly scheme: 'http' | 'https'
   readonly fields: Fields
   readonly framing: Framing
   #headers: Readonly<Record<string, string>> | undefined
 
-  constructor(line: RequestLine, authority: string, scheme: 'http' | 'https', fields: Fields) {
+  constructor(
+    line: Pick<RequestHead, 'method' | 'path' | 'query' | 'protocol'>,
+    authority: string,
+    scheme: 'http' | 'https',
+    fields: Fields,
+  ) {
     this.method = line.method
     this.authority = authority
     this.path = line.path
@@ -48,7 +53,12 @@ export class Request implements RequestHead {
 
   /** Whether the caller waits for a 100 before it sends its body (RFC 9110 section 10.1.1). */
   get expectsContinue(): boolean {
-    return this.fields.expect !== undefined && this.protocol === 'HTTP/1.1' && this.framing.kind !== 'none'
+    return this.fields.expect !== undefined && this.protocol !== 'HTTP/1.0' && this.framing.kind !== 'none'
+  }
+
+  /** Whether the caller asks to go on in WebSocket (RFC 6455 section 4.1); no other upgrade is ever read. */
+  get upgrades(): boolean {
+    return this.fields.upgrade !== undefined
   }
 }
 
@@ -64,7 +74,7 @@ interface RequestLine {
 }
 
 /** Longest method, in bytes: the longest registered one has 17. */
-const maxMethod = 32
+export const maxMethod = 32
 
 const bad = (detail: string): HeadFault => ({ code: 'bad_request', detail })
 
@@ -92,11 +102,20 @@ export function readRequest(
   if (line.method === 'CONNECT' || line.method === 'TRACE') {
     return { code: 'method_unsupported', detail: `${line.method} is not served` }
   }
-  if (fields.upgrade && fields.connection.includes('upgrade')) {
-    return { code: 'method_unsupported', detail: 'no other protocol is served' }
+  if (fields.upgrade !== undefined) {
+    const wrong = upgradeFault(line, fields)
+    if (wrong) return wrong
   }
   if (fields.expect !== undefined && fields.expect !== '100-continue') return bad('an expectation that nobody knows')
   return new Request(line, authority, scheme, fields)
+}
+
+/** RFC 6455 section 4.1. What follows the answer is the other protocol's, so nothing may stand where a body could. */
+function upgradeFault({ method, protocol }: RequestLine, { upgrade, framing }: Fields): HeadFault | undefined {
+  if (upgrade !== 'websocket')
+    return { code: 'method_unsupported', detail: 'no other upgrade than WebSocket is served' }
+  if (protocol !== 'HTTP/1.1' || method !== 'GET') return bad('an upgrade of another method or version')
+  return framing === undefined ? undefined : bad('an upgrade with a body')
 }
 
 /** RFC 9112 section 3: exactly one space between method, target and version. */
@@ -150,7 +169,7 @@ function splitTarget(
 }
 
 /** Host and port of RFC 3986 section 3.2, lower case, without user information; undefined for anything else. */
-function readAuthority(text: string): string | undefined {
+export function readAuthority(text: string): string | undefined {
   if (text === '') return ''
   const match = /^(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?$/.exec(text)
   if (!match || (match[1] !== undefined && Number(match[1]) > 65_535)) return undefined

@@ -14,6 +14,7 @@ export function writeRequest(request: Request, changes: FieldChanges): string {
   const target = request.query === undefined ? request.path : `${request.path}?${request.query}`
   let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${request.authority}\r\n`
   if (request.framing.kind === 'chunked') head += 'transfer-encoding: chunked\r\n'
+  if (request.upgrades) head += 'connection: upgrade\r\n'
   return `${head}${copied(request.fields, changes)}${added(changes.set)}\r\n`
 }
 
@@ -22,13 +23,16 @@ export interface ResponseShape {
   readonly status: number
   readonly framing: Framing
   readonly close: boolean
+  /** Whether the connection goes on in another protocol. Default not. */
+  readonly upgrades?: boolean
 }
 
 /** The head that goes back to the caller. */
 export function writeResponse(shape: ResponseShape, fields: Fields, changes: FieldChanges): string {
   let head = `HTTP/1.1 ${shape.status} ${reasonOf(shape.status)}\r\n`
   if (shape.framing.kind === 'chunked') head += 'transfer-encoding: chunked\r\n'
-  if (shape.close) head += 'connection: close\r\n'
+  if (shape.upgrades) head += 'connection: upgrade\r\n'
+  else if (shape.close) head += 'connection: close\r\n'
   return `${head}${copied(fields, changes)}${added(changes.set)}\r\n`
 }
 
@@ -85,6 +89,7 @@ function added(headers: Readonly<Record<string, string>>): string {
 }
 
 const reasons: Readonly<Record<number, string>> = {
+  101: 'Switching Protocols',
   200: 'OK',
   201: 'Created',
   202: 'Accepted',

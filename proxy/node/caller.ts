@@ -7,23 +7,12 @@ import type { Peer } from '../../core/identity.ts'
 import { Request, readRequest } from '../http1/request.ts'
 import { broken, headEnd, more, tooLong } from '../http1/scan.ts'
 import type { Limits } from '../limits.ts'
-import { type Parts, serve } from '../serve.ts'
+import { serve } from '../serve.ts'
+import type { CallerParts, Connection } from './connection.ts'
 import { type CallerSide, SocketExchange } from './exchange.ts'
+import type { OpenLeg } from './leg.ts'
+import { openLegs } from './legs.ts'
 import type { Pool } from './pool.ts'
-
-/** What a listener brings to each of its connections. */
-export interface CallerParts {
-  readonly scheme: 'http' | 'https'
-  readonly limits: Limits
-  readonly pool: Pool
-  /** The parts in force, asked for each request. */
-  parts(): Parts
-  /** Coarse time in milliseconds, moved by the listener's sweep. */
-  clockMs(): number
-  onServed(): void
-  onFault(text: string): void
-  onClosed(caller: Caller): void
-}
 
 /** Bytes of a caller that nobody wants yet; beyond them its socket is not read. */
 const maxHeld = 65_536
@@ -32,7 +21,7 @@ const maxHeld = 65_536
 const lingerMs = 2000
 const lingerBytes = 1_048_576
 
-export class Caller implements CallerSide {
+export class Caller implements CallerSide, Connection {
   readonly socket: Socket
   peer: Peer
   readonly local: { readonly address: string; readonly port: number }
@@ -47,6 +36,7 @@ export class Caller implements CallerSide {
   #last = false
   #paused = false
   #discarded = 0
+  #handedOver = false
   gone = false
 
   constructor(socket: Socket, peer: Peer, listener: CallerParts) {
@@ -68,7 +58,11 @@ export class Caller implements CallerSide {
   }
 
   get pool(): Pool {
-    return this.#listener.pool
+    return this.#listener.pools.http1
+  }
+
+  get openLeg(): OpenLeg {
+    return openLegs(this.#listener.pools, this.#listener.limits)
   }
 
   get last(): boolean {
@@ -127,6 +121,11 @@ export class Caller implements CallerSide {
     if (this.#state === 'idle') this.#close()
   }
 
+  revoke(): void {
+    this.drain()
+    if (this.#exchange?.tunnels) this.#exchange.fail('revoked')
+  }
+
   /** Ends what is in flight, now. */
   stop(): void {
     this.#exchange?.fail('drained')
@@ -139,6 +138,7 @@ export class Caller implements CallerSide {
     const silentMs = nowMs - this.#sinceMs
     if (this.#state === 'busy') {
       if (nowMs > this.#oldAtMs) this.#last = true
+      if (this.#exchange?.tunnels) void this.#exchange.judgeAgain()
       if (silentMs > limits.stallMs) this.#exchange ? this.#exchange.fail('upstream_timeout') : this.cut()
     } else if (this.#state === 'closing') {
       if (silentMs > lingerMs) this.cut()
@@ -183,15 +183,29 @@ export class Caller implements CallerSide {
       this.#serve({ code: 'head_too_large', detail: `a head of more than ${limits.headBytes} bytes` })
       return
     }
+    if (end === preface.length && !this.#served && scheme === 'http' && held.toString('latin1', 0, end) === preface) {
+      this.#handOver(held)
+      return
+    }
     this.#held = end < held.length ? held.subarray(end) : undefined
     this.#serve(readRequest(held.toString('latin1', 0, end), scheme, limits))
+  }
+
+  /** HTTP/2 by prior knowledge (RFC 9113 section 3.3): only where there is no TLS that could have negotiated it. */
+  #handOver(held: Buffer): void {
+    const { socket } = this
+    socket.pause()
+    socket.removeAllListeners('data')
+    this.#handedOver = true
+    socket.unshift(held)
+    this.#listener.onHttp2(this, socket)
   }
 
   #serve(head: Request | HeadFault): void {
     this.#state = 'busy'
     if (!(head instanceof Request)) this.#last = true // What follows a head that nobody could read is nothing we could read.
     this.#exchange = new SocketExchange(this, head)
-    serve(this.#exchange, this.#listener.parts()).then(
+    serve(this.#exchange, this.#listener.parts(), this.#listener.parts).then(
       () => this.#over(),
       (thrown) => {
         this.#listener.onFault(`a request could not be served: ${messageOf(thrown)}`)
@@ -222,6 +236,7 @@ export class Caller implements CallerSide {
   }
 
   #onDrain(): void {
+    if (this.#handedOver) return
     this.touch()
     if (this.#exchange) this.#exchange.onCallerDrain()
     else if (this.#state === 'busy') this.#next()
@@ -238,12 +253,14 @@ export class Caller implements CallerSide {
 
   /** A caller that closes while it waits is gone: HTTP has no half-closed requests, and nginx and Envoy take it so too. */
   #onEnd(): void {
+    if (this.#handedOver) return
     this.#last = true
     if (this.#exchange) this.cut()
     else if (this.#state !== 'busy') this.socket.end()
   }
 
   #onClose(): void {
+    if (this.#handedOver) return
     this.gone = true
     this.#exchange?.onCallerGone()
     this.#listener.onClosed(this)
@@ -251,3 +268,6 @@ export class Caller implements CallerSide {
 }
 
 const bareControl: HeadFault = { code: 'bad_request', detail: 'a control character, bare CR or bare LF in the head' }
+
+/** What a client of HTTP/2 sends first, as far as it looks like a head. */
+const preface = 'PRI * HTTP/2.0\r\n\r\n'

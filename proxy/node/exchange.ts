@@ -11,6 +11,7 @@ import type { HeadFault } from '../../core/facts.ts'
 import type { Peer } from '../../core/identity.ts'
 import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
 import type { BodyRead, Exchange, Onward, Refusal } from '../exchange.ts'
+import { isGrpc } from '../flow/grpc.ts'
 import { type ProblemIds, problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
 import { BodyReader } from '../http1/body.ts'
 import { type Framing, noBody } from '../http1/fields.ts'
@@ -18,8 +19,11 @@ import { Gathered } from '../http1/gather.ts'
 import { Request } from '../http1/request.ts'
 import { type Response, readResponse } from '../http1/response.ts'
 import { headEnd, more } from '../http1/scan.ts'
+import { chunkedEnd } from '../http1/trailers.ts'
 import { writeAnswer, writeRequest, writeResponse } from '../http1/write.ts'
 import type { Limits } from '../limits.ts'
+import { Http1Relay } from './http1-relay.ts'
+import type { OpenLeg } from './leg.ts'
 import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
 
 /** The caller's connection, as far as an exchange needs it. */
@@ -28,6 +32,7 @@ export interface CallerSide {
   readonly local: { readonly address: string; readonly port: number }
   readonly limits: Limits
   readonly pool: Pool
+  readonly openLeg: OpenLeg
   /** The connection is closed, or will be before anything more can be said on it. */
   readonly gone: boolean
   /** Whether this is to be the last exchange, because we drain or the connection is old. */
@@ -54,7 +59,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   readonly head: Request | HeadFault
   readonly #caller: CallerSide
   readonly #startMs = performance.now()
-  readonly #requestBody: BodyReader
+  #requestBody: BodyReader
   #onward: Onward | undefined
   /** What was read of the request's body to be judged, until it is sent on. */
   #gathered: Gathered | undefined
@@ -78,6 +83,11 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   #scanned = 0
   /** Text that leaves with the next write. */
   #out = ''
+  /** In place of all of this where the upstream speaks HTTP/2. */
+  #relay: Http1Relay | undefined
+  /** Whether the connection has gone over to another protocol, both ways. */
+  tunnels = false
+  #judging = false
   #flowing = true
 
   constructor(caller: CallerSide, head: Request | HeadFault) {
@@ -96,7 +106,13 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
 
   /** Whether bytes of the caller belong to this exchange now; until then they are held. */
   get wantsBytes(): boolean {
-    return (this.#upstream !== undefined || this.#gatheredAll !== undefined) && !this.#requestBody.done
+    return (
+      (this.#relay?.flows || this.#upstream !== undefined || this.#gatheredAll !== undefined) && !this.#requestBody.done
+    )
+  }
+
+  get upgrades(): boolean {
+    return this.head instanceof Request && this.head.upgrades
   }
 
   get #method(): string {
@@ -170,6 +186,13 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       this.#finish = resolve
       this.#onward = onward
       if (this.#caller.gone) return this.#end('caller_gone')
+      if (onward.endpoint.protocol === 'h2c' && this.head instanceof Request) {
+        this.#finish = undefined
+        const ahead = this.#gathered?.bytes
+        this.#relay = new Http1Relay(this.#caller, this.head, this.#requestBody, ahead, this.#continued)
+        this.#relay.open(onward, this.#startMs, resolve)
+        return
+      }
       if (onward.timeoutMs > 0) this.#timer = setTimeout(() => this.fail('upstream_timeout'), onward.timeoutMs)
       this.#caller.pool.acquire(onward.endpoint, this)
     })
@@ -221,7 +244,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     socket.write(chunked && bytes.length > 0 ? `${head}${bytes.length.toString(16)}\r\n` : head, 'latin1')
     if (bytes.length > 0) socket.write(bytes)
     if (chunked && bytes.length > 0) socket.write('\r\n', 'latin1')
-    if (chunked && this.#requestBody.done) socket.write('0\r\n\r\n', 'latin1')
+    if (chunked && this.#requestBody.done) socket.write(chunkedEnd(this.#requestBody.trailers), 'latin1')
     socket.uncork()
   }
 
@@ -229,6 +252,10 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   onCallerBytes(bytes: Buffer): void {
     if (this.#gatheredAll) {
       this.#gather(this.#gathered!, bytes)
+      return
+    }
+    if (this.#relay) {
+      this.#relay.onCallerBytes(bytes)
       return
     }
     const upstream = this.#upstream
@@ -243,7 +270,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       flowing = socket.write(bytes.subarray(from, to))
       if (chunked) flowing = socket.write('\r\n', 'latin1')
     })
-    if (chunked && body.done) flowing = socket.write('0\r\n\r\n', 'latin1')
+    if (chunked && body.done) flowing = socket.write(chunkedEnd(body.trailers), 'latin1')
     socket.uncork()
     if (body.wrong !== undefined) {
       this.#refuseBody(body.wrong)
@@ -254,6 +281,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   }
 
   onCallerDrain(): void {
+    this.#relay?.relay.onCallerDrain()
     if (this.#flowing) return
     this.#flowing = true
     this.#upstream?.socket.resume()
@@ -267,7 +295,8 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   /** The caller closed, or will hear no more. */
   onCallerGone(): void {
     this.#gatheringOver(callerGone)
-    this.#end('caller_gone')
+    this.#relay?.relay.onCallerGone()
+    this.#end(this.tunnels ? 'completed' : 'caller_gone')
   }
 
   onUpstreamBytes(bytes: Buffer, length: number): boolean {
@@ -275,7 +304,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     const surplus = this.#response ? this.#readBody(bytes, 0, length) : this.#readHead(bytes, length)
     if (!this.#finish || !this.#response) return true
     const over = this.#responseBody?.done ?? true
-    if (over && this.#callerFraming.kind === 'chunked') this.#out += '0\r\n\r\n'
+    if (over && this.#callerFraming.kind === 'chunked') this.#out += chunkedEnd(this.#responseBody?.trailers ?? none)
     this.#flush()
     if (!over) return this.#flowing
     this.#complete(surplus)
@@ -293,16 +322,19 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       this.fail('upstream_reset')
       return
     }
-    if (this.#callerFraming.kind === 'chunked') this.#out += '0\r\n\r\n'
+    if (this.#callerFraming.kind === 'chunked') this.#out += chunkedEnd(this.#responseBody?.trailers ?? none)
     this.#flush()
     this.#complete(true)
   }
 
   /** Ends the exchange for a reason on our side or the upstream's. */
   fail(code: UpstreamFailure): void {
+    this.#relay?.relay.fail(code)
     if (!this.#finish) return
     const begun = this.#status !== 0
-    if (!begun && !this.#caller.gone) this.#answer(upstreamProblem(code, this.#ids))
+    if (!begun && !this.#caller.gone) {
+      this.#answer(upstreamProblem(code, this.#ids, this.head instanceof Request && isGrpc(this.head)))
+    }
     this.#end(code)
     if (begun) this.#caller.cut()
   }
@@ -326,19 +358,53 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       this.#scanned = 0
       const response =
         end < 0 ? undefined : readResponse(bytes.toString('latin1', 0, end), this.#method, this.#caller.limits)
-      // We never ask for another protocol, so 101 answers nothing.
-      if (!response || 'wrong' in response || response.status === 101) {
+      if (!response || 'wrong' in response || (response.status === 101 && !this.#mayTunnel(response))) {
         this.fail('upstream_invalid')
         return false
       }
-      if (response.status >= 200) {
-        this.#begin(response)
+      if (response.status >= 200 || response.status === 101) {
+        if (response.status === 101) this.#beginTunnel(response)
+        else this.#begin(response)
         return this.#readBody(bytes, end, to)
       }
       bytes = bytes.subarray(end, to)
       to = bytes.length
     }
     return false
+  }
+
+  /** A 101 answers only what was asked for (RFC 9110 section 15.2.2). */
+  #mayTunnel({ fields }: Response): boolean {
+    const { upgrade } = (this.head as Request).fields
+    return upgrade !== undefined && fields.upgrade === upgrade
+  }
+
+  /** From now on bytes go both ways as they come, until one side closes or the caller is allowed no longer. */
+  #beginTunnel(response: Response): void {
+    clearTimeout(this.#timer)
+    this.tunnels = true
+    this.#response = response
+    this.#status = response.status
+    this.#requestBody = new BodyReader(untilClose)
+    this.#responseBody = new BodyReader(untilClose)
+    this.#callerFraming = untilClose
+    this.#caller.closeAfter()
+    this.#out += writeResponse({ status: 101, framing: untilClose, close: false, upgrades: true }, response.fields, {
+      set: this.#onward!.setResponseHeaders,
+      remove: none,
+    })
+    const held = this.#caller.takeHeld()
+    if (held) this.onCallerBytes(held)
+    this.#caller.resume()
+  }
+
+  /** Ends a tunnel that would not be opened any more. */
+  async judgeAgain(): Promise<void> {
+    if (this.#judging) return
+    this.#judging = true
+    const allowed = await this.#onward?.stillAllowed?.().catch(() => false)
+    this.#judging = false
+    if (allowed === false) this.fail('revoked')
   }
 
   /** Puts together the head that the caller gets. */
@@ -457,7 +523,8 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#finish = undefined
     clearTimeout(this.#timer)
     if (this.#upstream) {
-      this.#upstream.release(false)
+      if (this.tunnels && code === 'completed') endTunnel(this.#upstream)
+      else this.#upstream.release(false)
       this.#upstream = undefined
     } else this.#caller.pool.cancel(this.#onward!.endpoint, this)
     finish(this.#outcome(code))
@@ -474,6 +541,16 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     }
   }
 }
+
+/** What the caller said last still arrives; then the upstream has a moment to close by itself. */
+function endTunnel(upstream: Upstream): void {
+  const { socket } = upstream
+  upstream.user = undefined
+  socket.end()
+  socket.setTimeout(tunnelEndMs, () => socket.destroy())
+}
+
+const tunnelEndMs = 2000
 
 const nothingRead: BodyRead = { kind: 'none' }
 const callerGone: BodyRead = { kind: 'gone' }

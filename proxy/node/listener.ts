@@ -9,9 +9,11 @@ import type { IdentitySource } from '../../core/ports.ts'
 import type { Bind } from '../../core/snapshot.ts'
 import type { Limits } from '../limits.ts'
 import type { Parts } from '../serve.ts'
-import { Caller, type CallerParts } from './caller.ts'
+import { Caller } from './caller.ts'
+import type { CallerParts, Connection } from './connection.ts'
+import { Http2Caller } from './http2-caller.ts'
+import type { Pools } from './legs.ts'
 import { peerOf } from './peer.ts'
-import type { Pool } from './pool.ts'
 import { serverTls } from './tls.ts'
 
 /** Diagnostics for people. What happened to requests is in the records. */
@@ -30,7 +32,7 @@ export interface ListenerOptions {
   /** Who the callers of a plain listener are: its workload, by declaration. */
   readonly identityOf: () => Identity
   readonly parts: Parts
-  readonly pool: Pool
+  readonly pools: Pools
   readonly limits: Limits
   readonly nowMs: () => number
   readonly onEvent: (event: ProxyEvent) => void
@@ -60,7 +62,7 @@ const recheckedAtOnce = 32
 
 export async function openListener(options: ListenerOptions): Promise<OpenListener> {
   const { bind, tls, limits, nowMs, onEvent } = options
-  const callers = new Set<Caller>()
+  const callers = new Set<Connection>()
   /** Sockets under TLS, also those whose handshake goes on. */
   const sockets = new Set<Socket>()
   const addresses = new WeakMap<Socket, string>()
@@ -74,7 +76,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   const callerParts: CallerParts = {
     scheme: tls ? 'https' : 'http',
     limits,
-    pool: options.pool,
+    pools: options.pools,
     parts: () => parts,
     clockMs: () => clockMs,
     onServed: () => {
@@ -82,6 +84,10 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
     },
     onFault: (text) => onEvent({ level: 'error', from: parts.listener, text }),
     onClosed: (caller) => callers.delete(caller),
+    onHttp2(caller, socket) {
+      callers.delete(caller)
+      callers.add(new Http2Caller(socket, caller.peer, callerParts))
+    },
   }
 
   function accept(socket: Socket, peer: Peer): void {
@@ -89,7 +95,8 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
       socket.destroy()
       return
     }
-    callers.add(new Caller(socket, peer, callerParts))
+    const http2 = (socket as Partial<TLSSocket>).alpnProtocol === 'h2'
+    callers.add(http2 ? new Http2Caller(socket, peer, callerParts) : new Caller(socket, peer, callerParts))
   }
 
   /** A handshake that failed is a refusal like any other, counted by where it came from. */
@@ -162,7 +169,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   async function recheck(): Promise<void> {
     let count = 0
     for (const caller of [...callers]) {
-      if (!(await parts.identify(caller.peer, nowMs())).ok) caller.drain()
+      if (!(await parts.identify(caller.peer, nowMs())).ok) caller.revoke()
       if (++count % recheckedAtOnce === 0) await new Promise(setImmediate)
     }
   }

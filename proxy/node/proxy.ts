@@ -19,8 +19,10 @@ import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
+import { makeHttp2Pool } from './http2-pool.ts'
+import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
-import { makePool, type Pool } from './pool.ts'
+import { makePool } from './pool.ts'
 import { oneATurn } from './turns.ts'
 
 export interface ProxyOptions {
@@ -78,7 +80,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const onEvent = options.onEvent ?? (() => {})
   const random = inBlocks(options.random)
   const nowMs = (): number => Number(options.now() / 1_000_000n)
-  const pools = new Map<SpiffeId, Pool>()
+  const pools = new Map<SpiffeId, Pools>()
   const trials = new Map<SpiffeId, Trials>()
   const later = oneATurn()
   const running = new Map<string, Running>()
@@ -87,17 +89,21 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   let closed = false
 
   const sweeper = setInterval(() => {
-    for (const pool of pools.values()) pool.sweep()
+    for (const { http1, http2 } of pools.values()) {
+      http1.sweep()
+      http2.sweep()
+    }
   }, poolSweepMs)
   sweeper.unref()
 
-  function poolOf(workload: SpiffeId): Pool {
+  function poolsOf(workload: SpiffeId): Pools {
     const known = pools.get(workload)
     if (known) return known
     const identify = options.identify(workload)
-    const pool = makePool({ limits, nowMs, source: options.source(workload), identify })
-    pools.set(workload, pool)
-    return pool
+    const parts = { limits, nowMs, source: options.source(workload), identify }
+    const made = { http1: makePool(parts), http2: makeHttp2Pool(parts) }
+    pools.set(workload, made)
+    return made
   }
 
   function partsOf(workload: Workload, listener: Listener, outbound: FindRoute): Parts {
@@ -135,7 +141,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       tls: listener.direction === 'inbound' ? { source } : undefined,
       identityOf: () => declared(source.current()),
       parts,
-      pool: poolOf(workload.id),
+      pools: poolsOf(workload.id),
       limits,
       nowMs,
       onEvent,
@@ -187,7 +193,10 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const open = [...running.values()].map(({ listener }) => listener.close({ drainMs: ms }))
     running.clear()
     await Promise.all([...open, ...draining])
-    for (const pool of pools.values()) pool.close()
+    for (const { http1, http2 } of pools.values()) {
+      http1.close()
+      http2.close()
+    }
     await Promise.all([...trials.values()].map((one) => one.settled()))
   }
 
@@ -205,7 +214,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     listeners: () => [...running].map(([name, { listener }]) => ({ name, port: listener.port })),
     stats: () => ({
       listeners: [...running].map(([name, { listener }]) => ({ name, ...listener.stats() })),
-      upstreamConnections: [...pools.values()].reduce((sum, pool) => sum + pool.open(), 0),
+      upstreamConnections: [...pools.values()].reduce((sum, { http1, http2 }) => sum + http1.open() + http2.open(), 0),
     }),
     trials: trialsOf,
     drain,

@@ -8,10 +8,7 @@ import { constants } from 'node:crypto'
 import type { ConnectionOptions, TlsOptions } from 'node:tls'
 import type { IdentityState } from '../../core/identity.ts'
 
-type Common = Pick<
-  TlsOptions,
-  'cert' | 'key' | 'ca' | 'minVersion' | 'rejectUnauthorized' | 'secureOptions' | 'ALPNProtocols'
->
+type Common = Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'minVersion' | 'rejectUnauthorized' | 'secureOptions'>
 
 function common({ svid, bundles }: IdentityState): Common {
   return {
@@ -23,7 +20,6 @@ function common({ svid, bundles }: IdentityState): Common {
     rejectUnauthorized: true,
     // A resumed session shows no certificate, however old the one is that it stands for.
     secureOptions: constants.SSL_OP_NO_TICKET,
-    ALPNProtocols: ['http/1.1'],
   }
 }
 
@@ -34,12 +30,15 @@ function common({ svid, bundles }: IdentityState): Common {
 export const serverTls = (state: IdentityState): TlsOptions => ({
   ...common(state),
   ca: [],
+  ALPNProtocols: ['h2', 'http/1.1'],
   requestCert: true,
   rejectUnauthorized: false,
 })
 
-export const clientTls = (state: IdentityState): ConnectionOptions => ({
+/** `http2`: HTTP/2 is wanted, and HTTP/1.1 is better than nothing. */
+export const clientTls = (state: IdentityState, http2 = false): ConnectionOptions => ({
   ...common(state),
+  ALPNProtocols: http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
   // SPIFFE names are URIs, not hosts; the endpoint's id is compared after the handshake.
   checkServerIdentity: () => undefined,
 })

@@ -4,6 +4,7 @@ import { chromium } from './chromium.ts'
 import { compose } from './compose.ts'
 import { conformance } from './conformance.ts'
 import { dockerfile } from './dockerfile.ts'
+import { h2spec } from './h2spec.ts'
 import { kafka } from './kafka.ts'
 import { nginx } from './nginx.ts'
 import { opa } from './opa.ts'
@@ -23,6 +24,7 @@ export type PartName =
   | 'curl'
   | 'dockerfile'
   | 'go'
+  | 'h2spec'
   | 'kafka'
   | 'nginx'
   | 'opa'
@@ -51,4 +53,5 @@ export const parts: Readonly<Record<PartName, Part>> = {
   conformance,
   dockerfile,
   go,
+  h2spec,
 }

@@ -97,7 +97,7 @@ export const malformed: readonly (readonly [name: string, bytes: string])[] = [
   ['no version', body('GET /\nHost: orders\n\n')],
   ['HTTP/0.9', body('GET / HTTP/0.9\nHost: orders\n\n')],
   ['HTTP/1.2', body('GET / HTTP/1.2\nHost: orders\n\n')],
-  ['HTTP/2.0', body('PRI * HTTP/2.0\n\n')],
+  ['HTTP/2.0', body('GET / HTTP/2.0\nHost: orders\n\n')],
   ['a lower-case version', body('GET / http/1.1\nHost: orders\n\n')],
   ['a tab before the target', body('GET\t/ HTTP/1.1\nHost: orders\n\n')],
   ['two spaces before the target', body('GET  / HTTP/1.1\nHost: orders\n\n')],

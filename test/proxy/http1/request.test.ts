@@ -141,7 +141,9 @@ test('a policy reads the fields of a head that it is given one by one', () => {
 test('CONNECT, TRACE and an upgrade are not served; an Upgrade that Connection does not name is only dropped', () => {
   expect(codeOf('CONNECT orders:443 HTTP/1.1\nHost: orders:443\n\n')).toBe('method_unsupported')
   expect(codeOf('TRACE / HTTP/1.1\nHost: a\n\n')).toBe('method_unsupported')
-  expect(codeOf('GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n')).toBe('method_unsupported')
+  expect(codeOf('GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: h2c\n\n')).toBe('method_unsupported')
+  expect(codeOf('GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n')).toBe('read')
+  expect(codeOf('POST / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n')).toBe('bad_request')
   expect(codeOf('GET / HTTP/1.1\nHost: a\nUpgrade: websocket\n\n')).toBe('read')
 })
 

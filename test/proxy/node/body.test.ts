@@ -68,7 +68,7 @@ const byLength = (body: string, more = ''): string =>
 
 test('a policy sees what the service then gets, by length and in chunks, and the next request follows', async () => {
   const app = await startApp((text, socket) => {
-    if (text.endsWith('}') || text.endsWith('0\r\n\r\n') || text.startsWith('GET')) socket.write(ok('fine'))
+    if (text.endsWith('}') || text.endsWith('0\r\nx: 1\r\n\r\n') || text.startsWith('GET')) socket.write(ok('fine'))
   })
   const { port, seen, sink } = await through(app.port, 100)
   const caller = call(port, tls)
@@ -82,7 +82,7 @@ test('a policy sees what the service then gets, by length and in chunks, and the
     { parsed: { a: 2 }, text: '{"a":2}', truncated: false, size: 7 },
   ])
   expect(app.received()).toMatch(/content-length: 7\r\n[\s\S]*\r\n\r\n\{"a":1\}GET/i)
-  expect(app.received()).toContain('\r\n\r\n7\r\n{"a":2}\r\n0\r\n\r\n')
+  expect(app.received()).toContain('\r\n\r\n7\r\n{"a":2}\r\n0\r\nx: 1\r\n\r\n')
   expect(sink.decisions.map(({ input }) => (input as { parsed_body: unknown }).parsed_body)).toEqual([
     { a: 1 },
     null,

@@ -1,0 +1,137 @@
+/** A caller of HTTP/1.1 whose upstream speaks HTTP/2. */
+
+import type { Outcome } from '../../core/outcome.ts'
+import type { Onward, Refusal } from '../exchange.ts'
+import type { BodyReader } from '../http1/body.ts'
+import type { Framing } from '../http1/fields.ts'
+import type { Request } from '../http1/request.ts'
+import type { Response } from '../http1/response.ts'
+import { chunkedEnd, type Trailers } from '../http1/trailers.ts'
+import { type FieldChanges, writeAnswer, writeResponse } from '../http1/write.ts'
+import type { OpenLeg } from './leg.ts'
+import { type CallerEnd, Relay } from './relay.ts'
+
+/** The caller's connection. */
+interface Side {
+  readonly gone: boolean
+  readonly last: boolean
+  readonly openLeg: OpenLeg
+  write(data: string | Uint8Array): boolean
+  takeHeld(): Buffer | undefined
+  hold(bytes: Buffer): void
+  pause(): void
+  resume(): void
+  closeAfter(): void
+  cut(): void
+  touch(): void
+}
+
+export class Http1Relay implements CallerEnd {
+  readonly request: Request
+  readonly #side: Side
+  readonly #body: BodyReader
+  #ahead: Uint8Array | undefined
+  #continued: boolean
+  #framing: Framing['kind'] = 'none'
+  /** Whether bytes of the caller belong to the body now; until then they are held. */
+  flows = false
+  relay!: Relay
+
+  constructor(side: Side, request: Request, body: BodyReader, ahead: Uint8Array | undefined, continued: boolean) {
+    this.#side = side
+    this.request = request
+    this.#body = body
+    this.#ahead = ahead
+    this.#continued = continued
+  }
+
+  open(onward: Onward, startMs: number, finish: (outcome: Outcome) => void): void {
+    this.relay = new Relay(this, onward, this.#side.openLeg, startMs, finish)
+  }
+
+  get gone(): boolean {
+    return this.#side.gone
+  }
+
+  touch(): void {
+    this.#side.touch()
+  }
+
+  startBody(): void {
+    if (!this.relay) {
+      queueMicrotask(() => this.relay.over || this.startBody())
+      return
+    }
+    this.flows = true
+    if (this.#ahead) this.#forward(this.#ahead)
+    this.#ahead = undefined
+    if (this.#body.done) {
+      this.relay.onCallerEnd(this.#body.trailers)
+      return
+    }
+    const held = this.#side.takeHeld()
+    if (held) this.onCallerBytes(held)
+    else if (this.request.expectsContinue && !this.#continued) {
+      this.#continued = true
+      this.#side.write('HTTP/1.1 100 Continue\r\n\r\n')
+    }
+    this.#side.resume()
+  }
+
+  onCallerBytes(bytes: Buffer): void {
+    const body = this.#body
+    const used = body.read(bytes, 0, bytes.length, (from, to) => this.#forward(bytes.subarray(from, to)))
+    if (used < bytes.length && body.wrong === undefined) this.#side.hold(bytes.subarray(used))
+    if (body.wrong !== undefined) this.relay.onBadBody(body.wrong)
+    else if (body.done) this.relay.onCallerEnd(body.trailers)
+  }
+
+  #forward(bytes: Uint8Array): void {
+    if (bytes.length > 0 && !this.relay.onCallerBody(bytes)) this.pauseBody()
+  }
+
+  pauseBody(): void {
+    this.#side.pause()
+  }
+
+  resumeBody(): void {
+    this.#side.resume()
+  }
+
+  begin(response: Response, changes: FieldChanges): void {
+    const { framing } = response
+    const chunks = this.request.protocol === 'HTTP/1.1'
+    this.#framing = framing.kind === 'chunked' && !chunks ? 'close' : framing.kind
+    if (!this.request.keepAlive || this.#framing === 'close') this.#side.closeAfter()
+    const shape = { status: response.status, close: this.#side.last }
+    const shown: Framing = this.#framing === 'close' ? { kind: 'close' } : framing
+    this.#side.write(writeResponse({ ...shape, framing: shown }, response.fields, changes))
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (bytes.length === 0) return true // A chunk without bytes would be the last one.
+    if (this.#framing !== 'chunked') return this.#side.write(bytes)
+    this.#side.write(`${bytes.length.toString(16)}\r\n`)
+    this.#side.write(bytes)
+    return this.#side.write('\r\n')
+  }
+
+  end(trailers: Trailers): void {
+    if (this.#framing === 'chunked') this.#side.write(chunkedEnd(trailers))
+    if (!this.#body.done) this.#side.closeAfter()
+    this.#side.resume()
+  }
+
+  answer(refusal: Refusal): number {
+    if (!this.request.keepAlive || !this.#body.done) this.#side.closeAfter()
+    const body = Buffer.from(refusal.body)
+    this.#side.write(writeAnswer(refusal.status, refusal.headers, body.length, this.#side.last))
+    if (this.request.method === 'HEAD') return 0
+    this.#side.write(body)
+    return body.length
+  }
+
+  cut(): void {
+    this.#side.cut()
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * Sessions of HTTP/2 with upstreams, each shared by many exchanges. As in the pool for HTTP/1.1, they are bounded in number,
+ * and so are those that wait; a peer proves its name after the handshake and again each time its session is lent.
+ */
+
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
+import { connect as connectTcp } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import type { Peer } from '../../core/identity.ts'
+import type { Endpoint } from '../../core/snapshot.ts'
+import type { UpstreamFailure } from '../flow/problem.ts'
+import { peerOf } from './peer.ts'
+import type { PoolParts } from './pool.ts'
+import { clientTls } from './tls.ts'
+
+/** Who asked for a session. Exactly one of the two is called, perhaps before `acquire` returns. */
+export interface SessionBorrower {
+  /** `release` once the borrower's stream is over. */
+  onSession(session: ClientHttp2Session, name: string, release: () => void): void
+  /** `http1`: the other end is there, but does not speak HTTP/2. */
+  onNoSession(code: UpstreamFailure | 'http1'): void
+}
+
+export interface Http2Pool {
+  acquire(endpoint: Endpoint, borrower: SessionBorrower): void
+  cancel(endpoint: Endpoint, borrower: SessionBorrower): void
+  sweep(): void
+  close(): void
+  open(): number
+}
+
+/** How long a proxy that spoke HTTP/1.1 alone is taken to do so, in milliseconds: it may be of an older version. */
+const http1ForMs = 60_000
+
+interface Lent {
+  readonly session: ClientHttp2Session
+  readonly peer: Peer | undefined
+  streams: number
+  idleSinceMs: number
+  stale: boolean
+}
+
+export function makeHttp2Pool(parts: PoolParts): Http2Pool {
+  const byKey = new Map<string, EndpointSessions>()
+  const unsubscribe = parts.source.subscribe(() => {
+    for (const pool of byKey.values()) pool.renew()
+  })
+  const keyOf = (endpoint: Endpoint): string => `${endpoint.address} ${endpoint.port} ${endpoint.identity ?? ''}`
+  return {
+    acquire(endpoint, borrower) {
+      const key = keyOf(endpoint)
+      const pool = byKey.get(key) ?? new EndpointSessions(endpoint, parts)
+      byKey.set(key, pool)
+      pool.acquire(borrower)
+    },
+    cancel: (endpoint, borrower) => byKey.get(keyOf(endpoint))?.cancel(borrower),
+    sweep() {
+      for (const [key, pool] of byKey) {
+        pool.sweep()
+        if (pool.empty) byKey.delete(key)
+      }
+    },
+    close() {
+      unsubscribe()
+      for (const pool of byKey.values()) pool.close()
+    },
+    open: () => [...byKey.values()].reduce((sum, pool) => sum + pool.size, 0),
+  }
+}
+
+class EndpointSessions {
+  readonly #endpoint: Endpoint
+  readonly #parts: PoolParts
+  readonly #all = new Set<Lent>()
+  readonly #waiting: SessionBorrower[] = []
+  #connecting = 0
+  #closed = false
+  #http1UntilMs = 0
+
+  constructor(endpoint: Endpoint, parts: PoolParts) {
+    this.#endpoint = endpoint
+    this.#parts = parts
+  }
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  get empty(): boolean {
+    const known = this.#http1UntilMs > this.#parts.nowMs()
+    return this.#all.size === 0 && this.#waiting.length === 0 && this.#connecting === 0 && !known
+  }
+
+  acquire(borrower: SessionBorrower): void {
+    if (this.#http1UntilMs > this.#parts.nowMs()) {
+      borrower.onNoSession('http1')
+      return
+    }
+    if (this.#waiting.length >= this.#parts.limits.pending) {
+      borrower.onNoSession('upstream_unreachable')
+      return
+    }
+    this.#waiting.push(borrower)
+    this.#serve()
+  }
+
+  cancel(borrower: SessionBorrower): void {
+    const at = this.#waiting.indexOf(borrower)
+    if (at >= 0) this.#waiting.splice(at, 1)
+  }
+
+  /** The identity changed: new requests use sessions made with the new one; streams on the old ones end as they began. */
+  renew(): void {
+    if (this.#endpoint.identity === undefined) return
+    for (const lent of this.#all) {
+      lent.stale = true
+      lent.session.close()
+    }
+  }
+
+  sweep(): void {
+    const { limits, nowMs } = this.#parts
+    const idleMs = this.#endpoint.identity === undefined ? limits.appIdleMs : limits.upstreamIdleMs
+    for (const lent of this.#all) {
+      if (lent.streams === 0 && lent.idleSinceMs < nowMs() - idleMs) lent.session.close()
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const borrower of this.#waiting.splice(0)) borrower.onNoSession('drained')
+    for (const { session } of this.#all) session.destroy()
+  }
+
+  /** To those that wait: a place on an open session, else on a new one. */
+  #serve(): void {
+    while (this.#waiting.length > 0) {
+      const lent = [...this.#all].find((one) => this.#hasRoom(one))
+      if (!lent) break
+      const borrower = this.#waiting.shift()!
+      lent.streams++
+      if (lent.peer) void this.#lendProven(lent, lent.peer, borrower)
+      else this.#lend(lent, borrower)
+    }
+    const { limits } = this.#parts
+    const wanted = Math.ceil(this.#waiting.length / limits.streams)
+    while (!this.#closed && wanted > this.#connecting && this.#all.size + this.#connecting < limits.upstreams) {
+      this.#connect()
+    }
+  }
+
+  #hasRoom({ session, streams, stale }: Lent): boolean {
+    const theirs = session.remoteSettings?.maxConcurrentStreams ?? this.#parts.limits.streams
+    return !stale && !session.closed && !session.destroyed && streams < Math.min(theirs, this.#parts.limits.streams)
+  }
+
+  async #lendProven(lent: Lent, peer: Peer, borrower: SessionBorrower): Promise<void> {
+    if (await this.#isExpected(peer)) {
+      if (!lent.session.destroyed && !lent.session.closed) {
+        this.#lend(lent, borrower)
+        return
+      }
+    } else lent.session.destroy()
+    lent.streams--
+    this.acquire(borrower)
+  }
+
+  #lend(lent: Lent, borrower: SessionBorrower): void {
+    const { address, port } = this.#endpoint
+    let released = false
+    borrower.onSession(lent.session, `${address}:${port}`, () => {
+      if (released) return
+      released = true
+      lent.streams--
+      lent.idleSinceMs = this.#parts.nowMs()
+      this.#serve()
+    })
+  }
+
+  async #isExpected(peer: Peer): Promise<boolean> {
+    const answer = await this.#parts.identify(peer, this.#parts.nowMs())
+    return answer.ok && answer.identity.id === this.#endpoint.identity
+  }
+
+  #connect(): void {
+    const { address: host, port, identity } = this.#endpoint
+    this.#connecting++
+    const target = { host, port, noDelay: true }
+    const socket =
+      identity === undefined
+        ? connectTcp(target)
+        : connectTls({ ...clientTls(this.#parts.source.current(), true), ...target })
+    let settled = false
+    const settle = (): boolean => {
+      if (settled) return false
+      settled = true
+      clearTimeout(timer)
+      this.#connecting--
+      return true
+    }
+    const failed = (code: UpstreamFailure | 'http1'): void => {
+      socket.destroy()
+      if (!settle()) return
+      // HTTP/1.1 is the answer for all of them; another failure is one connection's.
+      const told = code === 'http1' ? this.#waiting.splice(0) : this.#waiting.splice(0, this.#parts.limits.streams)
+      for (const borrower of told) borrower.onNoSession(code)
+      this.#serve()
+    }
+    const timer = setTimeout(() => failed('upstream_unreachable'), this.#parts.limits.connectMs)
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      const refused = (socket as Partial<TLSSocket>).authorizationError
+      failed(refused ? 'upstream_identity' : 'upstream_unreachable')
+    })
+    const open = (peer: Peer | undefined): void => {
+      if (this.#closed || !settle()) {
+        socket.destroy()
+        return
+      }
+      const session = connectHttp2(`http://${host.includes(':') ? `[${host}]` : host}`, {
+        createConnection: () => socket,
+        settings: { enablePush: false, initialWindowSize: this.#parts.limits.streamWindow },
+        peerMaxConcurrentStreams: this.#parts.limits.streams,
+        maxHeaderListPairs: 2 * this.#parts.limits.headFields,
+      })
+      const lent: Lent = { session, peer, streams: 0, idleSinceMs: this.#parts.nowMs(), stale: false }
+      this.#all.add(lent)
+      session.on('error', () => {}) // Streams hear of it themselves.
+      session.on('stream', (stream) => stream.close())
+      session.on('close', () => {
+        this.#all.delete(lent)
+        if (!this.#closed) this.#serve()
+      })
+      session.on('remoteSettings', () => this.#serve())
+      this.#serve()
+    }
+    if (identity === undefined) socket.on('connect', () => open(undefined))
+    else {
+      socket.on('secureConnect', async () => {
+        const shown = peerOf(socket as TLSSocket)
+        if ('wrong' in shown || !(await this.#isExpected(shown.peer))) {
+          failed('upstream_identity')
+          return
+        }
+        if ((socket as TLSSocket).alpnProtocol !== 'h2') {
+          this.#http1UntilMs = this.#parts.nowMs() + http1ForMs
+          return failed('http1')
+        }
+        open(shown.peer)
+      })
+    }
+  }
+}

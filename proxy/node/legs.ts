@@ -1,0 +1,36 @@
+/** Which protocol an upstream is spoken to in. */
+
+import type { Limits } from '../limits.ts'
+import { Http1Leg } from './http1-leg.ts'
+import { Http2Leg } from './http2-leg.ts'
+import type { Http2Pool } from './http2-pool.ts'
+import type { Leg, OpenLeg } from './leg.ts'
+import type { Pool } from './pool.ts'
+
+export interface Pools {
+  readonly http1: Pool
+  readonly http2: Http2Pool
+}
+
+/**
+ * An application is spoken to in what it declares. Another proxy is spoken to in what the caller speaks: HTTP/1.1 costs
+ * less, and only HTTP/2 carries what its callers may need. One that does not know HTTP/2 yet gets HTTP/1.1.
+ */
+export const openLegs =
+  ({ http1, http2 }: Pools, limits: Limits): OpenLeg =>
+  (request, onward, user) => {
+    const { identity, protocol } = onward.endpoint
+    const overHttp1 = (): Leg => new Http1Leg(request, onward, user, http1, limits)
+    const wanted = identity === undefined ? protocol === 'h2c' : request.protocol === 'HTTP/2'
+    if (!wanted) return overHttp1()
+    let instead: Leg | undefined
+    const first = new Http2Leg(request, onward, user, http2, limits, () => {
+      instead = overHttp1()
+    })
+    return {
+      write: (bytes) => (instead ?? first).write(bytes),
+      end: (trailers) => (instead ?? first).end(trailers),
+      resume: () => (instead ?? first).resume(),
+      close: () => (instead ?? first).close(),
+    }
+  }

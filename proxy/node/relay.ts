@@ -1,0 +1,167 @@
+/**
+ * One exchange between a caller and an upstream of which at least one speaks HTTP/2: bodies and trailers go both ways in
+ * pieces, and whoever is slow holds the other side back.
+ */
+
+import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
+import type { Onward, Refusal } from '../exchange.ts'
+import { isGrpc } from '../flow/grpc.ts'
+import { problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
+import type { Request } from '../http1/request.ts'
+import type { Response } from '../http1/response.ts'
+import type { Trailers } from '../http1/trailers.ts'
+import type { FieldChanges } from '../http1/write.ts'
+import type { Leg, LegUser, OpenLeg } from './leg.ts'
+
+/** The caller's half. */
+export interface CallerEnd {
+  readonly request: Request
+  readonly gone: boolean
+  begin(response: Response, changes: FieldChanges): void
+  write(bytes: Uint8Array): boolean
+  end(trailers: Trailers): void
+  /** An answer of our own, before anything else was sent. How many bytes its body has. */
+  answer(refusal: Refusal): number
+  /** What was sent is not whole, and the caller must see that. */
+  cut(): void
+  /** The upstream is there: the body may come, as long as it is not paused. */
+  startBody(): void
+  pauseBody(): void
+  resumeBody(): void
+  /** Something moved. */
+  touch(): void
+}
+
+export class Relay implements LegUser {
+  readonly #caller: CallerEnd
+  readonly #onward: Onward
+  readonly #finish: (outcome: Outcome) => void
+  readonly #startMs: number
+  readonly #timer: NodeJS.Timeout | undefined
+  readonly #leg: Leg
+  #over = false
+  #upstream = ''
+  #status = 0
+  #requestBytes = 0
+  #responseBytes = 0
+
+  constructor(caller: CallerEnd, onward: Onward, open: OpenLeg, startMs: number, finish: (outcome: Outcome) => void) {
+    this.#caller = caller
+    this.#onward = onward
+    this.#startMs = startMs
+    this.#finish = finish
+    if (onward.timeoutMs > 0) this.#timer = setTimeout(() => this.fail('upstream_timeout'), onward.timeoutMs)
+    this.#leg = open(caller.request, onward, this)
+  }
+
+  get over(): boolean {
+    return this.#over
+  }
+
+  /** False where the caller has to wait. */
+  onCallerBody(bytes: Uint8Array): boolean {
+    if (this.#over) return true
+    this.#caller.touch()
+    this.#requestBytes += bytes.length
+    return this.#leg.write(bytes)
+  }
+
+  onCallerEnd(trailers: Trailers): void {
+    if (!this.#over) this.#leg.end(trailers)
+  }
+
+  onCallerDrain(): void {
+    if (this.#over) return
+    this.#caller.touch()
+    this.#leg.resume()
+  }
+
+  onCallerGone(): void {
+    this.#end('caller_gone')
+  }
+
+  /** The head was allowed, but its body cannot be read: the caller hears why, the upstream never sees an end. */
+  onBadBody(wrong: string): void {
+    if (this.#over) return
+    const begun = this.#status !== 0
+    if (!begun) this.#answer(problem(400, 'bad_request', this.#ids, wrong))
+    this.#end('refused')
+    if (begun) this.#caller.cut()
+  }
+
+  /** Ends the exchange for a reason on our side or the upstream's. */
+  fail(code: UpstreamFailure): void {
+    if (this.#over) return
+    const begun = this.#status !== 0
+    if (!begun && !this.#caller.gone) {
+      this.#answer(upstreamProblem(code, this.#ids, isGrpc(this.#caller.request)))
+    }
+    this.#end(code)
+    if (begun) this.#caller.cut()
+  }
+
+  onReady(upstream: string): void {
+    if (this.#over) return
+    this.#upstream = upstream
+    this.#caller.startBody()
+  }
+
+  onResponse(response: Response): void {
+    if (this.#over) return
+    this.#caller.touch()
+    this.#status = response.status
+    const remove = response.status === 204 ? lengthOnly : none
+    this.#caller.begin(response, { set: this.#onward.setResponseHeaders, remove })
+  }
+
+  onBody(bytes: Uint8Array): boolean {
+    if (this.#over) return true
+    this.#caller.touch()
+    this.#responseBytes += bytes.length
+    return this.#caller.write(bytes)
+  }
+
+  onBodyEnd(trailers: Trailers): void {
+    if (this.#over) return
+    this.#caller.end(trailers)
+    this.#end('completed')
+  }
+
+  onDrain(): void {
+    if (this.#over) return
+    this.#caller.touch()
+    this.#caller.resumeBody()
+  }
+
+  onFailure(code: UpstreamFailure): void {
+    this.fail(code)
+  }
+
+  get #ids(): { readonly requestId: string; readonly decisionId: string | undefined } {
+    const { setHeaders, setResponseHeaders } = this.#onward
+    return { requestId: setHeaders['x-request-id'] ?? '', decisionId: setResponseHeaders['x-writ-decision'] }
+  }
+
+  #answer(refusal: Refusal): void {
+    this.#status = refusal.status
+    this.#responseBytes = this.#caller.answer(refusal)
+  }
+
+  #end(code: OutcomeCode): void {
+    if (this.#over) return
+    this.#over = true
+    clearTimeout(this.#timer)
+    queueMicrotask(() => this.#leg.close()) // It may not be there yet, where opening it failed at once.
+    this.#finish({
+      code,
+      status: this.#status,
+      requestBytes: this.#requestBytes,
+      responseBytes: this.#responseBytes,
+      durationUs: Math.round((performance.now() - this.#startMs) * 1000),
+      upstream: this.#upstream,
+    })
+  }
+}
+
+const none: readonly string[] = []
+const lengthOnly: readonly string[] = ['content-length']

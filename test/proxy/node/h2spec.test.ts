@@ -1,0 +1,36 @@
+import { execFile } from 'node:child_process'
+import { stripVTControlCharacters } from 'node:util'
+import { expect } from 'vitest'
+import { needs, pathOf } from '../../parts/needs.ts'
+import { makeCa, makeSource, ok, outbound, service, startAnswering, startProxy, web } from './kit.ts'
+
+const test = needs('h2spec')
+const ca = makeCa()
+
+/** What docs/PROTOCOLS.md explains, case by case. */
+const known = [
+  'Sends invalid connection preface',
+  'closed: Sends a DATA frame after sending RST_STREAM frame',
+  'closed: Sends a HEADERS frame after sending RST_STREAM frame',
+  'closed: Sends a DATA frame',
+  'closed: Sends a HEADERS frame',
+  'Sends stream identifier that is numerically smaller than previous',
+  'Sends PRIORITY frame that depend on itself',
+  'Sends a PRIORITY frame with 0x0 stream identifier',
+  'Sends a PING frame with ACK',
+  'Sends multiple WINDOW_UPDATE frames increasing the flow control window to above 2^31-1 on a stream',
+]
+
+test('h2spec, strict, finds nothing against a listener but what is known', async () => {
+  const app = await startAnswering(ok('hello'))
+  const services = [service('orders', app.port, undefined, '127.0.0.1')]
+  const source = makeSource(ca.issue(web), ca)
+  const { port } = await startProxy({ source, listener: outbound(), services })
+  const said = await new Promise<string>((resolve) => {
+    execFile(pathOf('h2spec'), ['--strict', '-h', '127.0.0.1', '-p', String(port)], (_, out) => resolve(out))
+  })
+  const text = stripVTControlCharacters(said)
+  expect(text).toMatch(/146 tests, \d+ passed, 0 skipped, \d+ failed/)
+  const failures = [...text.slice(text.indexOf('Failures:')).matchAll(/× \d+: (.+)/g)].map(([, name]) => name!.trim())
+  expect(failures.filter((name) => !known.includes(name))).toEqual([])
+})

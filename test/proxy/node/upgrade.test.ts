@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { type Decision, refuse } from '../../../core/decision.ts'
+import {
+  allow,
+  call,
+  eventually,
+  inbound,
+  makeCa,
+  makeSource,
+  orders,
+  outbound,
+  service,
+  startApp,
+  startProxy,
+  web,
+} from './kit.ts'
+
+const ca = makeCa()
+const ordersSvid = ca.issue(orders)
+const webSvid = ca.issue(web)
+
+/** A WebSocket server of one kind of frame: what is masked and short comes back unmasked. */
+const startEcho = () =>
+  startApp((text, socket) => {
+    const key = /sec-websocket-key: (\S+)/i.exec(text)?.[1]
+    if (key) {
+      const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+      )
+      return
+    }
+    const bytes = Buffer.from(text, 'latin1')
+    const length = bytes[1]! & 127
+    const data = bytes.subarray(6, 6 + length).map((byte, at) => byte ^ bytes[2 + (at % 4)]!)
+    socket.write(Buffer.concat([Buffer.from([bytes[0]!, length]), data]))
+    if ((bytes[0]! & 15) === 8) socket.end()
+  })
+
+async function startMesh(decide: () => Decision = () => allow) {
+  const app = await startEcho()
+  const source = makeSource(ordersSvid, ca)
+  const callee = await startProxy({ source, listener: inbound(app.port), decide, limits: { headMs: 400 } })
+  const services = [service('orders', callee.port, orders, '127.0.0.1')]
+  const caller = await startProxy({ source: makeSource(webSvid, ca), listener: outbound(), services })
+  return { app, source, callee, caller }
+}
+
+async function open(port: number): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/chat`)
+  await new Promise((resolve, reject) => {
+    socket.onopen = resolve
+    socket.onerror = reject
+  })
+  return socket
+}
+
+const said = (socket: WebSocket, text: string): Promise<unknown> =>
+  new Promise((resolve) => {
+    socket.onmessage = ({ data }) => resolve(data)
+    socket.send(text)
+  })
+
+test('a WebSocket client talks through two sidecars: one decision, and one outcome at its end', async () => {
+  const { app, callee, caller } = await startMesh()
+  const socket = await open(caller.port)
+  expect(await said(socket, 'hello')).toBe('hello')
+  expect(await said(socket, 'again')).toBe('again')
+  expect(app.received()).toMatch(/connection: upgrade\r\n/i)
+  expect(callee.sink.outcomes).toEqual([])
+  const closed = new Promise((resolve) => {
+    socket.onclose = resolve
+  })
+  socket.close()
+  await closed
+  await eventually(() => callee.sink.outcomes.length === 1 && caller.sink.outcomes.length === 1)
+  expect(callee.sink.decisions).toMatchObject([{ code: 'allowed' }])
+  expect(callee.sink.outcomes[0]).toMatchObject({ code: 'completed', status: 101 })
+  expect(callee.sink.outcomes[0]!.responseBytes).toBeGreaterThan(10)
+})
+
+test('a tunnel ends when a newer policy would not open it', async () => {
+  let allowed = true
+  const { callee, caller } = await startMesh(() => (allowed ? allow : refuse('policy_denied', 'no more')))
+  const socket = await open(caller.port)
+  const closed = new Promise((resolve) => {
+    socket.onclose = resolve
+  })
+  allowed = false
+  await closed
+  await eventually(() => callee.sink.outcomes.length === 1)
+  expect(callee.sink.outcomes[0]).toMatchObject({ code: 'revoked', status: 101 })
+})
+
+test('a tunnel ends when its identity does', async () => {
+  const { source, callee, caller } = await startMesh()
+  const socket = await open(caller.port)
+  const closed = new Promise((resolve) => {
+    socket.onclose = resolve
+  })
+  source.change({ denied: new Set([web]) })
+  await closed
+  await eventually(() => callee.sink.outcomes.length === 1)
+  expect(callee.sink.outcomes[0]).toMatchObject({ code: 'revoked' })
+})
+
+test('a 101 that nobody asked for, or to another protocol, opens nothing', async () => {
+  const app = await startApp((_, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n')
+  })
+  const services = [service('orders', app.port)]
+  const { port } = await startProxy({ source: makeSource(webSvid, ca), listener: outbound(), services })
+  for (const more of ['', 'Connection: upgrade\r\nUpgrade: websocket\r\n']) {
+    const connection = call(port)
+    connection.send(`GET / HTTP/1.1\r\nHost: orders\r\n${more}\r\n`)
+    expect(await connection.until('}\n')).toMatch(/^HTTP\/1\.1 502 .*?"code":"upstream_invalid"/s)
+  }
+})
