@@ -20,8 +20,10 @@ import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
 import { makeOpaLog } from '../../control/node/opa-log.ts'
+import { type QuarantineParts, quarantineRoutes } from '../../control/node/quarantine-routes.ts'
 import type { StateFolder } from '../../control/node/state.ts'
 import { partsOf } from '../../control/parts.ts'
+import { withQuarantine } from '../../control/quarantine.ts'
 import { rolledBackBy, rolledBackText, stillMeant, withoutRolledBack } from '../../control/rollbacks.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
@@ -34,6 +36,7 @@ import { openDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
 import type { ServedData } from './policy-data.ts'
+import { type Quarantine, runQuarantine } from './quarantine.ts'
 import { openRollbacks } from './rollbacks.ts'
 import type { OnEvent } from './telemetry.ts'
 import { keyFilesOf } from './tokens.ts'
@@ -50,6 +53,8 @@ export interface ControlPlaneOptions {
   readonly listen: { readonly address: string; readonly port: number }
   /** Where the collector listens in plain HTTP for edge functions, on loopback. Default nowhere. */
   readonly collector?: { readonly address: string; readonly port: number } | undefined
+  /** What a caller was let do lately, where this process has the log. */
+  readonly preview?: QuarantineParts['preview']
   /** Routes of the audit that the admin door carries. */
   readonly mounted: readonly DoorApp[]
   readonly now: NowNs
@@ -160,6 +165,15 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const changed = new Set<() => void>()
   const rollbacks = await openRollbacks(join(state.root, 'rolled-back.json'))
   const oneByOne = inTurn()
+  const quarantine: Quarantine = await runQuarantine({
+    path: join(state.root, 'quarantine.json'),
+    sink,
+    actor: operator,
+    nowMs,
+    oneByOne,
+    changed: serveAnew,
+    unexpected,
+  })
   /** What the mesh file says; in force is that without the canaries that were taken back. */
   let given = options.config
   let config = await inForce(given)
@@ -180,6 +194,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const collecting = {
     collectorToken: (token: string) => collectorTokens.find(token),
     denied: () => ({ generation: denied.generation(), denied: denied.current() }),
+    quarantine: () => config.snapshot.quarantine ?? [],
+    nowMs,
     sink,
     unexpected,
     opaLog: makeOpaLog({ token: (token) => collectorTokens.find(token, 'logs'), sink, sha256, nowMs }),
@@ -220,13 +236,17 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       for (const callback of changed) callback()
     },
     sink,
-    actor: `uid ${process.getuid?.() ?? 0}`,
-    mounted: options.mounted,
+    actor: operator,
+    mounted: [
+      ...options.mounted,
+      quarantineRoutes({ ...quarantine, snapshot: () => config.snapshot, preview: options.preview, nowMs }),
+    ],
     unexpected,
   })
 
   /** Recorded before it is served, so that no decision names a policy that the log does not know. */
   async function publish(next: Config): Promise<void> {
+    await quarantine.keepNamed(next.snapshot.quarantine ?? [])
     for (const bundle of next.bundles) {
       if (known.has(bundle.ref.sha256)) continue
       await sink.keep({ kind: 'policy', action: 'published', ...bundle.ref })
@@ -243,7 +263,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   async function inForce(next: Config): Promise<Config> {
     const kept = stillMeant(rollbacks.current(), next.snapshot)
     if (kept.length < rollbacks.current().length) await rollbacks.put(kept)
-    return { ...next, snapshot: withoutRolledBack(next.snapshot, kept, sha256) }
+    const snapshot = withoutRolledBack(next.snapshot, kept, sha256)
+    return { ...next, snapshot: withQuarantine(snapshot, quarantine.ordered(), sha256) }
   }
 
   /** A canary that took itself back in one proxy is taken back in all, and stays so over restarts. */
@@ -257,6 +278,11 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       onEvent({ level: 'warn', from: 'control', text: `the canary was taken back everywhere: ${detail}` })
     }
     await rollbacks.put([...rollbacks.current(), ...news])
+    await serveAnew()
+  }
+
+  /** What else is in force changed, and the mesh file did not. */
+  async function serveAnew(): Promise<void> {
     config = await inForce(given)
     for (const callback of changed) callback()
   }
@@ -279,6 +305,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
         for (const callback of changed) callback()
       }),
     async close() {
+      quarantine.close()
       await admin.close()
       await collector?.close()
       await door.close()
@@ -286,6 +313,9 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     },
   }
 }
+
+/** Who acts through the socket, as records name them. */
+const operator = `uid ${process.getuid?.() ?? 0}`
 
 const trustEvent = (authority: Authority) => {
   const bundle = authority.bundle()

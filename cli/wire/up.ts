@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { type Examined, verifyPlace } from '../../audit/node/examine.ts'
 import { counts } from '../../audit/query/node/edges.ts'
+import { previewOf } from '../../audit/query/node/preview.ts'
 import type { Report } from '../../audit/report/report.ts'
 import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
@@ -172,6 +173,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       dataAgeMs: data.ageMs,
       listen: options.listen ?? { address: '127.0.0.1', port: 0 },
       collector: options.collector,
+      preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
       mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }), sources.routes, data.routes],
       now,
       onEvent,

@@ -8,7 +8,7 @@ import { type KafkaSpec, kafkaSpec } from './kafka.ts'
 import { type TimestampSpec, timestamps, type WitnessSpec, witnesses, witnessPolicy } from './outside.ts'
 import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
-import { address, bundleName, bytes, duration, entrypoint, host, name, port } from './words.ts'
+import { address, bundleName, bytes, duration, entrypoint, host, name, port, spiffePath } from './words.ts'
 
 export interface MeshSpec {
   readonly trustDomain: string
@@ -78,13 +78,6 @@ export interface PolicyBindingSpec {
 
 const everyMs = (fallback: number, effect: string) =>
   z.int().min(1).max(86_400_000).describe(`${effect}, in milliseconds. Default ${fallback}.`).exactOptional()
-
-const spiffePath = z
-  .string()
-  .max(2048)
-  .regex(/^(?:spiffe:\/\/[a-z0-9._-]{1,255})?(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/, {
-    error: 'is neither a path such as /orders nor a whole SPIFFE id',
-  })
 
 const stream = z.union(
   [
