@@ -15,15 +15,23 @@ import type {
   StreamMessage,
   VerifyHead,
 } from '../../core/ports.ts'
-import type { AnomalyBody } from '../../core/record.ts'
+import { type AnomalyBody, decisionId, type EventBody } from '../../core/record.ts'
 import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
-import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type Tally } from '../store/admit.ts'
-import { readMessage } from '../store/arrival.ts'
+import {
+  type AdmitTools,
+  type Admitted,
+  admit,
+  admitOwn,
+  type Cursor,
+  ownEpochRow,
+  type Tally,
+} from '../store/admit.ts'
+import { type ArrivedRecord, readMessage } from '../store/arrival.ts'
 import { fenced, insertEntries, moveOffset, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import type { OwnChain } from '../store/own.ts'
 import { recallBehind, recallCursors, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
-import { epochs } from '../store/schema.ts'
+import { type Db, epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
 import { receiptFinder } from './receipts.ts'
 import { isTaken, type Store, storeFault } from './store.ts'
@@ -53,6 +61,8 @@ export interface AuditorSettings {
   readonly witnesses?: Witnesses
   /** Who is asked to stamp checkpoints with a time. Default nobody. */
   readonly timestamps?: Timestamps
+  /** Told of entries in their order, once they are stored; what it does is in the shard's turn. Default nobody. */
+  readonly onStored?: (shard: number, from: number, entries: readonly ArrivedRecord[]) => void
 }
 
 export type AuditorEvent =
@@ -78,6 +88,11 @@ export interface Auditor {
   /** Where the partition is to be read on; undefined for its beginning. Makes this auditor look at the store anew. */
   nextOffset(partition: number): Promise<string | undefined>
   readonly findReceipt: FindReceipt
+  /**
+   * Writes entries of the auditor's own into a shard that something was taken into, and what `alongside` stores for their
+   * ids, all or nothing. Rejects with `unavailable` where nothing ever was.
+   */
+  append(partition: number, bodies: readonly EventBody[], alongside: Alongside): Promise<void>
   /** Signs every shard that grew; rejects with the first fault after all were tried. */
   checkpoint(): Promise<void>
   /** Checkpoints on a timer of its own from now on. */
@@ -85,6 +100,8 @@ export interface Auditor {
   status(): AuditorStatus
   close(): Promise<void>
 }
+
+export type Alongside = (tx: Db, ids: readonly string[]) => Promise<void>
 
 /** What is kept in memory of a shard; thrown away and read again whenever it may no longer be true. */
 interface Shard {
@@ -163,6 +180,26 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     await remember(shard, partition, next, admitted)
   }
 
+  async function append(partition: number, bodies: readonly EventBody[], alongside: Alongside): Promise<void> {
+    const shard = await shardOf(partition)
+    const { size, nextOffset } = shard.state
+    if (nextOffset === undefined) throw new WritError('unavailable', `partition ${partition} was never read`)
+    const admitted = admitOwn(bodies, { shard: partition, size, own: shard.own }, tools)
+    const ids = admitted.entries.slice(-bodies.length).map(({ event }) => decisionId(event))
+    try {
+      await store.transaction(async (tx) => {
+        await moveOffset(tx, partition, nextOffset, nextOffset, owner)
+        await insertEntries(tx, partition, size, admitted.entries)
+        await upsertEpochs(tx, epochRows(admitted, partition))
+        await alongside(tx, ids)
+      })
+    } catch (thrown) {
+      shards.delete(partition) // What we know may be wrong now, whether the commit was kept or not.
+      throw thrown
+    }
+    await remember(shard, partition, nextOffset, admitted)
+  }
+
   async function judge(shard: Shard, partition: number, messages: readonly StreamMessage[]): Promise<Admitted> {
     const { state, own } = shard
     const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
@@ -202,6 +239,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       shard.cursors.delete(epoch)
     }
     for (const key of Object.keys(tally) as (keyof Tally)[]) tally[key] += admitted.tally[key]
+    settings.onStored?.(partition, from, entries)
     onEvent({ kind: 'ingested', shard: partition, tally: admitted.tally })
     for (const anomaly of admitted.anomalies) onEvent({ kind: 'anomaly', shard: partition, anomaly })
     if (shard.folder?.size !== from) return // The next checkpoint brings the files up from the store.
@@ -288,6 +326,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
         shards.delete(partition)
         return (await shardOf(partition)).state.nextOffset
       }),
+    append: (partition, bodies, alongside) => inTurn(partition, () => append(partition, bodies, alongside)),
     findReceipt: receiptFinder(settings),
     checkpoint,
     start: () => {

@@ -2,6 +2,7 @@
 
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
+import { findingTables } from './finding-tables.ts'
 import type { Db } from './schema.ts'
 
 /** What turned a store of one version into the next. A set that was ever released is never edited. */
@@ -97,6 +98,7 @@ const versions: readonly (readonly string[])[] = [
       primary key (shard, size)
     )`,
   ],
+  findingTables,
 ]
 
 /** The version that this program writes. */

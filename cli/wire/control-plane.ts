@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Recorder } from '../../audit/node/recorder.ts'
+import type { Db } from '../../audit/store/schema.ts'
 import { makeIdentify } from '../../ca/identify.ts'
 import type { Authority } from '../../ca/node/authority.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
@@ -15,8 +16,10 @@ import { makeHealth, type TrialHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
+import { type AuditReads, makeReads, readsOf } from '../../control/node/audit-reads.ts'
 import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
+import { findingsRoutes } from '../../control/node/findings-routes.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
 import { makeOpaLog } from '../../control/node/opa-log.ts'
@@ -32,6 +35,7 @@ import type { FindReceipt, NowNs, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import { accessBy } from './access.ts'
 import { openDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
@@ -57,6 +61,8 @@ export interface ControlPlaneOptions {
   readonly preview?: QuarantineParts['preview']
   /** Routes of the audit that the admin door carries. */
   readonly mounted: readonly DoorApp[]
+  /** The log's tables, where this process has them. */
+  readonly db?: Db
   readonly now: NowNs
   readonly onEvent: OnEvent
 }
@@ -67,6 +73,8 @@ export interface ControlPlane {
   readonly collector: CollectorDoor | undefined
   readonly registrar: Registrar
   readonly sink: RecordSink
+  /** What other doors ask before they show the audit. */
+  readonly reads: AuditReads
   snapshot(): MeshSnapshot
   /** Puts another configuration in force everywhere; resolves once it is recorded and served. */
   apply(config: Config): Promise<void>
@@ -159,6 +167,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     random,
     svidTtlMs: options.config.settings.svidTtlMs,
   })
+  const reads = makeReads({
+    sink: () => sink,
+    authorize: accessBy(() => config, now),
+  })
   const collectorTokens = openCollectorTokens(state.collectorTokens, nowMs)
   const health = makeHealth()
   const unexpected = (thrown: unknown): void => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) })
@@ -237,7 +249,13 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     },
     sink,
     actor: operator,
+    reads: readsOf(reads, (claimed) => ({
+      door: 'socket',
+      reader: operator,
+      ...(claimed !== undefined && { claimed }),
+    })),
     mounted: [
+      findingsRoutes({ ...(options.db && { db: options.db }), sink: () => sink, actor: operator }),
       ...options.mounted,
       quarantineRoutes({ ...quarantine, snapshot: () => config.snapshot, preview: options.preview, nowMs }),
     ],
@@ -293,6 +311,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     collector,
     registrar,
     sink,
+    reads,
     snapshot: () => config.snapshot,
     apply: (next) =>
       oneByOne(async () => {

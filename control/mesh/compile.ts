@@ -5,6 +5,7 @@ import type { Sha256 } from '../../core/ports.ts'
 import { auditDefaults, type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
 import { parseTrustDomain } from '../../core/spiffe.ts'
 import { resolveBindings } from './bindings.ts'
+import { accessProblems } from './findings.ts'
 import { checkGateways } from './gateways.ts'
 import type { MeshSpec } from './kinds.ts'
 import { nameSnapshot } from './name.ts'
@@ -71,6 +72,7 @@ export function compileMesh(text: string, world: World): Compiled {
   const { policySources, problems: ofSources } = policySourcesOf(found.PolicySource, found.PolicyBinding)
   const { policyData, problems: ofData } = policyDataOf(found.PolicyData, found.PolicyBinding)
   const { quarantine, problems: ofQuarantine } = quarantineFrom(found.Quarantine, trustDomain)
+  problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
   problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
   problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings, ...ofSources, ...ofData)
   problems.sort(byPlace)
@@ -101,7 +103,8 @@ export function compileMesh(text: string, world: World): Compiled {
 }
 
 function auditOf({ audit }: MeshSpec): MeshSnapshot['audit'] {
-  const { stream: _, store: __, ...given } = audit ?? {}
+  const { stream: _, store: __, witnesses: ___, witnessPolicy: ____, timestamps: _____, ...more } = audit ?? {}
+  const { findings: ______, access: _______, ...given } = more
   return { ...auditDefaults, ...given }
 }
 

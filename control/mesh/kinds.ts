@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
+import { type AccessSpec, accessSpec, type FindingsSpec, findingsSpec } from './findings.ts'
 import { type HttpSpec, httpSpec } from './http.ts'
 import { type KafkaSpec, kafkaSpec } from './kafka.ts'
 import { type TimestampSpec, timestamps, type WitnessSpec, witnesses, witnessPolicy } from './outside.ts'
@@ -25,6 +26,8 @@ export interface MeshSpec {
     readonly witnesses?: readonly WitnessSpec[]
     readonly witnessPolicy?: { readonly quorum: number }
     readonly timestamps?: TimestampSpec
+    readonly findings?: FindingsSpec
+    readonly access?: AccessSpec
   }
   readonly identity?: { readonly ttl?: string }
 }
@@ -132,6 +135,8 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
       witnesses: witnesses.exactOptional(),
       witnessPolicy: witnessPolicy.exactOptional(),
       timestamps: timestamps.exactOptional(),
+      findings: findingsSpec.exactOptional(),
+      access: accessSpec.exactOptional(),
     })
     .exactOptional(),
   identity: z

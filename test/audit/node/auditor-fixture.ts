@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { asc, eq, sql } from 'drizzle-orm'
-import { type Auditor, type AuditorEvent, openAuditor } from '../../../audit/node/auditor.ts'
+import { type Auditor, type AuditorEvent, type AuditorSettings, openAuditor } from '../../../audit/node/auditor.ts'
 import { type FileSigner, openFileSigner } from '../../../audit/node/signer.ts'
 import { openStore, type Store } from '../../../audit/node/store.ts'
 import { leaves, type RecordRow, records } from '../../../audit/store/schema.ts'
@@ -45,7 +45,7 @@ export interface World {
   store: Store
   signer: FileSigner
   readonly events: AuditorEvent[]
-  open(store?: Store): Promise<Auditor>
+  open(store?: Store, more?: Partial<AuditorSettings>): Promise<Auditor>
   /** Events of a shard's log, in order. */
   log(shard?: number): Promise<AuditEvent[]>
   end(): Promise<void>
@@ -59,7 +59,8 @@ export function openTestStore(): Promise<Store> {
 
 /** `store` is emptied first. */
 export async function makeWorld(store: Store): Promise<World> {
-  await store.db.execute(sql`truncate leaves, records, outcomes, epochs, gaps, offsets, checkpoints`)
+  await store.db.execute(sql`truncate leaves, records, outcomes, epochs, gaps, offsets, checkpoints,
+    edges_first_seen, finding_hours, finding_mix, finding_cursors, findings, finding_deliveries, finding_counts`)
   const dir = await mkdtemp(join(tmpdir(), 'writ-auditor-'))
   const signer = await openFileSigner({ dir: join(dir, 'signer'), name: 'bank.example/audit', sha256 })
   const events: AuditorEvent[] = []
@@ -69,7 +70,7 @@ export async function makeWorld(store: Store): Promise<World> {
     store,
     signer,
     events,
-    open: async (over) => {
+    open: async (over, more) => {
       const auditor = await openAuditor({
         store: over ?? world.store,
         logDir: join(dir, 'log'),
@@ -83,6 +84,7 @@ export async function makeWorld(store: Store): Promise<World> {
         random,
         sha256,
         onEvent: (event) => events.push(event),
+        ...more,
       })
       opened.push(auditor)
       return auditor
