@@ -2,17 +2,23 @@
 
 import { messageOf } from '../../core/fault.ts'
 import { isObject, type Json } from '../../core/json.ts'
+import type { PolicyBundle } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import { loadBundle } from '../../engine/node/open.ts'
 import type { Policy } from '../../engine/policy.ts'
-import type { Config } from './control-plane.ts'
+
+/** What is in force, as far as it says who may read. */
+interface InForce {
+  readonly settings: { readonly access?: { readonly bundle: string; readonly entrypoint: string } }
+  readonly bundles: readonly PolicyBundle[]
+}
 
 export interface Access {
   readonly allow: boolean
   readonly reason: string
 }
 
-export function accessBy(config: () => Config, now: NowNs): (input: Json) => Promise<Access> {
+export function accessBy(config: () => InForce, now: NowNs): (input: Json) => Promise<Access> {
   let loaded: { readonly sha256: string; readonly policy: Policy } | undefined
   return async (input) => {
     const { settings, bundles } = config()
