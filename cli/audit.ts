@@ -8,6 +8,7 @@ import { chosen, chosenBy, withChoice } from './audit-choice.ts'
 import { exportCommand, tailCommand } from './audit-export.ts'
 import { reachCommand, whoCommand } from './audit-identity.ts'
 import { grantsCommand } from './audit-grants.ts'
+import { acknowledgeCommand, findingsCommand } from './audit-findings.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { savedCommands } from './audit-saved.ts'
 import { printTable } from './audit-table.ts'
@@ -34,6 +35,8 @@ export function auditCommand(): Command {
   for (const command of [backupCommand(), restoreCommand(), newLogCommand(), holdCommand(), retainCommand()])
     audit.addCommand(command)
   audit.addCommand(serveCommand())
+  audit.addCommand(findingsCommand())
+  audit.addCommand(acknowledgeCommand())
   return audit
 }
 

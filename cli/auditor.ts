@@ -79,6 +79,7 @@ async function run(options: Options): Promise<void> {
       onEvent,
       outside: settings.outside,
       catchUp: options.catchUp === true,
+      findings: settings.findings,
     })
     const door = await openLogDoor(
       {

@@ -4,10 +4,11 @@ import { z } from 'zod'
 import { utf8 } from '../core/bytes.ts'
 import type { DecisionCode, Verdict } from '../core/decision.ts'
 import { WritError } from '../core/fault.ts'
-import { canonicalJson, type Json } from '../core/json.ts'
+import { canonicalJson, isObject, type Json } from '../core/json.ts'
 import type { Outcome, OutcomeCode } from '../core/outcome.ts'
 import type { RecordSink } from '../core/ports.ts'
 import { type DecisionBody, decisionId, type OutcomeItem, type RecordId } from '../core/record.ts'
+import type { Quarantined } from '../core/snapshot.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 
 /** Largest body, in bytes, and the most that it holds of each. */
@@ -49,6 +50,7 @@ const verdicts: Readonly<Record<DecisionCode, Verdict>> = {
   head_too_large: 'deny',
   body_timeout: 'deny',
   method_unsupported: 'deny',
+  quarantined: 'deny',
   token_invalid: 'deny',
   token_expired: 'deny',
   token_ambiguous: 'deny',
@@ -177,6 +179,30 @@ function sizeWithin(value: Json): boolean {
   } catch {
     return false // A lone surrogate, or nesting that `depthWithin` has refused already.
   }
+}
+
+/** A caller in quarantine that one of these decisions would let in. */
+export function letIn(
+  records: readonly DecisionBody[],
+  quarantine: readonly Quarantined[],
+  nowMs: number,
+): string | undefined {
+  if (quarantine.length === 0) return undefined
+  const out = new Set<string>(
+    quarantine.filter(({ untilMs }) => untilMs === undefined || nowMs < untilMs).map(({ id }) => id),
+  )
+  for (const { verdict, enforced, input } of records) {
+    const caller = verdict === 'allow' && enforced ? principalIn(input) : undefined
+    if (caller !== undefined && out.has(caller)) return caller
+  }
+  return undefined
+}
+
+function principalIn(input: Json): string | undefined {
+  const attributes = isObject(input) ? input['attributes'] : undefined
+  const source = isObject(attributes) ? attributes['source'] : undefined
+  const principal = isObject(source) ? source['principal'] : undefined
+  return typeof principal === 'string' ? principal : undefined
 }
 
 /** What the collector answers. */

@@ -17,6 +17,7 @@ export type DenyCode =
   | 'head_too_large'
   | 'body_timeout' // The body that a policy was to see did not come in time.
   | 'method_unsupported' // CONNECT, TRACE or an upgrade on a listener that has none.
+  | 'quarantined' // The caller is cut off for a time, by an operator or the mesh file.
   | TokenRefusal
   | IdentityRefusal
 
@@ -112,6 +113,7 @@ export function statusOf(code: DecisionCode): number {
       return 401
     case 'identity_revoked':
     case 'policy_denied':
+    case 'quarantined':
       return 403
     case 'no_route':
       return 404

@@ -324,6 +324,75 @@ export interface LogOpenedBody {
   readonly reason: string
 }
 
+export type FindingType =
+  | 'first_seen' // A caller was let do what it was never seen to do.
+  | 'denial_spike' // A caller was denied far more than is usual for it at this hour of the week.
+  | 'mix_moved' // What a caller asks is mixed far from what it used to be.
+  | 'unused_grant' // What was allowed once and was not used for long.
+  | 'allow_unidentified' // Something was allowed to nobody by name.
+  | 'gap' // Numbers of a producer did not arrive.
+  | 'anomaly' // Equivocation, a bad head, a broken chain, a foreign key, what is no record.
+  | 'clock_skew' // A producer's clock is off.
+  | 'suppressed' // More findings in an hour than are written.
+
+export type FindingSeverity = 'low' | 'medium' | 'high'
+
+/** Written by the auditor: what the log tells by itself. */
+export interface FindingBody {
+  readonly kind: 'finding'
+  readonly finding: FindingType
+  readonly severity: FindingSeverity
+  /** What makes it the same finding: it is written once. */
+  readonly key: string
+  /** Whom it is about: a caller, or the producer of records. */
+  readonly subject: string
+  /** What was called, where it is about that. */
+  readonly target?: string
+  /** One sentence. */
+  readonly what: string
+  /** RFC 3339: the times of what it is about. */
+  readonly first_at: string
+  readonly last_at: string
+  /** How many requests, records or edges it is about. */
+  readonly count: number
+  /** The numbers that it was judged by. */
+  readonly facts: { readonly [name: string]: Json }
+  /** Ids of records that show it, a few at most. */
+  readonly evidence: readonly string[]
+}
+
+/** A person looked at a finding. */
+export interface AcknowledgementBody {
+  readonly kind: 'acknowledgement'
+  /** Id of the finding's entry. */
+  readonly of: string
+  /** Who says so, by name, and the operator that the door knows. */
+  readonly by: string
+  readonly actor: string
+  readonly note: string
+}
+
+/** Somebody asked the log something, or was not let. */
+export interface AuditReadBody {
+  readonly kind: 'audit_read'
+  /** Through which door, and as whom it knows the reader. */
+  readonly door: 'socket' | 'page' | 'api'
+  readonly reader: string
+  /** Who the reader says to be; nobody has proven it. */
+  readonly claimed?: string
+  /** `query`, `record`, `report`, … */
+  readonly action: string
+  /** What was asked, filters and all, cut at 1,024 characters. */
+  readonly question: string
+  readonly verdict: 'allow' | 'deny'
+  /** Why not. */
+  readonly reason?: string
+  /** How many rows, records or leaves were handed out. */
+  readonly count: number
+  /** How many readings this entry is for: what follows the log asks often. */
+  readonly times: number
+}
+
 export type EventBody =
   | DecisionBody
   | OutcomesBody
@@ -339,6 +408,9 @@ export type EventBody =
   | AnomalyBody
   | OpaDecisionBody
   | LogBody
+  | FindingBody
+  | AcknowledgementBody
+  | AuditReadBody
 
 export type EventKind = EventBody['kind']
 
@@ -360,6 +432,9 @@ const kinds: Readonly<Record<EventKind, true>> = {
   anomaly: true,
   opa_decision: true,
   log: true,
+  finding: true,
+  acknowledgement: true,
+  audit_read: true,
 }
 
 export const eventKinds: readonly EventKind[] = Object.keys(kinds) as EventKind[]

@@ -19,11 +19,25 @@ export interface MeshSnapshot {
   readonly bundles: readonly PolicyRef[]
   /** Data that policies read beside their bundles. Default none. */
   readonly data?: readonly PolicyDataUse[]
+  /** Callers that no proxy lets anything ask, in order of their ids. Default none. */
+  readonly quarantine?: readonly Quarantined[]
   readonly audit: AuditSettings
   readonly stream: StreamPlace
   /** Verifier key of the log (C2SP signed-note), by which receipts are checked; empty while no auditor is known. */
   readonly logKey: string
 }
+
+/** A caller that is cut off: whatever it asks is denied with the code `quarantined`. */
+export interface Quarantined {
+  readonly id: SpiffeId
+  /** From when on it is over, in milliseconds since 1970. Default never: its document stands in the mesh file. */
+  readonly untilMs?: number
+  /** For records; callers do not read it. */
+  readonly reason: string
+}
+
+/** Most callers in quarantine at once: each proxy holds them all. */
+export const maxQuarantined = 1024
 
 /** Where records travel from the spool to the log: within the process, or over Kafka. */
 export type StreamPlace = { readonly kind: 'embedded' } | KafkaPlace

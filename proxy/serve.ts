@@ -9,6 +9,7 @@ import { seeBody } from './flow/body/see.ts'
 import { readFacts } from './flow/facts.ts'
 import { judge } from './flow/judge.ts'
 import { onward, refusalOf } from './flow/onward.ts'
+import { cutOff, type FindQuarantine } from './flow/quarantine.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute } from './flow/route.ts'
 import { seeToken } from './flow/token.ts'
@@ -26,6 +27,8 @@ export interface Parts {
   /** Judges tokens, where the policy's binding takes any. Default nobody can, and then such a binding passes nobody. */
   readonly authenticate?: Authenticate | undefined
   readonly decide: Decide
+  /** Callers that are cut off for now. Default nobody. */
+  readonly quarantined?: FindQuarantine | undefined
   /** Policies that are tried out beside those in force. Default none. */
   readonly trials?: Pick<Trials, 'answered'> | undefined
   readonly sink: RecordSink
@@ -36,13 +39,16 @@ export interface Parts {
 /** `latest`: the parts in force later on, by which a tunnel is judged again. */
 export async function serve(exchange: Exchange, parts: Parts, latest: () => Parts = () => parts): Promise<void> {
   const atNs = parts.now()
-  const source = await parts.identify(exchange.peer, Number(atNs / 1_000_000n))
+  const atMs = Number(atNs / 1_000_000n)
+  const source = await parts.identify(exchange.peer, atMs)
+  const barred = cutOff(source, parts.quarantined, atMs)
   const found = parts.findRoute(exchange.head)
   const use = found?.policy ?? parts.policy
-  const token = use?.tokens ? await seeToken(exchange, source, found, use.tokens, atNs, parts) : undefined
-  const body = use?.bodyBytes && token?.ok !== false ? await seeBody(exchange, source, found, use.bodyBytes) : undefined
+  const token = use?.tokens && !barred ? await seeToken(exchange, source, found, use.tokens, atNs, parts) : undefined
+  const body =
+    use?.bodyBytes && !barred && token?.ok !== false ? await seeBody(exchange, source, found, use.bodyBytes) : undefined
   const facts = readFacts(exchange, source, found, atNs, parts, body, token)
-  const decision = await judge(exchange, facts, found, parts, body, token)
+  const decision = barred ?? (await judge(exchange, facts, found, parts, body, token))
 
   if (!source.ok) {
     // Counted, not kept: no stranger can fill the spool. It is refused whatever it asked.

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { inArray } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
-import { originOf } from '../../core/log.ts'
+import { originOf, partitionOf } from '../../core/log.ts'
 import type {
   CheckpointSigner,
   FindReceipt,
@@ -15,12 +15,19 @@ import type {
   StreamMessage,
   VerifyHead,
 } from '../../core/ports.ts'
-import type { AnomalyBody } from '../../core/record.ts'
+import { type AnomalyBody, decisionId, type EventBody } from '../../core/record.ts'
 import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
-import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type Tally } from '../store/admit.ts'
-import type { ArrivedRecord } from '../store/arrival.ts'
-import { readMessage } from '../store/arrival.ts'
+import {
+  type AdmitTools,
+  type Admitted,
+  admit,
+  admitOwn,
+  type Cursor,
+  ownEpochRow,
+  type Tally,
+} from '../store/admit.ts'
+import { type ArrivedRecord, readMessage } from '../store/arrival.ts'
 import {
   fenced,
   insertEntries,
@@ -33,7 +40,7 @@ import {
 } from '../store/ledger.ts'
 import { newChain, type OwnChain, ownRecord, startBody } from '../store/own.ts'
 import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
-import { epochs } from '../store/schema.ts'
+import { type Db, epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
 import { openOrders, orderWritten } from './orders.ts'
 import { receiptFinder } from './receipts.ts'
@@ -73,6 +80,8 @@ export interface AuditorSettings {
   readonly witnesses?: Witnesses
   /** Who is asked to stamp checkpoints with a time. Default nobody. */
   readonly timestamps?: Timestamps
+  /** Told of entries in their order, once they are stored; what it does is in the shard's turn. Default nobody. */
+  readonly onStored?: (shard: number, from: number, entries: readonly ArrivedRecord[]) => void
 }
 
 export type AuditorEvent =
@@ -98,6 +107,11 @@ export interface Auditor {
   /** Where the partition is to be read on; undefined for its beginning. Makes this auditor look at the store anew. */
   nextOffset(partition: number): Promise<string | undefined>
   readonly findReceipt: FindReceipt
+  /**
+   * Writes entries of the auditor's own into the present log of a shard's partition that something was taken into, and what `alongside` stores for their
+   * ids, all or nothing. Rejects with `unavailable` where nothing ever was.
+   */
+  append(shard: number, bodies: readonly EventBody[], alongside?: Alongside): Promise<void>
   /** Signs every shard that grew; rejects with the first fault after all were tried. */
   checkpoint(): Promise<void>
   /** Checkpoints on a timer of its own from now on. */
@@ -105,6 +119,8 @@ export interface Auditor {
   status(): AuditorStatus
   close(): Promise<void>
 }
+
+export type Alongside = (tx: Db, ids: readonly string[]) => Promise<void>
 
 /** What is kept in memory of a shard; thrown away and read again whenever it may no longer be true. */
 interface Shard extends Memory {
@@ -196,6 +212,29 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     await remember(shard, partition, next, admitted)
   }
 
+  async function append(partition: number, bodies: readonly EventBody[], alongside?: Alongside): Promise<void> {
+    const shard = await shardOf(partition)
+    const { number } = shard
+    const { size, nextOffset } = shard.state
+    if (nextOffset === undefined) throw new WritError('unavailable', `partition ${partition} was never read`)
+    if (shard.replay) throw new WritError('unavailable', `partition ${partition} is being caught up with what was signed`)
+    const admitted = admitOwn(bodies, { shard: number, size, own: shard.own }, tools)
+    const ids = admitted.entries.slice(-bodies.length).map(({ event }) => decisionId(event))
+    try {
+      const prepared = await prepareEntries(store.db, number, size, admitted.entries, shard)
+      await store.transaction(async (tx) => {
+        await moveOffset(tx, number, nextOffset, nextOffset, owner)
+        await insertEntries(tx, prepared)
+        await upsertEpochs(tx, epochRows(admitted, number))
+        await alongside?.(tx, ids)
+      })
+    } catch (thrown) {
+      shards.delete(partition) // What we know may be wrong now, whether the commit was kept or not.
+      throw thrown
+    }
+    await remember(shard, partition, nextOffset, admitted)
+  }
+
   async function judge(shard: Shard, messages: readonly StreamMessage[]): Promise<Admitted> {
     const { number, state, own } = shard
     const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
@@ -241,6 +280,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       shard.cursors.delete(epoch)
     }
     for (const key of Object.keys(tally) as (keyof Tally)[]) tally[key] += admitted.tally[key]
+    settings.onStored?.(shard.number, from, entries)
     onEvent({ kind: 'ingested', shard: partition, tally: admitted.tally })
     for (const anomaly of admitted.anomalies) onEvent({ kind: 'anomaly', shard: partition, anomaly })
     if (shard.folder?.size !== from) return // The next checkpoint brings the files up from the store.
@@ -362,6 +402,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
         shards.delete(partition)
         return (await shardOf(partition)).state.nextOffset
       }),
+    append: (log, bodies, alongside) => inTurn(partitionOf(log), () => append(partitionOf(log), bodies, alongside)),
     findReceipt: receiptFinder(settings),
     checkpoint,
     start: () => {

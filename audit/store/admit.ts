@@ -77,6 +77,18 @@ export function admit(arrivals: readonly Arrival[], known: Known, tools: AdmitTo
   return { entries, own, cursors, gaps, anomalies, tally }
 }
 
+/** Records of the auditor's own, of which no stream knows. */
+export function admitOwn(
+  bodies: readonly EventBody[],
+  known: Pick<Known, 'shard' | 'size' | 'own'>,
+  tools: AdmitTools,
+): Admitted {
+  const draft = openDraft({ ...known, cursors: new Map(), holes: new Map(), stored: new Map() }, tools)
+  for (const body of bodies) write(draft, body)
+  const { entries, own, cursors, anomalies, tally } = draft
+  return { entries, own, cursors, gaps: { gone: [], rows: [] }, anomalies, tally }
+}
+
 interface Draft {
   readonly known: Known
   readonly tools: AdmitTools

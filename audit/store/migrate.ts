@@ -3,6 +3,7 @@
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import { questionFunctions } from './questions.ts'
+import { findingTables } from './finding-tables.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 import { tables } from './tables.ts'
@@ -131,6 +132,7 @@ export const versions: readonly (readonly string[])[] = [
       lifted boolean not null
     )`,
   ],
+  findingTables,
 ]
 
 /** The version that this program writes. */

@@ -22,6 +22,8 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'policy':
     case 'trust':
     case 'admin':
+    case 'acknowledgement':
+    case 'audit_read':
     case 'opa_decision': // Whoever sent it forgets it once it is answered.
       return { wait: durability === 'replicated' ? 'acknowledged' : 'synced', urgent: true }
     case 'decision': {
@@ -33,6 +35,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'gap':
     case 'log':
     case 'anomaly':
+    case 'finding':
       return { wait: waits[durability], urgent: true }
   }
 }

@@ -30,7 +30,8 @@ export const isAuditor = (producer: string): boolean => pathOf(producer as Spiff
 const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
 
 function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
-  if (kind === 'gap' || kind === 'anomaly' || kind === 'log') return isAuditor(producer)
+  if (['gap', 'anomaly', 'log', 'finding'].includes(kind)) return isAuditor(producer)
+  if (kind === 'acknowledgement' || kind === 'audit_read') return mayCollect(producer) || isAuditor(producer)
   if (kind === 'opa_decision') return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)
 }

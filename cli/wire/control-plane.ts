@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Recorder } from '../../audit/node/recorder.ts'
+import type { Db } from '../../audit/store/schema.ts'
 import { makeIdentify } from '../../ca/identify.ts'
 import type { Authority } from '../../ca/node/authority.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
@@ -15,13 +16,17 @@ import { makeHealth, type TrialHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
+import { type AuditReads, makeReads, readsOf } from '../../control/node/audit-reads.ts'
 import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
+import { findingsRoutes } from '../../control/node/findings-routes.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
 import { makeOpaLog } from '../../control/node/opa-log.ts'
+import { type QuarantineParts, quarantineRoutes } from '../../control/node/quarantine-routes.ts'
 import type { StateFolder } from '../../control/node/state.ts'
 import { partsOf } from '../../control/parts.ts'
+import { withQuarantine } from '../../control/quarantine.ts'
 import { rolledBackBy, rolledBackText, stillMeant, withoutRolledBack } from '../../control/rollbacks.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
@@ -30,10 +35,12 @@ import type { FindReceipt, NowNs, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import { accessBy } from './access.ts'
 import { openDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
 import type { ServedData } from './policy-data.ts'
+import { type Quarantine, runQuarantine } from './quarantine.ts'
 import { openRollbacks } from './rollbacks.ts'
 import type { OnEvent } from './telemetry.ts'
 import { keyFilesOf } from './tokens.ts'
@@ -50,8 +57,12 @@ export interface ControlPlaneOptions {
   readonly listen: { readonly address: string; readonly port: number }
   /** Where the collector listens in plain HTTP for edge functions, on loopback. Default nowhere. */
   readonly collector?: { readonly address: string; readonly port: number } | undefined
+  /** What a caller was let do lately, where this process has the log. */
+  readonly preview?: QuarantineParts['preview']
   /** Routes of the audit that the admin door carries. */
   readonly mounted: readonly DoorApp[]
+  /** The log's tables, where this process has them. */
+  readonly db?: Db
   readonly now: NowNs
   readonly onEvent: OnEvent
 }
@@ -62,6 +73,8 @@ export interface ControlPlane {
   readonly collector: CollectorDoor | undefined
   readonly registrar: Registrar
   readonly sink: RecordSink
+  /** What other doors ask before they show the audit. */
+  readonly reads: AuditReads
   snapshot(): MeshSnapshot
   /** Puts another configuration in force everywhere; resolves once it is recorded and served. */
   apply(config: Config): Promise<void>
@@ -154,12 +167,25 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     random,
     svidTtlMs: options.config.settings.svidTtlMs,
   })
+  const reads = makeReads({
+    sink: () => sink,
+    authorize: accessBy(() => config, now),
+  })
   const collectorTokens = openCollectorTokens(state.collectorTokens, nowMs)
   const health = makeHealth()
   const unexpected = (thrown: unknown): void => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) })
   const changed = new Set<() => void>()
   const rollbacks = await openRollbacks(join(state.root, 'rolled-back.json'))
   const oneByOne = inTurn()
+  const quarantine: Quarantine = await runQuarantine({
+    path: join(state.root, 'quarantine.json'),
+    sink,
+    actor: operator,
+    nowMs,
+    oneByOne,
+    changed: serveAnew,
+    unexpected,
+  })
   /** What the mesh file says; in force is that without the canaries that were taken back. */
   let given = options.config
   let config = await inForce(given)
@@ -180,6 +206,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const collecting = {
     collectorToken: (token: string) => collectorTokens.find(token),
     denied: () => ({ generation: denied.generation(), denied: denied.current() }),
+    quarantine: () => config.snapshot.quarantine ?? [],
+    nowMs,
     sink,
     unexpected,
     opaLog: makeOpaLog({ token: (token) => collectorTokens.find(token, 'logs'), sink, sha256, nowMs }),
@@ -220,13 +248,23 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       for (const callback of changed) callback()
     },
     sink,
-    actor: `uid ${process.getuid?.() ?? 0}`,
-    mounted: options.mounted,
+    actor: operator,
+    reads: readsOf(reads, (claimed) => ({
+      door: 'socket',
+      reader: operator,
+      ...(claimed !== undefined && { claimed }),
+    })),
+    mounted: [
+      findingsRoutes({ ...(options.db && { db: options.db }), sink: () => sink, actor: operator }),
+      ...options.mounted,
+      quarantineRoutes({ ...quarantine, snapshot: () => config.snapshot, preview: options.preview, nowMs }),
+    ],
     unexpected,
   })
 
   /** Recorded before it is served, so that no decision names a policy that the log does not know. */
   async function publish(next: Config): Promise<void> {
+    await quarantine.keepNamed(next.snapshot.quarantine ?? [])
     for (const bundle of next.bundles) {
       if (known.has(bundle.ref.sha256)) continue
       await sink.keep({ kind: 'policy', action: 'published', ...bundle.ref })
@@ -243,7 +281,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   async function inForce(next: Config): Promise<Config> {
     const kept = stillMeant(rollbacks.current(), next.snapshot)
     if (kept.length < rollbacks.current().length) await rollbacks.put(kept)
-    return { ...next, snapshot: withoutRolledBack(next.snapshot, kept, sha256) }
+    const snapshot = withoutRolledBack(next.snapshot, kept, sha256)
+    return { ...next, snapshot: withQuarantine(snapshot, quarantine.ordered(), sha256) }
   }
 
   /** A canary that took itself back in one proxy is taken back in all, and stays so over restarts. */
@@ -257,6 +296,11 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       onEvent({ level: 'warn', from: 'control', text: `the canary was taken back everywhere: ${detail}` })
     }
     await rollbacks.put([...rollbacks.current(), ...news])
+    await serveAnew()
+  }
+
+  /** What else is in force changed, and the mesh file did not. */
+  async function serveAnew(): Promise<void> {
     config = await inForce(given)
     for (const callback of changed) callback()
   }
@@ -267,6 +311,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     collector,
     registrar,
     sink,
+    reads,
     snapshot: () => config.snapshot,
     apply: (next) =>
       oneByOne(async () => {
@@ -279,6 +324,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
         for (const callback of changed) callback()
       }),
     async close() {
+      quarantine.close()
       await admin.close()
       await collector?.close()
       await door.close()
@@ -286,6 +332,9 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     },
   }
 }
+
+/** Who acts through the socket, as records name them. */
+const operator = `uid ${process.getuid?.() ?? 0}`
 
 const trustEvent = (authority: Authority) => {
   const bundle = authority.bundle()

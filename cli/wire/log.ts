@@ -7,11 +7,13 @@ import { type FileSigner, openFileSigner } from '../../audit/node/signer.ts'
 import { openSignerClient } from '../../audit/node/signer-client.ts'
 import { openStore, type Store, type StoreSettings } from '../../audit/node/store.ts'
 import { verifyHead } from '../../ca/node/heads.ts'
+import type { FindingsPlace } from '../../control/mesh/findings.ts'
 import type { OutsideSettings } from '../../control/mesh/outside.ts'
 import { WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import { software } from '../version.ts'
+import { openFindings } from './findings.ts'
 import { random, sha256 } from './machine.ts'
 import { openOutside } from './outside.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -40,6 +42,8 @@ export interface LogOptions {
   readonly catchUp?: boolean
   /** Who outside is asked to vouch for checkpoints. Default nobody. */
   readonly outside?: OutsideSettings
+  /** What the log tells by itself, and to whom. Default: with the usual numbers, to nobody. */
+  readonly findings?: FindingsPlace
 }
 
 export async function openLog(options: LogOptions): Promise<Log> {
@@ -53,7 +57,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
     const store = await openStore(options.store, logDir)
     closing.push(() => store.close())
     const outside = await openOutside({ ...options, verifierKey: signer.verifierKey })
+    const findings = await openFindings({ ...options, store })
+    closing.push(() => findings.close())
     const auditor = await openAuditor({
+      onStored: findings.finder.onStored,
       store,
       logDir,
       signer,
@@ -73,6 +80,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
     closing.push(async () => {
       await Promise.all([outside.witnesses?.close(), outside.timestamps?.close()]) // So that no round outlives the auditor.
     })
+    closing.push(() => findings.finder.close())
+    await findings.start(auditor)
     auditor.start()
     return { store, auditor, verifierKey: signer.verifierKey, close }
   } catch (thrown) {

@@ -1,12 +1,16 @@
 /** A whole mesh in one process: issuer, control, log, page, and the sidecar of every workload. */
 
 import { join } from 'node:path'
+import { Hono } from 'hono'
 import { type Examined, verifyPlace } from '../../audit/node/examine.ts'
 import { counts } from '../../audit/query/node/edges.ts'
+import { previewOf } from '../../audit/query/node/preview.ts'
 import type { Report } from '../../audit/report/report.ts'
 import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
+import { readsOf } from '../../control/node/audit-reads.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
+import type { DoorEnv } from '../../control/node/http.ts'
 import { openPageDoor, type PageDoor } from '../../control/node/page-door.ts'
 import { openState } from '../../control/node/state.ts'
 import { messageOf } from '../../core/fault.ts'
@@ -133,6 +137,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       now,
       onEvent,
       outside: draft.settings.outside,
+      findings: draft.settings.findings,
     })
     closing.push(() => log.close())
     const { auditor } = log
@@ -172,6 +177,8 @@ export async function openUp(options: UpOptions): Promise<Up> {
       dataAgeMs: data.ageMs,
       listen: options.listen ?? { address: '127.0.0.1', port: 0 },
       collector: options.collector,
+      db: log.store.db,
+      preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
       mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }), sources.routes, data.routes],
       now,
       onEvent,
@@ -223,7 +230,10 @@ export async function openUp(options: UpOptions): Promise<Up> {
     }
 
     const page: PageDoor = await openPageDoor(
-      pageRoutes(log, place, () => control.snapshot(), nowMs),
+      new Hono<DoorEnv>().use(readsOf(control.reads, () => ({ door: 'page', reader: 'token of the page' }))).route(
+        '/',
+        pageRoutes(log, place, () => control.snapshot(), nowMs),
+      ),
       (thrown) => onEvent({ level: 'error', from: 'page', text: messageOf(thrown) }),
       options.pagePort === undefined ? {} : { port: options.pagePort },
     )

@@ -5,12 +5,14 @@ import type { Sha256 } from '../../core/ports.ts'
 import { auditDefaults, type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
 import { parseTrustDomain } from '../../core/spiffe.ts'
 import { resolveBindings } from './bindings.ts'
+import { accessProblems } from './findings.ts'
 import { checkGateways } from './gateways.ts'
 import type { MeshSpec } from './kinds.ts'
 import { nameSnapshot } from './name.ts'
 import { dataUsesOf, policyDataOf } from './policy-data.ts'
 import { policySourcesOf } from './policy-sources.ts'
 import { byPlace, type Placed, type Problem, problemAt } from './problem.ts'
+import { quarantineFrom } from './quarantine.ts'
 import { type MeshDocuments, readDocuments } from './read.ts'
 import { resolveRoutes } from './routes.ts'
 import { kinds } from './schema.ts'
@@ -69,7 +71,9 @@ export function compileMesh(text: string, world: World): Compiled {
   })
   const { policySources, problems: ofSources } = policySourcesOf(found.PolicySource, found.PolicyBinding)
   const { policyData, problems: ofData } = policyDataOf(found.PolicyData, found.PolicyBinding)
-  problems.push(...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
+  const { quarantine, problems: ofQuarantine } = quarantineFrom(found.Quarantine, trustDomain)
+  problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
+  problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
   problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings, ...ofSources, ...ofData)
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
@@ -89,6 +93,7 @@ export function compileMesh(text: string, world: World): Compiled {
       .filter((ref) => used.has(ref.bundle))
       .toSorted((a, b) => byText(a.bundle, b.bundle)),
     ...dataUsesOf(policyData, world.data ?? [], used),
+    ...(quarantine.length > 0 && { quarantine }),
     audit: auditOf(mesh.spec),
     stream: settings.stream,
     logKey: world.logKey ?? '',
@@ -98,7 +103,8 @@ export function compileMesh(text: string, world: World): Compiled {
 }
 
 function auditOf({ audit }: MeshSpec): MeshSnapshot['audit'] {
-  const { stream: _, store: __, ...given } = audit ?? {}
+  const { stream: _, store: __, witnesses: ___, witnessPolicy: ____, timestamps: _____, ...more } = audit ?? {}
+  const { findings: ______, access: _______, ...given } = more
   return { ...auditDefaults, ...given }
 }
 

@@ -3,12 +3,13 @@
 import { z } from 'zod'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
+import { type AccessSpec, accessSpec, type FindingsSpec, findingsSpec } from './findings.ts'
 import { type HttpSpec, httpSpec } from './http.ts'
 import { type KafkaSpec, kafkaSpec } from './kafka.ts'
 import { type TimestampSpec, timestamps, type WitnessSpec, witnesses, witnessPolicy } from './outside.ts'
 import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
-import { address, bundleName, bytes, duration, entrypoint, host, name, port } from './words.ts'
+import { address, bundleName, bytes, duration, entrypoint, host, name, port, spiffePath } from './words.ts'
 
 export interface MeshSpec {
   readonly trustDomain: string
@@ -25,6 +26,8 @@ export interface MeshSpec {
     readonly witnesses?: readonly WitnessSpec[]
     readonly witnessPolicy?: { readonly quorum: number }
     readonly timestamps?: TimestampSpec
+    readonly findings?: FindingsSpec
+    readonly access?: AccessSpec
   }
   readonly identity?: { readonly ttl?: string }
 }
@@ -82,13 +85,6 @@ export interface PolicyBindingSpec {
 const everyMs = (fallback: number, effect: string) =>
   z.int().min(1).max(86_400_000).describe(`${effect}, in milliseconds. Default ${fallback}.`).exactOptional()
 
-const spiffePath = z
-  .string()
-  .max(2048)
-  .regex(/^(?:spiffe:\/\/[a-z0-9._-]{1,255})?(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/, {
-    error: 'is neither a path such as /orders nor a whole SPIFFE id',
-  })
-
 const stream = z.union(
   [
     z.literal('embedded'),
@@ -142,6 +138,8 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
       witnesses: witnesses.exactOptional(),
       witnessPolicy: witnessPolicy.exactOptional(),
       timestamps: timestamps.exactOptional(),
+      findings: findingsSpec.exactOptional(),
+      access: accessSpec.exactOptional(),
     })
     .exactOptional(),
   identity: z

@@ -5,7 +5,7 @@ import { toHex, utf8 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { canonicalJson, isObject, type Json } from '../../core/json.ts'
 import type { Sha256 } from '../../core/ports.ts'
-import { type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
+import { type MeshSnapshot, maxQuarantined, snapshotVersion } from '../../core/snapshot.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { kafkaSasl, kafkaTls } from './kafka.ts'
 
@@ -170,6 +170,10 @@ const snapshotShape = z.strictObject({
         version: z.strictObject({ revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) }).exactOptional(),
       }),
     )
+    .exactOptional(),
+  quarantine: z
+    .array(z.strictObject({ id, untilMs: count.exactOptional(), reason: text }))
+    .max(maxQuarantined)
     .exactOptional(),
   audit: z.strictObject({
     durability: z.enum(['bounded', 'strict', 'replicated']),

@@ -21,6 +21,7 @@ export function readDocuments(text: string): { readonly found: MeshDocuments; re
     PolicyBinding: [],
     PolicySource: [],
     PolicyData: [],
+    Quarantine: [],
     HTTPRoute: [],
     Gateway: [],
   }

@@ -15,6 +15,7 @@ import {
 } from './kinds.ts'
 import { type PolicyDataSpec, policyDataSpec } from './policy-data.ts'
 import { type PolicySourceSpec, policySourceSpec } from './policy-sources.ts'
+import { type QuarantineSpec, quarantineSpec } from './quarantine.ts'
 import { name } from './words.ts'
 
 export interface Specs {
@@ -24,6 +25,7 @@ export interface Specs {
   readonly PolicyBinding: PolicyBindingSpec
   readonly PolicySource: PolicySourceSpec
   readonly PolicyData: PolicyDataSpec
+  readonly Quarantine: QuarantineSpec
   readonly HTTPRoute: HttpRouteSpec
   readonly Gateway: GatewaySpec
 }
@@ -37,6 +39,7 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   PolicyBinding: 'writ.dev/v1',
   PolicySource: 'writ.dev/v1',
   PolicyData: 'writ.dev/v1',
+  Quarantine: 'writ.dev/v1',
   HTTPRoute: 'gateway.networking.k8s.io/v1',
   Gateway: 'gateway.networking.k8s.io/v1',
 }
@@ -74,6 +77,7 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   PolicyBinding: whole('PolicyBinding', policyBindingSpec),
   PolicySource: whole('PolicySource', policySourceSpec),
   PolicyData: whole('PolicyData', policyDataSpec),
+  Quarantine: whole('Quarantine', quarantineSpec),
   HTTPRoute: whole('HTTPRoute', httpRouteSpec),
   Gateway: whole('Gateway', gatewaySpec),
 }

@@ -1,6 +1,7 @@
 /** What the Mesh document says of the stream, the store and identities. */
 
 import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
+import { type AccessSpec, type FindingsPlace, findingsOf } from './findings.ts'
 import { kafkaPlace } from './kafka.ts'
 import type { MeshSpec } from './kinds.ts'
 import { type OutsideSettings, outsideOf } from './outside.ts'
@@ -17,6 +18,10 @@ export interface MeshSettings {
   readonly svidTtlMs: number
   /** Who outside vouches for the log. */
   readonly outside: OutsideSettings
+  /** What the log tells by itself, and to whom. */
+  readonly findings: FindingsPlace
+  /** The rule that says who may read the audit. */
+  readonly access?: AccessSpec
   /** Bundles that are asked of a server. */
   readonly policySources: readonly PolicySource[]
   /** Data that policies read beside their bundles. */
@@ -53,6 +58,8 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,
     outside,
+    findings: findingsOf(audit?.findings),
+    ...(audit?.access && { access: audit.access }),
   }
   return { settings, problems }
 }

@@ -25,6 +25,13 @@ export const address: z.ZodType<string, string> = z
     error: 'is neither a host name nor an IP address',
   })
 
+export const spiffePath: z.ZodType<string, string> = z
+  .string()
+  .max(2048)
+  .regex(/^(?:spiffe:\/\/[a-z0-9._-]{1,255})?(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+$/, {
+    error: 'is neither a path such as /orders nor a whole SPIFFE id',
+  })
+
 export const port: z.ZodType<number, number> = z.int().min(1).max(65_535)
 
 export const bundleName: z.ZodType<string, string> = z

@@ -1,5 +1,6 @@
 /** What the admin door answers. Whoever reaches it is the operator: the socket's mode is the credential. */
 
+import type { MiddlewareHandler } from 'hono'
 import { z } from 'zod'
 import { WritError } from '../../core/fault.ts'
 import type { RecordSink } from '../../core/ports.ts'
@@ -8,7 +9,7 @@ import { parseSpiffeId, type SpiffeId, trustDomainOf } from '../../core/spiffe.t
 import type { Health } from '../health.ts'
 import type { PartOf } from '../parts.ts'
 import type { CollectorRight } from './collector-tokens.ts'
-import { type DoorApp, doorApp, readJson, type Unexpected } from './http.ts'
+import { type DoorApp, type DoorEnv, doorApp, readJson, type Unexpected } from './http.ts'
 
 type Later<T> = T | Promise<T>
 
@@ -30,6 +31,8 @@ export interface AdminParts {
   readonly actor: string
   /** Further routes, such as those of the audit. */
   readonly mounted: readonly Pick<DoorApp, 'fetch' | 'routes'>[]
+  /** Stands before readings of the audit. Default nobody asks. */
+  readonly reads?: MiddlewareHandler<DoorEnv>
   readonly unexpected: Unexpected
 }
 
@@ -63,6 +66,7 @@ const deniedBody = z.union([
 
 export function adminRoutes(parts: AdminParts): DoorApp {
   const app = doorApp(parts.unexpected)
+  if (parts.reads) app.use(parts.reads)
   /** Kept before it is done: an act whose record cannot be kept does not happen. */
   const keep = async (action: string, detail: string): Promise<void> => {
     await parts.sink.keep({ kind: 'admin', action, actor: parts.actor, detail })

@@ -5,7 +5,9 @@ import { WritError } from '../../core/fault.ts'
 import { isObject, type Json } from '../../core/json.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import { type Epoch, type EventBody, type OutcomeItem, parseEpoch, type RecordId } from '../../core/record.ts'
-import type { SpiffeId } from '../../core/spiffe.ts'
+import { maxQuarantined, type Quarantined } from '../../core/snapshot.ts'
+import { parseSpiffeId, type SpiffeId } from '../../core/spiffe.ts'
+import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 
 export interface CollectorOptions {
   /** Where the collector is: `https://collector.example`; plain http to loopback only, since the token goes along. */
@@ -23,6 +25,8 @@ export interface CollectorOptions {
 }
 
 export interface CollectorSink extends RecordSink {
+  /** As the collector said with its last answer. */
+  readonly quarantined: FindQuarantine
   /** Posts what is not a decision: outcomes, and how many strangers there were. Never rejects. */
   flush(): Promise<void>
 }
@@ -48,6 +52,7 @@ export function collectorSink(options: CollectorOptions): CollectorSink {
   const address = addressOf(options.url)
   const send = options.fetch ?? fetch
   let decisions: Waiting[] = []
+  let quarantined: FindQuarantine | undefined
   let outcomes: (OutcomeItem & { readonly epoch: Epoch })[] = []
   let strangers = new Map<string, Stranger>()
   /** Counts posts of outcomes, so that of many who wait the first one posts for all. */
@@ -61,9 +66,17 @@ export function collectorSink(options: CollectorOptions): CollectorSink {
       redirect: 'manual', // The token goes nowhere else.
       signal: AbortSignal.timeout(options.timeoutMs ?? 5000),
     })
-    if (response.ok) return response.json()
-    await response.body?.cancel()
+    if (response.ok) return heard(await response.json())
+    // Refused for a caller in quarantine: the answer names all that are.
+    if (response.status === 403) heard(await response.json().catch(() => undefined), true)
+    else await response.body?.cancel()
     throw new Error(`it answered ${response.status}`)
+  }
+
+  function heard(answer: unknown, refused = false): unknown {
+    const list = quarantineIn(answer)
+    if (list || !refused) quarantined = list && quarantineOf(list)
+    return answer
   }
 
   /** One post for all that were decided in the same tick, or as many as fit. */
@@ -88,6 +101,8 @@ export function collectorSink(options: CollectorOptions): CollectorSink {
   }
 
   return {
+    quarantined: (id, nowMs) => quarantined?.(id, nowMs),
+
     keep: (body: EventBody) =>
       new Promise<RecordId>((resolve, reject) => {
         const text = JSON.stringify(body)
@@ -172,6 +187,18 @@ function idsIn(answer: unknown, producer: SpiffeId): readonly RecordId[] | undef
       : undefined
   })
   return ids.includes(undefined) ? undefined : (ids as RecordId[])
+}
+
+/** Undefined where it names none. */
+function quarantineIn(answer: unknown): readonly Quarantined[] | undefined {
+  const list = isObject(answer) ? answer['quarantine'] : undefined
+  if (!Array.isArray(list)) return undefined
+  return list.slice(0, maxQuarantined).flatMap((item: unknown): Quarantined[] => {
+    const { id: text, until_ms: untilMs, reason } = isObject(item) ? item : {}
+    const id = typeof text === 'string' ? parseSpiffeId(text) : undefined
+    if (!id || typeof reason !== 'string') return []
+    return [{ id, ...(typeof untilMs === 'number' && { untilMs }), reason }]
+  })
 }
 
 const clip = (text: string, length: number): string => text.slice(0, length).toWellFormed()

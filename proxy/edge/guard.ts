@@ -5,6 +5,7 @@ import type { PolicyUse } from '../../core/policy.ts'
 import type { Authenticate, Decide, Identify, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { problem } from '../flow/problem.ts'
+import type { FindQuarantine } from '../flow/quarantine.ts'
 import type { FindRoute } from '../flow/route.ts'
 import { makeTrials, type Trials } from '../flow/trial.ts'
 import { type Parts, serve } from '../serve.ts'
@@ -23,8 +24,11 @@ export interface GuardOptions {
   /** Judges tokens beside it, where the policy's use takes any. Default nobody can, and then nobody passes. */
   readonly authenticate?: Authenticate
   readonly decide: Decide
-  /** `flush` is called after each request, and sends on what need not be kept before the answer. */
-  readonly sink: RecordSink & { flush?(): Promise<void> }
+  /**
+   * `flush` is called after each request, and sends on what need not be kept before the answer. `quarantined` knows the
+   * callers that are cut off, as far as whoever keeps the records has said so.
+   */
+  readonly sink: RecordSink & { flush?(): Promise<void>; quarantined?: FindQuarantine }
   readonly now?: NowNs
   readonly random?: RandomBytes
   /** What the caller showed. Default: the bearer token of `Authorization`, as a JWT-SVID. */
@@ -97,6 +101,7 @@ function partsOf(options: GuardOptions): Parts {
     identify: options.identify,
     authenticate: options.authenticate,
     decide: options.decide,
+    quarantined: options.sink.quarantined,
     sink: options.sink,
     now: options.now ?? (() => BigInt(Date.now()) * 1_000_000n),
     random: options.random ?? ((length) => crypto.getRandomValues(new Uint8Array(length))),

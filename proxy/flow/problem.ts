@@ -22,6 +22,7 @@ export const titles: Readonly<Record<ProblemCode, string>> = {
   head_too_large: 'The request head is too large.',
   body_timeout: 'The request body did not come in time.',
   method_unsupported: 'The method or upgrade is not supported.',
+  quarantined: 'The caller is in quarantine.',
   token_invalid: 'The token of the request does not hold.',
   token_expired: 'The token of the request is not valid at this time.',
   token_ambiguous: 'The request brings more than one token.',

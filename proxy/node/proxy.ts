@@ -14,6 +14,7 @@ import type {
 } from '../../core/ports.ts'
 import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
 import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
@@ -106,7 +107,12 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     return made
   }
 
-  function partsOf(workload: Workload, listener: Listener, outbound: FindRoute): Parts {
+  function partsOf(
+    workload: Workload,
+    listener: Listener,
+    outbound: FindRoute,
+    quarantined: FindQuarantine | undefined,
+  ): Parts {
     return {
       direction: listener.direction,
       listener: `${workload.name}/${listener.name}`,
@@ -116,6 +122,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       identify: options.identify(workload.id),
       authenticate: options.authenticate,
       decide: trialsOf(workload.id).decide,
+      quarantined,
       trials: trialsOf(workload.id),
       sink: options.sink(workload.id),
       now: options.now,
@@ -158,6 +165,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   async function put(snapshot: MeshSnapshot): Promise<void> {
     if (closed) throw new WritError('unavailable', 'the proxy is stopping')
     const outbound = routesOf(snapshot, () => fraction(random))
+    const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
         .filter(({ name }) => options.workloads.includes(name))
@@ -172,7 +180,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const { workload } of wanted.values()) trialsOf(workload.id).follow(usesOf(workload), snapshot.bundles)
     const failures: unknown[] = []
     for (const [name, { workload, listener }] of wanted) {
-      const parts = partsOf(workload, listener, outbound)
+      const parts = partsOf(workload, listener, outbound, quarantined)
       const known = running.get(name)
       if (known) known.listener.use(parts)
       else {

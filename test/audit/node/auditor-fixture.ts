@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { asc } from 'drizzle-orm'
-import { type Auditor, type AuditorEvent, openAuditor } from '../../../audit/node/auditor.ts'
+import { type Auditor, type AuditorEvent, type AuditorSettings, openAuditor } from '../../../audit/node/auditor.ts'
 import { type FileSigner, openFileSigner } from '../../../audit/node/signer.ts'
 import { openStore, type Store } from '../../../audit/node/store.ts'
 import { readLeaves } from '../../../audit/store/leaves.ts'
@@ -48,7 +48,7 @@ export interface World {
   store: Store
   signer: FileSigner
   readonly events: AuditorEvent[]
-  open(store?: Store): Promise<Auditor>
+  open(store?: Store, more?: Partial<AuditorSettings>): Promise<Auditor>
   /** Events of a shard's log, in order. */
   log(shard?: number): Promise<AuditEvent[]>
   end(): Promise<void>
@@ -72,7 +72,7 @@ export async function makeWorld(store: Store): Promise<World> {
     store,
     signer,
     events,
-    open: async (over) => {
+    open: async (over, more) => {
       const auditor = await openAuditor({
         store: over ?? world.store,
         logDir: join(dir, 'log'),
@@ -86,6 +86,7 @@ export async function makeWorld(store: Store): Promise<World> {
         random,
         sha256,
         onEvent: (event) => events.push(event),
+        ...more,
       })
       opened.push(auditor)
       return auditor

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { type CollectorDoor, openCollectorDoor } from '../../../control/node/collector-door.ts'
 import type { CollectorParts } from '../../../control/node/collector-routes.ts'
+import type { SpiffeId } from '../../../core/spiffe.ts'
 import { collectorTokens, testSink } from './mesh.ts'
 
 const doors: CollectorDoor[] = []
@@ -8,7 +9,7 @@ afterEach(async () => {
   await Promise.all(doors.splice(0).map((door) => door.close()))
 })
 
-async function open(options = {}) {
+async function open(options = {}, more: Partial<CollectorParts> = {}) {
   const sink = testSink()
   const denied = new Set<string>()
   const parts: CollectorParts = {
@@ -16,6 +17,7 @@ async function open(options = {}) {
     denied: () => ({ denied }),
     sink,
     unexpected: () => undefined,
+    ...more,
   }
   const door = await openCollectorDoor(parts, options)
   doors.push(door)
@@ -56,3 +58,26 @@ test.each(['0.0.0.0', '::', '192.0.2.1', 'example.com'])(
     await expect(open({ address })).rejects.toMatchObject({ code: 'config_invalid', cure: expect.any(String) })
   },
 )
+
+test('a decision that lets in a caller in quarantine is not kept; each answer names those that are cut off', async () => {
+  const id = 'spiffe://bank.example/batch' as SpiffeId
+  const { door, sink } = await open({}, { quarantine: () => [{ id, untilMs: 100, reason: 'odd' }], nowMs: () => 99 })
+  const post = async (principal: string, verdict: 'allow' | 'deny') => {
+    const record = {
+      ...{ kind: 'decision', direction: 'inbound', workload: 'spiffe://bank.example/orders', listener: 'l', verdict },
+      ...{ code: verdict === 'allow' ? 'allowed' : 'quarantined', by: 'proxy', enforced: true, reasons: [] },
+      ...{ input: { attributes: { source: { principal } } }, request_id: 'r' },
+    }
+    const answer = await fetch(`http://127.0.0.1:${door.port}/v1/records`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer edge-orders' },
+      body: JSON.stringify({ records: [record] }),
+    })
+    const { quarantine } = (await answer.json()) as { quarantine: unknown }
+    expect(quarantine).toEqual([{ id, until_ms: 100, reason: 'odd' }])
+    return answer.status
+  }
+  expect([await post(id, 'allow'), sink.bodies.length]).toEqual([403, 0])
+  expect([await post(id, 'deny'), await post('spiffe://bank.example/web', 'allow')]).toEqual([200, 200])
+  expect(sink.bodies).toHaveLength(2)
+})

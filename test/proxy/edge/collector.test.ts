@@ -248,3 +248,33 @@ test('however many strangers there are, each is counted once and the post stays 
     { numRuns: 30 },
   )
 })
+
+test('what an answer says of quarantine holds until the next one says otherwise', async () => {
+  const list = [
+    { id: 'spiffe://bank.example/batch', until_ms: 50, reason: 'odd' },
+    { id: 'no id', reason: '' },
+  ]
+  let answer: object = { quarantine: list }
+  const { sink } = sinkOver(({ records = [] }) =>
+    Response.json({ ids: records.map(() => ({ epoch, seq: 1 })), unknown_outcomes: 0, ...answer }),
+  )
+  const batch = 'spiffe://bank.example/batch' as SpiffeId
+  expect(sink.quarantined(batch, 0)).toBeUndefined()
+  await sink.keep(record())
+  expect(sink.quarantined(batch, 49)).toMatchObject({ reason: 'odd' })
+  expect([sink.quarantined(batch, 50), sink.quarantined(producer, 0)]).toEqual([undefined, undefined])
+  answer = {}
+  await sink.keep(record())
+  expect(sink.quarantined(batch, 0)).toBeUndefined()
+})
+
+test('a decision that lets in a caller in quarantine is not kept, and the function has heard of it then', async () => {
+  const { sink } = sinkOver(() =>
+    Response.json(
+      { code: 'forbidden', quarantine: [{ id: producer, until_ms: null, reason: 'odd' }] },
+      { status: 403 },
+    ),
+  )
+  await expect(sink.keep(record())).rejects.toMatchObject({ code: 'audit_unavailable' })
+  expect(sink.quarantined(producer, 1e15)).toMatchObject({ id: producer, reason: 'odd' })
+})

@@ -9,6 +9,7 @@ import type { Outcome } from '../../../core/outcome.ts'
 import type { EventBody, RecordId } from '../../../core/record.ts'
 import type { SpiffeId, TrustDomain } from '../../../core/spiffe.ts'
 import type { BodyRead, Exchange, Onward, Refusal } from '../../../proxy/exchange.ts'
+import { quarantineOf } from '../../../proxy/flow/quarantine.ts'
 import type { Found } from '../../../proxy/flow/route.ts'
 import { type Parts, serve } from '../../../proxy/serve.ts'
 
@@ -345,4 +346,17 @@ test.each([
   expect(steps).toEqual(['read 100', 'keep', 'refuse', 'outcome 7 completed'])
   expect(refusal?.status).toBe(status)
   expect(body).toMatchObject({ verdict: 'deny', code, by: 'proxy' })
+})
+
+test('a caller in quarantine is refused and recorded, and neither its token, its body nor the policy is looked at', async () => {
+  const quarantined = quarantineOf([{ id: web, untilMs: 6000, reason: 'odd traffic' }])
+  const asked = { ...policy, bodyBytes: 100, tokens: { providers: [], forward: true } }
+  const { steps, refusal, body } = await served({ parts: { quarantined, policy: asked } })
+  expect(steps).toEqual(['keep', 'refuse', 'outcome 7 completed'])
+  expect(JSON.parse(refusal!.body)).toMatchObject({ code: 'quarantined', status: 403 })
+  expect(refusal!.body).not.toContain('odd traffic')
+  const reasons = ['until 1970-01-01T00:00:06.000Z: odd traffic']
+  expect(body).toMatchObject({ verdict: 'deny', code: 'quarantined', by: 'proxy', reasons })
+  const others = quarantineOf([{ id: orders, reason: 'odd traffic' }])
+  expect((await served({ parts: { quarantined: others } })).steps).toContain('forward')
 })
