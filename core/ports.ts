@@ -1,6 +1,6 @@
 /** How parts meet: small functions, passed in by a shell. Any of them may answer later, and callers await. */
 
-import type { Decision } from './decision.ts'
+import type { Decision, Verdict } from './decision.ts'
 import type { Authenticated, RequestFacts, RequestHead } from './facts.ts'
 import type { Identified, IdentityState, Peer } from './identity.ts'
 import type { Json } from './json.ts'
@@ -52,6 +52,11 @@ export interface RecordSink {
    * WritError `audit_unavailable`, and then nothing may be forwarded or answered as if it had been kept.
    */
   keep(body: EventBody): Later<RecordId>
+  /**
+   * Counts a decision that `keep` did not write, with what it threw. True where it may go on all the same, as the mesh's
+   * `onFull` says; then a record will tell how many there were.
+   */
+  account?(verdict: Verdict, thrown: unknown): boolean
   /** How a kept decision ended. Never fails: an outcome that is lost is shown as unknown. */
   outcome(id: RecordId, outcome: Outcome): void
   /** Counts a refusal of a peer without a name; bounded, aggregated per source and code each second. */

@@ -168,8 +168,13 @@ export interface SvidBody {
 /** The producer's signature over its own canonical JSON without `sig`, and with `prev` over all that came before. */
 export interface HeadBody {
   readonly kind: 'head'
-  /** Totals since the epoch began. */
-  readonly counts: { readonly allow: number; readonly deny: number; readonly fault: number }
+  /** Totals since the epoch began. `suppressed`: decisions without a record, whatever their verdict; left out while 0. */
+  readonly counts: {
+    readonly allow: number
+    readonly deny: number
+    readonly fault: number
+    readonly suppressed?: number
+  }
   /** The last record of an epoch that ended on purpose. */
   readonly final: boolean
   /** SHA-256 of the signing leaf certificate, lower-case hex. */
@@ -273,6 +278,53 @@ export interface OpaDecisionBody {
   }
 }
 
+/** Decisions that have no record, because the spool took none and the mesh says `onFull: allow-and-account`. */
+export interface SuppressedBody {
+  readonly kind: 'suppressed'
+  /** By verdict. Those that were allowed went on; the others were refused, as ever. */
+  readonly counts: { readonly allow: number; readonly deny: number; readonly fault: number }
+  /** Times of the first and the last of them. */
+  readonly from: string
+  readonly until: string
+  /** What the spool said to the first. */
+  readonly why: string
+}
+
+/** One call as the sidecar of the caller saw it. */
+export interface CallItem {
+  /** Number of its own decision, in the same epoch. */
+  readonly seq: number
+  readonly request_id: string
+  /** The name that the other end proved. */
+  readonly target: SpiffeId
+  readonly service: string
+  /** Status that the other end answered with. */
+  readonly status: number
+  /** `decision_id` that the other end named; left out where it named none. */
+  readonly decision?: string
+}
+
+/** Calls that another proxy of the mesh answered: what its own records must show too. */
+export interface CallsBody {
+  readonly kind: 'calls'
+  readonly calls: readonly CallItem[]
+}
+
+/** Written by the auditor: a call that one side recorded and the other did not, in time. */
+export interface UnmatchedBody {
+  readonly kind: 'unmatched'
+  /** `callee`: the caller's sidecar tells of a call whose decision is not there. `caller`: the other way round. */
+  readonly missing: 'callee' | 'caller'
+  /** Who should have known. */
+  readonly silent: SpiffeId
+  /** `decision_id` of the record that there is: the caller's own, or the callee's. */
+  readonly of: string
+  readonly request_id: string
+  /** Who told of it. */
+  readonly by: SpiffeId
+  readonly at: string
+}
+
 export type EventBody =
   | DecisionBody
   | OutcomesBody
@@ -287,6 +339,9 @@ export type EventBody =
   | GapBody
   | AnomalyBody
   | OpaDecisionBody
+  | SuppressedBody
+  | CallsBody
+  | UnmatchedBody
 
 export type EventKind = EventBody['kind']
 
@@ -307,6 +362,9 @@ const kinds: Readonly<Record<EventKind, true>> = {
   gap: true,
   anomaly: true,
   opa_decision: true,
+  suppressed: true,
+  calls: true,
+  unmatched: true,
 }
 
 export const encodeEvent = (event: AuditEvent): Uint8Array => utf8(canonicalJson(event as unknown as Json))

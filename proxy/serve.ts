@@ -52,7 +52,9 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
   // Kept first: no crash can lose it, no full disk can hide it.
   const kept = await keep(parts.sink, decisionBody(facts, found, decision, use))
   if ('unavailable' in kept) {
-    await exchange.refuse(refusalOf(kept.unavailable, facts))
+    const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
+    if (passes && decision.verdict === 'allow' && found) await exchange.forward(onward(facts, found, decision))
+    else await exchange.refuse(refusalOf(kept.unavailable, facts))
     return
   }
   const outcome =

@@ -11,7 +11,8 @@ import type { OnNotice } from '../stream/notice.ts'
 import { addOutcome, newOutcomes, outcomesDue, takeOutcomes } from '../stream/outcomes.ts'
 import { headDue, type Producer, type Sealed, seal, sealHead, sealStart } from '../stream/producer.ts'
 import { countRefusal, newRefusals, takeRefusals } from '../stream/refusals.ts'
-import type { Author, Writer } from './recorder-write.ts'
+import { countSuppressed, isSuppressing, newSuppressed, suppressedBody, toldOf } from '../stream/suppressed.ts'
+import { type Author, Unwritten, type Writer } from './recorder-write.ts'
 import type { Channel, Spool } from './spool.ts'
 
 export interface ProducerPorts {
@@ -44,6 +45,8 @@ export interface LiveOptions {
 }
 
 const refusalsEveryMs = 1000
+/** Time between two attempts to tell of decisions without a record, in milliseconds. */
+const tellEveryMs = 250
 
 export function newLive(options: LiveOptions): Live {
   const { producer, channel, ports, spool, writer, settings, now, sha256, onNotice } = options
@@ -51,6 +54,9 @@ export function newLive(options: LiveOptions): Live {
   const refusals = newRefusals()
   let tickMs = toMs(now())
   let refusalsAtMs = tickMs
+  const suppressed = newSuppressed()
+  let telling: Promise<void> | undefined
+  let toldAtMs = tickMs
   let headOnItsWay = false
   let unsigned = false
   let closing: Promise<void> | undefined
@@ -86,6 +92,22 @@ export function newLive(options: LiveOptions): Live {
         body.refusals.reduce((sum, { count }) => sum + count, body.others),
       )
     }
+  }
+
+  /** Tells of decisions without a record. What cannot be told yet is told later; what never can is said at the end. */
+  const emitSuppressed = (): Promise<void> => {
+    toldAtMs = toMs(now())
+    const body = suppressedBody(suppressed)
+    const { untilNs } = suppressed
+    telling ??= keepBody(body)
+      .then(
+        () => toldOf(suppressed, body, untilNs),
+        () => undefined,
+      )
+      .finally(() => {
+        telling = undefined
+      })
+    return telling
   }
 
   /** Outcomes first, so that the head covers them. */
@@ -127,6 +149,13 @@ export function newLive(options: LiveOptions): Live {
 
   const close = async (): Promise<void> => {
     emitRefusals()
+    await telling
+    if (isSuppressing(suppressed)) await emitSuppressed()
+    if (isSuppressing(suppressed)) {
+      const { allow, deny, fault } = suppressed
+      const detail = `${ports.id}: ${allow} allow, ${deny} deny, ${fault} fault have no record, and none tells of them`
+      onNotice({ name: 'suppressed_untold', level: 'error', detail })
+    }
     try {
       await emitHead(true)
     } catch (thrown) {
@@ -157,6 +186,7 @@ export function newLive(options: LiveOptions): Live {
       tickMs = nowMs
       if (outcomesDue(outcomes, nowMs)) emitOutcomes()
       if (refusals.size > 0 && nowMs - refusalsAtMs >= refusalsEveryMs) emitRefusals()
+      if (isSuppressing(suppressed) && nowMs - toldAtMs >= tellEveryMs) void emitSuppressed()
       if (!headOnItsWay && headDue(live.producer, nowMs, settings)) emitHead(false).catch(headFailed)
     },
     abandon: () => end('crash'),
@@ -164,6 +194,11 @@ export function newLive(options: LiveOptions): Live {
       keep(body) {
         if (closing) return Promise.reject(new WritError('audit_unavailable', `${ports.id} keeps no more records`))
         return keepBody(body)
+      },
+      account(verdict, thrown) {
+        if (settings.onFull !== 'allow-and-account' || !(thrown instanceof Unwritten) || closing) return false
+        countSuppressed(suppressed, verdict, thrown.message, now())
+        return true
       },
       outcome(id, outcome) {
         // Time of the last tick: an outcome may be written a tick earlier than it had to be, never later.

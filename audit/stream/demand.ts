@@ -15,6 +15,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'refusals':
     case 'head':
     case 'svid':
+    case 'calls':
       return { wait: 'written', urgent: false }
     case 'start':
       return { wait: 'synced', urgent: true } // Not acknowledged: a proxy starts while the stream is away.
@@ -30,8 +31,11 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
       const denied = named && body.verdict === 'deny'
       return { wait: denied && durability === 'bounded' ? 'synced' : waits[durability], urgent: named }
     }
+    case 'suppressed':
+      return { wait: 'synced', urgent: true }
     case 'gap':
     case 'anomaly':
+    case 'unmatched':
       return { wait: waits[durability], urgent: true }
   }
 }

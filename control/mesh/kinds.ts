@@ -20,6 +20,8 @@ export interface MeshSpec {
     readonly syncEveryMs?: number
     readonly headEveryMs?: number
     readonly idleHeadEveryMs?: number
+    readonly onFull?: 'refuse' | 'allow-and-account'
+    readonly expectedRate?: number
     readonly stream?: 'embedded' | { readonly kafka: KafkaSpec }
     readonly store?: 'embedded' | { readonly postgres: { readonly urlEnv: string } }
     readonly witnesses?: readonly WitnessSpec[]
@@ -134,6 +136,20 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
       syncEveryMs: everyMs(auditDefaults.syncEveryMs, 'Longest time a written record waits for its sync'),
       headEveryMs: everyMs(auditDefaults.headEveryMs, 'Time between signed heads of a busy producer'),
       idleHeadEveryMs: everyMs(auditDefaults.idleHeadEveryMs, 'Time between signed heads of an idle producer'),
+      onFull: z
+        .enum(['refuse', 'allow-and-account'])
+        .describe(
+          'What becomes of requests that may pass while the spool takes no record: 503, or they pass and are counted. Default refuse.',
+        )
+        .exactOptional(),
+      expectedRate: z
+        .number()
+        .positive()
+        .max(10_000_000)
+        .describe(
+          'Requests a second and worker that spools must hold for four hours. Default what the last run measured.',
+        )
+        .exactOptional(),
       stream: stream.describe('Where records travel. Default embedded: the spool itself.').exactOptional(),
       store: store.describe('Where the log is kept. Default embedded: a database in the state folder.').exactOptional(),
       witnesses: witnesses.exactOptional(),

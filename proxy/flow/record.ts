@@ -154,10 +154,13 @@ export const strangerOf = (facts: RequestFacts, decision: Decision): Parameters<
 /** The record could not be kept, so nothing passes. */
 export interface Unrecorded {
   readonly unavailable: Decision
+  /** What the sink threw. */
+  readonly thrown: unknown
 }
 
 export const unrecorded = (thrown: unknown): Unrecorded => ({
   unavailable: fault('audit_unavailable', messageOf(thrown)),
+  thrown,
 })
 
 /** Keeps a decision; what is thrown or rejected becomes `Unrecorded`. */
