@@ -76,6 +76,7 @@ async function run(options: Options): Promise<void> {
       now,
       onEvent,
       outside: settings.outside,
+      mesh: () => snapshot,
     })
     const door = await openLogDoor(
       {

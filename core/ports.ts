@@ -5,7 +5,7 @@ import type { Authenticated, RequestFacts, RequestHead } from './facts.ts'
 import type { Identified, IdentityState, Peer } from './identity.ts'
 import type { Json } from './json.ts'
 import type { Checkpoint, Receipt, SignedCheckpoint } from './log.ts'
-import type { Outcome } from './outcome.ts'
+import type { Outcome, PeerAnswer } from './outcome.ts'
 import type { PolicyRef, PolicyUse } from './policy.ts'
 import type { Epoch, EventBody, RecordId } from './record.ts'
 import type { SpiffeId } from './spiffe.ts'
@@ -59,6 +59,8 @@ export interface RecordSink {
   account?(verdict: Verdict, thrown: unknown): boolean
   /** How a kept decision ended. Never fails: an outcome that is lost is shown as unknown. */
   outcome(id: RecordId, outcome: Outcome): void
+  /** A kept decision of our own that went to another proxy of the mesh, and what came back. Never fails. */
+  called?(id: RecordId, call: PeerCall): void
   /** Counts a refusal of a peer without a name; bounded, aggregated per source and code each second. */
   refused(refusal: {
     readonly listener: string
@@ -68,6 +70,12 @@ export interface RecordSink {
     /** How many of them, where somebody has counted already. Default 1. */
     readonly count?: number
   }): void
+}
+
+export interface PeerCall extends PeerAnswer {
+  readonly requestId: string
+  readonly target: SpiffeId
+  readonly service: string
 }
 
 /** This process's own identity, renewed behind the scenes. */

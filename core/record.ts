@@ -298,13 +298,15 @@ export interface CallItem {
   /** The name that the other end proved. */
   readonly target: SpiffeId
   readonly service: string
-  /** Status that the other end answered with. */
+  /** Status that the other end answered with, 0 where its answer never came. */
   readonly status: number
   /** `decision_id` that the other end named; left out where it named none. */
   readonly decision?: string
+  /** It was sent twice, since the first connection died. */
+  readonly again?: true
 }
 
-/** Calls that another proxy of the mesh answered: what its own records must show too. */
+/** Calls that went to another proxy of the mesh: what its own records must show too. */
 export interface CallsBody {
   readonly kind: 'calls'
   readonly calls: readonly CallItem[]

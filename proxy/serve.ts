@@ -62,5 +62,9 @@ export async function serve(exchange: Exchange, parts: Parts): Promise<void> {
       ? await exchange.forward(onward(facts, found, decision, kept))
       : await exchange.refuse(refusalOf(decision, facts, kept, parts.policy))
   parts.sink.outcome(kept, outcome)
+  if (outcome.peer && found?.endpoint.identity) {
+    const { service, endpoint } = found
+    parts.sink.called?.(kept, { ...outcome.peer, requestId: facts.requestId, target: endpoint.identity!, service })
+  }
   void parts.trials?.answered({ facts, found, decision, use, kept })
 }

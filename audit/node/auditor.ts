@@ -15,7 +15,7 @@ import type {
   StreamMessage,
   VerifyHead,
 } from '../../core/ports.ts'
-import type { AnomalyBody } from '../../core/record.ts'
+import type { AnomalyBody, EventBody } from '../../core/record.ts'
 import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
 import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type Tally } from '../store/admit.ts'
@@ -78,6 +78,8 @@ export interface Auditor {
   /** Where the partition is to be read on; undefined for its beginning. Makes this auditor look at the store anew. */
   nextOffset(partition: number): Promise<string | undefined>
   readonly findReceipt: FindReceipt
+  /** Writes entries of the auditor's own. Rejects as `ingest` does, and where the shard has no entries yet. */
+  note(partition: number, bodies: readonly EventBody[]): Promise<void>
   /** Signs every shard that grew; rejects with the first fault after all were tried. */
   checkpoint(): Promise<void>
   /** Checkpoints on a timer of its own from now on. */
@@ -141,10 +143,26 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
 
   async function ingest(partition: number, messages: readonly StreamMessage[]): Promise<void> {
     const last = messages.at(-1)
-    if (!last) return
+    if (last) await take(partition, messages, (offset) => laterOffset(offset, String(BigInt(last.offset) + 1n)))
+  }
+
+  async function note(partition: number, bodies: readonly EventBody[]): Promise<void> {
+    const unmoved = (offset: string | undefined): string => {
+      if (offset !== undefined) return offset
+      throw new WritError('store_unavailable', `nothing came over partition ${partition} yet`)
+    }
+    if (bodies.length > 0) await take(partition, [], unmoved, bodies)
+  }
+
+  async function take(
+    partition: number,
+    messages: readonly StreamMessage[],
+    nextOffset: (known: string | undefined) => string,
+    notes: readonly EventBody[] = [],
+  ): Promise<void> {
     const shard = await shardOf(partition)
-    const next = laterOffset(shard.state.nextOffset, String(BigInt(last.offset) + 1n))
-    const admitted = await judge(shard, partition, messages).catch(rethrowAsStoreFault)
+    const next = nextOffset(shard.state.nextOffset)
+    const admitted = await judge(shard, partition, messages, notes).catch(rethrowAsStoreFault)
     try {
       await store.transaction(async (tx) => {
         await moveOffset(tx, partition, shard.state.nextOffset, next, owner)
@@ -163,13 +181,18 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     await remember(shard, partition, next, admitted)
   }
 
-  async function judge(shard: Shard, partition: number, messages: readonly StreamMessage[]): Promise<Admitted> {
+  async function judge(
+    shard: Shard,
+    partition: number,
+    messages: readonly StreamMessage[],
+    notes: readonly EventBody[],
+  ): Promise<Admitted> {
     const { state, own } = shard
     const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
     const records = arrivals.flatMap((arrival) => arrival.records)
     const cursors = await cursorsOf(shard, new Set(records.map(({ event }) => event.epoch)))
     const behind = await recallBehind(store.db, records, cursors)
-    return admit(arrivals, { shard: partition, size: state.size, own, cursors, ...behind }, tools)
+    return admit(arrivals, { shard: partition, size: state.size, own, cursors, ...behind }, tools, notes)
   }
 
   async function cursorsOf(shard: Shard, wanted: ReadonlySet<string>): Promise<ReadonlyMap<string, Cursor>> {
@@ -283,6 +306,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
 
   return {
     ingest: (partition, messages) => inTurn(partition, () => ingest(partition, messages)),
+    note: (partition, bodies) => inTurn(partition, () => note(partition, bodies)),
     nextOffset: (partition) =>
       inTurn(partition, async () => {
         shards.delete(partition)

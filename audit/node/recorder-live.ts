@@ -3,9 +3,10 @@
 import { hash } from 'node:crypto'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { IdentitySource, NowNs, RecordSink, Sha256, SignHead } from '../../core/ports.ts'
-import type { EventBody, RecordId, StartBody } from '../../core/record.ts'
+import { type EventBody, parseDecisionId, type RecordId, type StartBody } from '../../core/record.ts'
 import type { AuditSettings } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
+import { addCall, callsDue, newCalls, takeCalls } from '../stream/calls.ts'
 import { type Demand, demandOf } from '../stream/demand.ts'
 import type { OnNotice } from '../stream/notice.ts'
 import { addOutcome, newOutcomes, outcomesDue, takeOutcomes } from '../stream/outcomes.ts'
@@ -51,6 +52,7 @@ const tellEveryMs = 250
 export function newLive(options: LiveOptions): Live {
   const { producer, channel, ports, spool, writer, settings, now, sha256, onNotice } = options
   const outcomes = newOutcomes()
+  const calls = newCalls()
   const refusals = newRefusals()
   let tickMs = toMs(now())
   let refusalsAtMs = tickMs
@@ -84,6 +86,11 @@ export function newLive(options: LiveOptions): Live {
     if (body) keepLossy(body, body.outcomes.length)
   }
 
+  const emitCalls = (): void => {
+    const body = takeCalls(calls)
+    if (body) keepLossy(body, body.calls.length)
+  }
+
   const emitRefusals = (): void => {
     refusalsAtMs = toMs(now())
     for (const body of takeRefusals(refusals)) {
@@ -113,6 +120,7 @@ export function newLive(options: LiveOptions): Live {
   /** Outcomes first, so that the head covers them. */
   const emitHead = (final: boolean): Promise<void> => {
     emitOutcomes()
+    emitCalls()
     headOnItsWay = true
     const demand: Demand = final ? { wait: 'synced', urgent: true } : { wait: 'written', urgent: false }
     const sealIt = (from: Producer) => {
@@ -185,6 +193,7 @@ export function newLive(options: LiveOptions): Live {
       const nowMs = toMs(now())
       tickMs = nowMs
       if (outcomesDue(outcomes, nowMs)) emitOutcomes()
+      if (callsDue(calls, nowMs)) emitCalls()
       if (refusals.size > 0 && nowMs - refusalsAtMs >= refusalsEveryMs) emitRefusals()
       if (isSuppressing(suppressed) && nowMs - toldAtMs >= tellEveryMs) void emitSuppressed()
       if (!headOnItsWay && headDue(live.producer, nowMs, settings)) emitHead(false).catch(headFailed)
@@ -204,6 +213,13 @@ export function newLive(options: LiveOptions): Live {
         // Time of the last tick: an outcome may be written a tick earlier than it had to be, never later.
         if (ended || id.epoch !== producer.epoch || !addOutcome(outcomes, id.seq, outcome, tickMs)) writer.lost++
         else if (outcomesDue(outcomes, tickMs)) emitOutcomes()
+      },
+      called(id, { requestId, target, service, status, decision, again }) {
+        if (ended || id.epoch !== producer.epoch) return
+        const named = parseDecisionId(decision) ? { decision } : undefined
+        const item = { seq: id.seq, request_id: requestId, target, service, status, ...named }
+        addCall(calls, again ? { ...item, again } : item, tickMs)
+        if (callsDue(calls, tickMs)) emitCalls()
       },
       refused(refusal) {
         if (closing || !countRefusal(refusals, refusal)) writer.lost++

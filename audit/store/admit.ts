@@ -65,13 +65,20 @@ export type AdmitTools = OwnTools & HeadTools
 /** Bytes of an anomaly that its entry carries. */
 const maxEvidence = 16 * 1024
 
-export function admit(arrivals: readonly Arrival[], known: Known, tools: AdmitTools): Admitted {
+/** `notes` are the auditor's own, and come last. */
+export function admit(
+  arrivals: readonly Arrival[],
+  known: Known,
+  tools: AdmitTools,
+  notes: readonly EventBody[] = [],
+): Admitted {
   const draft = openDraft(known, tools)
   for (const arrival of arrivals) {
     if (arrival.malformed) reportMalformed(draft, arrival, arrival.malformed)
     for (const record of arrival.records) place(draft, arrival, record)
   }
   const gaps = closeHoles(draft)
+  for (const note of notes) write(draft, note)
   const { entries, own, cursors, anomalies, tally } = draft
   return { entries, own, cursors, gaps, anomalies, tally }
 }

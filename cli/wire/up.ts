@@ -122,6 +122,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
     const { trustDomain, cluster, stream } = draft.snapshot
     const authority = openAuthority({ dir: state.ca, trustDomain, nowMs, random })
 
+    let inForce = draft.snapshot
     const log = await openLog({
       signerDir: join(state.root, 'signer'),
       ...(options.signerSocket !== undefined && { signerSocket: options.signerSocket }),
@@ -133,6 +134,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       now,
       onEvent,
       outside: draft.settings.outside,
+      mesh: () => inForce,
     })
     closing.push(() => log.close())
     const { auditor } = log
@@ -243,6 +245,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
           await follow(next, given)
           await control.apply(await compile(next, given))
           mesh = next
+          inForce = control.snapshot()
           bundles = given
         })
         const due = Date.now() + 10_000
