@@ -6,6 +6,7 @@ import type { Answer } from '../audit/query/answer.ts'
 import { formatCsv, formatTable, type Paint, plain } from '../audit/query/format.ts'
 import { formatVerification } from '../audit/verify/format.ts'
 import { chosenBy, withChoice } from './audit-choice.ts'
+import { discloseCommand, eraseCommand } from './audit-personal.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
@@ -17,6 +18,8 @@ export function auditCommand(): Command {
   audit.addCommand(verifyCommand())
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())
+  audit.addCommand(discloseCommand())
+  audit.addCommand(eraseCommand())
   return audit
 }
 

@@ -6,6 +6,7 @@ import type { Identified, IdentityState, Peer } from './identity.ts'
 import type { Json } from './json.ts'
 import type { Checkpoint, Receipt, SignedCheckpoint } from './log.ts'
 import type { Outcome, PeerAnswer } from './outcome.ts'
+import type { Disclosures } from './personal.ts'
 import type { PolicyRef, PolicyUse } from './policy.ts'
 import type { Epoch, EventBody, RecordId } from './record.ts'
 import type { SpiffeId } from './spiffe.ts'
@@ -51,7 +52,7 @@ export interface RecordSink {
    * Resolves with the record's id once it is kept as durably as its kind and the settings demand; rejects with a
    * WritError `audit_unavailable`, and then nothing may be forwarded or answered as if it had been kept.
    */
-  keep(body: EventBody): Later<RecordId>
+  keep(body: EventBody, disclosures?: Disclosures): Later<RecordId>
   /**
    * Counts a decision that `keep` did not write, with what it threw. True where it may go on all the same, as the mesh's
    * `onFull` says; then a record will tell how many there were.
@@ -70,6 +71,12 @@ export interface RecordSink {
     /** How many of them, where somebody has counted already. Default 1. */
     readonly count?: number
   }): void
+}
+
+/** Where keys of disclosures are put, and from where they can be destroyed. */
+export interface KeyVault {
+  /** A key of 32 bytes under a name of 32 hex digits. Rejects where it could not be kept. */
+  put(key: { readonly id: string; readonly subject: string; readonly key: Uint8Array }): Promise<void>
 }
 
 export interface PeerCall extends PeerAnswer {

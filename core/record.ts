@@ -92,6 +92,8 @@ export interface DecisionBody {
     readonly not_before: string
     readonly not_after: string
   }
+  /** Personal fields in whose place is a digest (RFC 9901 section 4.2.3, SHA-256) of what is kept apart. */
+  readonly sealed?: Readonly<Record<string, string>>
   readonly service?: string
   readonly route?: string
   readonly request_id: string
@@ -327,6 +329,17 @@ export interface UnmatchedBody {
   readonly at: string
 }
 
+/** A key was destroyed, so nothing opens any more what it sealed. The records themselves stay as they are. */
+export interface ErasedBody {
+  readonly kind: 'erased'
+  /** Digest of the subject under a key of the vault. */
+  readonly subject: string
+  /** Keys that were destroyed, as disclosures name them; at most 1000 in one record. */
+  readonly keys: readonly string[]
+  readonly basis: string
+  readonly approver: string
+}
+
 export type EventBody =
   | DecisionBody
   | OutcomesBody
@@ -344,6 +357,7 @@ export type EventBody =
   | SuppressedBody
   | CallsBody
   | UnmatchedBody
+  | ErasedBody
 
 export type EventKind = EventBody['kind']
 
@@ -367,6 +381,7 @@ const kinds: Readonly<Record<EventKind, true>> = {
   suppressed: true,
   calls: true,
   unmatched: true,
+  erased: true,
 }
 
 export const encodeEvent = (event: AuditEvent): Uint8Array => utf8(canonicalJson(event as unknown as Json))

@@ -20,6 +20,7 @@ import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
 import { type AdmitTools, type Admitted, admit, type Cursor, ownEpochRow, type Tally } from '../store/admit.ts'
 import { readMessage } from '../store/arrival.ts'
+import { insertDisclosures } from '../store/disclosures.ts'
 import { fenced, insertEntries, moveOffset, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import type { OwnChain } from '../store/own.ts'
 import { recallBehind, recallCursors, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
@@ -167,6 +168,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       await store.transaction(async (tx) => {
         await moveOffset(tx, partition, shard.state.nextOffset, next, owner)
         await insertEntries(tx, partition, shard.state.size, admitted.entries)
+        await insertDisclosures(tx, partition, shard.state.size, admitted.entries)
         await upsertEpochs(tx, epochRows(admitted, partition))
         await writeGaps(tx, admitted.gaps)
       })

@@ -2,6 +2,7 @@
 
 import { hash } from 'node:crypto'
 import { messageOf, WritError } from '../../core/fault.ts'
+import type { Disclosures } from '../../core/personal.ts'
 import type { IdentitySource, NowNs, RecordSink, Sha256, SignHead } from '../../core/ports.ts'
 import { type EventBody, parseDecisionId, type RecordId, type StartBody } from '../../core/record.ts'
 import type { AuditSettings } from '../../core/snapshot.ts'
@@ -43,6 +44,8 @@ export interface LiveOptions {
   readonly now: NowNs
   readonly sha256: Sha256
   readonly onNotice: OnNotice
+  /** Seals what travels beside a record; undefined where nobody would ever open it. */
+  readonly seal?: ((disclosures: Disclosures) => Uint8Array | undefined) | undefined
 }
 
 const refusalsEveryMs = 1000
@@ -70,9 +73,12 @@ export function newLive(options: LiveOptions): Live {
       writer.add({ author: live, demand, privileged, seal: sealIt, ...(written && { written }), resolve, reject })
     })
 
-  const keepBody = (body: EventBody): Promise<RecordId> => {
+  const keepBody = (body: EventBody, beside?: Uint8Array): Promise<RecordId> => {
     const atNs = now()
-    return add(demandOf(body, settings.durability), false, (from) => seal(from, body, atNs, sha256, hexOf))
+    return add(demandOf(body, settings.durability), false, (from) => {
+      const sealed = seal(from, body, atNs, sha256, hexOf)
+      return beside ? { ...sealed, records: sealed.records.map((record) => ({ ...record, beside })) } : sealed
+    })
   }
 
   const keepLossy = (body: EventBody, count: number): void => {
@@ -200,9 +206,9 @@ export function newLive(options: LiveOptions): Live {
     },
     abandon: () => end('crash'),
     sink: {
-      keep(body) {
+      keep(body, disclosures) {
         if (closing) return Promise.reject(new WritError('audit_unavailable', `${ports.id} keeps no more records`))
-        return keepBody(body)
+        return keepBody(body, disclosures && options.seal?.(disclosures))
       },
       account(verdict, thrown) {
         if (settings.onFull !== 'allow-and-account' || !(thrown instanceof Unwritten) || closing) return false

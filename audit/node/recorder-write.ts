@@ -7,7 +7,7 @@ import type { Demand } from '../stream/demand.ts'
 import type { OnNotice } from '../stream/notice.ts'
 import type { Producer, Sealed, SealedRecord } from '../stream/producer.ts'
 import type { Channel, Spool } from './spool.ts'
-import { frameBytes } from './spool-frame.ts'
+import { sizeOfRecord } from './spool-frame.ts'
 
 /** Who writes. The writer moves `producer` on when its records are in the spool, and not before. */
 export interface Author {
@@ -113,7 +113,7 @@ export function writeTicks({ spool, settings, nowMs, acknowledgeWithinMs, onNoti
         continue
       }
       let size = 0
-      for (const { leaf } of sealed.records) size += frameBytes + leaf.length
+      for (const record of sealed.records) size += 1 + sizeOfRecord(record)
       if (size > room - (entry.privileged ? 0 : reserve)) {
         full ??= new Unwritten(fullSpool(settings.spoolMaxBytes))
         refuse(entry, full)

@@ -97,6 +97,20 @@ const versions: readonly (readonly string[])[] = [
       primary key (shard, size)
     )`,
   ],
+  [
+    // Not of the log: what opens the digests of a leaf, sealed, until its key is destroyed.
+    `create table disclosures (
+      shard integer not null,
+      index bigint not null,
+      epoch text not null,
+      seq bigint not null,
+      key_id text not null,
+      sealed text,
+      primary key (shard, index)
+    )`,
+    'create index disclosures_id on disclosures (epoch, seq)',
+    'create index disclosures_key on disclosures (key_id)',
+  ],
 ]
 
 /** The version that this program writes. */

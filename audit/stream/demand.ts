@@ -23,6 +23,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'policy':
     case 'trust':
     case 'admin':
+    case 'erased':
     case 'opa_decision': // Whoever sent it forgets it once it is answered.
       return { wait: durability === 'replicated' ? 'acknowledged' : 'synced', urgent: true }
     case 'decision': {

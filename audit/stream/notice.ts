@@ -7,6 +7,7 @@ export type NoticeName =
   | 'spool_available' // Records are kept again.
   | 'spool_lock_taken' // The folder's lock was left by a process that is dead.
   | 'suppressed_untold' // A producer ended, and no record tells of decisions that could not be recorded.
+  | 'vault_unavailable' // Keys of disclosures do not reach who keeps them.
   | 'head_unsigned' // A head is due and cannot be signed.
   | 'epoch_unclean' // A producer ended without its final head.
   | 'stream_failed' // A batch was not accepted; it is tried again.

@@ -50,6 +50,8 @@ export interface SealedRecord {
   readonly leaf: Uint8Array
   /** Its leaf hash, lower-case hex. */
   readonly hash: string
+  /** What travels with it and is no part of the leaf: sealed disclosures. */
+  readonly beside?: Uint8Array
 }
 
 export interface Sealed {

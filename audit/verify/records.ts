@@ -31,7 +31,7 @@ const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/col
 
 function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
   if (kind === 'gap' || kind === 'anomaly' || kind === 'unmatched') return isAuditor(producer)
-  if (kind === 'opa_decision') return mayCollect(producer)
+  if (kind === 'opa_decision' || kind === 'erased') return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)
 }
 

@@ -7,6 +7,7 @@ import type { Report } from '../../audit/report/report.ts'
 import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
+import { disclosureRoutes } from '../../control/node/disclosure-routes.ts'
 import { openPageDoor, type PageDoor } from '../../control/node/page-door.ts'
 import { openState } from '../../control/node/state.ts'
 import { messageOf } from '../../core/fault.ts'
@@ -27,7 +28,7 @@ import { inTurn } from './in-turn.ts'
 import { openIngest } from './ingest.ts'
 import { joinAs } from './join.ts'
 import { type Log, openLog, storeOf } from './log.ts'
-import { openClock, random } from './machine.ts'
+import { openClock, random, sha256 } from './machine.ts'
 import { meshClient } from './mesh-client.ts'
 import { pageData, pageRoutes } from './page.ts'
 import { openDataSources } from './policy-data.ts'
@@ -36,6 +37,7 @@ import { openSidecar, pause, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
 import { openTokens } from './tokens.ts'
+import { openDisclosureVault } from './vault.ts'
 
 export interface UpOptions {
   /** Text of the mesh file, and its name for messages. */
@@ -148,11 +150,13 @@ export async function openUp(options: UpOptions): Promise<Up> {
 
     const toLog = await openStream(stream, 'writ-up', onEvent, auditor)
     closing.push(() => toLog.close())
+    const vault = await openDisclosureVault(state.root)
     const recorder = await openSpool({
       dir: state.spool,
       snapshot: draft.snapshot,
       stream: toLog,
       findReceipt: auditor.findReceipt,
+      vault,
       logKey: () => log.verifierKey,
       now,
       onEvent,
@@ -171,10 +175,16 @@ export async function openUp(options: UpOptions): Promise<Up> {
       recorder,
       config: await compile(mesh, bundles),
       findReceipt: auditor.findReceipt,
+      vault,
       dataAgeMs: data.ageMs,
       listen: options.listen ?? { address: '127.0.0.1', port: 0 },
       collector: options.collector,
-      mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }), sources.routes, data.routes],
+      mounted: [
+        auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }),
+        disclosureRoutes({ db: log.store.db, vault, sink: () => control.sink, sha256 }),
+        sources.routes,
+        data.routes,
+      ],
       now,
       onEvent,
     })

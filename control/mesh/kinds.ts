@@ -1,6 +1,7 @@
 /** The kinds of `writ.dev/v1`: what Gateway API has no words for. Shapes here; what they mean together is compile.ts. */
 
 import { z } from 'zod'
+import { personalShape } from '../../core/personal.ts'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
 import { type HttpSpec, httpSpec } from './http.ts'
@@ -70,6 +71,8 @@ export interface PolicyBindingSpec {
     readonly query?: boolean
     readonly body?: readonly MemberSpec[]
     readonly claims?: readonly MemberSpec[]
+    readonly personal?: readonly string[]
+    readonly subject?: string
   }
   readonly onFault?: 'refuse' | 'pass'
   readonly shadow?: ShadowSpec
@@ -77,6 +80,10 @@ export interface PolicyBindingSpec {
   readonly http?: HttpSpec
   readonly explain?: boolean
 }
+
+const personalField = z.string().regex(personalShape, {
+  error: 'is none of: header x-user, query, path, source address, claim a.b, member a.b',
+})
 
 const everyMs = (fallback: number, effect: string) =>
   z.int().min(1).max(86_400_000).describe(`${effect}, in milliseconds. Default ${fallback}.`).exactOptional()
@@ -260,6 +267,16 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
     .strictObject({
       body: recordBodySpec.exactOptional(),
       claims: recordClaimsSpec.exactOptional(),
+      personal: z
+        .array(personalField)
+        .max(32)
+        .describe(
+          'Personal data: records hold a salted digest of it, and what it is of is kept apart under a key that can be destroyed. Default none.',
+        )
+        .exactOptional(),
+      subject: personalField
+        .describe('Whose personal data it is: the field that names them. Default nobody: a key for each day.')
+        .exactOptional(),
       headers: z
         .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, { error: 'is not a header name' }))
         .max(32)

@@ -59,7 +59,7 @@ export function openTestStore(): Promise<Store> {
 
 /** `store` is emptied first. */
 export async function makeWorld(store: Store): Promise<World> {
-  await store.db.execute(sql`truncate leaves, records, outcomes, epochs, gaps, offsets, checkpoints`)
+  await store.db.execute(sql`truncate leaves, records, outcomes, epochs, gaps, offsets, checkpoints, disclosures`)
   const dir = await mkdtemp(join(tmpdir(), 'writ-auditor-'))
   const signer = await openFileSigner({ dir: join(dir, 'signer'), name: 'bank.example/audit', sha256 })
   const events: AuditorEvent[] = []
