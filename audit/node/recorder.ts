@@ -12,6 +12,7 @@ import { openPosition } from './pump-position.ts'
 import { type Live, newLive, type ProducerPorts } from './recorder-live.ts'
 import { type Writer, writeTicks } from './recorder-write.ts'
 import { openSealer } from './seal.ts'
+import { openSizing } from './sizing.ts'
 import { Spool } from './spool.ts'
 import { diskFiles, type SpoolFiles } from './spool-files.ts'
 import { startRelease, type VerifyReceipt } from './spool-release.ts'
@@ -98,6 +99,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     files: options.files ?? diskFiles,
     onNotice: onEvent,
   })
+  const sizing = openSizing({ dir: options.dir, settings, onNotice: onEvent, held: spool.bytes })
   const sealer = options.vault && openSealer(options.vault, nowMs, onEvent)
   const lives = new Map<Epoch, Live>()
   const writer = writeTicks({
@@ -136,6 +138,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     () => {
       for (const live of lives.values()) live.tick()
       writer.expire()
+      sizing.measure(spool.written, nowMs())
     },
     Math.min(Math.max(settings.headEveryMs / 4, 5), 100),
   )
@@ -151,6 +154,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     await release?.stop()
     await pump.stop()
     writer.stop()
+    await sizing.save().catch(() => undefined) // A measure for the next run, no more.
     await spool.close()
   }
 

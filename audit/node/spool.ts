@@ -135,6 +135,11 @@ export class Spool {
     return this.#options.maxBytes - this.bytes
   }
 
+  /** Bytes written since it was opened. */
+  get written(): number {
+    return this.#written
+  }
+
   get unsynced(): number {
     return this.#written - this.#synced
   }
