@@ -9,7 +9,6 @@ import type { RequestFacts } from './facts.ts'
 import { pickMembers } from './input-body.ts'
 import { isObject, type Json } from './json.ts'
 import type { InputPath, PolicyUse } from './policy.ts'
-import type { RandomBytes, Sha256 } from './ports.ts'
 
 /** What goes beside a record and never into it. */
 export interface Disclosures {
@@ -51,8 +50,8 @@ export function seal(
   input: Json,
   facts: RequestFacts,
   use: PolicyUse,
-  random: RandomBytes,
-  sha256: Sha256,
+  random: (length: number) => Uint8Array,
+  sha256: (bytes: Uint8Array) => Uint8Array,
 ): { readonly input: Json; readonly sealed: Readonly<Record<string, string>>; readonly disclosures: Disclosures } {
   const sealed: Record<string, string> = {}
   const texts: string[] = []

@@ -149,7 +149,10 @@ test('two records of the same value have different digests, and a digest is that
   let texts: readonly string[] = []
   await keep(
     {
-      keep: (_: unknown, disclosures?: Disclosures) => ((texts = disclosures!.texts), 0 as never),
+      keep: (_: unknown, disclosures?: Disclosures) => {
+        texts = disclosures!.texts
+        return 0 as never
+      },
     } as unknown as RecordSink,
     bodies[0]!,
   )
@@ -174,7 +177,13 @@ test('erasing a subject destroys its keys: nothing that is left opens its disclo
     async (sink) => {
       const app = disclosureRoutes({
         ...{ db: store.db, vault, sha256 },
-        sink: () => ({ ...sink, keep: (body) => (written.push(body), sink.keep(body)) }),
+        sink: () => ({
+          ...sink,
+          keep(body) {
+            written.push(body)
+            return sink.keep(body)
+          },
+        }),
       })
       const post = (path: string, body: object) =>
         app.request(path, {

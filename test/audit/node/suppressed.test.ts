@@ -1,11 +1,12 @@
-import { chmodSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { openRecorder, type Recorder } from '../../../audit/node/recorder.ts'
 import { diskFiles, type SpoolFiles } from '../../../audit/node/spool-files.ts'
 import type { Notice } from '../../../audit/stream/notice.ts'
 import type { Verdict } from '../../../core/decision.ts'
 import type { RecordSink } from '../../../core/ports.ts'
-import type { AuditEvent, HeadBody, SuppressedBody } from '../../../core/record.ts'
+import type { AuditEvent, HeadBody, StartBody, SuppressedBody } from '../../../core/record.ts'
 import { decision, folder, id, identity, recorderOptions, settings, testStream } from './spool-kit.ts'
 
 const accounting = settings({ onFull: 'allow-and-account', headEveryMs: 20 })
@@ -165,4 +166,28 @@ test('a producer that ends before it could tell says so', async () => {
   expect(notices).toContainEqual(
     expect.objectContaining({ name: 'suppressed_untold', detail: expect.stringContaining('1 allow') }),
   )
+})
+
+test('a torn tail is told when the spool is opened, and the next start quotes the record before it as a crash', async () => {
+  const dir = folder()
+  const stream = testStream()
+  stream.fails = () => true
+  const first = await openRecorder(recorderOptions({ dir, stream }))
+  const orders = await first.producer({ id: id('orders'), ...identity('orders') })
+  for (let i = 0; i < 3; i++) await orders.keep(decision('deny')) // On the disk, each of them.
+  const crashed = folder()
+  cpSync(dir, crashed, { recursive: true, filter: (path) => !path.includes('lock') })
+  await first.close({ timeoutMs: 10 })
+  const segment = join(crashed, readdirSync(crashed).find((name) => name.endsWith('.seg'))!)
+  truncateSync(segment, statSync(segment).size - 5)
+
+  const notices: Notice[] = []
+  const told = testStream()
+  const next = await openRecorder(recorderOptions({ dir: crashed, stream: told, notices }))
+  await next.producer({ id: id('orders'), ...identity('orders') })
+  await next.close({ timeoutMs: 2000 })
+  expect(notices.map(({ name }) => name)).toContain('spool_cut')
+  const starts = ofKind<StartBody>(told, 'start')
+  expect((starts.at(-1) as unknown as StartBody).previous).toMatchObject({ seq: 2, ended: 'crash' })
+  expect(ofKind(told, 'decision')).toHaveLength(2)
 })
