@@ -6,15 +6,16 @@ import { formatVerification } from '../audit/verify/format.ts'
 import { askCommand } from './audit-ask.ts'
 import { chosen, chosenBy, withChoice } from './audit-choice.ts'
 import { exportCommand, tailCommand } from './audit-export.ts'
-import { reachCommand, whoCommand } from './audit-identity.ts'
-import { grantsCommand } from './audit-grants.ts'
 import { acknowledgeCommand, findingsCommand } from './audit-findings.ts'
-import { bundleCommand, proveCommand } from './audit-prove.ts'
-import { savedCommands } from './audit-saved.ts'
-import { printTable } from './audit-table.ts'
+import { grantsCommand } from './audit-grants.ts'
+import { reachCommand, whoCommand } from './audit-identity.ts'
 import { backupCommand, newLogCommand, restoreCommand } from './audit-keep.ts'
+import { discloseCommand, eraseCommand } from './audit-personal.ts'
+import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { holdCommand, retainCommand } from './audit-retain.ts'
+import { savedCommands } from './audit-saved.ts'
 import { serveCommand } from './audit-serve.ts'
+import { printTable } from './audit-table.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
@@ -37,6 +38,8 @@ export function auditCommand(): Command {
   audit.addCommand(serveCommand())
   audit.addCommand(findingsCommand())
   audit.addCommand(acknowledgeCommand())
+  audit.addCommand(discloseCommand())
+  audit.addCommand(eraseCommand())
   return audit
 }
 

@@ -80,6 +80,7 @@ async function run(options: Options): Promise<void> {
       outside: settings.outside,
       catchUp: options.catchUp === true,
       findings: settings.findings,
+      mesh: () => snapshot,
     })
     const door = await openLogDoor(
       {

@@ -25,6 +25,7 @@ import { openPolicySources } from './wire/policy-sources.ts'
 import { pause } from './wire/sidecar.ts'
 import { openSpool, openStream } from './wire/stream.ts'
 import { printEvents } from './wire/telemetry.ts'
+import { openDisclosureVault } from './wire/vault.ts'
 
 interface Options {
   readonly file: string
@@ -101,6 +102,7 @@ async function run(options: Options): Promise<void> {
       authority,
       identity,
       recorder,
+      vault: await openDisclosureVault(state.root),
       config,
       findReceipt,
       dataAgeMs: data.ageMs,

@@ -90,6 +90,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
         snapshot,
         stream,
         findReceipt: client.findReceipt,
+        vault: client.vault,
         logKey: () => logKey,
         now,
         onEvent,

@@ -23,4 +23,15 @@ export interface Outcome {
   readonly durationUs: number
   /** `address:port` of the upstream that answered, empty where none was asked. */
   readonly upstream: string
+  /** Of a request that was sent to another proxy of the mesh: what came back. */
+  readonly peer?: PeerAnswer
+}
+
+export interface PeerAnswer {
+  /** 0 where no answer came. */
+  readonly status: number
+  /** `x-writ-decision` of the answer, empty where it had none. */
+  readonly decision: string
+  /** It was sent twice, since the first connection died. */
+  readonly again: boolean
 }

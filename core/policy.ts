@@ -67,6 +67,10 @@ export interface PolicyUse {
   readonly tokens?: TokenUse
   /** Claims of a token that the record keeps. Default none. */
   readonly recordClaims?: readonly InputPath[]
+  /** Fields that records hold as salted digests: `header x-user`, `claim sub`, `path`. Default none. */
+  readonly personal?: readonly string[]
+  /** The field that says whose personal data it is. Default nobody's: the day's. */
+  readonly subject?: string
   /** Whether a refused caller who proved a name reads the policy's reasons. Default false: they are for the record. */
   readonly explain?: boolean
   /** Another policy that is tried out beside this one. Default none. */

@@ -1,11 +1,12 @@
 /** How parts meet: small functions, passed in by a shell. Any of them may answer later, and callers await. */
 
-import type { Decision } from './decision.ts'
+import type { Decision, Verdict } from './decision.ts'
 import type { Authenticated, RequestFacts, RequestHead } from './facts.ts'
 import type { Identified, IdentityState, Peer } from './identity.ts'
 import type { Json } from './json.ts'
 import type { Checkpoint, Receipt, SignedCheckpoint } from './log.ts'
-import type { Outcome } from './outcome.ts'
+import type { Outcome, PeerAnswer } from './outcome.ts'
+import type { Disclosures } from './personal.ts'
 import type { PolicyRef, PolicyUse } from './policy.ts'
 import type { Epoch, EventBody, RecordId } from './record.ts'
 import type { SpiffeId } from './spiffe.ts'
@@ -51,9 +52,16 @@ export interface RecordSink {
    * Resolves with the record's id once it is kept as durably as its kind and the settings demand; rejects with a
    * WritError `audit_unavailable`, and then nothing may be forwarded or answered as if it had been kept.
    */
-  keep(body: EventBody): Later<RecordId>
+  keep(body: EventBody, disclosures?: Disclosures): Later<RecordId>
+  /**
+   * Counts a decision that `keep` did not write, with what it threw. True where it may go on all the same, as the mesh's
+   * `onFull` says; then a record will tell how many there were.
+   */
+  account?(verdict: Verdict, thrown: unknown): boolean
   /** How a kept decision ended. Never fails: an outcome that is lost is shown as unknown. */
   outcome(id: RecordId, outcome: Outcome): void
+  /** A kept decision of our own that went to another proxy of the mesh, and what came back. Never fails. */
+  called?(id: RecordId, call: PeerCall): void
   /** Counts a refusal of a peer without a name; bounded, aggregated per source and code each second. */
   refused(refusal: {
     readonly listener: string
@@ -63,6 +71,18 @@ export interface RecordSink {
     /** How many of them, where somebody has counted already. Default 1. */
     readonly count?: number
   }): void
+}
+
+/** Where keys of disclosures are put, and from where they can be destroyed. */
+export interface KeyVault {
+  /** A key of 32 bytes under a name of 32 hex digits. Rejects where it could not be kept. */
+  put(key: { readonly id: string; readonly subject: string; readonly key: Uint8Array }): Promise<void>
+}
+
+export interface PeerCall extends PeerAnswer {
+  readonly requestId: string
+  readonly target: SpiffeId
+  readonly service: string
 }
 
 /** This process's own identity, renewed behind the scenes. */

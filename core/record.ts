@@ -92,6 +92,8 @@ export interface DecisionBody {
     readonly not_before: string
     readonly not_after: string
   }
+  /** Personal fields in whose place is a digest (RFC 9901 section 4.2.3, SHA-256) of what is kept apart. */
+  readonly sealed?: Readonly<Record<string, string>>
   readonly service?: string
   readonly route?: string
   readonly request_id: string
@@ -168,8 +170,13 @@ export interface SvidBody {
 /** The producer's signature over its own canonical JSON without `sig`, and with `prev` over all that came before. */
 export interface HeadBody {
   readonly kind: 'head'
-  /** Totals since the epoch began. */
-  readonly counts: { readonly allow: number; readonly deny: number; readonly fault: number }
+  /** Totals since the epoch began. `suppressed`: decisions without a record, whatever their verdict; left out while 0. */
+  readonly counts: {
+    readonly allow: number
+    readonly deny: number
+    readonly fault: number
+    readonly suppressed?: number
+  }
   /** The last record of an epoch that ended on purpose. */
   readonly final: boolean
   /** SHA-256 of the signing leaf certificate, lower-case hex. */
@@ -393,6 +400,66 @@ export interface AuditReadBody {
   readonly times: number
 }
 
+/** Decisions that have no record, because the spool took none and the mesh says `onFull: allow-and-account`. */
+export interface SuppressedBody {
+  readonly kind: 'suppressed'
+  /** By verdict. Those that were allowed went on; the others were refused, as ever. */
+  readonly counts: { readonly allow: number; readonly deny: number; readonly fault: number }
+  /** Times of the first and the last of them. */
+  readonly from: string
+  readonly until: string
+  /** What the spool said to the first. */
+  readonly why: string
+}
+
+/** One call as the sidecar of the caller saw it. */
+export interface CallItem {
+  /** Number of its own decision, in the same epoch. */
+  readonly seq: number
+  readonly request_id: string
+  /** The name that the other end proved. */
+  readonly target: SpiffeId
+  readonly service: string
+  /** Status that the other end answered with, 0 where its answer never came. */
+  readonly status: number
+  /** `decision_id` that the other end named; left out where it named none. */
+  readonly decision?: string
+  /** It was sent twice, since the first connection died. */
+  readonly again?: true
+}
+
+/** Calls that went to another proxy of the mesh: what its own records must show too. */
+export interface CallsBody {
+  readonly kind: 'calls'
+  readonly calls: readonly CallItem[]
+}
+
+/** Written by the auditor: a call that one side recorded and the other did not, in time. */
+export interface UnmatchedBody {
+  readonly kind: 'unmatched'
+  /** `callee`: the caller's sidecar tells of a call whose decision is not there. `caller`: the other way round. */
+  readonly missing: 'callee' | 'caller'
+  /** Who should have known. */
+  readonly silent: SpiffeId
+  /** `decision_id` of the record that there is: the caller's own, or the callee's. */
+  readonly of: string
+  readonly request_id: string
+  /** Who told of it. */
+  readonly by: SpiffeId
+  readonly at: string
+}
+
+/** A key was destroyed, so nothing opens any more what it sealed. The records themselves stay as they are. */
+export interface ErasedBody {
+  readonly kind: 'erased'
+  /** Digest of the subject under a key of the vault. */
+  readonly subject: string
+  /** Keys that were destroyed, as disclosures name them; at most 1000 in one record. */
+  readonly keys: readonly string[]
+  readonly basis: string
+  readonly approver: string
+}
+
 export type EventBody =
   | DecisionBody
   | OutcomesBody
@@ -411,6 +478,10 @@ export type EventBody =
   | FindingBody
   | AcknowledgementBody
   | AuditReadBody
+  | SuppressedBody
+  | CallsBody
+  | UnmatchedBody
+  | ErasedBody
 
 export type EventKind = EventBody['kind']
 
@@ -435,6 +506,10 @@ const kinds: Readonly<Record<EventKind, true>> = {
   finding: true,
   acknowledgement: true,
   audit_read: true,
+  suppressed: true,
+  calls: true,
+  unmatched: true,
+  erased: true,
 }
 
 export const eventKinds: readonly EventKind[] = Object.keys(kinds) as EventKind[]

@@ -143,6 +143,10 @@ export interface AuditSettings {
   readonly headEveryMs: number
   /** Time between signed heads of an idle one, in milliseconds. Default 60 000. */
   readonly idleHeadEveryMs: number
+  /** What becomes of requests that pass and cannot be recorded. Default `refuse`. */
+  readonly onFull?: 'refuse' | 'allow-and-account'
+  /** Requests a second that a worker is sized for; the last run's measure where it is left out. */
+  readonly expectedRate?: number
 }
 
 export type Durability = 'bounded' | 'strict' | 'replicated'

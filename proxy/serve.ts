@@ -60,7 +60,9 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   // Kept first: no crash can lose it, no full disk can hide it.
   const kept = await keep(parts.sink, decisionBody(facts, found, decision, use))
   if ('unavailable' in kept) {
-    await exchange.refuse(refusalOf(kept.unavailable, facts))
+    const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
+    if (passes && decision.verdict === 'allow' && found) await exchange.forward(onward(facts, found, decision))
+    else await exchange.refuse(refusalOf(kept.unavailable, facts))
     return
   }
   const outcome =
@@ -72,5 +74,9 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
         )
       : await exchange.refuse(refusalOf(decision, facts, kept, parts.policy))
   parts.sink.outcome(kept, outcome)
+  if (outcome.peer && found?.endpoint.identity) {
+    const { service, endpoint } = found
+    parts.sink.called?.(kept, { ...outcome.peer, requestId: facts.requestId, target: endpoint.identity!, service })
+  }
   void parts.trials?.answered({ facts, found, decision, use, kept })
 }

@@ -28,6 +28,7 @@ import {
   type Tally,
 } from '../store/admit.ts'
 import { type ArrivedRecord, readMessage } from '../store/arrival.ts'
+import { insertDisclosures } from '../store/disclosures.ts'
 import {
   fenced,
   insertEntries,
@@ -108,8 +109,8 @@ export interface Auditor {
   nextOffset(partition: number): Promise<string | undefined>
   readonly findReceipt: FindReceipt
   /**
-   * Writes entries of the auditor's own into the present log of a shard's partition that something was taken into, and what `alongside` stores for their
-   * ids, all or nothing. Rejects with `unavailable` where nothing ever was.
+   * Writes entries of the auditor's own into the present log of a shard's partition, and what `alongside` stores for their
+   * ids, all or nothing. Rejects with `unavailable` where nothing was ever taken into it.
    */
   append(shard: number, bodies: readonly EventBody[], alongside?: Alongside): Promise<void>
   /** Signs every shard that grew; rejects with the first fault after all were tried. */
@@ -198,6 +199,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       await store.transaction(async (tx) => {
         await moveOffset(tx, shard.number, shard.state.nextOffset, next, owner)
         await insertEntries(tx, prepared)
+        await insertDisclosures(tx, shard.number, shard.state.size, admitted.entries)
         await upsertEpochs(tx, epochRows(admitted, shard.number))
         await writeGaps(tx, admitted.gaps)
       })
@@ -217,7 +219,8 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const { number } = shard
     const { size, nextOffset } = shard.state
     if (nextOffset === undefined) throw new WritError('unavailable', `partition ${partition} was never read`)
-    if (shard.replay) throw new WritError('unavailable', `partition ${partition} is being caught up with what was signed`)
+    if (shard.replay)
+      throw new WritError('unavailable', `partition ${partition} is being caught up with what was signed`)
     const admitted = admitOwn(bodies, { shard: number, size, own: shard.own }, tools)
     const ids = admitted.entries.slice(-bodies.length).map(({ event }) => decisionId(event))
     try {

@@ -167,7 +167,7 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
         const channel = channels.get(frame.channel)
         if (!channel) throw new Error(`a record of no declared epoch at ${frame.at}`)
         const seq = channel.next++
-        if (frame.at >= cursor.at) queue(channel, seq, frame.leaf.subarray(1), segment.number, frame.at)
+        if (frame.at >= cursor.at) queue(channel, seq, frame.payload.subarray(1), segment.number, frame.at)
       }
       at = result.next
     }

@@ -2,16 +2,19 @@
 
 import { hash } from 'node:crypto'
 import { messageOf, WritError } from '../../core/fault.ts'
+import type { Disclosures } from '../../core/personal.ts'
 import type { IdentitySource, NowNs, RecordSink, Sha256, SignHead } from '../../core/ports.ts'
-import type { EventBody, RecordId, StartBody } from '../../core/record.ts'
+import { type EventBody, parseDecisionId, type RecordId, type StartBody } from '../../core/record.ts'
 import type { AuditSettings } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
+import { addCall, callsDue, newCalls, takeCalls } from '../stream/calls.ts'
 import { type Demand, demandOf } from '../stream/demand.ts'
 import type { OnNotice } from '../stream/notice.ts'
 import { addOutcome, newOutcomes, outcomesDue, takeOutcomes } from '../stream/outcomes.ts'
 import { headDue, type Producer, type Sealed, seal, sealHead, sealStart } from '../stream/producer.ts'
 import { countRefusal, newRefusals, takeRefusals } from '../stream/refusals.ts'
-import type { Author, Writer } from './recorder-write.ts'
+import { countSuppressed, isSuppressing, newSuppressed, suppressedBody, toldOf } from '../stream/suppressed.ts'
+import { type Author, Unwritten, type Writer } from './recorder-write.ts'
 import type { Channel, Spool } from './spool.ts'
 
 export interface ProducerPorts {
@@ -41,16 +44,24 @@ export interface LiveOptions {
   readonly now: NowNs
   readonly sha256: Sha256
   readonly onNotice: OnNotice
+  /** Seals what travels beside a record; undefined where nobody would ever open it. */
+  readonly seal?: ((disclosures: Disclosures) => Uint8Array | undefined) | undefined
 }
 
 const refusalsEveryMs = 1000
+/** Time between two attempts to tell of decisions without a record, in milliseconds. */
+const tellEveryMs = 250
 
 export function newLive(options: LiveOptions): Live {
   const { producer, channel, ports, spool, writer, settings, now, sha256, onNotice } = options
   const outcomes = newOutcomes()
+  const calls = newCalls()
   const refusals = newRefusals()
   let tickMs = toMs(now())
   let refusalsAtMs = tickMs
+  const suppressed = newSuppressed()
+  let telling: Promise<void> | undefined
+  let toldAtMs = tickMs
   let headOnItsWay = false
   let unsigned = false
   let closing: Promise<void> | undefined
@@ -62,9 +73,12 @@ export function newLive(options: LiveOptions): Live {
       writer.add({ author: live, demand, privileged, seal: sealIt, ...(written && { written }), resolve, reject })
     })
 
-  const keepBody = (body: EventBody): Promise<RecordId> => {
+  const keepBody = (body: EventBody, beside?: Uint8Array): Promise<RecordId> => {
     const atNs = now()
-    return add(demandOf(body, settings.durability), false, (from) => seal(from, body, atNs, sha256, hexOf))
+    return add(demandOf(body, settings.durability), false, (from) => {
+      const sealed = seal(from, body, atNs, sha256, hexOf)
+      return beside ? { ...sealed, records: sealed.records.map((record) => ({ ...record, beside })) } : sealed
+    })
   }
 
   const keepLossy = (body: EventBody, count: number): void => {
@@ -78,6 +92,11 @@ export function newLive(options: LiveOptions): Live {
     if (body) keepLossy(body, body.outcomes.length)
   }
 
+  const emitCalls = (): void => {
+    const body = takeCalls(calls)
+    if (body) keepLossy(body, body.calls.length)
+  }
+
   const emitRefusals = (): void => {
     refusalsAtMs = toMs(now())
     for (const body of takeRefusals(refusals)) {
@@ -88,9 +107,26 @@ export function newLive(options: LiveOptions): Live {
     }
   }
 
+  /** Tells of decisions without a record. What cannot be told yet is told later; what never can is said at the end. */
+  const emitSuppressed = (): Promise<void> => {
+    toldAtMs = toMs(now())
+    const body = suppressedBody(suppressed)
+    const { untilNs } = suppressed
+    telling ??= keepBody(body)
+      .then(
+        () => toldOf(suppressed, body, untilNs),
+        () => undefined,
+      )
+      .finally(() => {
+        telling = undefined
+      })
+    return telling
+  }
+
   /** Outcomes first, so that the head covers them. */
   const emitHead = (final: boolean): Promise<void> => {
     emitOutcomes()
+    emitCalls()
     headOnItsWay = true
     const demand: Demand = final ? { wait: 'synced', urgent: true } : { wait: 'written', urgent: false }
     const sealIt = (from: Producer) => {
@@ -127,6 +163,13 @@ export function newLive(options: LiveOptions): Live {
 
   const close = async (): Promise<void> => {
     emitRefusals()
+    await telling
+    if (isSuppressing(suppressed)) await emitSuppressed()
+    if (isSuppressing(suppressed)) {
+      const { allow, deny, fault } = suppressed
+      const detail = `${ports.id}: ${allow} allow, ${deny} deny, ${fault} fault have no record, and none tells of them`
+      onNotice({ name: 'suppressed_untold', level: 'error', detail })
+    }
     try {
       await emitHead(true)
     } catch (thrown) {
@@ -156,19 +199,33 @@ export function newLive(options: LiveOptions): Live {
       const nowMs = toMs(now())
       tickMs = nowMs
       if (outcomesDue(outcomes, nowMs)) emitOutcomes()
+      if (callsDue(calls, nowMs)) emitCalls()
       if (refusals.size > 0 && nowMs - refusalsAtMs >= refusalsEveryMs) emitRefusals()
+      if (isSuppressing(suppressed) && nowMs - toldAtMs >= tellEveryMs) void emitSuppressed()
       if (!headOnItsWay && headDue(live.producer, nowMs, settings)) emitHead(false).catch(headFailed)
     },
     abandon: () => end('crash'),
     sink: {
-      keep(body) {
+      keep(body, disclosures) {
         if (closing) return Promise.reject(new WritError('audit_unavailable', `${ports.id} keeps no more records`))
-        return keepBody(body)
+        return keepBody(body, disclosures && options.seal?.(disclosures))
+      },
+      account(verdict, thrown) {
+        if (settings.onFull !== 'allow-and-account' || !(thrown instanceof Unwritten) || closing) return false
+        countSuppressed(suppressed, verdict, thrown.message, now())
+        return true
       },
       outcome(id, outcome) {
         // Time of the last tick: an outcome may be written a tick earlier than it had to be, never later.
         if (ended || id.epoch !== producer.epoch || !addOutcome(outcomes, id.seq, outcome, tickMs)) writer.lost++
         else if (outcomesDue(outcomes, tickMs)) emitOutcomes()
+      },
+      called(id, { requestId, target, service, status, decision, again }) {
+        if (ended || id.epoch !== producer.epoch) return
+        const named = parseDecisionId(decision) ? { decision } : undefined
+        const item = { seq: id.seq, request_id: requestId, target, service, status, ...named }
+        addCall(calls, again ? { ...item, again } : item, tickMs)
+        if (callsDue(calls, tickMs)) emitCalls()
       },
       refused(refusal) {
         if (closing || !countRefusal(refusals, refusal)) writer.lost++

@@ -7,7 +7,7 @@ import type { Demand } from '../stream/demand.ts'
 import type { OnNotice } from '../stream/notice.ts'
 import type { Producer, Sealed, SealedRecord } from '../stream/producer.ts'
 import type { Channel, Spool } from './spool.ts'
-import { frameBytes } from './spool-frame.ts'
+import { sizeOfRecord } from './spool-frame.ts'
 
 /** Who writes. The writer moves `producer` on when its records are in the spool, and not before. */
 export interface Author {
@@ -17,6 +17,14 @@ export interface Author {
   acknowledged: number
   /** Those who wait for that, in order. */
   readonly waiting: Waiting[]
+}
+
+/** A record that is not in the spool. What was written and then not synced or acknowledged is another matter. */
+export class Unwritten extends WritError {
+  constructor(reason: unknown) {
+    const cure = reason instanceof WritError ? reason.cure : undefined
+    super('audit_unavailable', messageOf(reason), { cause: reason, ...(cure !== undefined && { cure }) })
+  }
 }
 
 interface Waiting {
@@ -95,7 +103,7 @@ export function writeTicks({ spool, settings, nowMs, acknowledgeWithinMs, onNoti
     const kept: { readonly entry: Entry; readonly seq: number }[] = []
     const records: { channel: Channel; record: SealedRecord }[] = []
     let room = spool.room
-    let full: WritError | undefined
+    let full: Unwritten | undefined
     for (const entry of batch) {
       let sealed: Sealed
       try {
@@ -105,9 +113,9 @@ export function writeTicks({ spool, settings, nowMs, acknowledgeWithinMs, onNoti
         continue
       }
       let size = 0
-      for (const { leaf } of sealed.records) size += frameBytes + leaf.length
+      for (const record of sealed.records) size += 1 + sizeOfRecord(record)
       if (size > room - (entry.privileged ? 0 : reserve)) {
-        full ??= fullSpool(settings.spoolMaxBytes)
+        full ??= new Unwritten(fullSpool(settings.spoolMaxBytes))
         refuse(entry, full)
         continue
       }
@@ -123,7 +131,8 @@ export function writeTicks({ spool, settings, nowMs, acknowledgeWithinMs, onNoti
       point = spool.append(records)
     } catch (thrown) {
       say(false, messageOf(thrown))
-      for (const { entry } of kept) refuse(entry, thrown)
+      const unwritten = new Unwritten(thrown)
+      for (const { entry } of kept) refuse(entry, unwritten)
       return
     }
     if (!full) say(true, 'records are kept again')

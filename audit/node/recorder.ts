@@ -1,7 +1,7 @@
 /** Keeps the records of one worker: from an event body to the spool and on to the stream. The audit's door for a proxy. */
 
 import { WritError } from '../../core/fault.ts'
-import type { FindReceipt, NowNs, RandomBytes, RecordSink, Sha256, Stream } from '../../core/ports.ts'
+import type { FindReceipt, KeyVault, NowNs, RandomBytes, RecordSink, Sha256, Stream } from '../../core/ports.ts'
 import { type Epoch, newEpoch } from '../../core/record.ts'
 import type { AuditSettings } from '../../core/snapshot.ts'
 import type { SpiffeId, TrustDomain } from '../../core/spiffe.ts'
@@ -11,6 +11,8 @@ import { type Pump, startPump } from './pump.ts'
 import { openPosition } from './pump-position.ts'
 import { type Live, newLive, type ProducerPorts } from './recorder-live.ts'
 import { type Writer, writeTicks } from './recorder-write.ts'
+import { openSealer } from './seal.ts'
+import { openSizing } from './sizing.ts'
 import { Spool } from './spool.ts'
 import { diskFiles, type SpoolFiles } from './spool-files.ts'
 import { startRelease, type VerifyReceipt } from './spool-release.ts'
@@ -31,6 +33,8 @@ export interface RecorderOptions {
   readonly random: RandomBytes
   readonly sha256: Sha256
   readonly onEvent: OnNotice
+  /** Where the keys of disclosures are kept. Without one personal fields are digests that nobody can open. */
+  readonly vault?: KeyVault
   /** Longest wait for the stream in `replicated`, in milliseconds; then the record is refused. Default 10 000. */
   readonly acknowledgeWithinMs?: number
   /** Age at which a segment that holds anything is closed, in milliseconds, so that it can go. Default 60 000. */
@@ -95,6 +99,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     files: options.files ?? diskFiles,
     onNotice: onEvent,
   })
+  const sizing = openSizing({ dir: options.dir, settings, onNotice: onEvent, held: spool.bytes })
+  const sealer = options.vault && openSealer(options.vault, nowMs, onEvent)
   const lives = new Map<Epoch, Live>()
   const writer = writeTicks({
     spool,
@@ -133,6 +139,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     () => {
       for (const live of lives.values()) live.tick()
       writer.expire()
+      sizing.measure(spool.written, nowMs())
     },
     Math.min(Math.max(settings.headEveryMs / 4, 5), 100),
   )
@@ -144,9 +151,11 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     writer.flush()
     await spool.syncedAll().catch(() => {}) // Refused to those who waited; what is written is still sent.
     await within(pump.drained(), timeoutMs)
+    await sealer?.close()
     await release?.stop()
     await pump.stop()
     writer.stop()
+    await sizing.save().catch(() => undefined) // A measure for the next run, no more.
     await spool.close()
   }
 
@@ -160,7 +169,18 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       const epoch = newEpoch(random)
       const producer = newProducer({ td, cluster, id: of.id, epoch }, now())
       const channel = spool.channel(of.id, epoch)
-      const live = newLive({ producer, channel, ports: of, spool, writer, settings, now, sha256, onNotice: onEvent })
+      const live = newLive({
+        producer,
+        channel,
+        ports: of,
+        spool,
+        writer,
+        settings,
+        now,
+        sha256,
+        onNotice: onEvent,
+        seal: sealer?.seal,
+      })
       lives.set(epoch, live)
       try {
         await live.start(options.software, spool.previous(of.id))

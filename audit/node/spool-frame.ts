@@ -5,7 +5,8 @@
  *     frame   length of what follows the CRC u32, CRC-32C of that u32, channel u32, kind u8, payload
  *
  * All numbers are little-endian. A record's payload is the record verbatim, and its kind is 0, so kind and payload are
- * what RFC 6962 hashes for a leaf. A channel stands for one epoch of one producer; each segment declares a channel
+ * what RFC 6962 hashes for a leaf. After a tab, which no record holds, may
+ * follow what travels beside it. A channel stands for one epoch of one producer; each segment declares a channel
  * before its first record, so that a segment can be read alone.
  */
 
@@ -20,7 +21,9 @@ export const spoolVersion = 1
 export const headerBytes = 40
 /** Length, CRC, channel and kind. */
 export const frameBytes = 13
-export const maxFrameBytes: number = frameBytes + maxRecordBytes
+/** Most bytes that travel beside a record. */
+export const maxBesideBytes = 32_768
+export const maxFrameBytes: number = frameBytes + maxRecordBytes + 1 + maxBesideBytes
 
 const magic = utf8('WRITSPOL')
 
@@ -36,7 +39,13 @@ export interface SegmentHeader {
 export type Previous = NonNullable<StartBody['previous']>
 
 export type Frame =
-  | { readonly kind: 'record'; readonly channel: number; readonly leaf: Uint8Array; readonly at: number }
+  | {
+      readonly kind: 'record'
+      readonly channel: number
+      readonly leaf: Uint8Array
+      readonly payload: Uint8Array
+      readonly at: number
+    }
   | { readonly kind: 'channel'; readonly channel: number; readonly declared: Declared }
   | { readonly kind: 'ended'; readonly producer: SpiffeId; readonly previous: Previous }
 
@@ -80,10 +89,23 @@ export function decodeHeader(bytes: Uint8Array): SegmentHeader | { readonly vers
   }
 }
 
+/** Bytes that a record takes in the spool. */
+export const sizeOfRecord = ({ leaf, beside }: { readonly leaf: Uint8Array; readonly beside?: Uint8Array }): number =>
+  frameBytes - 1 + leaf.length + (beside ? 1 + beside.length : 0)
+
 /** Writes a record's frame at `at` and returns where the next one begins. `leaf` is 0x00 and the record. */
-export function writeRecord(into: Uint8Array, at: number, channel: number, leaf: Uint8Array): number {
+export function writeRecord(
+  into: Uint8Array,
+  at: number,
+  channel: number,
+  leaf: Uint8Array,
+  beside?: Uint8Array,
+): number {
   into.set(leaf, at + 12)
-  return finishFrame(into, at, channel, leaf.length)
+  if (!beside) return finishFrame(into, at, channel, leaf.length)
+  into[at + 12 + leaf.length] = 9
+  into.set(beside, at + 13 + leaf.length)
+  return finishFrame(into, at, channel, leaf.length + 1 + beside.length)
 }
 
 export const encodeDeclared = (channel: number, declared: Declared): Uint8Array =>
@@ -126,7 +148,10 @@ export function readFrame(bytes: Uint8Array, at: number, to: number, base: numbe
     return { wrong: 'a checksum that does not hold', whole: true }
   const channel = readU32(bytes, at + 8)
   if (bytes[at + 12] === kinds.record) {
-    return { frame: { kind: 'record', channel, leaf: bytes.subarray(at + 12, end), at: base + at }, next: end }
+    const payload = bytes.subarray(at + 12, end)
+    const tab = payload.indexOf(9)
+    const leaf = tab < 0 ? payload : payload.subarray(0, tab)
+    return { frame: { kind: 'record', channel, leaf, payload, at: base + at }, next: end }
   }
   const frame = readJson(channel, bytes[at + 12]!, bytes.subarray(at + frameBytes, end))
   return frame ? { frame, next: end } : { wrong: 'a frame of no known kind', whole: true }

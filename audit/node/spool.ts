@@ -16,9 +16,9 @@ import {
   encodeDeclared,
   encodeEnded,
   encodeHeader,
-  frameBytes,
   headerBytes,
   type Previous,
+  sizeOfRecord,
   writeRecord,
 } from './spool-frame.ts'
 import { type Segment, scanFolder } from './spool-scan.ts'
@@ -135,6 +135,11 @@ export class Spool {
     return this.#options.maxBytes - this.bytes
   }
 
+  /** Bytes written since it was opened. */
+  get written(): number {
+    return this.#written
+  }
+
   get unsynced(): number {
     return this.#written - this.#synced
   }
@@ -147,7 +152,7 @@ export class Spool {
     const { files, segmentBytes } = this.#options
     this.#mend()
     let size = 0
-    for (const { record } of records) size += frameBytes - 1 + record.leaf.length
+    for (const { record } of records) size += sizeOfRecord(record)
     if (size > this.room) throw unavailable(`the spool is full: ${this.bytes} of ${this.#options.maxBytes} bytes`)
     if (this.#active.end + size > segmentBytes && this.#active.last.size > 0) this.#rollOrRefuse()
 
@@ -165,7 +170,7 @@ export class Spool {
     const begins: number[] = []
     for (const { channel, record } of records) {
       begins.push(segment.end + at)
-      at = writeRecord(this.#buffer, at, channel.number, record.leaf)
+      at = writeRecord(this.#buffer, at, channel.number, record.leaf, record.beside)
     }
     try {
       writeAll(files, segment.fd!, this.#buffer, at, segment.end)

@@ -37,6 +37,8 @@ export function recall(event: AuditEvent<DecisionBody>): Recalled {
   const input = membersOf(body['input'])
   const oversize = input['oversize']
   if (typeof oversize === 'number') return { kind: 'oversize', bytes: oversize }
+  const always = ['path', 'source address'].find((field) => Object.hasOwn(membersOf(body['sealed']), field))
+  if (always !== undefined) return { kind: 'unreadable', member: `${always}, which is sealed as personal` }
   try {
     return readFacts(body, input)
   } catch (thrown) {

@@ -23,6 +23,8 @@ export interface ArrivedRecord {
   readonly hash: Uint8Array
   /** `hash` in hex, as the next record's `prev` has it. */
   readonly hashHex: string
+  /** What came beside it and is no part of the leaf. */
+  readonly beside?: Uint8Array
 }
 
 /** `nextOffset` is where the stream was to be read on, undefined at its very beginning. */
@@ -33,7 +35,9 @@ export function readMessage(message: StreamMessage, nextOffset: string | undefin
   let restLength = 0
   let count = 0
   let wrong = ''
-  for (const bytes of linesOf(message.value)) {
+  for (const line of linesOf(message.value)) {
+    const tab = line.indexOf(9)
+    const bytes = tab < 0 ? line : line.subarray(0, tab) // What is kept as evidence must hold nobody's data.
     const parsed = readRecord(bytes)
     if ('wrong' in parsed) {
       if (count++ === 0) wrong = parsed.wrong
@@ -42,7 +46,13 @@ export function readMessage(message: StreamMessage, nextOffset: string | undefin
       rest[restLength++] = 10
     } else {
       const hash = leafHash(sha256, bytes)
-      records.push({ event: parsed.event, bytes, hash, hashHex: toHex(hash) })
+      records.push({
+        event: parsed.event,
+        bytes,
+        hash,
+        hashHex: toHex(hash),
+        ...(tab >= 0 && { beside: line.subarray(tab + 1) }),
+      })
     }
   }
   const again = nextOffset !== undefined && BigInt(message.offset) < BigInt(nextOffset)

@@ -2,8 +2,8 @@
 
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
-import { questionFunctions } from './questions.ts'
 import { findingTables } from './finding-tables.ts'
+import { questionFunctions } from './questions.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 import { tables } from './tables.ts'
@@ -111,8 +111,8 @@ export const versions: readonly (readonly string[])[] = [
       saved_at timestamptz(6) not null
     )`,
     ...questionFunctions,
-    ],
-    [
+  ],
+  [
     `create table logs (
       shard integer primary key,
       partition integer not null,
@@ -133,6 +133,20 @@ export const versions: readonly (readonly string[])[] = [
     )`,
   ],
   findingTables,
+  [
+    // Not of the log: what opens the digests of a leaf, sealed, until its key is destroyed.
+    `create table disclosures (
+      shard integer not null,
+      index bigint not null,
+      epoch text not null,
+      seq bigint not null,
+      key_id text not null,
+      sealed text,
+      primary key (shard, index)
+    )`,
+    'create index disclosures_id on disclosures (epoch, seq)',
+    'create index disclosures_key on disclosures (key_id)',
+  ],
 ]
 
 /** The version that this program writes. */

@@ -16,7 +16,17 @@ export const defaultRoles: Roles = { writer: 'writ_writer', reader: 'writ_reader
 /** What is only ever added to. */
 const ledger = ['chunks', 'batches', 'spans', 'announced', 'rows', 'ends', 'runs', 'names', 'shapes', 'peers']
 /** Where producers stand, and what was added up: made again from the ledger where it is wrong. */
-const standing = ['epochs', 'gaps', 'offsets', 'checkpoints', 'rollups', 'rolled']
+const standing = ['epochs', 'gaps', 'offsets', 'checkpoints', 'rollups', 'rolled', 'logs', 'orders', 'disclosures']
+/** What the auditor knows of findings, and those that are still to be sent. */
+const findings = [
+  'edges_first_seen',
+  'finding_hours',
+  'finding_mix',
+  'finding_cursors',
+  'findings',
+  'finding_deliveries',
+  'finding_counts',
+]
 
 /** SQL for the owner of the tables, to be run after each upgrade; it may be run again and again. */
 export function grantsOf({ writer, reader, maintenance }: Roles, schema: string = 'public'): readonly string[] {
@@ -37,6 +47,7 @@ export function grantsOf({ writer, reader, maintenance }: Roles, schema: string 
     `grant select on all tables in schema ${schema} to ${all}`,
     `grant insert on ${[...ledger, ...standing].map((table) => `${schema}.${table}`).join(', ')} to ${writer}`,
     `grant update on ${standing.map((table) => `${schema}.${table}`).join(', ')} to ${writer}`,
+    `grant insert, update, delete on ${findings.map((table) => `${schema}.${table}`).join(', ')} to ${writer}`,
     `grant delete on ${schema}.gaps to ${writer}`, // What is left of a gap that was closed in part stands in its place.
     `grant execute on function ${schema}.writ_partitions(integer), ${schema}.writ_summarise() to ${writer}`,
     `grant delete on ${schema}.chunks to ${maintenance}`,

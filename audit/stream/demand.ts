@@ -15,6 +15,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'refusals':
     case 'head':
     case 'svid':
+    case 'calls':
       return { wait: 'written', urgent: false }
     case 'start':
       return { wait: 'synced', urgent: true } // Not acknowledged: a proxy starts while the stream is away.
@@ -24,6 +25,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'admin':
     case 'acknowledgement':
     case 'audit_read':
+    case 'erased':
     case 'opa_decision': // Whoever sent it forgets it once it is answered.
       return { wait: durability === 'replicated' ? 'acknowledged' : 'synced', urgent: true }
     case 'decision': {
@@ -32,10 +34,13 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
       const denied = named && body.verdict === 'deny'
       return { wait: denied && durability === 'bounded' ? 'synced' : waits[durability], urgent: named }
     }
+    case 'suppressed':
+      return { wait: 'synced', urgent: true }
     case 'gap':
     case 'log':
     case 'anomaly':
     case 'finding':
+    case 'unmatched':
       return { wait: waits[durability], urgent: true }
   }
 }

@@ -5,7 +5,11 @@ export type NoticeName =
   | 'spool_damaged' // Bytes that were kept cannot be read back.
   | 'spool_unavailable' // Records are refused from now on: full, unwritable, deleted or replaced.
   | 'spool_available' // Records are kept again.
+  | 'spool_small' // It does not hold four hours of what is to be expected.
+  | 'disk_small' // The disk has less room than the spool may come to need.
   | 'spool_lock_taken' // The folder's lock was left by a process that is dead.
+  | 'suppressed_untold' // A producer ended, and no record tells of decisions that could not be recorded.
+  | 'vault_unavailable' // Keys of disclosures do not reach who keeps them.
   | 'head_unsigned' // A head is due and cannot be signed.
   | 'epoch_unclean' // A producer ended without its final head.
   | 'stream_failed' // A batch was not accepted; it is tried again.

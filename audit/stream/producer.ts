@@ -19,6 +19,7 @@ import {
   noHash,
   recordVersion,
   type StartBody,
+  type SuppressedBody,
 } from '../../core/record.ts'
 import type { SpiffeId, TrustDomain } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
@@ -49,6 +50,8 @@ export interface SealedRecord {
   readonly leaf: Uint8Array
   /** Its leaf hash, lower-case hex. */
   readonly hash: string
+  /** What travels with it and is no part of the leaf: sealed disclosures. */
+  readonly beside?: Uint8Array
 }
 
 export interface Sealed {
@@ -109,17 +112,28 @@ export function seal(
       ...producer,
       next: producer.next + 1,
       prev: record.hash,
-      counts: body.kind === 'decision' ? counted(counts, body.verdict) : counts,
+      counts:
+        body.kind === 'decision'
+          ? counted(counts, body.verdict)
+          : body.kind === 'suppressed'
+            ? suppressedToo(counts, body.counts)
+            : counts,
       unheaded: producer.unheaded + 1,
     },
     records: [record],
   }
 }
 
-const counted = ({ allow, deny, fault }: HeadBody['counts'], verdict: Verdict): HeadBody['counts'] => ({
+const suppressedToo = (counts: HeadBody['counts'], { allow, deny, fault }: SuppressedBody['counts']) => ({
+  ...counts,
+  suppressed: (counts.suppressed ?? 0) + allow + deny + fault,
+})
+
+const counted = ({ allow, deny, fault, suppressed }: HeadBody['counts'], verdict: Verdict): HeadBody['counts'] => ({
   allow: verdict === 'allow' ? allow + 1 : allow,
   deny: verdict === 'deny' ? deny + 1 : deny,
   fault: verdict === 'fault' ? fault + 1 : fault,
+  ...(suppressed !== undefined && { suppressed }),
 })
 
 /**

@@ -6,13 +6,25 @@
 import { fromBase64, fromBase64Url, toHex } from '../../core/bytes.ts'
 import { isObject } from '../../core/json.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
-import { type AuditEvent, type HeadBody, headPayload, type StartBody } from '../../core/record.ts'
+import { type AuditEvent, type HeadBody, headPayload, type StartBody, type SuppressedBody } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
 import { type Finding, type FindingCode, type Findings, plural, recordId, span } from './finding.ts'
 import { addRange, outside, type Range, removeRange, sizeOf } from './ranges.ts'
 import { asciiText, memberNumbers as at, countAt, isBare, isText, memberFrom, memberTo, textAt } from './scan.ts'
-import { claim, join, type Misfit, minus, noTotals, place, plus, prove, type Stretch, type Totals } from './stretch.ts'
+import {
+  claim,
+  join,
+  type Misfit,
+  minus,
+  noTotals,
+  place,
+  plus,
+  prove,
+  type Stretch,
+  type Totals,
+  totals,
+} from './stretch.ts'
 
 /** More stretches, certificates or missing ranges than an honest epoch has; beyond it the epoch is given up as broken. */
 const maxStretches = 1000
@@ -83,8 +95,8 @@ export class EpochReader {
 
   take(event: AuditEvent, hash: string, index: number, findings: Findings): void {
     if (this.stretches.length > maxStretches) return
-    const totals = event.kind === 'decision' ? totalsOf(event) : noTotals
-    const record = { seq: event.seq, prev: event.prev, hash, index, at: event.timestamp, totals }
+    const told = this.#totalsOf(event, index, findings)
+    const record = { seq: event.seq, prev: event.prev, hash, index, at: event.timestamp, totals: told }
     const { stretch, at, misfits } = place(this.stretches, record)
     this.#tell(misfits, index, event.seq, findings)
     if (!stretch) return
@@ -196,6 +208,21 @@ export class EpochReader {
       firstAt: this.firstAt,
       lastAt: this.lastAt,
     }
+  }
+
+  #totalsOf(event: AuditEvent, index: number, findings: Findings): Totals {
+    if (event.kind === 'decision') return totalsOf(event)
+    if (event.kind !== 'suppressed') return noTotals
+    const said = saidTotals(event as AuditEvent<SuppressedBody>)
+    if (!said || said.suppressed !== undefined) {
+      findings.add(this.#broken('head_counts', index, event.seq, 'decisions without a record that nobody counted'))
+      return noTotals
+    }
+    const { allow, deny, fault } = said
+    const { from, until, why } = event as AuditEvent<SuppressedBody>
+    const what = `${this.producer} decided without a record: ${totalsText(said)}, from ${from} to ${until}: ${why}`
+    findings.add({ ...this.#broken('suppressed', index, event.seq, what), level: 'warning' })
+    return totals(0, 0, 0, allow + deny + fault)
   }
 
   #note(event: AuditEvent): void {
@@ -398,7 +425,8 @@ class Clock {
 const missingText = ({ first, last }: Range): string =>
   `${plural(last - first + 1, 'record')} (${span(first, last)}) missing`
 
-const totalsText = ({ allow, deny, fault }: Totals): string => `${allow} allow, ${deny} deny, ${fault} fault`
+const totalsText = ({ allow, deny, fault, suppressed }: Totals): string =>
+  `${allow} allow, ${deny} deny, ${fault} fault${suppressed === undefined ? '' : `, ${suppressed} without a record`}`
 
 function totalsOf(event: AuditEvent): Totals {
   const verdict: unknown = (event as { readonly verdict?: unknown }).verdict
@@ -409,12 +437,12 @@ function totalsOf(event: AuditEvent): Totals {
   }
 }
 
-function saidTotals(event: AuditEvent<HeadBody>): Totals | undefined {
+function saidTotals(event: AuditEvent<HeadBody | SuppressedBody>): Totals | undefined {
   const counts: unknown = event.counts
   if (!isObject(counts)) return undefined
-  const { allow, deny, fault } = counts
+  const { allow, deny, fault, suppressed = 0 } = counts
   if (typeof allow !== 'number' || typeof deny !== 'number' || typeof fault !== 'number') return undefined
-  return { allow, deny, fault }
+  return typeof suppressed === 'number' ? totals(allow, deny, fault, suppressed) : undefined
 }
 
 const derOf = (text: unknown): Uint8Array | undefined => (typeof text === 'string' ? fromBase64(text) : undefined)

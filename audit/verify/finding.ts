@@ -43,6 +43,8 @@ export type FindingCode =
   | 'after_final' // Records after the head that ended their epoch.
   | 'start_misquoted' // The former epoch did not end as its successor says.
   | 'unattested' // Records that no signed head covers.
+  | 'suppressed' // Decisions that their producer counted, and could not record.
+  | 'one_sided_call' // A call that one side recorded and the other did not.
   | 'trust_unproven' // Roots announced by nobody we have reason to believe.
   | 'serial_unknown' // Certificates in traffic whose issuance is not in the log.
   | 'too_many' // More than this verification can hold.

@@ -11,6 +11,7 @@ import {
   parseDecisionId,
   parseEpoch,
   parseEvent,
+  type UnmatchedBody,
 } from '../../core/record.ts'
 import { pathOf, type SpiffeId } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
@@ -30,9 +31,9 @@ export const isAuditor = (producer: string): boolean => pathOf(producer as Spiff
 const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
 
 function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
-  if (['gap', 'anomaly', 'log', 'finding'].includes(kind)) return isAuditor(producer)
+  if (['gap', 'anomaly', 'log', 'finding', 'unmatched'].includes(kind)) return isAuditor(producer)
   if (kind === 'acknowledgement' || kind === 'audit_read') return mayCollect(producer) || isAuditor(producer)
-  if (kind === 'opa_decision') return mayCollect(producer)
+  if (kind === 'opa_decision' || kind === 'erased') return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)
 }
 
@@ -164,6 +165,7 @@ export class RecordsReader {
     if (kind === 'log') this.#log(event, shard, index)
     if (kind === 'gap') this.#gap(event as AuditEvent<GapBody>, shard, index)
     if (kind === 'anomaly') this.#anomaly(event as AuditEvent<AnomalyBody>, shard, index)
+    if (kind === 'unmatched') this.#unmatched(event as AuditEvent<UnmatchedBody>, shard, index)
   }
 
   /** Only beside a decision that was enforced does an answer change nothing: nobody hides what was done as a trial. */
@@ -205,6 +207,14 @@ export class RecordsReader {
     const level = grave.includes(anomaly) ? 'broken' : 'warning'
     const what = `${anomaly}${about}, from partition ${partition} at ${offset}: ${detail}`
     this.#findings.add({ level, code: 'anomaly', shard, index, id: recordId(event.epoch, event.seq), what })
+  }
+
+  /** The log itself is whole; somebody's records are not. */
+  #unmatched(event: AuditEvent<UnmatchedBody>, shard: number, index: number): void {
+    const { missing, silent, by, of, request_id, at } = event
+    const what = `${by} recorded call ${request_id} (${of}, ${at}), and ${silent}, its ${missing}, did not`
+    const id = recordId(event.epoch, event.seq)
+    this.#findings.add({ level: 'warning', code: 'one_sided_call', shard, index, id, what })
   }
 
   /** A producer's next start quotes where the one before ended, which vouches for what no head had covered yet. */

@@ -7,24 +7,23 @@ export interface Totals {
   readonly allow: number
   readonly deny: number
   readonly fault: number
+  /** Decisions without a record, that their producer counted. Left out where there are none. */
+  readonly suppressed?: number
 }
 
-export const noTotals: Totals = { allow: 0, deny: 0, fault: 0 }
+export const totals = (allow: number, deny: number, fault: number, suppressed: number): Totals =>
+  suppressed === 0 ? { allow, deny, fault } : { allow, deny, fault, suppressed }
 
-export const plus = (a: Totals, b: Totals): Totals => ({
-  allow: a.allow + b.allow,
-  deny: a.deny + b.deny,
-  fault: a.fault + b.fault,
-})
+export const noTotals: Totals = totals(0, 0, 0, 0)
 
-export const minus = (a: Totals, b: Totals): Totals => ({
-  allow: a.allow - b.allow,
-  deny: a.deny - b.deny,
-  fault: a.fault - b.fault,
-})
+export const plus = (a: Totals, b: Totals): Totals =>
+  totals(a.allow + b.allow, a.deny + b.deny, a.fault + b.fault, (a.suppressed ?? 0) + (b.suppressed ?? 0))
+
+export const minus = (a: Totals, b: Totals): Totals =>
+  totals(a.allow - b.allow, a.deny - b.deny, a.fault - b.fault, (a.suppressed ?? 0) - (b.suppressed ?? 0))
 
 export const sameTotals = (a: Totals, b: Totals): boolean =>
-  a.allow === b.allow && a.deny === b.deny && a.fault === b.fault
+  a.allow === b.allow && a.deny === b.deny && a.fault === b.fault && a.suppressed === b.suppressed
 
 export interface Stretch {
   first: number

@@ -276,7 +276,8 @@ async function placeCarried(
   return (entries ?? []).flatMap(({ at, bytes }) => {
     const hash = toHex(leafHash(sha256, bytes))
     const place = index * tileWidth + at
-    if (toHex(tile.bytes.subarray(at * hashBytes, (at + 1) * hashBytes)) === hash) return [{ index: place, hash, bytes }]
+    if (toHex(tile.bytes.subarray(at * hashBytes, (at + 1) * hashBytes)) === hash)
+      return [{ index: place, hash, bytes }]
     add('leaf_mismatch', `leaf ${place}, which a pruning left, does not hash to what its tile says`, place)
     return []
   })

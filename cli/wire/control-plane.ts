@@ -31,7 +31,7 @@ import { rolledBackBy, rolledBackText, stillMeant, withoutRolledBack } from '../
 import { toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
-import type { FindReceipt, NowNs, RecordSink } from '../../core/ports.ts'
+import type { FindReceipt, KeyVault, NowNs, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
@@ -52,6 +52,7 @@ export interface ControlPlaneOptions {
   readonly recorder: Recorder
   readonly config: Config
   readonly findReceipt: FindReceipt
+  readonly vault?: KeyVault
   /** Time since a version of policy data was last seen to be the newest, in milliseconds. */
   readonly dataAgeMs: (name: string, sha256: string) => number | undefined
   readonly listen: { readonly address: string; readonly port: number }
@@ -228,6 +229,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
         return () => changed.delete(callback)
       },
       findReceipt: options.findReceipt,
+      vault: options.vault,
       health,
       onTrials: (workload, trials) => oneByOne(() => takeBack(workload, trials)),
       nowMs,

@@ -3,14 +3,17 @@
 import { join } from 'node:path'
 import { type Auditor, type AuditorEvent, openAuditor } from '../../audit/node/auditor.ts'
 import { makeFolder, writeWhole } from '../../audit/node/durable.ts'
+import { openReconcile } from '../../audit/node/reconcile.ts'
 import { type FileSigner, openFileSigner } from '../../audit/node/signer.ts'
 import { openSignerClient } from '../../audit/node/signer-client.ts'
 import { openStore, type Store, type StoreSettings } from '../../audit/node/store.ts'
+import type { ReconcileRules } from '../../audit/reconcile/reconcile.ts'
 import { verifyHead } from '../../ca/node/heads.ts'
 import type { FindingsPlace } from '../../control/mesh/findings.ts'
 import type { OutsideSettings } from '../../control/mesh/outside.ts'
 import { WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
+import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import { software } from '../version.ts'
 import { openFindings } from './findings.ts'
@@ -44,6 +47,8 @@ export interface LogOptions {
   readonly outside?: OutsideSettings
   /** What the log tells by itself, and to whom. Default: with the usual numbers, to nobody. */
   readonly findings?: FindingsPlace
+  /** Whose sidecars must each record their side of a call. Default: whoever was seen to have one. */
+  readonly mesh?: () => MeshSnapshot
 }
 
 export async function openLog(options: LogOptions): Promise<Log> {
@@ -83,11 +88,29 @@ export async function openLog(options: LogOptions): Promise<Log> {
     closing.push(() => findings.finder.close())
     await findings.start(auditor)
     auditor.start()
+    const reconcile = await openReconcile({
+      dir: logDir,
+      note: auditor.append,
+      rules: options.mesh ? sidecarsIn(options.mesh) : {},
+      onEvent: ({ kind, detail }) => options.onEvent({ level: 'warn', from: 'reconcile', text: `${kind}: ${detail}` }),
+    })
+    closing.push(() => reconcile.close())
     return { store, auditor, verifierKey: signer.verifierKey, close }
   } catch (thrown) {
     await close()
     throw thrown
   }
+}
+
+/** By the mesh file: a workload that listens judges what comes in, one that calls notes its calls. */
+function sidecarsIn(mesh: () => MeshSnapshot): ReconcileRules {
+  const having = (direction: 'inbound' | 'outbound') => (): ReadonlySet<string> =>
+    new Set(
+      mesh()
+        .workloads.filter(({ listeners }) => listeners.some((listener) => listener.direction === direction))
+        .map(({ id }) => id),
+    )
+  return { inbound: having('inbound'), outbound: having('outbound') }
 }
 
 export async function openSigner({

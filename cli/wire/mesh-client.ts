@@ -2,11 +2,11 @@
 
 import { type CaReply, type CaRequest, caRequest } from '../../ca/node/client.ts'
 import { checkSnapshot } from '../../control/mesh/name.ts'
-import { fromBase64, fromUtf8 } from '../../core/bytes.ts'
+import { fromBase64, fromUtf8, toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import type { Receipt } from '../../core/log.ts'
-import type { FindReceipt, IdentitySource } from '../../core/ports.ts'
+import type { FindReceipt, IdentitySource, KeyVault } from '../../core/ports.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { sha256 } from './machine.ts'
@@ -26,6 +26,7 @@ export interface MeshClient {
   ): Promise<{ readonly generation: number; readonly denied: ReadonlySet<string> } | undefined>
   status(report: Json): Promise<void>
   readonly findReceipt: FindReceipt
+  readonly vault: KeyVault
 }
 
 export interface MeshClientOptions {
@@ -84,6 +85,11 @@ export function meshClient({ url, expect, source, nowMs }: MeshClientOptions): M
     },
     async status(report) {
       await good('/v1/status', { method: 'POST', body: report })
+    },
+    vault: {
+      async put({ id, subject, key }) {
+        await good('/v1/disclosure-keys', { method: 'POST', body: { id, subject, key: toBase64(key) } })
+      },
     },
     async findReceipt({ epoch, seq }) {
       const { status, bytes } = await ask(`/v1/receipts/${epoch}/${seq}`)

@@ -10,7 +10,7 @@ import { kafkaStream } from '../../audit/node/kafka.ts'
 import { openRecorder, type Recorder } from '../../audit/node/recorder.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Receipt } from '../../core/log.ts'
-import type { FindReceipt, NowNs, Stream } from '../../core/ports.ts'
+import type { FindReceipt, KeyVault, NowNs, Stream } from '../../core/ports.ts'
 import type { MeshSnapshot, StreamPlace } from '../../core/snapshot.ts'
 import { software } from '../version.ts'
 import { kafkaAccess } from './kafka-access.ts'
@@ -49,6 +49,8 @@ export interface SpoolOptions {
   readonly logKey: () => string
   readonly now: NowNs
   readonly onEvent: OnEvent
+  /** Where keys of disclosures are kept. Default nowhere: personal fields are digests that nobody can open. */
+  readonly vault?: KeyVault
 }
 
 export function openSpool({ snapshot, onEvent, logKey, ...options }: SpoolOptions): Promise<Recorder> {

@@ -10,6 +10,7 @@ import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
 import { readsOf } from '../../control/node/audit-reads.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
+import { disclosureRoutes } from '../../control/node/disclosure-routes.ts'
 import type { DoorEnv } from '../../control/node/http.ts'
 import { openPageDoor, type PageDoor } from '../../control/node/page-door.ts'
 import { openState } from '../../control/node/state.ts'
@@ -31,7 +32,7 @@ import { inTurn } from './in-turn.ts'
 import { openIngest } from './ingest.ts'
 import { joinAs } from './join.ts'
 import { type Log, openLog, storeOf } from './log.ts'
-import { openClock, random } from './machine.ts'
+import { openClock, random, sha256 } from './machine.ts'
 import { meshClient } from './mesh-client.ts'
 import { pageData, pageRoutes } from './page.ts'
 import { openDataSources } from './policy-data.ts'
@@ -40,6 +41,7 @@ import { openSidecar, pause, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
 import { openTokens } from './tokens.ts'
+import { openDisclosureVault } from './vault.ts'
 
 export interface UpOptions {
   /** Text of the mesh file, and its name for messages. */
@@ -126,6 +128,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
     const { trustDomain, cluster, stream } = draft.snapshot
     const authority = openAuthority({ dir: state.ca, trustDomain, nowMs, random })
 
+    let inForce = draft.snapshot
     const log = await openLog({
       signerDir: join(state.root, 'signer'),
       ...(options.signerSocket !== undefined && { signerSocket: options.signerSocket }),
@@ -138,6 +141,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       onEvent,
       outside: draft.settings.outside,
       findings: draft.settings.findings,
+      mesh: () => inForce,
     })
     closing.push(() => log.close())
     const { auditor } = log
@@ -151,11 +155,13 @@ export async function openUp(options: UpOptions): Promise<Up> {
 
     const toLog = await openStream(stream, 'writ-up', onEvent, auditor)
     closing.push(() => toLog.close())
+    const vault = await openDisclosureVault(state.root)
     const recorder = await openSpool({
       dir: state.spool,
       snapshot: draft.snapshot,
       stream: toLog,
       findReceipt: auditor.findReceipt,
+      vault,
       logKey: () => log.verifierKey,
       now,
       onEvent,
@@ -174,12 +180,18 @@ export async function openUp(options: UpOptions): Promise<Up> {
       recorder,
       config: await compile(mesh, bundles),
       findReceipt: auditor.findReceipt,
+      vault,
       dataAgeMs: data.ageMs,
       listen: options.listen ?? { address: '127.0.0.1', port: 0 },
       collector: options.collector,
       db: log.store.db,
       preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
-      mounted: [auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }), sources.routes, data.routes],
+      mounted: [
+        auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }),
+        disclosureRoutes({ db: log.store.db, vault, sink: () => control.sink, sha256 }),
+        sources.routes,
+        data.routes,
+      ],
       now,
       onEvent,
     })
@@ -253,6 +265,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
           await follow(next, given)
           await control.apply(await compile(next, given))
           mesh = next
+          inForce = control.snapshot()
           bundles = given
         })
         const due = Date.now() + 10_000

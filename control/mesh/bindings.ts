@@ -3,9 +3,11 @@
  * most specific target wins, as Gateway API attaches policies: a rule of a route, a route, a workload, a service.
  */
 
+import { isWithin } from '../../core/input-body.ts'
+import { stepsOf } from '../../core/personal.ts'
 import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
 import type { RoutePolicy } from '../../core/snapshot.ts'
-import { bodyUse } from './body.ts'
+import { bodyUse, pathsOf } from './body.ts'
 import { allowanceOf } from './http.ts'
 import type { PolicyBindingSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
@@ -109,10 +111,31 @@ function checkBinding(binding: Placed<PolicyBindingSpec>, input: BindingsInput):
     const cure = 'add spec.body, or take this out'
     problems.push(problemAt(binding, ['spec', 'record', 'body'], 'names members of a body that nobody reads', cure))
   }
+  problems.push(...checkPersonal(binding))
   if (onFault === 'pass') {
     const problem = 'requests that cannot be judged pass'
     const cure = 'leave it out, unless this service must stay reachable when its policy fails'
     problems.push(problemAt(binding, ['spec', 'onFault'], problem, cure, 'warning'))
+  }
+  return problems
+}
+
+/** What is personal stands in a record as a digest and nowhere else. */
+function checkPersonal(binding: Placed<PolicyBindingSpec>): Problem[] {
+  const { record, body, tokens } = binding.spec
+  const { personal = [], subject } = record ?? {}
+  const problems: Problem[] = []
+  for (const [index, field] of [...personal, ...(subject === undefined ? [] : [subject])].entries()) {
+    const path: Path = index < personal.length ? ['spec', 'record', 'personal', index] : ['spec', 'record', 'subject']
+    const of = field.startsWith('member ') ? record?.body : field.startsWith('claim ') ? record?.claims : undefined
+    const within = pathsOf(of).some((kept) => isWithin(stepsOf(field), kept) || isWithin(kept, stepsOf(field)))
+    if (within && index < personal.length) {
+      const cure = 'name in body and claims what is not personal, member by member'
+      problems.push(problemAt(binding, path, `${field} is recorded as it is, too`, cure))
+    }
+    const unread = (field.startsWith('member ') && !body) || (field.startsWith('claim ') && !tokens)
+    if (unread)
+      problems.push(problemAt(binding, path, `nobody reads what ${field} is of`, 'add spec.body or spec.tokens'))
   }
   return problems
 }
@@ -134,11 +157,16 @@ function checkBundle(
 function useOf(binding: Placed<PolicyBindingSpec>, readKeyFile: ReadKeyFile | undefined): PolicyUse {
   const { spec } = binding
   const trial = trialOf(binding)
+  const personal = [...new Set(spec.record?.personal ?? [])].sort(byText)
   return {
     bundle: spec.bundle,
     entrypoint: spec.entrypoint,
-    recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))].sort(byText),
-    recordQuery: spec.record?.query ?? false,
+    recordHeaders: [...new Set((spec.record?.headers ?? []).map((name) => name.toLowerCase()))]
+      .filter((name) => !personal.includes(`header ${name}`))
+      .sort(byText),
+    recordQuery: (spec.record?.query ?? false) && !personal.includes('query') && !personal.includes('path'),
+    ...(personal.length > 0 && { personal }),
+    ...(spec.record?.subject !== undefined && { subject: spec.record.subject }),
     ...bodyUse(spec.body, spec.record?.body),
     ...tokenUse(spec.tokens, spec.record?.claims, readKeyFile),
     ...(spec.explain && { explain: true }),

@@ -1,6 +1,7 @@
 /** The kinds of `writ.dev/v1`: what Gateway API has no words for. Shapes here; what they mean together is compile.ts. */
 
 import { z } from 'zod'
+import { personalShape } from '../../core/personal.ts'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
 import { type AccessSpec, accessSpec, type FindingsSpec, findingsSpec } from './findings.ts'
@@ -21,6 +22,8 @@ export interface MeshSpec {
     readonly syncEveryMs?: number
     readonly headEveryMs?: number
     readonly idleHeadEveryMs?: number
+    readonly onFull?: 'refuse' | 'allow-and-account'
+    readonly expectedRate?: number
     readonly stream?: 'embedded' | { readonly kafka: KafkaSpec }
     readonly store?: 'embedded' | { readonly postgres: { readonly urlEnv: string } }
     readonly witnesses?: readonly WitnessSpec[]
@@ -74,6 +77,8 @@ export interface PolicyBindingSpec {
     readonly query?: boolean
     readonly body?: readonly MemberSpec[]
     readonly claims?: readonly MemberSpec[]
+    readonly personal?: readonly string[]
+    readonly subject?: string
   }
   readonly onFault?: 'refuse' | 'pass'
   readonly shadow?: ShadowSpec
@@ -81,6 +86,10 @@ export interface PolicyBindingSpec {
   readonly http?: HttpSpec
   readonly explain?: boolean
 }
+
+const personalField = z.string().regex(personalShape, {
+  error: 'is none of: header x-user, query, path, source address, claim a.b, member a.b',
+})
 
 const everyMs = (fallback: number, effect: string) =>
   z.int().min(1).max(86_400_000).describe(`${effect}, in milliseconds. Default ${fallback}.`).exactOptional()
@@ -133,6 +142,20 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
       syncEveryMs: everyMs(auditDefaults.syncEveryMs, 'Longest time a written record waits for its sync'),
       headEveryMs: everyMs(auditDefaults.headEveryMs, 'Time between signed heads of a busy producer'),
       idleHeadEveryMs: everyMs(auditDefaults.idleHeadEveryMs, 'Time between signed heads of an idle producer'),
+      onFull: z
+        .enum(['refuse', 'allow-and-account'])
+        .describe(
+          'What becomes of requests that may pass while the spool takes no record: 503, or they pass and are counted. Default refuse.',
+        )
+        .exactOptional(),
+      expectedRate: z
+        .number()
+        .positive()
+        .max(10_000_000)
+        .describe(
+          'Requests a second and worker that spools must hold for four hours. Default what the last run measured.',
+        )
+        .exactOptional(),
       stream: stream.describe('Where records travel. Default embedded: the spool itself.').exactOptional(),
       store: store.describe('Where the log is kept. Default embedded: a database in the state folder.').exactOptional(),
       witnesses: witnesses.exactOptional(),
@@ -249,6 +272,16 @@ export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
     .strictObject({
       body: recordBodySpec.exactOptional(),
       claims: recordClaimsSpec.exactOptional(),
+      personal: z
+        .array(personalField)
+        .max(32)
+        .describe(
+          'Personal data: records hold a salted digest of it, and what it is of is kept apart under a key that can be destroyed. Default none.',
+        )
+        .exactOptional(),
+      subject: personalField
+        .describe('Whose personal data it is: the field that names them. Default nobody: a key for each day.')
+        .exactOptional(),
       headers: z
         .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, { error: 'is not a header name' }))
         .max(32)

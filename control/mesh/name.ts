@@ -94,6 +94,8 @@ const policy = z.strictObject({
   bundle: text,
   entrypoint: text,
   recordHeaders: z.array(text),
+  personal: z.array(text).exactOptional(),
+  subject: text.exactOptional(),
   recordQuery: z.boolean(),
   explain: z.boolean().exactOptional(),
   bodyBytes: count.exactOptional(),
@@ -182,6 +184,8 @@ const snapshotShape = z.strictObject({
     syncEveryMs: count,
     headEveryMs: count,
     idleHeadEveryMs: count,
+    onFull: z.enum(['refuse', 'allow-and-account']).exactOptional(),
+    expectedRate: z.number().exactOptional(),
   }),
   stream: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('embedded') }),

@@ -8,7 +8,7 @@ import { fromBase64, toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Identity, TrustBundle } from '../../core/identity.ts'
 import type { Json } from '../../core/json.ts'
-import type { FindReceipt, Identify } from '../../core/ports.ts'
+import type { FindReceipt, Identify, KeyVault } from '../../core/ports.ts'
 import { parseEpoch } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
@@ -51,6 +51,8 @@ export interface MeshRouteParts extends CollectorParts {
   /** Calls back when the snapshot or the deny list has changed. */
   readonly subscribe: Subscribe
   readonly findReceipt: FindReceipt
+  /** Keeps keys of disclosures. Default nobody does. */
+  readonly vault?: KeyVault | undefined
   readonly health: Health
   /** What a workload's proxy says of policies on trial. */
   readonly onTrials?: (id: SpiffeId, trials: readonly TrialHealth[]) => Later<void>
@@ -65,6 +67,12 @@ const renewBody = z.strictObject({ csr: z.string().max(maxBodyBytes) })
 /** Printable, so that it stands in records as it is. */
 const jwtBody = z.strictObject({
   audience: z.string().regex(/^[\x21-\x7e]{1,2048}$/, 'is not 1 to 2048 visible characters'),
+})
+
+const keyBody = z.strictObject({
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  subject: z.string().min(1).max(8192),
+  key: z.string().length(44),
 })
 
 /** `closing` ends the waits of long polls. */
@@ -161,6 +169,14 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     if (!parts.partOf(id)) throw notOfTheMesh(id)
     parts.health.keep(id, report, parts.nowMs())
     if (report.trials) await parts.onTrials?.(id, report.trials)
+    return c.body(null, 204)
+  })
+
+  mesh('post', '/v1/disclosure-keys', async (c, { id }) => {
+    if (!parts.partOf(id)) throw notOfTheMesh(id)
+    const { id: name, subject, key } = await readJson(c.req.raw, maxBodyBytes, keyBody)
+    if (!parts.vault) throw new WritError('unavailable', 'control keeps no keys of disclosures')
+    await parts.vault.put({ id: name, subject, key: fromBase64(key) ?? new Uint8Array() })
     return c.body(null, 204)
   })
 

@@ -32,7 +32,8 @@ const ours: ReadonlySet<string> = new Set([
   forwardedIdentity,
 ])
 
-export function onward(facts: RequestFacts, found: Found, decision: Decision, kept: RecordId): Onward {
+/** `kept` is left out where the mesh lets requests pass that could not be recorded. */
+export function onward(facts: RequestFacts, found: Found, decision: Decision, kept?: RecordId): Onward {
   const effects = decision.verdict === 'allow' ? decision.effects : undefined
   const withheld = withoutToken(facts)
   const setHeaders = { ...withheld.set, ...theirs(effects?.setOnRequest) }
@@ -40,7 +41,7 @@ export function onward(facts: RequestFacts, found: Found, decision: Decision, ke
   const vouched = vouchedFor(facts)
   if (vouched !== undefined) setHeaders[forwardedIdentity] = vouched
   const setResponseHeaders = theirs(effects?.setOnResponse)
-  setResponseHeaders['x-writ-decision'] = decisionId(kept)
+  setResponseHeaders['x-writ-decision'] = kept ? decisionId(kept) : 'unrecorded'
   const removed = effects?.removeFromRequest?.map((name) => name.toLowerCase()).filter(isTheirs)
   return {
     endpoint: found.endpoint,

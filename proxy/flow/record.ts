@@ -1,6 +1,7 @@
 /** What is written of a decision, always short enough for one leaf of the log. */
 
 import { sha256 } from '@noble/hashes/sha2.js'
+import { randomBytes } from '@noble/hashes/utils.js'
 import { toHex, utf8 } from '../../core/bytes.ts'
 import { type Decision, fault, type Verdict, type WorldAnswers } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
@@ -9,6 +10,7 @@ import type { Identity } from '../../core/identity.ts'
 import { recordedInput } from '../../core/input.ts'
 import { maxRecordedBody } from '../../core/input-body.ts'
 import { canonicalJson, constantJson, type Json } from '../../core/json.ts'
+import { type Disclosures, seal } from '../../core/personal.ts'
 import type { AgedData, PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { DecisionBody, RecordId } from '../../core/record.ts'
@@ -51,6 +53,12 @@ export function decisionBody(
     reasons: boundedReasons(decision.reasons),
     input: boundedInput(facts, use),
     request_id: facts.requestId,
+  }
+  if (use?.personal) {
+    const { input, sealed, disclosures } = seal(recordedInput(facts, use), facts, use, randomBytes, sha256)
+    body.input = boundedJson(input)
+    body.sealed = sealed
+    apart.set(body, disclosures)
   }
   if (from.by === 'policy') {
     body.bundles = bundlesOf(from.policy)
@@ -126,9 +134,18 @@ export const boundedReasons = (reasons: readonly string[]): readonly string[] =>
     ? reasons
     : reasons.slice(0, maxReasons).map((reason) => reason.slice(0, maxReason).toWellFormed())
 
+/** What goes beside a body, and dies with it where nobody keeps it. */
+const apart = new WeakMap<object, Disclosures>()
+
+export const disclosuresOf = (body: DecisionBody): Disclosures | undefined => apart.get(body)
+
 function boundedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
   const input = recordedInput(facts, use)
   if (callersCharacters(facts, use) * 2 < maxInputBytes - 8192) return input // Two bytes a character at most.
+  return boundedJson(input)
+}
+
+function boundedJson(input: Json): Json {
   const bytes = utf8(canonicalJson(input))
   return bytes.length <= maxInputBytes ? input : { sha256: toHex(sha256(bytes)), oversize: bytes.length }
 }
@@ -154,16 +171,19 @@ export const strangerOf = (facts: RequestFacts, decision: Decision): Parameters<
 /** The record could not be kept, so nothing passes. */
 export interface Unrecorded {
   readonly unavailable: Decision
+  /** What the sink threw. */
+  readonly thrown: unknown
 }
 
 export const unrecorded = (thrown: unknown): Unrecorded => ({
   unavailable: fault('audit_unavailable', messageOf(thrown)),
+  thrown,
 })
 
 /** Keeps a decision; what is thrown or rejected becomes `Unrecorded`. */
 export async function keep(sink: RecordSink, body: DecisionBody): Promise<RecordId | Unrecorded> {
   try {
-    return await sink.keep(body)
+    return await sink.keep(body, apart.get(body))
   } catch (thrown) {
     return unrecorded(thrown)
   }

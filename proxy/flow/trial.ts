@@ -10,7 +10,7 @@ import type { PolicyRef, PolicyTrial, PolicyUse, TrialNumbers } from '../../core
 import type { Decide, NowNs, RecordSink } from '../../core/ports.ts'
 import { decisionId, type RecordId } from '../../core/record.ts'
 import { type Canary, counted, decidesFor, newCanary, numbersOf, placeOf, type Side } from './canary.ts'
-import { decisionBody } from './record.ts'
+import { decisionBody, disclosuresOf } from './record.ts'
 import type { Found } from './route.ts'
 
 export interface TrialParts {
@@ -167,7 +167,8 @@ export function makeTrials(parts: TrialParts): Trials {
       return
     }
     const beside = { trial: state.trial, of: decisionId(kept), verdict: decision.verdict }
-    await keepLossy(state, () => sink.keep(decisionBody(facts, found, answer, candidateOf(use), beside)))
+    const body = decisionBody(facts, found, answer, candidateOf(use), beside)
+    await keepLossy(state, () => sink.keep(body, disclosuresOf(body)))
   }
 
   async function askShadow(answered: Answered, use: PolicyUse, state: State): Promise<void> {

@@ -9,12 +9,12 @@
 
 import type { HeadFault } from '../../core/facts.ts'
 import type { Peer } from '../../core/identity.ts'
-import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
+import type { Outcome, OutcomeCode, PeerAnswer } from '../../core/outcome.ts'
 import type { BodyRead, Exchange, Onward, Refusal } from '../exchange.ts'
 import { isGrpc } from '../flow/grpc.ts'
 import { type ProblemIds, problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
 import { BodyReader } from '../http1/body.ts'
-import { type Framing, noBody } from '../http1/fields.ts'
+import { type Framing, fieldValue, noBody } from '../http1/fields.ts'
 import { Gathered } from '../http1/gather.ts'
 import { Request } from '../http1/request.ts'
 import { type Response, readResponse } from '../http1/response.ts'
@@ -530,7 +530,16 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     finish(this.#outcome(code))
   }
 
+  /** Undefined where nothing was sent to a proxy of the mesh. */
+  get #peerAnswer(): PeerAnswer | undefined {
+    if (this.#upstreamName === '' || this.#onward?.endpoint.identity === undefined) return undefined
+    const response = this.#response
+    const decision = response ? (fieldValue(response.fields, 'x-writ-decision') ?? '') : ''
+    return { status: response?.status ?? 0, decision, again: !this.#mayRetry }
+  }
+
   #outcome(code: OutcomeCode): Outcome {
+    const peer = this.#peerAnswer
     return {
       code,
       status: this.#status,
@@ -538,6 +547,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       responseBytes: this.#responseBytes,
       durationUs: Math.round((performance.now() - this.#startMs) * 1000),
       upstream: this.#upstreamName,
+      ...(peer && { peer }),
     }
   }
 }

@@ -2,8 +2,8 @@
 
 import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
-import { rowsOf } from '../../store/sql.ts'
 import type { Db } from '../../store/schema.ts'
+import { rowsOf } from '../../store/sql.ts'
 import type { Mix } from '../mix.ts'
 import type { EdgeSum, HourSum, MixSum } from '../tally.ts'
 

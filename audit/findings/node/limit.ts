@@ -2,8 +2,8 @@
 
 import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
-import { rowsOf } from '../../store/sql.ts'
 import type { Db } from '../../store/schema.ts'
+import { rowsOf } from '../../store/sql.ts'
 import { suppressedFinding } from '../bodies.ts'
 import { type FindingSettings, isQuiet } from '../settings.ts'
 import { hourOf } from '../spike.ts'

@@ -2,8 +2,8 @@
 
 import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
-import { rowsOf } from '../../store/sql.ts'
 import type { Db } from '../../store/schema.ts'
+import { rowsOf } from '../../store/sql.ts'
 import { addCount } from './keep.ts'
 
 /** Findings that wait for one sink; then the oldest is dropped and counted. */

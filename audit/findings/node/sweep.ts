@@ -2,8 +2,8 @@
 
 import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
-import { rowsOf } from '../../store/sql.ts'
 import type { Db } from '../../store/schema.ts'
+import { rowsOf } from '../../store/sql.ts'
 import { mixFinding, type UnusedEdge, unusedFinding } from '../bodies.ts'
 import { movedMix } from '../mix.ts'
 import type { FindingSettings } from '../settings.ts'

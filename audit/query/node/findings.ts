@@ -3,8 +3,8 @@
 import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
 import type { FoundEntry } from '../../findings/ocsf.ts'
-import { rowsOf } from '../../store/sql.ts'
 import type { Db } from '../../store/schema.ts'
+import { rowsOf } from '../../store/sql.ts'
 
 export interface FindingsAnswer {
   readonly findings: readonly FoundEntry[]

@@ -16,6 +16,8 @@ const ofCompleteness: readonly FindingCode[] = [
   'unattested',
   'start_misquoted',
   'anomaly',
+  'suppressed',
+  'one_sided_call',
 ]
 
 export function completeness(evidence: Evidence, verification: Verification): Check {
@@ -35,7 +37,9 @@ export function completeness(evidence: Evidence, verification: Verification): Ch
   const overdue = epochs
     .filter(({ unattestedFrom }) => unattestedFrom !== '' && ageMs(unattestedFrom, newest) > overdueMs)
     .reduce((total, epoch) => total + epoch.unattested, 0)
-  const lost = missing + contested.length + misquoted.length
+  const suppressed = sum(({ decisions }) => decisions.suppressed ?? 0)
+  const oneSided = verification.kinds.unmatched ?? 0
+  const lost = missing + contested.length + misquoted.length + suppressed + oneSided
   const signed = records > unattested
   const verdict: CheckVerdict = lost > 0 || overdue > 0 ? 'fail' : signed ? 'pass' : 'insufficient-data'
   const named = findings.filter(({ code, index }) => ofCompleteness.includes(code) && index !== undefined).slice(0, 10)
@@ -44,12 +48,15 @@ export function completeness(evidence: Evidence, verification: Verification): Ch
     title: 'The log is complete',
     measures:
       'Records that producers numbered and the log does not hold, records whose number was taken twice or whose chain ' +
-      'broke, and producers whose end is not where they say it is.',
+      'broke, producers whose end is not where they say it is, decisions that were counted and not recorded, and calls ' +
+      'that only one of two proxies recorded.',
     numerator: { value: lost, of: 'records missing or contested' },
-    denominator: { value: records + missing, of: 'records numbered by their producers' },
+    denominator: { value: records + missing + suppressed + oneSided, of: 'records numbered by their producers' },
     threshold: '0, and no record without a signed head for longer than two minutes',
     verdict,
-    finding: findingOf(verdict, { missing, contested: contested.length + misquoted.length, overdue }),
+    finding: findingOf(verdict, {
+      ...{ missing, contested: contested.length + misquoted.length, overdue, suppressed, oneSided },
+    }),
     exclusions: [
       `${amount(unattested - overdue, 'record')} so new that its producer’s next signed head was still to come`,
       `${amount(evidence.refusals.others, 'refusal')} counted without its source, beyond the quota for strangers`,
@@ -69,12 +76,15 @@ const ageMs = (at: string, newest: string): number => Date.parse(newest) - Date.
 
 function findingOf(
   verdict: CheckVerdict,
-  { missing, contested, overdue }: { missing: number; contested: number; overdue: number },
+  counts: Readonly<Record<'missing' | 'contested' | 'overdue' | 'suppressed' | 'oneSided', number>>,
 ): string {
   if (verdict === 'insufficient-data') return 'No record in the log is covered by a signed head yet.'
   if (verdict === 'pass') return 'Every number is there once, and every chain holds.'
+  const { missing, contested, overdue, suppressed, oneSided } = counts
   return [
     `${amount(missing, 'record')} missing`,
+    ...(suppressed > 0 ? [`${amount(suppressed, 'decision')} made without a record`] : []),
+    ...(oneSided > 0 ? [`${amount(oneSided, 'call')} that one side alone recorded`] : []),
     `${grouped(contested)} contested`,
     `${grouped(overdue)} not covered by a signed head.`,
   ].join(', ')

@@ -434,3 +434,52 @@ test('decisions of OPAs are the collector’s to keep: under another name they b
   mesh.leaves.push(mesh.orders.write({ ...body, workload: id('orders') }), mesh.orders.head())
   expect(told(await verifyLeaves(mesh.leaves))[0]).toMatch(/^broken forbidden_kind 0\//)
 })
+
+test('decisions without a record are a warning that says how many; a head that counts others of them is broken', async () => {
+  const suppressed = (mesh: Mesh, allow: number) =>
+    mesh.orders.write({
+      kind: 'suppressed',
+      counts: { allow, deny: 1, fault: 0 },
+      from: '2026-11-23T12:00:00.000000000Z',
+      until: '2026-11-23T12:00:09.000000000Z',
+      why: 'the spool is full',
+    })
+  const told3 = new Mesh()
+  told3.leaves.push(suppressed(told3, 2), told3.orders.head(true, { ...told3.orders.counts, suppressed: 3 }))
+  const whole = await verifyLeaves(told3.leaves)
+  expect(whole.ok).toBe(true)
+  expect(whole.findings).toContainEqual(
+    expect.objectContaining({ level: 'warning', code: 'suppressed', what: expect.stringContaining('2 allow, 1 deny') }),
+  )
+  expect(whole.epochs.find(({ producer }) => producer.endsWith('/orders'))?.decisions.suppressed).toBe(3)
+
+  for (const count of [undefined, 2]) {
+    const lying = new Mesh()
+    const counts = { ...lying.orders.counts, ...(count !== undefined && { suppressed: count }) }
+    lying.leaves.push(suppressed(lying, 2), lying.orders.head(true, counts))
+    const broken = await verifyLeaves(lying.leaves)
+    expect(broken.findings).toContainEqual(expect.objectContaining({ level: 'broken', code: 'head_counts' }))
+  }
+})
+
+test('a call that one side alone recorded is told, and only the auditor may say so', async () => {
+  const unmatched = (mesh: Mesh) =>
+    ({
+      kind: 'unmatched',
+      missing: 'callee',
+      silent: mesh.orders.name,
+      of: `${mesh.orders.epoch}-3`,
+      request_id: 'r-1',
+      by: mesh.control.name,
+      at: '2026-11-23T12:00:00.000000000Z',
+    }) as const
+  const mesh = new Mesh()
+  mesh.leaves.push(mesh.auditor.write(unmatched(mesh)))
+  const found = await verifyLeaves(mesh.leaves)
+  expect(found.findings).toContainEqual(expect.objectContaining({ level: 'warning', code: 'one_sided_call' }))
+  const forged = new Mesh()
+  forged.leaves.push(forged.orders.write(unmatched(forged)), forged.orders.head())
+  expect((await verifyLeaves(forged.leaves)).findings).toContainEqual(
+    expect.objectContaining({ level: 'broken', code: 'forbidden_kind' }),
+  )
+})

@@ -360,3 +360,26 @@ test('a caller in quarantine is refused and recorded, and neither its token, its
   const others = quarantineOf([{ id: orders, reason: 'odd traffic' }])
   expect((await served({ parts: { quarantined: others } })).steps).toContain('forward')
 })
+
+test('where the mesh accounts for what it cannot record, an allowed request passes without an id, a denied one does not', async () => {
+  const counted: string[] = []
+  const sink = (accounts: boolean): Partial<Parts> => ({
+    sink: {
+      keep: () => Promise.reject(new WritError('audit_unavailable', 'the spool is full')),
+      account: (verdict) => counted.push(verdict) > 0 && accounts,
+      outcome: () => counted.push('outcome'),
+      refused: () => counted.push('refused'),
+    },
+  })
+  const passed = await served({ parts: sink(true) })
+  expect(passed.steps).toEqual(['decide', 'forward'])
+  expect(passed.onward?.setResponseHeaders['x-writ-decision']).toBe('unrecorded')
+  const denied = await served({
+    parts: sink(true),
+    decision: { ...allowed, verdict: 'deny', code: 'policy_denied' },
+  })
+  expect(denied.steps).toEqual(['decide', 'refuse'])
+  expect(JSON.parse(denied.refusal!.body).code).toBe('audit_unavailable')
+  expect((await served({ parts: sink(false) })).steps).toEqual(['decide', 'refuse'])
+  expect(counted).toEqual(['allow', 'deny', 'allow'])
+})

@@ -1,0 +1,55 @@
+/** Personal data at the operator's door: shown to a named person, and erased. Both are recorded before they happen. */
+
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { disclose } from '../../audit/node/disclose.ts'
+import type { Vault } from '../../audit/node/vault.ts'
+import type { Db } from '../../audit/store/schema.ts'
+import { WritError } from '../../core/fault.ts'
+import type { RecordSink, Sha256 } from '../../core/ports.ts'
+import { parseDecisionId } from '../../core/record.ts'
+import { type DoorApp, type DoorEnv, readJson } from './http.ts'
+
+export interface DisclosureParts {
+  readonly db: Db
+  readonly vault: Vault
+  readonly sink: () => RecordSink
+  readonly sha256: Sha256
+}
+
+const maxBodyBytes = 16 * 1024
+const keysPerRecord = 1000
+const said = z.string().min(1).max(1024)
+const discloseBody = z.strictObject({ id: z.string().max(64), by: said, purpose: said })
+const eraseBody = z.strictObject({ subject: z.string().min(1).max(8192), basis: said, by: said })
+
+export function disclosureRoutes({ db, vault, sink, sha256 }: DisclosureParts): DoorApp {
+  const app: DoorApp = new Hono<DoorEnv>()
+
+  app.post('/v1/audit/disclose', async (c) => {
+    const { id, by, purpose } = await readJson(c.req.raw, maxBodyBytes, discloseBody)
+    const parsed = parseDecisionId(id)
+    const disclosed = parsed && (await disclose(db, vault, parsed, sha256))
+    if (!disclosed) throw new WritError('not_found', `no record ${id} in this log`)
+    await sink().keep({ kind: 'admin', action: 'disclosed', actor: by, detail: `${id}: ${purpose}` })
+    return c.json({
+      id,
+      ...disclosed,
+      fields: Object.entries(disclosed.fields).map(([name, value]) => ({ name, value })),
+    })
+  })
+
+  app.post('/v1/audit/erase', async (c) => {
+    const { subject, basis, by } = await readJson(c.req.raw, maxBodyBytes, eraseBody)
+    const { blind, keys } = await vault.find(subject)
+    if (keys.length === 0) throw new WritError('not_found', 'the vault has no key of this subject')
+    for (let from = 0; from < keys.length; from += keysPerRecord) {
+      const some = keys.slice(from, from + keysPerRecord)
+      await sink().keep({ kind: 'erased', subject: blind, keys: some, basis, approver: by })
+    }
+    await vault.destroy(blind)
+    return c.json({ subject: blind, keys: keys.length })
+  })
+
+  return app
+}

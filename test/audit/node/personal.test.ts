@@ -1,0 +1,276 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sql } from 'drizzle-orm'
+import fc from 'fast-check'
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Auditor } from '../../../audit/node/auditor.ts'
+import { disclose } from '../../../audit/node/disclose.ts'
+import { embeddedStream } from '../../../audit/node/embedded.ts'
+import { openRecorder } from '../../../audit/node/recorder.ts'
+import { decrypt, encrypt } from '../../../audit/node/seal.ts'
+import { openVault, type Vault } from '../../../audit/node/vault.ts'
+import { recall } from '../../../audit/replay/recorded.ts'
+import { readBeside } from '../../../audit/store/disclosures.ts'
+import { readLeaves } from '../../../audit/store/leaves.ts'
+import { recallShard } from '../../../audit/store/recall.ts'
+import { disclosureRoutes } from '../../../control/node/disclosure-routes.ts'
+import { fromUtf8, toBase64Url, utf8 } from '../../../core/bytes.ts'
+import type { Decision } from '../../../core/decision.ts'
+import type { RequestFacts } from '../../../core/facts.ts'
+import type { Disclosures } from '../../../core/personal.ts'
+import type { PolicyUse } from '../../../core/policy.ts'
+import type { RecordSink } from '../../../core/ports.ts'
+import { type AuditEvent, type DecisionBody, decisionId, parseEvent, type RecordId } from '../../../core/record.ts'
+import { decisionBody, keep } from '../../../proxy/flow/record.ts'
+import { verifyLeaves } from '../verify/log.ts'
+import { makeWorld, openTestStore, sha256, type World } from './auditor-fixture.ts'
+import { folder, id, identity, recorderOptions, settings } from './spool-kit.ts'
+
+const secrets = ['ann@bank.example', '/patients/4711', 'secret-token', '10.9.8.7']
+
+const facts: RequestFacts = {
+  direction: 'inbound',
+  workload: id('orders'),
+  listener: 'orders/in',
+  source: {
+    identified: {
+      ok: true,
+      identity: {
+        id: id('web'),
+        trustDomain: 'bank.example' as never,
+        proof: 'x509',
+        serial: '01',
+        notBeforeMs: 0,
+        notAfterMs: 1,
+      },
+    },
+    address: '10.9.8.7',
+    port: 4,
+  },
+  destination: { service: 'orders', address: '127.0.0.1', port: 80 },
+  head: {
+    ...{ method: 'GET', authority: 'orders', path: '/patients/4711', query: 'key=secret-token' },
+    ...{ headers: { 'x-user': 'ann@bank.example', 'x-kind': 'visit' }, protocol: 'HTTP/1.1', scheme: 'https' },
+  },
+  requestId: 'r-1',
+  traceId: '',
+  atNs: 1_800_000_000_000_000_000n,
+}
+const use: PolicyUse = {
+  ...{ bundle: 'bank', entrypoint: 'a/b', recordHeaders: ['x-kind'], recordQuery: false },
+  personal: ['header x-user', 'path', 'query', 'source address'],
+  subject: 'header x-user',
+}
+const allowed: Decision = {
+  ...{ verdict: 'allow', code: 'allowed', reasons: [] },
+  from: { by: 'policy', policy: { bundle: 'bank', revision: '1', sha256: 'aa' } },
+}
+
+let world: World
+let auditor: Auditor
+let vault: Vault
+let keysDir: string
+const store = await openTestStore()
+beforeEach(async () => {
+  world = await makeWorld(store)
+  auditor = await world.open()
+  keysDir = join(await mkdtemp(join(tmpdir(), 'writ-vault-')), 'keys')
+  vault = await openVault(keysDir, kek)
+})
+afterEach(async () => {
+  await world.end()
+  await rm(join(keysDir, '..'), { recursive: true })
+})
+afterAll(() => store.close())
+const kek = new Uint8Array(32).fill(7)
+
+/** Runs a producer over the auditor; all that was written is in the log at the end. */
+async function recorded<T>(
+  work: (sink: RecordSink, dir: string) => Promise<T>,
+  keeper: Vault | undefined = vault,
+  name = 'orders',
+): Promise<T> {
+  const dir = folder()
+  const stream = embeddedStream(auditor.ingest, async () => BigInt((await auditor.nextOffset(0)) ?? '0'))
+  const recorder = await openRecorder(
+    recorderOptions({ dir, stream, settings: settings(), ...(keeper && { vault: keeper }) }),
+  )
+  const sink = await recorder.producer({ id: id(name), ...identity(name) })
+  const result = await work(sink, dir)
+  await recorder.close({ timeoutMs: 5000 })
+  await stream.close()
+  return result
+}
+
+const decided = (sink: RecordSink, of: RequestFacts = facts): Promise<RecordId> =>
+  keep(sink, decisionBody(of, undefined, allowed, use)) as Promise<RecordId>
+
+const allLeaves = async (): Promise<Uint8Array[]> =>
+  (await readLeaves(store.db, 0, [...Array((await recallShard(store.db, 0)).size).keys()])).map(({ bytes }) => bytes)
+
+const decisionOf = (bytes: readonly Uint8Array[]): AuditEvent<DecisionBody> =>
+  bytes
+    .map((leaf) => parseEvent(leaf))
+    .flatMap((read) => ('event' in read && read.event.kind === 'decision' ? [read.event as never] : []))[0]!
+
+const rawRows = async (): Promise<string> =>
+  JSON.stringify((await store.db.execute(sql`select * from disclosures`)) as unknown) +
+  JSON.stringify((await store.db.execute(sql`select * from records`)) as unknown)
+
+test('a leaf has digests in place of personal fields, and nothing of them is in spool, log or store', async () => {
+  const { kept, spool } = await recorded(async (sink, dir) => {
+    const kept = await decided(sink)
+    const files = (await readdir(dir)).filter((name) => name.endsWith('.seg'))
+    const spool = Buffer.concat(await Promise.all(files.map((name) => readFile(join(dir, name)))))
+    return { kept, spool: spool.toString('latin1') }
+  })
+  const leaves = await allLeaves()
+  const event = decisionOf(leaves)
+  expect(Object.keys(event.sealed!)).toEqual([...use.personal!].sort())
+  expect(event.input).toMatchObject({
+    attributes: { request: { http: { method: 'GET', headers: { 'x-kind': 'visit' } } } },
+  })
+  const everything = spool + leaves.map(fromUtf8).join() + (await rawRows())
+  for (const secret of secrets) expect(everything).not.toContain(secret)
+  expect(await disclose(store.db, vault, kept, sha256)).toEqual({
+    state: 'disclosed',
+    fields: {
+      'header x-user': 'ann@bank.example',
+      path: '/patients/4711',
+      query: 'key=secret-token',
+      'source address': '10.9.8.7',
+    },
+  })
+})
+
+test('two records of the same value have different digests, and a digest is that of RFC 9901', async () => {
+  const bodies = [decisionBody(facts, undefined, allowed, use), decisionBody(facts, undefined, allowed, use)]
+  expect(bodies[0]!.sealed!['path']).not.toBe(bodies[1]!.sealed!['path'])
+  let texts: readonly string[] = []
+  await keep(
+    {
+      keep: (_: unknown, disclosures?: Disclosures) => {
+        texts = disclosures!.texts
+        return 0 as never
+      },
+    } as unknown as RecordSink,
+    bodies[0]!,
+  )
+  const digests = texts.map((text) => toBase64Url(sha256(utf8(text))))
+  expect(Object.values(bodies[0]!.sealed!).sort()).toEqual([...digests].sort())
+  const [salt, name, value] = JSON.parse(Buffer.from(texts[0]!, 'base64url').toString())
+  expect([name, value]).toEqual(['header x-user', 'ann@bank.example'])
+  expect(Buffer.from(salt, 'base64url')).toHaveLength(16)
+})
+
+test('erasing a subject destroys its keys: nothing that is left opens its disclosures, the log is the same, others stay open', async () => {
+  const bea = { ...facts, head: { ...facts.head!, headers: { 'x-user': 'bea@bank.example' } } }
+  const [ann, other] = await recorded(async (sink) => [await decided(sink), await decided(sink, bea)])
+  const before = await allLeaves()
+  const copy = (
+    (await store.db.execute(sql`select * from disclosures order by index`)) as unknown as {
+      rows: { key_id: string; sealed: string }[]
+    }
+  ).rows
+  const written: unknown[] = []
+  await recorded(
+    async (sink) => {
+      const app = disclosureRoutes({
+        ...{ db: store.db, vault, sha256 },
+        sink: () => ({
+          ...sink,
+          keep(body) {
+            written.push(body)
+            return sink.keep(body)
+          },
+        }),
+      })
+      const post = (path: string, body: object) =>
+        app.request(path, {
+          method: 'POST',
+          body: JSON.stringify(body),
+          headers: { 'content-type': 'application/json' },
+        })
+      const shown = await post('/v1/audit/disclose', { id: decisionId(ann!), by: 'carol', purpose: 'case 7' })
+      expect(await shown.json()).toMatchObject({ state: 'disclosed' })
+      const erased = await post('/v1/audit/erase', { subject: 'ann@bank.example', basis: 'GDPR 17', by: 'carol' })
+      expect(await erased.json()).toMatchObject({ keys: 1 })
+    },
+    vault,
+    'writ/control',
+  )
+  expect(written).toMatchObject([
+    { kind: 'admin', action: 'disclosed', actor: 'carol', detail: expect.stringContaining('case 7') },
+    { kind: 'erased', basis: 'GDPR 17', approver: 'carol', keys: [copy[0]!.key_id] },
+  ])
+  expect(JSON.stringify(written)).not.toContain('ann@bank.example')
+
+  expect(await disclose(store.db, vault, ann!, sha256)).toMatchObject({ state: 'erased', fields: { path: undefined } })
+  expect(await disclose(store.db, vault, other!, sha256)).toMatchObject({ state: 'disclosed' })
+  // Somebody kept a copy of the ciphertext, as a broker or a backup does, and has all keys that are left.
+  const again = await openVault(keysDir, kek)
+  expect(await again.get(copy[0]!.key_id)).toBeUndefined()
+  const left = (await readdir(keysDir, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+  expect(left.map(({ name }) => name)).toEqual([copy[1]!.key_id])
+  for (const { name } of left)
+    expect(decrypt((await again.get(name))!, copy[0]!.sealed, copy[0]!.key_id)).toBeUndefined()
+
+  const after = await allLeaves()
+  expect(after.slice(0, before.length)).toEqual(before)
+  const parts = {
+    verifyHead: () => ({ ok: true }) as const,
+    pinned: [{ trustDomain: 'bank.example', sequence: 1, fromMs: 0, roots: [utf8('root')], id: '' }],
+  }
+  for (const whole of [before, after]) {
+    const { findings, kinds } = await verifyLeaves(whole, parts)
+    expect(findings.filter(({ code, level }) => level === 'broken' && code !== 'anomaly')).toEqual([])
+    expect(kinds.erased ?? 0).toBe(whole === after ? 1 : 0)
+  }
+})
+
+test('without a vault, or where a key never came, a field is withheld', async () => {
+  const bare = await recorded((sink) => decided(sink), { ...vault, put: () => Promise.reject(new Error('away')) })
+  expect(await disclose(store.db, vault, bare, sha256)).toMatchObject({ state: 'withheld' })
+})
+
+test('a vault that was away for a while gets every key in the end', async () => {
+  let away = true
+  const flaky: Vault = { ...vault, put: (key) => (away ? Promise.reject(new Error('away')) : vault.put(key)) }
+  const kept = await recorded(async (sink) => {
+    const kept = await decided(sink)
+    away = false
+    await vi.waitFor(async () => expect((await vault.find('ann@bank.example')).keys).toHaveLength(1), 10_000)
+    return kept
+  }, flaky)
+  expect(await disclose(store.db, vault, kept, sha256)).toMatchObject({ state: 'disclosed' })
+})
+
+test('a replay says that a sealed field cannot be told from the record', async () => {
+  await recorded((sink) => decided(sink))
+  expect(recall(decisionOf(await allLeaves()))).toEqual({
+    kind: 'unreadable',
+    member: 'path, which is sealed as personal',
+  })
+})
+
+test('a record without personal fields is as it ever was', () => {
+  const { personal: _, subject: __, ...plain } = use
+  expect(decisionBody(facts, undefined, allowed, plain)).not.toHaveProperty('sealed')
+})
+
+test('what is sealed opens with its key and about its name alone; any other bytes are nobody’s disclosure', () => {
+  const key = new Uint8Array(32).fill(1)
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(), (text, flip) => {
+      const sealed = encrypt(key, text, 'a')
+      expect(decrypt(key, sealed, 'a')).toEqual(text)
+      expect(decrypt(key, sealed, 'b')).toBeUndefined()
+      const bytes = Buffer.from(sealed, 'base64url')
+      bytes[flip % bytes.length]! ^= 1
+      expect(decrypt(key, bytes.toString('base64url'), 'a')).toBeUndefined()
+      readBeside(text)
+    }),
+  )
+  expect(readBeside(utf8('{"d":"AA","k":"nothing"}'))).toBeUndefined()
+})

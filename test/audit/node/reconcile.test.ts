@@ -1,0 +1,277 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterEach, expect, test } from 'vitest'
+import { makeFolder, writeWhole } from '../../../audit/node/durable.ts'
+import { openReconcile, type ReconcileEvent } from '../../../audit/node/reconcile.ts'
+import { type ReconcileRules, Reconciler } from '../../../audit/reconcile/reconcile.ts'
+import { fromUtf8 } from '../../../core/bytes.ts'
+import type { AuditEvent, EventBody, UnmatchedBody } from '../../../core/record.ts'
+import { formatTime } from '../../../core/time.ts'
+import { filesOf, Signer } from '../verify/log.ts'
+import { id, Producer, startMs } from '../verify/producer.ts'
+
+const minute = 60_000
+const both = new Set([id('web'), id('orders')])
+const sidecars: ReconcileRules = { inbound: () => both, outbound: () => both }
+
+/** A caller and a callee, and what the log has of them. */
+class Pair {
+  readonly web = new Producer('web')
+  readonly orders = new Producer('orders')
+  readonly leaves: Uint8Array[] = [this.web.start(), this.orders.start()]
+
+  write(by: Producer, body: EventBody): void {
+    this.leaves.push(by.write(body))
+  }
+  /** The callee's decision; gives its id. */
+  judged(requestId: string): string {
+    const seq = this.orders.seq
+    this.leaves.push(this.orders.decision({ caller: id('web'), requestId }))
+    return `${this.orders.epoch}-${seq}`
+  }
+  called(requestId: string, more: { decision?: string; status?: number; again?: true } = {}): void {
+    const item = {
+      seq: this.web.seq,
+      request_id: requestId,
+      target: id('orders'),
+      service: 'orders',
+      status: 200,
+      ...more,
+    }
+    this.write(this.web, { kind: 'calls', calls: [item] })
+  }
+  /** Both sign, so much later. */
+  later(ms: number): void {
+    for (const by of [this.web, this.orders]) {
+      by.nowMs += ms
+      this.leaves.push(by.head())
+    }
+  }
+  read(rules: ReconcileRules = sidecars): Reconciler {
+    const reconciler = new Reconciler(rules)
+    for (const leaf of this.leaves) reconciler.take(JSON.parse(fromUtf8(leaf)) as AuditEvent, 0)
+    return reconciler
+  }
+}
+
+const told = (reconciler: Reconciler): string[] =>
+  reconciler.due().map(({ body }) => `${body.missing} ${body.silent.split('/').at(-1)} ${body.request_id}`)
+
+test('a call that both sides recorded is no news, in whatever order they arrive', () => {
+  for (const named of [true, false]) {
+    for (const calleeFirst of [true, false]) {
+      const pair = new Pair()
+      const decision = `${pair.orders.epoch}-${pair.orders.seq}`
+      if (calleeFirst) pair.judged('r-1')
+      pair.called('r-1', named ? { decision } : {})
+      if (!calleeFirst) pair.judged('r-1')
+      pair.later(2 * minute)
+      const reconciler = pair.read()
+      expect(told(reconciler)).toEqual([])
+      expect(reconciler.tally).toMatchObject({ matched: 1, unmatched: 0 })
+      expect(reconciler.waiting).toBe(0)
+    }
+  }
+})
+
+test('a sidecar that leaves records out is named, once both have signed for longer than the window', () => {
+  const pair = new Pair()
+  const decision = pair.judged('r-1')
+  pair.called('r-1', { decision })
+  pair.called('r-2', { decision: `${pair.orders.epoch}-999` }) // It named a decision that it never recorded.
+  pair.called('r-3')
+  pair.later(minute - 1000)
+  expect(told(pair.read())).toEqual([])
+  pair.later(2000)
+  expect(told(pair.read())).toEqual(['callee orders r-2', 'callee orders r-3'])
+})
+
+test('one record does not stand for two calls of the same id, nor one that was about somebody else', () => {
+  const pair = new Pair()
+  const decision = pair.judged('r-1')
+  pair.called('r-1', { decision })
+  pair.called('r-1', { decision })
+  pair.leaves.push(pair.orders.decision({ caller: id('stranger'), requestId: 'r-2' }))
+  pair.called('r-2')
+  pair.later(2 * minute)
+  expect(told(pair.read({ ...sidecars, outbound: () => new Set([id('web')]) }))).toEqual([
+    'callee orders r-1',
+    'callee orders r-2',
+  ])
+})
+
+test('a caller whose sidecar did not note its call is named', () => {
+  const pair = new Pair()
+  pair.judged('r-1')
+  pair.later(2 * minute)
+  expect(told(pair.read())).toEqual(['caller web r-1'])
+  expect(told(pair.read({ inbound: () => both, outbound: () => new Set([id('orders')]) }))).toEqual([])
+})
+
+test('a call whose answer never came may have been decided or not; sent twice it may have been decided twice', () => {
+  const pair = new Pair()
+  pair.called('r-1', { status: 0 })
+  pair.judged('r-2')
+  pair.called('r-2', { status: 0 })
+  pair.judged('r-3')
+  pair.called('r-3', { again: true })
+  pair.judged('r-3')
+  pair.later(2 * minute)
+  const reconciler = pair.read()
+  expect(told(reconciler)).toEqual([])
+  expect(reconciler.waiting).toBe(0)
+})
+
+test('who has not signed for that time is waited for, but not for ever', () => {
+  const pair = new Pair()
+  pair.called('r-1')
+  pair.web.nowMs += 60 * minute
+  pair.leaves.push(pair.web.head())
+  expect(told(pair.read())).toEqual([])
+  pair.web.nowMs += 5 * 60 * minute + minute
+  pair.leaves.push(pair.web.head())
+  expect(told(pair.read())).toEqual(['callee orders r-1'])
+})
+
+test('an open gap explains what is missing, a closed one does not; so does a count of what could not be recorded', () => {
+  const auditor = new Producer('writ/auditor')
+  const gap = (pair: Pair, action: 'opened' | 'closed'): void => {
+    const of = { producer: pair.orders.name, epoch: pair.orders.epoch }
+    pair.write(auditor, { kind: 'gap', action, of, first: 5, last: 6 })
+  }
+  const open = new Pair()
+  open.called('r-1')
+  gap(open, 'opened')
+  open.later(2 * minute)
+  const reconciler = open.read()
+  expect(told(reconciler)).toEqual([])
+  expect(reconciler.tally.explained).toBe(1)
+  gap(open, 'closed')
+  expect(told(open.read())).toEqual(['callee orders r-1'])
+
+  const full = new Pair()
+  full.called('r-1')
+  const at = (ms: number): string => formatTime(BigInt(startMs + ms) * 1_000_000n)
+  const counts = { allow: 1, deny: 0, fault: 0 }
+  full.write(full.orders, { kind: 'suppressed', counts, from: at(0), until: at(100), why: 'full' })
+  full.later(2 * minute)
+  full.called('r-2')
+  full.later(2 * minute)
+  expect(told(full.read())).toEqual(['callee orders r-2'])
+})
+
+test('what waits is bounded, and what fell out is counted', () => {
+  const pair = new Pair()
+  for (let i = 0; i < 10; i++) pair.called(`r-${i}`)
+  pair.later(2 * minute)
+  const reconciler = pair.read({ ...sidecars, maxWaiting: 4 })
+  expect(reconciler.waiting).toBe(4)
+  expect(reconciler.tally.overflow).toBe(6)
+  expect(told(reconciler)).toHaveLength(4)
+})
+
+test('a state that was saved at any record and opened again finds the same', () => {
+  const pair = new Pair()
+  for (let i = 0; i < 6; i++) {
+    if (i !== 2) pair.judged(`r-${i}`)
+    if (i !== 4) pair.called(`r-${i}`)
+  }
+  pair.later(2 * minute)
+  const events = pair.leaves.map((leaf) => JSON.parse(fromUtf8(leaf)) as AuditEvent)
+  const whole = told(pair.read())
+  expect(whole).toEqual(['callee orders r-2', 'caller web r-4'])
+  for (let cut = 0; cut <= events.length; cut++) {
+    const before = new Reconciler(sidecars)
+    for (const event of events.slice(0, cut)) before.take(event, 0)
+    const after = new Reconciler(sidecars, JSON.parse(JSON.stringify(before.save())))
+    for (const event of events.slice(cut)) after.take(event, 0)
+    expect(told(after)).toEqual(whole)
+  }
+})
+
+test('records of any shape are read without harm', () => {
+  fc.assert(
+    fc.property(
+      fc.jsonValue(),
+      fc.jsonValue(),
+      fc.constantFrom('calls', 'decision', 'gap', 'head', 'start', 'suppressed', 'unmatched'),
+      (one, other, kind) => {
+        const pair = new Pair()
+        const event = {
+          ...JSON.parse(fromUtf8(pair.leaves[0]!)),
+          kind,
+          calls: one,
+          of: other,
+          input: one,
+          previous: other,
+          direction: 'inbound',
+          enforced: true,
+          workload: id('web'),
+          request_id: one,
+        }
+        const reconciler = new Reconciler({})
+        reconciler.take(event as AuditEvent, 0)
+        reconciler.due()
+      },
+    ),
+  )
+})
+
+const folders: string[] = []
+afterEach(async () => {
+  for (const dir of folders.splice(0)) await rm(dir, { recursive: true })
+})
+
+test('a log is read as it grows; a call is told once, also by a process that starts anew', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'writ-reconcile-'))
+  folders.push(dir)
+  const signer = new Signer()
+  const pair = new Pair()
+  const auditor = new Producer('writ/auditor')
+  pair.leaves.push(auditor.start())
+  const publish = async (): Promise<void> => {
+    for (const [path, bytes] of await filesOf(pair.leaves, signer)) {
+      const at = join(dir, '0', path)
+      await makeFolder(join(at, '..'))
+      await writeWhole(at, bytes)
+    }
+  }
+  const events: ReconcileEvent[] = []
+  const open = () =>
+    openReconcile({
+      dir,
+      rules: sidecars,
+      note: async (_, bodies) => {
+        for (const body of bodies) pair.write(auditor, body)
+      },
+      onEvent: (event) => events.push(event),
+      everyMs: 60_000,
+    })
+  pair.judged('r-1')
+  pair.called('r-2')
+  await publish()
+  const first = await open()
+  await first.look()
+  pair.called('r-1')
+  pair.later(2 * minute)
+  await publish()
+  await first.look()
+  expect(events.map(({ kind }) => kind)).toEqual(['unmatched'])
+  const noted = JSON.parse(fromUtf8(pair.leaves.at(-1)!)) as AuditEvent<UnmatchedBody>
+  expect(noted).toMatchObject({
+    kind: 'unmatched',
+    missing: 'callee',
+    silent: id('orders'),
+    by: id('web'),
+    request_id: 'r-2',
+  })
+  await first.close()
+  await rm(join(dir, 'reconcile.json')) // Killed before it could save: the next one reads all of it again.
+  await publish()
+  const second = await open()
+  await second.look()
+  await second.close()
+  expect(events.map(({ kind }) => kind)).toEqual(['unmatched'])
+})
