@@ -16,7 +16,7 @@ import { makeHealth, type TrialHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
-import { type AuditReads, makeReads, readsOf } from '../../control/node/audit-reads.ts'
+import { type AuditReads, makeReads, recordedReads } from '../../control/node/audit-reads.ts'
 import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
 import { findingsRoutes } from '../../control/node/findings-routes.ts'
@@ -251,7 +251,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     },
     sink,
     actor: operator,
-    reads: readsOf(reads, (claimed) => ({
+    reads: recordedReads(reads, (claimed) => ({
       door: 'socket',
       reader: operator,
       ...(claimed !== undefined && { claimed }),

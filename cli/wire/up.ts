@@ -8,7 +8,7 @@ import { previewOf } from '../../audit/query/node/preview.ts'
 import type { Report } from '../../audit/report/report.ts'
 import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
-import { readsOf } from '../../control/node/audit-reads.ts'
+import { recordedReads } from '../../control/node/audit-reads.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
 import { disclosureRoutes } from '../../control/node/disclosure-routes.ts'
 import type { DoorEnv } from '../../control/node/http.ts'
@@ -242,10 +242,12 @@ export async function openUp(options: UpOptions): Promise<Up> {
     }
 
     const page: PageDoor = await openPageDoor(
-      new Hono<DoorEnv>().use(readsOf(control.reads, () => ({ door: 'page', reader: 'token of the page' }))).route(
-        '/',
-        pageRoutes(log, place, () => control.snapshot(), nowMs),
-      ),
+      new Hono<DoorEnv>()
+        .use(recordedReads(control.reads, () => ({ door: 'page', reader: 'token of the page' })))
+        .route(
+          '/',
+          pageRoutes(log, place, () => control.snapshot(), nowMs),
+        ),
       (thrown) => onEvent({ level: 'error', from: 'page', text: messageOf(thrown) }),
       options.pagePort === undefined ? {} : { port: options.pagePort },
     )

@@ -6,6 +6,7 @@ import type { Json } from '../../core/json.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { AuditReadBody } from '../../core/record.ts'
 import type { DoorEnv } from './http.ts'
+import { pulled } from './pulled.ts'
 
 /** Whom a door knows the reader as. */
 export type Reader = Pick<AuditReadBody, 'door' | 'reader' | 'claimed'>
@@ -52,12 +53,12 @@ export function makeReads({ sink, authorize }: ReadsParts): AuditReads {
 }
 
 /** Guards every reading of an app by `allow` and `told`; what it hands out is counted by `rows`, `findings` or lines. */
-export function readsOf(
+export function recordedReads(
   reads: AuditReads,
   reader: (claimed: string | undefined) => Reader,
 ): MiddlewareHandler<DoorEnv> {
   return async (c, next) => {
-    if (c.req.method !== 'GET' || !isReading(c.req.path)) return next()
+    if (!isReading(c.req.method, c.req.path)) return next()
     const { pathname, search } = new URL(c.req.url, 'http://door')
     const action = pathname === '/' ? 'page' : pathname.replace(/^\/(?:v1\/)?(?:audit\/)?/, '').split('/')[0]!
     const question = `${pathname}${search}`
@@ -65,13 +66,40 @@ export function readsOf(
     await reads.allow(who, action, question)
     await next()
     if (c.res.status >= 300) return
-    await reads.told(who, action, question, await countIn(c.res))
+    if (!/^\/v1\/audit\/(?:export|tail)$/.test(pathname)) {
+      await reads.told(who, action, question, await countIn(c.res))
+      return
+    }
+    // What is streamed is recorded when it begins, and again with its lines when it ends.
+    await reads.told(who, action, question, 0)
+    const ended = (lines: number): Promise<void> => reads.told(who, action, question, lines)
+    if (c.res.body) c.res = new Response(counted(c.res.body, ended), c.res)
   }
 }
 
+function counted(
+  body: ReadableStream<Uint8Array>,
+  ended: (lines: number) => Promise<void>,
+): ReadableStream<Uint8Array> {
+  const chunks = async function* (): AsyncGenerator<Uint8Array> {
+    let lines = 0
+    try {
+      for await (const chunk of body) {
+        for (const byte of chunk) if (byte === 10) lines++
+        yield chunk
+      }
+    } finally {
+      await ended(lines).catch(() => undefined) // Its beginning stands in the log.
+    }
+  }
+  return pulled(chunks())
+}
+
 /** What of a door's paths is of the audit. */
-const isReading = (path: string): boolean =>
-  /^\/(?:v1\/(?:audit\/|report$|quarantine\/preview$)|record\/|report$|$)/.test(path)
+const isReading = (method: string, path: string): boolean =>
+  method === 'GET'
+    ? /^\/(?:v1\/(?:audit\/|report$|quarantine\/preview$)|record\/|report$|$)/.test(path)
+    : method === 'POST' && path.startsWith('/v1/audit/ask/')
 
 async function countIn(response: Response): Promise<number> {
   const type = response.headers.get('content-type') ?? ''

@@ -17,7 +17,7 @@ import { fromUtf8, toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { FindReceipt } from '../../core/ports.ts'
 import { parseDecisionId } from '../../core/record.ts'
-import { type OnReading, pairsOf, readingGate, readingRoutes } from './audit-reading.ts'
+import { pairsOf, readingRoutes } from './audit-reading.ts'
 import type { DoorApp, DoorEnv } from './http.ts'
 
 export interface AuditDeps {
@@ -27,15 +27,12 @@ export interface AuditDeps {
   readonly nowMs: () => number
   /** Who asks, as it is kept of saved questions. Default `operator`. */
   readonly actor?: string
-  /** Is passed before anything of the log is read; throws where the reading may not be. */
-  readonly onReading?: OnReading
 }
 
 const quarterHourMs = 900_000
 
-export function auditRoutes({ place, findReceipt, nowMs, actor = 'operator', onReading }: AuditDeps): DoorApp {
+export function auditRoutes({ place, findReceipt, nowMs, actor = 'operator' }: AuditDeps): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
-  app.route('/', readingGate(onReading))
   app.route('/', readingRoutes({ db: place.db, actor, nowMs }))
   const { db } = place
   let reporting = false

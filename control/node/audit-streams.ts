@@ -12,6 +12,7 @@ import { tail } from '../../audit/query/node/tail.ts'
 import type { Db } from '../../audit/store/schema.ts'
 import { WritError } from '../../core/fault.ts'
 import { type DoorApp, type DoorEnv, readJson } from './http.ts'
+import { pulled } from './pulled.ts'
 
 export interface StreamDeps {
   readonly db: Db
@@ -103,20 +104,5 @@ function take(url: string, name: string): { readonly format: string | undefined;
   return { format: all.find(([key]) => key === name)?.[1], pairs: all.filter(([key]) => key !== name) }
 }
 
-/** Pulled by whoever reads it: a slow reader holds the store's cursor back, and nothing piles up. */
-function streamed(chunks: AsyncGenerator<Uint8Array>, type: string): Response {
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await chunks.next()
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-      async cancel() {
-        await chunks.return(undefined)
-      },
-    },
-    { highWaterMark: 0 },
-  )
-  return new Response(body, { headers: { 'content-type': type, 'cache-control': 'no-store' } })
-}
+const streamed = (chunks: AsyncGenerator<Uint8Array>, type: string): Response =>
+  new Response(pulled(chunks), { headers: { 'content-type': type, 'cache-control': 'no-store' } })

@@ -10,11 +10,10 @@ import { tail } from '../../../audit/query/node/tail.ts'
 import { insertEntries, newMemory, prepareEntries } from '../../../audit/store/ledger.ts'
 import { auditCommand } from '../../../cli/audit.ts'
 import { openAuditDoor } from '../../../cli/wire/audit-door.ts'
-import type { Reading } from '../../../control/node/audit-reading.ts'
+import { makeReads, recordedReads } from '../../../control/node/audit-reads.ts'
 import { auditRoutes } from '../../../control/node/audit-routes.ts'
 import { type DoorApp, doorApp } from '../../../control/node/http.ts'
-import { WritError } from '../../../core/fault.ts'
-import { parseEvent } from '../../../core/record.ts'
+import { type AuditReadBody, type EventBody, parseEvent } from '../../../core/record.ts'
 import { printed } from '../../cli/recorded.ts'
 import { filesOf, Mesh, Signer } from '../verify/log.ts'
 import { decisionBody, id, leafHashOf, Producer, sha256, startMs, verifyTestHead } from '../verify/producer.ts'
@@ -23,7 +22,7 @@ import { fill } from './store.ts'
 /** What is asked in streams, what is saved, and identities: over the API and by the commands. */
 const signer = new Signer()
 const mesh = new Mesh().calls(12).head()
-const readings: Reading[] = []
+const readings: AuditReadBody[] = []
 let refuse: string | undefined
 let dir: string
 let store: Store
@@ -75,10 +74,16 @@ beforeAll(async () => {
   await fill(store.db, leaves, signer)
   const place = { dir: join(dir, 'log'), key: signer.key, verifyHead: verifyTestHead, sha256, db: store.db }
   app = doorApp(() => undefined)
-  const onReading = async (reading: Reading): Promise<void> => {
-    readings.push(reading)
-    if (refuse !== undefined) throw new WritError('forbidden', refuse)
-  }
+  const reads = makeReads({
+    sink: () => ({
+      keep: async (body: EventBody) => {
+        readings.push(body as AuditReadBody)
+        return undefined as never
+      },
+    }),
+    authorize: async () => ({ allow: refuse === undefined, reason: refuse ?? '' }),
+  })
+  app.use(recordedReads(reads, () => ({ door: 'socket', reader: 'uid 7' })))
   app.route(
     '/',
     auditRoutes({
@@ -86,7 +91,6 @@ beforeAll(async () => {
       findReceipt: async () => undefined,
       nowMs: () => startMs + 60_000,
       actor: 'uid 7',
-      onReading,
     }),
   )
   await new Promise<void>((resolve) => {
@@ -142,8 +146,19 @@ test('whatever is read passes the gate, which may refuse it', async () => {
   readings.length = 0
   await audit('query', '--caller', 'web', '--limit', '1')
   await audit('ask', 'first-seen')
-  expect(readings.map(({ path }) => path)).toEqual(['/v1/audit/query', '/v1/audit/ask/first-seen'])
-  expect(readings[0]!.asked).toContainEqual(['caller', 'web'])
+  expect(readings).toMatchObject([
+    { reader: 'uid 7', action: 'query', verdict: 'allow', count: 1 },
+    { reader: 'uid 7', action: 'ask', verdict: 'allow' },
+  ])
+  expect(readings[0]!.question).toMatch(/caller=web/)
+  readings.length = 0
+  await audit('export', '--format', 'csv', '--out', join(dir, 'counted'))
+  const lines = (await readFile(join(dir, 'counted'), 'utf8')).split('\n').length - 1
+  expect(lines).toBeGreaterThan(10)
+  expect(readings).toMatchObject([
+    { action: 'export', count: 0 },
+    { action: 'export', count: lines },
+  ])
   refuse = 'not for you'
   try {
     for (const words of [
