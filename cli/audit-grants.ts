@@ -3,8 +3,8 @@
 import { Command } from 'commander'
 import { defaultRoles, grantsOf, type Roles } from '../audit/store/roles.ts'
 
-export function grantsCommand(): Command {
-  return new Command('grants')
+export const grantsCommand = (): Command =>
+  new Command('grants')
     .description('print SQL that makes roles by which who writes the ledger cannot change it; its owner runs it')
     .option('--writer <role>', 'the auditor: adds', defaultRoles.writer)
     .option('--reader <role>', 'who asks', defaultRoles.reader)
@@ -13,4 +13,3 @@ export function grantsCommand(): Command {
     .action(({ schema, ...roles }: Roles & { readonly schema: string }) => {
       process.stdout.write(`${grantsOf(roles, schema).join(';\n')};\n`)
     })
-}

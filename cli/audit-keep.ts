@@ -35,8 +35,8 @@ const ofMesh = (name: string, description: string): Command =>
     .option('--state <dir>', "the auditor's state folder", '.writ')
     .option('--json', 'print JSON')
 
-export function backupCommand(): Command {
-  return ofMesh('backup', 'copy the log up to a signed checkpoint, and where the stream goes on; also while it grows')
+export const backupCommand = (): Command =>
+  ofMesh('backup', 'copy the log up to a signed checkpoint, and where the stream goes on; also while it grows')
     .requiredOption('--out <dir>', 'folder of the backup; of one that is there only what is new is added')
     .option(
       '--key-to <recipient>',
@@ -66,7 +66,6 @@ export function backupCommand(): Command {
         await store.close()
       }
     })
-}
 
 /** Beside the signer's key, or in the log folder where the signer is another process. */
 async function logKeyFile(state: string): Promise<string> {
@@ -82,8 +81,8 @@ interface RestoreOptions {
   readonly json?: boolean
 }
 
-export function restoreCommand(): Command {
-  return ofMesh('restore', 'make log folder and store again from a backup, and verify them; into an empty place only')
+export const restoreCommand = (): Command =>
+  ofMesh('restore', 'make log folder and store again from a backup, and verify them; into an empty place only')
     .option('--from <dir>', 'folder of the backup')
     .option('--from-log', 'instead: bring the store up to the log folder of the state, from whatever it has')
     .action(async (options: RestoreOptions) => {
@@ -118,7 +117,6 @@ export function restoreCommand(): Command {
         state.release()
       }
     })
-}
 
 interface NewLogOptions {
   readonly file: string
@@ -130,15 +128,14 @@ interface NewLogOptions {
   readonly json?: boolean
 }
 
-export function newLogCommand(): Command {
-  return ofMesh('new-log', 'open a new log where what was signed is lost for good; it quotes the old one, which ends')
+export const newLogCommand = (): Command =>
+  ofMesh('new-log', 'open a new log where what was signed is lost for good; it quotes the old one, which ends')
     .requiredOption('--by <name>', 'who decides it; stands in the new log')
     .requiredOption('--reason <text>', 'what happened; stands in the new log')
     .option('--partition <n>', 'partition whose log was lost', partitionNumber, 0)
     .option('--signer <socket>', 'the signer, where it is another process')
     .addHelpText('after', '\nThe auditor must not run.')
     .action(newLog)
-}
 
 async function newLog(options: NewLogOptions): Promise<void> {
   const { snapshot, settings } = compileMeshOnly(await readMesh(options.file), options.file)

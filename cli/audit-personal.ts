@@ -15,8 +15,8 @@ interface Options {
 const ask = (state: string, path: string, body: { readonly [name: string]: string }) =>
   adminRequest(join(state, 'admin.sock'), 'POST', path, body)
 
-export function discloseCommand(): Command {
-  return new Command('disclose')
+export const discloseCommand = (): Command =>
+  new Command('disclose')
     .description('show the personal fields of a record, where their key is still there; this is recorded')
     .argument('<id>', 'id of the decision')
     .requiredOption('--by <name>', 'who asks')
@@ -26,10 +26,9 @@ export function discloseCommand(): Command {
       const answer = await ask(state, '/v1/audit/disclose', { id, by, purpose })
       process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
     })
-}
 
-export function eraseCommand(): Command {
-  return new Command('erase')
+export const eraseCommand = (): Command =>
+  new Command('erase')
     .description("destroy the keys of somebody's personal data; records and proofs stay as they are")
     .requiredOption('--subject <value>', 'whose: the value of the field that the binding names as subject')
     .requiredOption('--basis <text>', 'why: a request, a law, a date')
@@ -39,4 +38,3 @@ export function eraseCommand(): Command {
       const answer = await ask(state, '/v1/audit/erase', { subject, basis, by })
       process.stdout.write(`${JSON.stringify(answer)}\n`)
     })
-}

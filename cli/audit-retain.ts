@@ -50,7 +50,7 @@ interface SetOptions extends StoreOptions {
   readonly reason: string
 }
 
-export function holdCommand(): Command {
+export const holdCommand = (): Command => {
   const hold = new Command('hold').description('keep records for a case, however old they are; set and lifted by name')
   hold.addCommand(
     ofMesh('set', 'hold what fits every filter, from now on until it is lifted; the auditor writes an entry of it')
@@ -98,8 +98,8 @@ export function holdCommand(): Command {
   return hold
 }
 
-export function retainCommand(): Command {
-  return ofMesh('retain', 'take away entries that are older than a time; what a hold covers and all hashes stay')
+export const retainCommand = (): Command =>
+  ofMesh('retain', 'take away entries that are older than a time; what a hold covers and all hashes stay')
     .requiredOption('--older-than <time>', 'such as 400d, or a time', moment)
     .option('--plan', 'only say what would go, and what holds keep')
     .addHelpText('after', '\nThe auditor must run: it writes and signs an entry of what goes before anything does.')
@@ -113,7 +113,6 @@ export function retainCommand(): Command {
         return options.json ? plans : plans.map((plan) => planText(plan, options.plan === true)).join('')
       }),
     )
-}
 
 function planText({ shard, from, before, stay, holds, bytes }: RetainPlan, planned: boolean): string {
   if (from === before) return `log ${shard}: nothing is old enough\n`

@@ -5,8 +5,8 @@ import { Command } from 'commander'
 import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 
-export function serveCommand(): Command {
-  return new Command('serve')
+export const serveCommand = (): Command =>
+  new Command('serve')
     .description("serve a log's files over plain HTTP (C2SP tlog-tiles); whoever reaches it reads every record")
     .option('--log <dir>', 'folder of the log (default: log in the state folder)')
     .option('--listen <host:port>', 'where to listen; TLS is for the server in front', hostAndPort, {
@@ -35,4 +35,3 @@ export function serveCommand(): Command {
         await door.close()
       },
     )
-}

@@ -1,8 +1,8 @@
-/** A finding as OCSF has it: Detection Finding, class 2004 of category 2, in the schema's version 1.6.0. */
+/** A finding as OCSF has it: Detection Finding, class 2004 of category 2, in the schema's version 1.8.0. */
 
 import type { FindingBody, FindingType } from '../../core/record.ts'
 
-export const ocsfVersion = '1.6.0'
+export const ocsfVersion = '1.8.0'
 
 /** OCSF severity_id. */
 const severities = { low: [2, 'Low'], medium: [3, 'Medium'], high: [4, 'High'] } as const
@@ -28,7 +28,7 @@ export interface FoundEntry {
 }
 
 export interface OcsfProduct {
-  readonly version: string
+  readonly version?: string
   readonly trustDomain: string
 }
 
@@ -60,7 +60,8 @@ export function detectionFinding(
     metadata: {
       version: ocsfVersion,
       uid: id,
-      product: { name: 'Writ', vendor_name: 'Writ', version },
+      event_code: 'finding',
+      product: { name: 'Writ', vendor_name: 'Writ', ...(version !== undefined && { version }) },
       tenant_uid: trustDomain,
       labels: [body.finding],
     },

@@ -1,14 +1,13 @@
 /**
  * Records as OCSF events: decisions are API Activity (6003) with the profiles security_control and trace, refusals
  * Network Activity (4001), issuance Authentication (3002), policies, roots and acts of operators Entity Management (3004),
- * and what a producer tells of itself Application Lifecycle (6002). What OCSF has no member for is under `unmapped`.
+ * findings Detection Finding (2004), and what a producer tells of itself Application Lifecycle (6002). What OCSF has no member for is under `unmapped`.
  */
 
 import { isObject, type Json } from '../../../core/json.ts'
-import type { AuditEvent } from '../../../core/record.ts'
+import type { AuditEvent, FindingBody } from '../../../core/record.ts'
+import { detectionFinding, ocsfVersion } from '../../findings/ocsf.ts'
 import type { DecisionRow } from '../answer.ts'
-
-export const ocsfVersion = '1.8.0'
 
 type Members = { readonly [member: string]: Json | undefined }
 
@@ -24,6 +23,11 @@ export function ocsfEvents(event: AuditEvent, row: DecisionRow): readonly Json[]
       return refusals(body, row)
     case 'issuance':
       return [issuance(body, row)]
+    case 'finding': {
+      const product = { trustDomain: event.td }
+      const found = { id: row.id, foundMs: Date.parse(row.time), body: event as AuditEvent<FindingBody> }
+      return [detectionFinding(found, product) as Json]
+    }
     case 'policy':
     case 'trust':
     case 'admin':
@@ -281,7 +285,7 @@ function managed(body: Members, row: DecisionRow): Json {
 }
 
 /** What the ledger says of others is worth somebody's look. */
-const alarming = ['gap', 'anomaly']
+const alarming = ['gap', 'anomaly', 'unmatched', 'suppressed']
 
 function lifecycle(body: Members, row: DecisionRow): Json {
   const kind = String(body['kind'])

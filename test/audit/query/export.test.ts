@@ -105,6 +105,53 @@ function everyKind(): Mesh {
       bytes: 'eA==',
       detail: 'not JSON',
     }),
+    auditor.write({
+      kind: 'finding',
+      finding: 'first_seen',
+      severity: 'low',
+      key: 'first_seen web orders GET /orders',
+      subject: id('web'),
+      target: id('orders'),
+      what: 'web asks GET /orders of orders for the first time',
+      first_at: at.not_before,
+      last_at: at.not_after,
+      count: 1,
+      facts: { operation: 'GET /orders' },
+      evidence: [`${orders.epoch}-1`],
+    }),
+    auditor.write({
+      kind: 'unmatched',
+      missing: 'callee',
+      silent: id('orders'),
+      of: `${orders.epoch}-1`,
+      request_id: 'r',
+      by: id('web'),
+      at: at.not_before,
+    }),
+    auditor.write({ kind: 'log', action: 'held', case: 'c-1', by: 'Ada', reason: 'asked for' }),
+    orders.write({
+      kind: 'suppressed',
+      counts: { allow: 3, deny: 0, fault: 0 },
+      from: at.not_before,
+      until: at.not_after,
+      why: 'the spool is full',
+    }),
+    orders.write({
+      kind: 'calls',
+      calls: [{ seq: 1, request_id: 'r', target: id('orders'), service: 'orders', status: 200 }],
+    }),
+    control.write({ kind: 'erased', subject: 'ab', keys: ['cd'], basis: 'Art. 17', approver: 'Ada' }),
+    control.write({ kind: 'acknowledgement', of: `${orders.epoch}-1`, by: 'Ada', actor: 'uid 1000', note: 'seen' }),
+    control.write({
+      kind: 'audit_read',
+      door: 'socket',
+      reader: 'uid 1000',
+      action: 'query',
+      question: '/v1/audit/query',
+      verdict: 'allow',
+      count: 2,
+      times: 1,
+    }),
   )
   return made
 }
@@ -164,7 +211,7 @@ test('every kind of record is an event that OCSF’s own schema passes', async (
   const bytes = await written(all, 'ocsf')
   const events = linesOf(bytes)
   expect(new Set(events.map(({ metadata }) => metadata.event_code))).toEqual(new Set(eventKinds))
-  expect(new Set(events.map(({ class_uid }) => class_uid))).toEqual(new Set([6003, 4001, 3002, 3004, 6002]))
+  expect(new Set(events.map(({ class_uid }) => class_uid))).toEqual(new Set([6003, 4001, 3002, 3004, 6002, 2004]))
   await writeFile(join(dir, 'events.ndjson'), bytes)
   const told = JSON.parse(await runPython(pathOf('python'), validate, join(dir, 'events.ndjson')))
   expect(told).toEqual({ count: events.length, errors: [] })
