@@ -57,6 +57,7 @@ async function run(options: Options): Promise<void> {
     })
   }
   const state = openState(options.state)
+  const closing: (() => Promise<void>)[] = [async () => state.release()]
   try {
     const source = await joinAs({
       dir: join(state.root, 'identity'),
@@ -67,6 +68,7 @@ async function run(options: Options): Promise<void> {
       nowMs,
       onEvent,
     })
+    closing.push(async () => source.close())
     const log = await openLog({
       signerDir: join(state.root, 'signer'),
       ...(options.signer !== undefined && { signerSocket: options.signer }),
@@ -82,6 +84,7 @@ async function run(options: Options): Promise<void> {
       findings: settings.findings,
       mesh: () => snapshot,
     })
+    closing.push(() => log.close())
     const door = await openLogDoor(
       {
         identity: source,
@@ -95,15 +98,14 @@ async function run(options: Options): Promise<void> {
       },
       options.listen,
     )
+    closing.push(() => door.close())
     const ingest = await openIngest(stream, log.auditor, onEvent)
     process.stdout.write(`log door   https://${door.address}:${door.port}\nlog key    ${log.verifierKey}\n`)
     await stop.wait()
     await ingest.close()
     await log.auditor.checkpoint().catch(() => undefined) // The next start signs what this one could not.
-    await door.close()
-    await log.close()
-    source.close()
   } finally {
-    state.release()
+    // Also after a start that failed half way: what is left open would keep the process from ending.
+    for (const close of closing.reverse()) await close()
   }
 }

@@ -16,6 +16,7 @@ import { records } from '../store/schema.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { tileReader } from './folder.ts'
 import { activeHolds, addOrder, placeOf } from './orders.ts'
+import { packedPath } from './packed.ts'
 import type { Store } from './store.ts'
 
 export interface RetainParts {
@@ -66,7 +67,7 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
   await syncFolder(dir)
   for (let index = plan.from / tileWidth; index < before / tileWidth; index++) {
     await rm(join(dir, tilePath('entries', index)), { force: true })
-    await rm(join(dir, `${tilePath('entries', index)}.gz`), { force: true })
+    await rm(join(dir, packedPath(tilePath('entries', index))), { force: true })
   }
   await forget(store, shard, before)
   return done

@@ -98,7 +98,7 @@ test('old entries go, their hashes stay, the log says so first, and it verifies 
   await setHold(store, hold())
   const done = await retained(olderThan)
   expect(done.before).toBe(512)
-  await expect(access(join(world.dir, 'log/0/tile/entries/000'))).rejects.toThrow()
+  await expect(access(join(world.dir, 'log/0/tile/entries/000.gz'))).rejects.toThrow()
   await expect(access(join(world.dir, 'log/0/tile/entries/001'))).rejects.toThrow()
   expect(await verified()).toEqual(['note pruned'])
   expect((await store.db.select({ index: records.index }).from(records)).every(({ index }) => index >= 512)).toBe(true)
@@ -142,13 +142,13 @@ test('a hold without bounds keeps everything, and one by time and caller what fi
 test('nothing goes while no auditor writes the entry', async () => {
   const { olderThan } = await filled()
   await expect(runRetention(partsOf(olderThan), 0)).rejects.toMatchObject({ code: 'unavailable' })
-  await access(join(world.dir, 'log/0/tile/entries/000'))
+  await access(join(world.dir, 'log/0/tile/entries/000.gz'))
 })
 
 test('bundles that are gone without a word of it, and a carried entry that was changed, are broken', async () => {
   const { olderThan } = await filled()
   await writeFile(join(world.dir, 'log/0/minimum'), '512\n')
-  await rm(join(world.dir, 'log/0/tile/entries/000'), { force: true })
+  await rm(join(world.dir, 'log/0/tile/entries/000.gz'), { force: true })
   expect(await verified(false)).toContain('broken pruned_unsaid')
   await writeFile(join(world.dir, 'log/0/minimum'), '0\n')
   expect(await verified(false)).toContain('broken entries_missing')
