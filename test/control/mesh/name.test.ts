@@ -1,12 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { formatCosignerKey } from '../../../audit/log/cosignature.ts'
 import { checkSnapshot, nameSnapshot } from '../../../control/mesh/name.ts'
 import { snapshotFor } from '../../../control/mesh/scope.ts'
 import { WritError } from '../../../core/fault.ts'
 import { canonicalJson, type Json } from '../../../core/json.ts'
 import type { MeshSnapshot } from '../../../core/snapshot.ts'
 import type { SpiffeId } from '../../../core/spiffe.ts'
-import { bankText, meshWith, sha256, snapshotOf } from '../world.ts'
+import { testWitness } from '../../audit/witness/go.ts'
+import { bankText, meshWith, own, sha256, snapshotOf } from '../world.ts'
 
 const snapshot = snapshotOf(bankText)
 const overTheWire = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
@@ -25,6 +27,18 @@ test('a snapshot that came over the wire as it was made is good', () => {
     canonicalJson(snapshot as unknown as Json),
   )
   expect(codeOf(overTheWire(snapshotOf(meshWith())))).toBe('good')
+})
+
+test('whatever the Mesh document says of the audit, each sidecar takes the snapshot', () => {
+  const key = formatCosignerKey(testWitness('w.example/1').key)
+  const audit = `{ durability: strict, onFull: allow-and-account, expectedRate: 100,
+    stream: { kafka: { brokers: ["kafka:9092"] } }, store: { postgres: { urlEnv: X } },
+    witnesses: [{ url: "https://w.example/", key: "${key}" }], witnessPolicy: { quorum: 1 },
+    timestamps: { url: "https://tsa.example/x" }, findings: { minDenials: 5 } }`
+  const made = snapshotOf(own('Mesh', 'm', `{ trustDomain: bank.example, audit: ${audit} }`))
+  expect(codeOf(overTheWire(made))).toBe('good')
+  expect(Object.keys(made.audit)).not.toContain('witnesses')
+  expect(made.audit).toMatchObject({ durability: 'strict', onFull: 'allow-and-account' })
 })
 
 test('one changed, missing or added member, and it is not', () => {
