@@ -81,6 +81,14 @@ describe('a question to the running bank', () => {
     writ('audit', 'query', '--state', state, '--limit', '5', ...more)
 
   always('is answered as a table, as CSV, and as JSON, filtered as asked', async () => {
+    // How a call ended comes a moment after its decision.
+    const unended = async (): Promise<readonly string[]> =>
+      (await query('--verdict', 'deny')).out
+        .trimEnd()
+        .split('\n')
+        .slice(1)
+        .filter((row) => !/ 403 /.test(row))
+    await expect.poll(unended, { timeout: 30_000, interval: 500 }).toEqual([])
     const [table, csv, json] = await Promise.all([
       query('--verdict', 'deny'),
       query('--csv', '--direction', 'inbound'),
