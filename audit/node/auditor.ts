@@ -39,7 +39,7 @@ import {
   upsertEpochs,
   writeGaps,
 } from '../store/ledger.ts'
-import { newChain, type OwnChain, ownRecord, startBody } from '../store/own.ts'
+import type { OwnChain } from '../store/own.ts'
 import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
 import { type Db, epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
@@ -121,7 +121,8 @@ export interface Auditor {
   close(): Promise<void>
 }
 
-export type Alongside = (tx: Db, ids: readonly string[]) => Promise<void>
+/** `ids` of the entries, and the index of the first of them. */
+export type Alongside = (tx: Db, ids: readonly string[], first: number) => Promise<void>
 
 /** What is kept in memory of a shard; thrown away and read again whenever it may no longer be true. */
 interface Shard extends Memory {
@@ -216,20 +217,31 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
 
   async function append(partition: number, bodies: readonly EventBody[], alongside?: Alongside): Promise<void> {
     const shard = await shardOf(partition)
-    const { number } = shard
-    const { size, nextOffset } = shard.state
-    if (nextOffset === undefined) throw new WritError('unavailable', `partition ${partition} was never read`)
+    if (shard.state.nextOffset === undefined)
+      throw new WritError('unavailable', `partition ${partition} was never read`)
     if (shard.replay)
       throw new WritError('unavailable', `partition ${partition} is being caught up with what was signed`)
-    const admitted = admitOwn(bodies, { shard: number, size, own: shard.own }, tools)
+    await writeOwn(shard, partition, bodies, alongside)
+  }
+
+  /** In the shard's turn. */
+  async function writeOwn(
+    shard: Shard,
+    partition: number,
+    bodies: readonly EventBody[],
+    alongside?: Alongside,
+  ): Promise<void> {
+    const { number, own } = shard
+    const { size, nextOffset } = shard.state
+    const admitted = admitOwn(bodies, { shard: number, size, own }, tools)
     const ids = admitted.entries.slice(-bodies.length).map(({ event }) => decisionId(event))
     try {
       const prepared = await prepareEntries(store.db, number, size, admitted.entries, shard)
       await store.transaction(async (tx) => {
-        await moveOffset(tx, number, nextOffset, nextOffset, owner)
+        if (nextOffset !== undefined) await moveOffset(tx, number, nextOffset, nextOffset, owner)
         await insertEntries(tx, prepared)
         await upsertEpochs(tx, epochRows(admitted, number))
-        await alongside?.(tx, ids)
+        await alongside?.(tx, ids, size + admitted.entries.length - bodies.length)
       })
     } catch (thrown) {
       shards.delete(partition) // What we know may be wrong now, whether the commit was kept or not.
@@ -263,7 +275,12 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     ownEpochRow(admitted.own, number, producer, formatTime(now())),
   ]
 
-  async function remember(shard: Shard, partition: number, next: string, admitted: Admitted): Promise<void> {
+  async function remember(
+    shard: Shard,
+    partition: number,
+    next: string | undefined,
+    admitted: Admitted,
+  ): Promise<void> {
     const { entries } = admitted
     const from = shard.state.size
     shard.state = { ...shard.state, size: from + entries.length, nextOffset: next, owner }
@@ -308,31 +325,10 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
   async function takeOrders(partition: number, shard: Shard): Promise<void> {
     const orders = await openOrders(store.db, partition)
     if (orders.length === 0) return
-    const first = 'epoch' in shard.own ? [] : [startBody(tools, shard.own.previous)]
-    let own = 'epoch' in shard.own ? shard.own : newChain(tools)
-    const entries: ArrivedRecord[] = []
-    for (const body of [...first, ...orders.map((order) => order.body)]) {
-      const { record, chain } = ownRecord(own, body, tools)
-      entries.push(record)
-      own = chain
-    }
-    const { number, state } = shard
-    const prepared = await prepareEntries(store.db, number, state.size, entries, shard)
-    try {
-      await store.transaction(async (tx) => {
-        if (state.nextOffset !== undefined) await moveOffset(tx, number, state.nextOffset, state.nextOffset, owner)
-        await insertEntries(tx, prepared)
-        await upsertEpochs(tx, [ownEpochRow(own, number, producer!, formatTime(now()))])
-        for (const [i, { id }] of orders.entries()) await orderWritten(tx, id, number, state.size + first.length + i)
-      })
-    } catch (thrown) {
-      shards.delete(partition)
-      throw thrown
-    }
-    shard.state = { ...state, size: state.size + entries.length, owner }
-    shard.own = own
-    ownEpochs.add(own.epoch)
-    shard.folder = undefined // Brought up from the store with this checkpoint.
+    const bodies = orders.map(({ body }) => body)
+    await writeOwn(shard, partition, bodies, async (tx, _, first) => {
+      for (const [i, { id }] of orders.entries()) await orderWritten(tx, id, shard.number, first + i)
+    })
   }
 
   async function checkpointShard(partition: number): Promise<void> {

@@ -3,6 +3,23 @@
  * They sum `traffic`, hour by hour, and never read `records` whole. `since` counts from the beginning of its hour.
  */
 
+/** What one side did to the other, by caller, target and operation; `whose` says which side `name` names. */
+const accesses = (name: string, whose: string): string => `create function ${name}(
+  name text, since timestamptz, until timestamptz default now(), facing text default 'inbound'
+) returns table (
+  caller text, target text, method text, verdict text, code text, bundle text, revision text, decisions bigint,
+  errors bigint, mean_ms double precision, first_at timestamptz, last_at timestamptz, shard integer, index bigint
+) language sql stable as $$
+  select c.caller, c.target, c.method, c.verdict, c.code, c.bundle, c.revision, sum(c.decisions)::bigint,
+    sum(c.errors)::bigint, sum(c.duration_us_sum) / nullif(sum(c.outcomes), 0) / 1000.0::double precision,
+    min(c.first_at), max(c.last_at), (array_agg(c.shard order by c.last_at desc nulls last))[1],
+    (array_agg(c.last_index order by c.last_at desc nulls last))[1]
+  from writ_counted(since, until, facing) c
+  where ${whose}
+  group by 1, 2, 3, 4, 5, 6, 7
+  order by 8 desc, 12 desc
+$$`
+
 /** In order; each may stand on those before. */
 export const questionFunctions: readonly string[] = [
   // A whole id, or the end of its path: `web`.
@@ -24,36 +41,8 @@ export const questionFunctions: readonly string[] = [
     where t.hour >= date_trunc('hour', since, 'UTC') and t.hour < until
       and t.enforced is not false and (facing = 'any' or t.direction = facing)
   $$`,
-  `create function writ_who_accessed(
-    name text, since timestamptz, until timestamptz default now(), facing text default 'inbound'
-  ) returns table (
-    caller text, target text, method text, verdict text, code text, bundle text, revision text, decisions bigint,
-    errors bigint, mean_ms double precision, first_at timestamptz, last_at timestamptz, shard integer, index bigint
-  ) language sql stable as $$
-    select c.caller, c.target, c.method, c.verdict, c.code, c.bundle, c.revision, sum(c.decisions)::bigint,
-      sum(c.errors)::bigint, sum(c.duration_us_sum) / nullif(sum(c.outcomes), 0) / 1000.0::double precision,
-      min(c.first_at), max(c.last_at), (array_agg(c.shard order by c.last_at desc nulls last))[1],
-      (array_agg(c.last_index order by c.last_at desc nulls last))[1]
-    from writ_counted(since, until, facing) c
-    where writ_named(c.target, name) or c.service = name
-    group by 1, 2, 3, 4, 5, 6, 7
-    order by 8 desc, 12 desc
-  $$`,
-  `create function writ_touched_by(
-    name text, since timestamptz, until timestamptz default now(), facing text default 'inbound'
-  ) returns table (
-    caller text, target text, method text, verdict text, code text, bundle text, revision text, decisions bigint,
-    errors bigint, mean_ms double precision, first_at timestamptz, last_at timestamptz, shard integer, index bigint
-  ) language sql stable as $$
-    select c.caller, c.target, c.method, c.verdict, c.code, c.bundle, c.revision, sum(c.decisions)::bigint,
-      sum(c.errors)::bigint, sum(c.duration_us_sum) / nullif(sum(c.outcomes), 0) / 1000.0::double precision,
-      min(c.first_at), max(c.last_at), (array_agg(c.shard order by c.last_at desc nulls last))[1],
-      (array_agg(c.last_index order by c.last_at desc nulls last))[1]
-    from writ_counted(since, until, facing) c
-    where writ_named(c.caller, name)
-    group by 1, 2, 3, 4, 5, 6, 7
-    order by 8 desc, 12 desc
-  $$`,
+  accesses('writ_who_accessed', 'writ_named(c.target, name) or c.service = name'),
+  accesses('writ_touched_by', 'writ_named(c.caller, name)'),
   // Denials of an hour beside the same hour of the week in the eight weeks before, or, where fewer than three of those
   // are in the log, the same hour of the day in the seven days before. The spread is 1.4826 times the median of the
   // deviations (MAD), and never less than a Poisson process of the median would have. Of a long window the 2,000 hours

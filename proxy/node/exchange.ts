@@ -22,34 +22,15 @@ import { headEnd, more } from '../http1/scan.ts'
 import { chunkedEnd } from '../http1/trailers.ts'
 import { writeAnswer, writeRequest, writeResponse } from '../http1/write.ts'
 import type { Limits } from '../limits.ts'
-import { Http1Relay } from './http1-relay.ts'
-import type { OpenLeg } from './leg.ts'
+import { Http1Relay, type Side } from './http1-relay.ts'
 import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
 
 /** The caller's connection, as far as an exchange needs it. */
-export interface CallerSide {
+export interface CallerSide extends Side {
   readonly peer: Peer
   readonly local: { readonly address: string; readonly port: number }
   readonly limits: Limits
   readonly pool: Pool
-  readonly openLeg: OpenLeg
-  /** The connection is closed, or will be before anything more can be said on it. */
-  readonly gone: boolean
-  /** Whether this is to be the last exchange, because we drain or the connection is old. */
-  readonly last: boolean
-  /** Sends text of one byte a character, or bytes. False where the caller is slower than we are. */
-  write(data: string | Uint8Array): boolean
-  /** Bytes that came after the head, once. */
-  takeHeld(): Buffer | undefined
-  hold(bytes: Buffer): void
-  pause(): void
-  resume(): void
-  /** After this exchange, nothing more. */
-  closeAfter(): void
-  /** Cuts the connection: what was sent is not whole, and the caller must see that. */
-  cut(): void
-  /** Something moved. */
-  touch(): void
 }
 
 /** Pieces of an answer up to this many bytes are sent as one text together with their head. */

@@ -11,18 +11,25 @@ import { type FieldChanges, writeAnswer, writeResponse } from '../http1/write.ts
 import type { OpenLeg } from './leg.ts'
 import { type CallerEnd, Relay } from './relay.ts'
 
-/** The caller's connection. */
-interface Side {
+/** The caller's connection, as far as its bytes go. */
+export interface Side {
+  /** The connection is closed, or will be before anything more can be said on it. */
   readonly gone: boolean
+  /** Whether this is to be the last exchange, because we drain or the connection is old. */
   readonly last: boolean
   readonly openLeg: OpenLeg
+  /** Sends text of one byte a character, or bytes. False where the caller is slower than we are. */
   write(data: string | Uint8Array): boolean
+  /** Bytes that came after the head, once. */
   takeHeld(): Buffer | undefined
   hold(bytes: Buffer): void
   pause(): void
   resume(): void
+  /** After this exchange, nothing more. */
   closeAfter(): void
+  /** Cuts the connection: what was sent is not whole, and the caller must see that. */
   cut(): void
+  /** Something moved. */
   touch(): void
 }
 

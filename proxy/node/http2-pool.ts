@@ -10,7 +10,7 @@ import type { Peer } from '../../core/identity.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
 import { peerOf } from './peer.ts'
-import type { PoolParts } from './pool.ts'
+import { isExpected, keyOf, type PoolParts } from './pool.ts'
 import { clientTls } from './tls.ts'
 
 /** Who asked for a session. Exactly one of the two is called, perhaps before `acquire` returns. */
@@ -45,7 +45,6 @@ export function makeHttp2Pool(parts: PoolParts): Http2Pool {
   const unsubscribe = parts.source.subscribe(() => {
     for (const pool of byKey.values()) pool.renew()
   })
-  const keyOf = (endpoint: Endpoint): string => `${endpoint.address} ${endpoint.port} ${endpoint.identity ?? ''}`
   return {
     acquire(endpoint, borrower) {
       const key = keyOf(endpoint)
@@ -155,7 +154,7 @@ class EndpointSessions {
   }
 
   async #lendProven(lent: Lent, peer: Peer, borrower: SessionBorrower): Promise<void> {
-    if (await this.#isExpected(peer)) {
+    if (await isExpected(peer, this.#endpoint, this.#parts)) {
       if (!lent.session.destroyed && !lent.session.closed) {
         this.#lend(lent, borrower)
         return
@@ -175,11 +174,6 @@ class EndpointSessions {
       lent.idleSinceMs = this.#parts.nowMs()
       this.#serve()
     })
-  }
-
-  async #isExpected(peer: Peer): Promise<boolean> {
-    const answer = await this.#parts.identify(peer, this.#parts.nowMs())
-    return answer.ok && answer.identity.id === this.#endpoint.identity
   }
 
   #connect(): void {
@@ -238,7 +232,7 @@ class EndpointSessions {
     else {
       socket.on('secureConnect', async () => {
         const shown = peerOf(socket as TLSSocket)
-        if ('wrong' in shown || !(await this.#isExpected(shown.peer))) {
+        if ('wrong' in shown || !(await isExpected(shown.peer, this.#endpoint, this.#parts))) {
           failed('upstream_identity')
           return
         }

@@ -99,6 +99,15 @@ const provingTls = (state: IdentityState, target: TcpSocketConnectOpts): Connect
   ...target,
 })
 
+/** What endpoints share a pool: those of one address, port and name. */
+export const keyOf = ({ address, port, identity }: Endpoint): string => `${address} ${port} ${identity ?? ''}`
+
+/** Whether the other end still proves the name that the endpoint is to have. */
+export async function isExpected(peer: Peer, endpoint: Endpoint, parts: PoolParts): Promise<boolean> {
+  const answer = await parts.identify(peer, parts.nowMs())
+  return answer.ok && answer.identity.id === endpoint.identity
+}
+
 export function makePool(parts: PoolParts): Pool {
   const byKey = new Map<string, EndpointPool>()
   /** The same by the snapshot's own objects, which saves building keys. */
@@ -110,7 +119,7 @@ export function makePool(parts: PoolParts): Pool {
   function poolOf(endpoint: Endpoint): EndpointPool {
     const known = byEndpoint.get(endpoint)
     if (known) return known
-    const key = `${endpoint.address} ${endpoint.port} ${endpoint.identity ?? ''}`
+    const key = keyOf(endpoint)
     const pool = byKey.get(key) ?? new EndpointPool(endpoint, parts)
     byKey.set(key, pool)
     byEndpoint.set(endpoint, pool)
@@ -207,15 +216,10 @@ class EndpointPool {
 
   /** Lends a kept connection if its peer is still who it was. */
   async #lendProven(upstream: Upstream, peer: Peer, borrower: Borrower): Promise<void> {
-    if (await this.#isExpected(peer)) {
+    if (await isExpected(peer, this.#endpoint, this.#parts)) {
       if (!upstream.socket.destroyed) return borrower.onUpstream(upstream)
     } else upstream.socket.destroy()
     this.acquire(borrower)
-  }
-
-  async #isExpected(peer: Peer): Promise<boolean> {
-    const answer = await this.#parts.identify(peer, this.#parts.nowMs())
-    return answer.ok && answer.identity.id === this.#endpoint.identity
   }
 
   #connectForWaiting(): void {
@@ -261,7 +265,8 @@ class EndpointPool {
     else {
       socket.on('secureConnect', async () => {
         const shown = peerOf(socket as TLSSocket)
-        if ('wrong' in shown || !(await this.#isExpected(shown.peer))) return failed('upstream_identity')
+        if ('wrong' in shown || !(await isExpected(shown.peer, this.#endpoint, this.#parts)))
+          return failed('upstream_identity')
         upstream.peer = shown.peer
         if (settle()) this.#offer(upstream)
       })

@@ -18,7 +18,7 @@ export async function whoWas(db: Db, id: string, atMs: number): Promise<CannedAn
     if (event['action'] === 'revoked') revoked.set(String(event['serial']), String(event['timestamp']))
   for (const event of all) {
     const subject = String(event['subject'])
-    if (subject !== id && !(!id.startsWith('spiffe://') && subject.endsWith(`/${id}`))) continue
+    if (!isNamed(subject, id)) continue
     if (event['action'] !== 'issued' && event['action'] !== 'renewed') continue
     const [from, to] = [Date.parse(String(event['not_before'])), Date.parse(String(event['not_after']))]
     if (from > atMs || to <= atMs || Date.parse(String(event['timestamp'])) > atMs) continue
@@ -181,9 +181,7 @@ interface Step {
 function stepsOf(hops: readonly Hop[], id: string): readonly Step[] {
   const steps: Step[] = []
   const reachedBy = new Map<string, readonly string[]>()
-  const isStart = (caller: string): boolean =>
-    caller === id || (!id.startsWith('spiffe://') && caller.endsWith(`/${id}`))
-  for (const hop of hops) if (isStart(hop.caller ?? '')) reachedBy.set(hop.caller, [])
+  for (const hop of hops) if (isNamed(hop.caller ?? '', id)) reachedBy.set(hop.caller, [])
   const taken = new Set<Hop>()
   for (let grew = true; grew; ) {
     grew = false
@@ -216,5 +214,9 @@ function add(
 const distinct = (values: readonly unknown[]): readonly string[] => [
   ...new Set(values.filter((value): value is string => typeof value === 'string' && value !== '')),
 ]
+
+/** A whole id, or the end of its path, as `writ_named` has it. */
+const isNamed = (id: string, name: string): boolean =>
+  id === name || (!name.startsWith('spiffe://') && id.endsWith(`/${name}`))
 
 const shortOf = (id: string): string => id.replace(/^spiffe:\/\/[^/]+\//, '')
