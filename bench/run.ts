@@ -15,6 +15,7 @@ import { type Certificates, makeCertificates } from './certificates.ts'
 import { buildShim, type LoadResult, program, putUnderLoad } from './load.ts'
 import { busyMsOf, type Cost, costOf } from './measure.ts'
 import { startNginxProxy, startUpstream } from './peers/nginx.ts'
+import { startSocketsProxy } from './peers/sockets.ts'
 import { type BenchPolicy, bankPolicy, peersPolicy } from './policies.ts'
 import { headOf, type Row, tableOf } from './table.ts'
 import { type Ended, probes, type RunningProxy, startWritProxy } from './writ.ts'
@@ -51,6 +52,11 @@ function casesOf({ folder, certificates, peers, kafka, onProxyCore: before }: Be
     const start = (upstreamPort: number) => startNginxProxy({ upstreamPort, tls: with_, before })
     return { name: `nginx, ${name}`, repeated: 0.9, tls: with_, start }
   }
+  const sockets = (name: string, tls: boolean): Case => {
+    const with_ = tls ? certificates : undefined
+    const start = (upstreamPort: number) => startSocketsProxy({ upstreamPort, tls: with_, before })
+    return { name: `node's sockets, ${name}`, repeated: 0.9, tls: with_, start }
+  }
   const writ = (name: string, tls: boolean, policy?: BenchPolicy, repeated = 0.9): Case => ({
     name: `writ, ${name}`,
     repeated,
@@ -63,6 +69,8 @@ function casesOf({ folder, certificates, peers, kafka, onProxyCore: before }: Be
   return [
     nginx('plain (first)', false),
     nginx('mTLS (first)', true),
+    sockets('plain', false),
+    sockets('mTLS', true),
     writ('plain', false),
     writ('mTLS', true),
     writ('mTLS, policy and records, 90 % repeated', true, peers),
