@@ -25,6 +25,9 @@ export async function foldTraffic(tx: Db, shard: number): Promise<boolean> {
           as earlier
       from batches where shard = ${shard} and last >= ${from} and first < ${to}`),
   )
+  // Nothing is known yet of rows that have just come, and what looks like a few would be joined one by one with all.
+  await tx.execute(sql`set local enable_nestloop = off`)
+  await tx.execute(sql`set local jit = off`)
   await tx.execute(sumsOf(shard, from, to, times!))
   await tx.execute(sql`update rolled set below = ${to} where shard = ${shard}`)
   return true
@@ -57,6 +60,7 @@ function sumsOf(
         cross join lateral (
           select r.at, r.shape, r.caller from rows r where r.shard = ${shard} and r.run = t.run and r.seq = t.seq
             and r.at between s.first_at and s.last_at and r.index between s.first and s.last
+          limit 1 -- There is one at most; said so, it is looked up and never joined with the whole table.
         ) r
       where t.shape is null and s.last_seq >= t.seq
     ), sums as (
