@@ -24,6 +24,7 @@ import { type Ended, endedFault, readChain } from './chain.ts'
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
 import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
+import { RootsReader } from './roots.ts'
 import { countStamps, readStamp } from './stamps.ts'
 import {
   maxMissing,
@@ -35,7 +36,7 @@ import {
   rootOf,
   type TreeSource,
 } from './tree.ts'
-import { rootsAt, type TrustPeriod, TrustReader } from './trust.ts'
+import { rootsAt, type TrustPeriod } from './trust.ts'
 import { WitnessedReader, type WitnessedSummary } from './witnessed.ts'
 
 /** A leaf as it was verified. `event` is undefined where it is no record. */
@@ -105,29 +106,97 @@ export interface Verification extends RecordsSummary {
 export async function verifyLog(parts: VerifyParts): Promise<Verification> {
   const findings = new Findings()
   const opened = await openAll(parts, findings)
-  const periods = parts.pinned ?? (await readTrust(parts, opened, findings))
   const minimums = new Map<number, number>()
   for (const { source } of opened) minimums.set(source.shard, await minimumIndex(source.read))
-  const records = new RecordsReader(rulesOf(parts, periods, minimums), findings)
+  const log = { parts, opened, minimums }
+  if (parts.pinned) return readLog(log, knownRoots(parts.pinned, parts.verifyHead), findings)
+  // Leaves that are handed on cannot be taken back, so what vouches for them is known before.
+  const known = parts.onLeaves ? undefined : await readOnce(log, findings.copy())
+  if (known) return known
+  const trust = new RootsReader(parts.verifyHead, parts.sha256)
+  await readTrust(log, trust, Number.POSITIVE_INFINITY)
+  trust.finish(findings)
+  return readLog(log, knownRoots(trust.periods, parts.verifyHead), findings)
+}
+
+interface Log {
+  readonly parts: VerifyParts
+  readonly opened: readonly Opened[]
+  /** By shard, what was pruned before. */
+  readonly minimums: ReadonlyMap<number, number>
+}
+
+interface Roots {
+  readonly periods: readonly TrustPeriod[]
+  readonly verifyHead: VerifyHead
+  readonly rootsFor: (producer: AuditEvent['producer'], atMs: number) => readonly Uint8Array[]
+}
+
+const knownRoots = (periods: readonly TrustPeriod[], verifyHead: VerifyHead): Roots => ({
+  periods,
+  verifyHead,
+  rootsFor: (producer, atMs) => rootsAt(periods, trustDomainOf(producer), atMs),
+})
+
+/** Bundles at the beginning of each shard that are looked at first: there the control plane announces its roots. */
+const bundlesAtFirst = 8
+
+/** Everything in one pass. Undefined where a root became known too late for that. */
+async function readOnce(log: Log, findings: Findings): Promise<Verification | undefined> {
+  const trust = new RootsReader(log.parts.verifyHead, log.parts.sha256)
+  await readTrust(log, trust, bundlesAtFirst)
+  if (log.opened.length > 1) trust.fix()
+  const { periods } = trust
+  const roots: Roots = {
+    periods,
+    verifyHead: (head) => trust.verifyHead(head),
+    rootsFor: (producer, atMs) => trust.rootsFor(producer, atMs),
+  }
+  const read = await readLog(log, roots, findings, trust)
+  return read && trust.holds() ? read : undefined
+}
+
+async function readLog(log: Log, roots: Roots, findings: Findings): Promise<Verification>
+async function readLog(
+  log: Log,
+  roots: Roots,
+  findings: Findings,
+  trust: RootsReader,
+): Promise<Verification | undefined>
+async function readLog(
+  { parts, opened, minimums }: Log,
+  { periods, verifyHead, rootsFor }: Roots,
+  findings: Findings,
+  trust?: RootsReader,
+): Promise<Verification | undefined> {
+  const { sha256 } = parts
+  const prunedBefore = (shard: number): number => minimums.get(shard) ?? 0
+  const records = new RecordsReader({ verifyHead, sha256, rootsFor, isAuditor, prunedBefore }, findings)
   const shards: ShardSummary[] = []
-  const quick = parts.quick ?? plainSha256(parts.sha256)
-  for (const shard of opened) {
-    const { source, checkpoint, ended } = shard
+  const quick = parts.quick ?? plainSha256(sha256)
+  for (const one of opened) {
+    const { source, checkpoint, ended } = one
+    const { shard } = source
     const tree = ended?.kept ?? checkpoint
-    for await (const placed of readTree(source, tree, parts.sha256, quick, findings)) {
-      const { shard } = source
-      const pruned = (placed[0]?.index ?? 0) < (minimums.get(shard) ?? 0) && { pruned: true as const }
-      if (!parts.onLeaves) for (const leaf of placed) records.see(leaf, shard)
-      else {
+    for await (const placed of readTree(source, tree, sha256, quick, findings)) {
+      const pruned = (placed[0]?.index ?? 0) < prunedBefore(shard) && { pruned: true as const }
+      if (parts.onLeaves) {
         const leaves = placed.map((leaf) => ({ ...verifiedLeaf(leaf, shard, records.take(leaf, shard)), ...pruned }))
         await parts.onLeaves(leaves)
+        continue
       }
+      for (const leaf of placed) {
+        const event = records.see(leaf, shard)
+        if (event && leaf.index >= bundlesAtFirst * tileWidth) trust?.take(event, shard, leaf.index)
+      }
+      if (trust?.isLost) return undefined
     }
     const { origin, note } = checkpoint
-    const compared = await compareKept(parts, shard, findings)
-    shards.push({ shard: source.shard, origin, size: tree.size, root: toHex(tree.root), note, ...compared })
+    const compared = await compareKept(parts, one, findings)
+    shards.push({ shard, origin, size: tree.size, root: toHex(tree.root), note, ...compared })
   }
   for (const [shard, minimum] of minimums) records.admitsPruning(shard, minimum)
+  trust?.finish(findings)
   const summary = records.finish()
   return {
     ok: findings.broken === 0,
@@ -136,7 +205,7 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
     broken: findings.broken,
     verifierKey: formatVerifierKey(parts.key),
     shards,
-    trust: { from: parts.pinned ? 'pinned' : 'log', roots: digestsOf(periods, parts.sha256) },
+    trust: { from: parts.pinned ? 'pinned' : 'log', roots: digestsOf(periods, sha256) },
     ...summary,
   }
 }
@@ -174,23 +243,19 @@ async function openAll(parts: VerifyParts, findings: Findings): Promise<readonly
   return opened.map((one) => ({ ...one, ended: chain.get(one.source.shard) }))
 }
 
-/** A first pass over all shards: a producer's roots may have been announced in a shard that is read after its own. */
-async function readTrust(
-  parts: VerifyParts,
-  opened: readonly Opened[],
-  findings: Findings,
-): Promise<readonly TrustPeriod[]> {
-  const trust = new TrustReader(parts.verifyHead, parts.sha256)
+/** Over all shards: a producer's roots may have been announced in a shard that is read after its own. */
+async function readTrust({ opened, minimums }: Log, trust: RootsReader, bundles: number): Promise<void> {
   const decoder = new TextDecoder()
   for (const { source, checkpoint: newest, ended } of opened) {
-    const checkpoint = ended?.kept ?? newest
+    const size = Math.min((ended?.kept ?? newest).size, bundles * tileWidth)
+    const minimum = minimums.get(source.shard) ?? 0
     let missing = 0
-    for (let first = 0; first < checkpoint.size && missing <= maxMissing; first += tileWidth) {
+    for (let first = 0; first < size && missing <= maxMissing; first += tileWidth) {
       // Nothing is verified here: what cannot be read is named by the pass that verifies.
-      const pruned = first + tileWidth <= (await minimumIndex(source.read))
+      const pruned = first + tileWidth <= minimum
       const bundle = pruned
         ? await carriedEntries(source, first / tileWidth)
-        : await someEntries(source, first / tileWidth, checkpoint.size)
+        : await someEntries(source, first / tileWidth, (ended?.kept ?? newest).size)
       if (bundle.length === 0 && !pruned) missing++
       bundle.forEach((bytes, i) => {
         if (!decoder.decode(bytes).includes('/writ/c')) return // Only the control plane announces trust.
@@ -199,8 +264,6 @@ async function readTrust(
       })
     }
   }
-  trust.finish(findings)
-  return trust.periods
 }
 
 async function someEntries(source: TreeSource, index: number, size: number): Promise<readonly Uint8Array[]> {
@@ -212,20 +275,6 @@ async function someEntries(source: TreeSource, index: number, size: number): Pro
 async function carriedEntries(source: TreeSource, index: number): Promise<readonly Uint8Array[]> {
   const file = await source.read(carriedPath(index))
   return ((file && decodeCarried(file)) ?? []).map(({ bytes }) => bytes)
-}
-
-function rulesOf(
-  parts: VerifyParts,
-  periods: readonly TrustPeriod[],
-  minimums: ReadonlyMap<number, number>,
-): ConstructorParameters<typeof RecordsReader>[0] {
-  return {
-    verifyHead: parts.verifyHead,
-    sha256: parts.sha256,
-    rootsFor: (producer, atMs) => rootsAt(periods, trustDomainOf(producer), atMs),
-    isAuditor,
-    prunedBefore: (shard) => minimums.get(shard) ?? 0,
-  }
 }
 
 /** Each kept checkpoint must be signed by the same key and be a beginning of this log. */
