@@ -4,6 +4,7 @@
  */
 
 import { equalBytes, fromHex, toHex } from '../../core/bytes.ts'
+import { logStride } from '../../core/log.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, parseEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
@@ -53,6 +54,8 @@ export interface VerifiedLeaf {
 export interface VerifyParts {
   readonly sources: readonly TreeSource[]
   readonly key: NoteKey
+  /** Keys that had signed logs which others follow. The newest log of a partition has to be signed by `key`. */
+  readonly formerKeys?: readonly NoteKey[]
   readonly verifyNote: Ed25519Verify
   readonly verifyHead: VerifyHead
   readonly sha256: Sha256
@@ -218,6 +221,8 @@ const verifiedLeaf = (
 
 interface Opened {
   readonly source: TreeSource
+  /** Who may have signed it. */
+  readonly keys: readonly NoteKey[]
   readonly checkpoint: OpenedCheckpoint
   /** The checkpoint that the log's own folder keeps as the witnessed one. */
   readonly witnessed: string | undefined
@@ -232,14 +237,17 @@ async function openAll(parts: VerifyParts, findings: Findings): Promise<readonly
     findings.add({ level: 'broken', code: 'checkpoint_missing', shard: 0, what: 'there is no log' })
   }
   const opened: Omit<Opened, 'ended'>[] = []
+  const all = [parts.key, ...(parts.formerKeys ?? [])]
+  const shards = new Set(parts.sources.map(({ shard }) => shard))
   for (const source of parts.sources) {
+    const keys = shards.has(source.shard + logStride) ? all : [parts.key]
     const witnessed = await source.read(witnessedFile) // Read first: a log that is written meanwhile is ahead of it.
     const stamps = parts.timestampFault ? await countStamps(source.read) : 0
-    const checkpoint = await openCheckpoint(source, parts.key, parts.verifyNote, findings)
+    const checkpoint = await openCheckpoint(source, keys, parts.verifyNote, findings)
     if (checkpoint)
-      opened.push({ source, checkpoint, witnessed: witnessed && new TextDecoder().decode(witnessed), stamps })
+      opened.push({ source, keys, checkpoint, witnessed: witnessed && new TextDecoder().decode(witnessed), stamps })
   }
-  const chain = await readChain(opened, parts.key, parts.verifyNote, findings)
+  const chain = await readChain(opened, all, parts.verifyNote, findings)
   return opened.map((one) => ({ ...one, ended: chain.get(one.source.shard) }))
 }
 
@@ -277,10 +285,10 @@ async function carriedEntries(source: TreeSource, index: number): Promise<readon
   return ((file && decodeCarried(file)) ?? []).map(({ bytes }) => bytes)
 }
 
-/** Each kept checkpoint must be signed by the same key and be a beginning of this log. */
+/** Each kept checkpoint must be signed by a key of the log and be a beginning of this log. */
 async function compareKept(
   parts: VerifyParts,
-  { source, checkpoint: newest, witnessed, stamps, ended }: Opened,
+  { source, keys, checkpoint: newest, witnessed, stamps, ended }: Opened,
   findings: Findings,
 ): Promise<Pick<ShardSummary, 'kept' | 'witnessed' | 'stamped'>> {
   const { shard } = source
@@ -289,7 +297,7 @@ async function compareKept(
   if (!ended) await reader?.take(newest)
   const hashAt = hashesFromTiles(parts.sha256, source.read, checkpoint.size)
   const extended = async (note: string): Promise<boolean> => {
-    const old = await keptCheckpoint(parts, shard, checkpoint, hashAt, note, ended)
+    const old = await keptCheckpoint(parts, shard, keys, checkpoint, hashAt, note, ended)
     if ('wrong' in old) findings.add({ level: 'broken', code: 'checkpoint_forked', shard, what: old.wrong })
     else await reader?.take(old)
     return !('wrong' in old)
@@ -312,12 +320,13 @@ async function compareKept(
 async function keptCheckpoint(
   parts: VerifyParts,
   shard: number,
+  keys: readonly NoteKey[],
   checkpoint: OpenedCheckpoint,
   hashAt: HashAt,
   note: string,
   ended: Ended | undefined,
 ): Promise<OpenedCheckpoint | { readonly wrong: string }> {
-  const old = await readCheckpoint(note, shard, parts.key, parts.verifyNote)
+  const old = await readCheckpoint(note, shard, keys, parts.verifyNote)
   if ('wrong' in old) return { wrong: `a kept checkpoint: ${old.wrong}` }
   const admitted = ended !== undefined && old.size > checkpoint.size
   const fault = admitted ? endedFault(ended, old) : await forkOf(parts, checkpoint, hashAt, old)
