@@ -79,6 +79,7 @@ function verifyCommand(): Command {
     .description('verify the log offline: tree, signatures, chains, gaps; exit 0 whole, 1 broken')
     .option('--log <place>', 'folder or http(s) URL of the log (default: log in the state folder)')
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
+    .option('--former-key <key...>', 'the same of logs that were followed by one with another key: `new-log`')
     .option('--policy <file>', 'witnesses that must have cosigned (C2SP tlog-policy); also names the key of the log')
     .option('--witness <key...>', 'instead: keys, or files that hold them, of witnesses that all must have cosigned')
     .option('--checkpoint <file...>', 'checkpoints that the log must extend: from a witness, or that you kept')

@@ -16,6 +16,8 @@ export interface PlaceOptions {
   readonly state: string
   readonly log?: string
   readonly key?: string
+  /** Of logs before it, which had other keys. */
+  readonly formerKey?: readonly string[]
   readonly database?: string | boolean
   /** A file of whose word is asked for (C2SP tlog-policy), or keys of witnesses that all have to have cosigned. */
   readonly policy?: string
@@ -38,10 +40,20 @@ export async function openPlace(
       cure: 'give the policy of this log, or the key that it names',
     })
   }
+  const formerKeys = await Promise.all((options.formerKey ?? []).map((text) => readVerifierKey(text, sha256)))
   const checkpoints = await Promise.all((options.checkpoint ?? []).map(readCheckpointFile))
   const store = options.database ? await openStoreOf(options) : undefined
   return {
-    place: { dir, key, verifyHead, sha256, checkpoints, ...(policy && { policy }), ...(store && { db: store.db }) },
+    place: {
+      dir,
+      key,
+      formerKeys,
+      verifyHead,
+      sha256,
+      checkpoints,
+      ...(policy && { policy }),
+      ...(store && { db: store.db }),
+    },
     store,
   }
 }

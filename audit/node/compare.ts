@@ -4,7 +4,9 @@
  */
 
 import { and, eq, gte, inArray, lte, max, sql } from 'drizzle-orm'
-import { equalBytes } from '../../core/bytes.ts'
+import { equalBytes, toHex } from '../../core/bytes.ts'
+import { parseCheckpoint } from '../log/checkpoint.ts'
+import { parseNote } from '../log/note.ts'
 import { isoTime } from '../query/node/find.ts'
 import { chunkOver } from '../store/leaves.ts'
 import { outcomeRowsOf, type RecordRow, recordRowOf } from '../store/row.ts'
@@ -47,7 +49,7 @@ export async function compareRows(db: Db): Promise<RowsComparison> {
       await compareRecords(db, batch, findings)
       outcomesSeen += await compareOutcomes(db, batch, findings)
     },
-    kept: (shard) => keptCheckpoints(db, shard, sizes.get(shard) ?? -1),
+    kept: (shard) => keptCheckpoints(db, shard, sizes.get(shard) ?? -1, findings),
     finish: async () => {
       const known = await db.selectDistinct({ shard: epochs.shard }).from(epochs)
       for (const shard of new Set([...known.map((row) => row.shard), ...sizes.keys()])) {
@@ -67,16 +69,24 @@ export async function compareRows(db: Db): Promise<RowsComparison> {
   }
 }
 
-async function* keptCheckpoints(db: Db, shard: number, newest: number): AsyncGenerator<string> {
+/** Whether a note is signed and of this log its reader sees; that the row says what its note does is seen here. */
+async function* keptCheckpoints(db: Db, shard: number, newest: number, findings: Findings): AsyncGenerator<string> {
   let from = 0
   for (;;) {
     const page = await db
-      .select({ size: checkpoints.size, note: checkpoints.note })
+      .select({ size: checkpoints.size, root: checkpoints.root, note: checkpoints.note })
       .from(checkpoints)
       .where(and(eq(checkpoints.shard, shard), gte(checkpoints.size, from), lte(checkpoints.size, newest)))
       .orderBy(checkpoints.size)
       .limit(checkpointPage)
-    for (const { note } of page) yield note
+    for (const { size, root, note } of page) {
+      const said = parseCheckpoint(parseNote(note)?.text ?? '')
+      if (said && !(said.size === size && equalBytes(said.root, new Uint8Array(root)))) {
+        const what = `checkpoints has size ${size} and root ${toHex(new Uint8Array(root))}, its note signs ${said.size} and ${toHex(said.root)}`
+        tell(findings, 'row_differs', shard, undefined, undefined, what)
+      }
+      yield note
+    }
     const last = page.at(-1)
     if (!last || page.length < checkpointPage) return
     from = last.size + 1
@@ -126,7 +136,11 @@ async function compareRecords(db: Db, batch: readonly VerifiedLeaf[], findings: 
     .select()
     .from(records)
     .where(and(eq(records.shard, shard), gte(records.index, first), lte(records.index, last)))
-  const found = new Map(rows.map((row) => [row.index, row]))
+  const found = new Map<number, (typeof rows)[number]>()
+  for (const row of rows) {
+    if (found.has(row.index)) tellExtra(findings, row, 'records')
+    else found.set(row.index, row)
+  }
   for (const leaf of batch) {
     if (!leaf.event) continue // Named already: a leaf that is no record.
     const row = found.get(leaf.index)
@@ -145,7 +159,7 @@ async function compareRecords(db: Db, batch: readonly VerifiedLeaf[], findings: 
   }
   for (const row of found.values()) {
     if (batch.some((leaf) => leaf.index === row.index)) continue
-    tell(findings, 'row_extra', shard, row.index, recordId(row.epoch, row.seq), 'records has a row that no leaf made')
+    tellExtra(findings, row, 'records')
   }
 }
 
@@ -156,7 +170,12 @@ async function compareOutcomes(db: Db, batch: readonly VerifiedLeaf[], findings:
     .select()
     .from(outcomes)
     .where(and(eq(outcomes.shard, shard), gte(outcomes.index, first), lte(outcomes.index, last)))
-  const found = new Map(rows.map((row) => [`${row.index} ${recordId(row.epoch, row.seq)}`, row]))
+  const found = new Map<string, (typeof rows)[number]>()
+  for (const row of rows) {
+    const key = `${row.index} ${recordId(row.epoch, row.seq)}`
+    if (found.has(key)) tellExtra(findings, row, 'outcomes')
+    else found.set(key, row)
+  }
   const absent: { readonly leaf: VerifiedLeaf; readonly epoch: string; readonly seq: number }[] = []
   const told = new Set<string>()
   let compared = 0
@@ -178,7 +197,7 @@ async function compareOutcomes(db: Db, batch: readonly VerifiedLeaf[], findings:
     }
   }
   for (const row of found.values()) {
-    tell(findings, 'row_extra', shard, row.index, recordId(row.epoch, row.seq), 'outcomes has a row that no leaf made')
+    tellExtra(findings, row, 'outcomes')
   }
   await findEarlier(db, absent, findings)
   return compared
@@ -204,6 +223,14 @@ async function findEarlier(
       tell(findings, 'row_missing', leaf.shard, leaf.index, recordId(epoch, seq), 'outcomes has no row for it')
     }
   }
+}
+
+function tellExtra(
+  findings: Findings,
+  { shard, index, epoch, seq }: { shard: number; index: number; epoch: string; seq: number },
+  table: string,
+): void {
+  tell(findings, 'row_extra', shard, index, recordId(epoch, seq), `${table} has a row that no leaf made`)
 }
 
 function spanOf(batch: readonly VerifiedLeaf[]): {

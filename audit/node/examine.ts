@@ -18,6 +18,8 @@ export interface LogPlace {
   /** Folder with a numbered folder per shard. */
   readonly dir: string
   readonly key: NoteKey
+  /** Keys of logs that others follow. */
+  readonly formerKeys?: readonly NoteKey[]
   readonly verifyHead: VerifyHead
   readonly sha256: Sha256
   /** The tables to compare. */
@@ -53,10 +55,11 @@ export async function reportPlace(place: LogPlace, settings: ReportSettings): Pr
 
 /** In this order: what the tables say of checkpoints was read before, so that the folder is never behind them. */
 async function partsOf(place: LogPlace, rows: RowsComparison | undefined): Promise<VerifyParts> {
-  const { dir, key, verifyHead, sha256, pinned, policy, checkpoints = [] } = place
+  const { dir, key, formerKeys, verifyHead, sha256, pinned, policy, checkpoints = [] } = place
   return {
     sources: await sourcesIn(dir),
     key,
+    ...(formerKeys && { formerKeys }),
     verifyNote: verifyEd25519,
     verifyHead,
     sha256,

@@ -35,6 +35,12 @@ export async function pack(bundle: Uint8Array): Promise<Uint8Array> {
 /** What stands for a file that cannot be inflated: a byte that no bundle consists of. */
 const noBundle = Uint8Array.of(0)
 
+/** RFC 1952 section 2.3.1: its length ends the file. Said wrongly, it costs time; in one piece, inflating takes half. */
+function saidLength(packed: Uint8Array): number {
+  const [a = 0, b = 0, c = 0, d = 0] = packed.subarray(-4)
+  return Math.min(a + b * 0x100 + c * 0x10000 + d * 0x1000000, maxFileBytes)
+}
+
 /**
  * Whoever reads a log that a stranger made inflates what the stranger likes, up to the largest bundle. Nothing may stand
  * in the file beside the bundle, so that a file that was changed is seen.
@@ -42,7 +48,11 @@ const noBundle = Uint8Array.of(0)
 export async function unpack(packed: Uint8Array): Promise<Uint8Array> {
   if (!equalBytes(packed.subarray(0, header.length), header)) return noBundle
   try {
-    const { buffer, engine } = await inflated(packed, { maxOutputLength: maxFileBytes, info: true })
+    const { buffer, engine } = await inflated(packed, {
+      maxOutputLength: maxFileBytes,
+      chunkSize: saidLength(packed) + 64,
+      info: true,
+    })
     return engine.bytesWritten === packed.length ? buffer : noBundle
   } catch {
     return noBundle

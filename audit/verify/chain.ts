@@ -31,7 +31,7 @@ export interface Ended {
 /** By shard, of each log that another one follows. To be asked with all logs that are there. */
 export async function readChain(
   all: readonly ChainedLog[],
-  key: NoteKey,
+  keys: readonly NoteKey[],
   verify: Ed25519Verify,
   findings: Findings,
 ): Promise<ReadonlyMap<number, Ended>> {
@@ -50,7 +50,7 @@ export async function readChain(
         add('warning', 'log_lost', `it follows ${said.previous.origin}, which is not here; ${lossText(said)}`)
       }
     }
-    const kept = await readKept(source, checkpoint, key, verify)
+    const kept = await readKept(source, checkpoint, keys, verify)
     const next = byShard.get(shard + logStride)
     if (!kept && !next) continue
     if (!kept || 'wrong' in kept) {
@@ -90,13 +90,13 @@ export function endedFault({ kept, signed }: Ended, old: OpenedCheckpoint): stri
 async function readKept(
   source: TreeSource,
   { origin }: OpenedCheckpoint,
-  key: NoteKey,
+  keys: readonly NoteKey[],
   verify: Ed25519Verify,
 ): Promise<OpenedCheckpoint | { readonly wrong: string } | undefined> {
   const bytes = await source.read(keptFile)
   if (!bytes) return undefined
   const note = new TextDecoder().decode(bytes)
-  const opened = await openNote(note, [key], verify)
+  const opened = await openNote(note, keys, verify)
   if (!opened.ok) return { wrong: `${keptFile}: ${opened.detail}` }
   const checkpoint = parseCheckpoint(opened.text)
   if (checkpoint?.origin !== keptOriginOf(origin)) return { wrong: `${keptFile} is not of ${keptOriginOf(origin)}` }

@@ -78,6 +78,14 @@ export class Findings {
     if (this.list.length < maxFindings) this.list.push(finding)
     else this.omitted++
   }
+
+  copy(): Findings {
+    const copy = new Findings()
+    copy.list.push(...this.list)
+    copy.omitted = this.omitted
+    copy.broken = this.broken
+    return copy
+  }
 }
 
 export const recordId = (epoch: string, seq: number): string => decisionId({ epoch: epoch as Epoch, seq })

@@ -60,9 +60,9 @@ export class RecordsReader {
     this.#findings = findings
   }
 
-  /** As `take`, where nobody asks for the event: the next record of a known epoch, as plain as nearly all are, is not parsed. */
-  see(leaf: PlacedLeaf, shard: number): void {
-    if (!this.#seen(leaf, shard)) this.take(leaf, shard)
+  /** As `take`, where nobody asks for the event: the next record of a known epoch, as plain as nearly all are, is not parsed, nor returned. */
+  see(leaf: PlacedLeaf, shard: number): AuditEvent | undefined {
+    return this.#seen(leaf, shard) ? undefined : this.take(leaf, shard)
   }
 
   #seen({ bytes, hash, index }: PlacedLeaf, shard: number): boolean {

@@ -42,7 +42,7 @@ export interface OpenedCheckpoint extends Checkpoint {
 
 export async function openCheckpoint(
   source: TreeSource,
-  key: NoteKey,
+  keys: readonly NoteKey[],
   verify: Ed25519Verify,
   findings: Findings,
 ): Promise<OpenedCheckpoint | undefined> {
@@ -51,7 +51,7 @@ export async function openCheckpoint(
     findings.add({ level: 'broken', code: 'checkpoint_missing', shard: source.shard, what: 'there is no checkpoint' })
     return undefined
   }
-  const read = await readCheckpoint(textOf(bytes), source.shard, key, verify)
+  const read = await readCheckpoint(textOf(bytes), source.shard, keys, verify)
   if ('wrong' in read) {
     const what = `checkpoint: ${read.wrong}`
     findings.add({ level: 'broken', code: 'checkpoint_invalid', shard: source.shard, what })
@@ -60,14 +60,14 @@ export async function openCheckpoint(
   return read
 }
 
-/** Opens a signed checkpoint of this shard by this key. */
+/** Opens a signed checkpoint of this shard by one of these keys. */
 export async function readCheckpoint(
   note: string,
   shard: number,
-  key: NoteKey,
+  keys: readonly NoteKey[],
   verify: Ed25519Verify,
 ): Promise<OpenedCheckpoint | { readonly wrong: string }> {
-  const opened = await openNote(note, [key], verify)
+  const opened = await openNote(note, keys, verify)
   if (!opened.ok) return { wrong: opened.detail }
   const checkpoint = parseCheckpoint(opened.text)
   if (!checkpoint) return { wrong: 'not in the form of origin, size and root' }

@@ -21,7 +21,7 @@ export interface TrustPeriod {
 }
 
 /** Producers may sign under the former bundle for so long after a change, and under the next one before it. */
-const overlapMs = 3_600_000
+export const overlapMs = 3_600_000
 
 /** More bundles than honest rotations make in the life of a log. */
 const maxPeriods = 10_000
@@ -57,6 +57,11 @@ export class TrustReader {
   constructor(verifyHead: VerifyHead, sha256: Sha256) {
     this.#verifyHead = verifyHead
     this.#sha256 = sha256
+  }
+
+  /** How many announcements no head has proven yet. */
+  get waiting(): number {
+    return [...this.#announcers.values()].reduce((sum, { waiting }) => sum + waiting.length, 0)
   }
 
   take(event: AuditEvent, shard: number, index: number): void {

@@ -4,6 +4,7 @@
  */
 
 import { equalBytes, fromHex, toHex } from '../../core/bytes.ts'
+import { logStride } from '../../core/log.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, parseEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
@@ -24,6 +25,7 @@ import { type Ended, endedFault, readChain } from './chain.ts'
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
 import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
+import { RootsReader } from './roots.ts'
 import { countStamps, readStamp } from './stamps.ts'
 import {
   maxMissing,
@@ -35,7 +37,7 @@ import {
   rootOf,
   type TreeSource,
 } from './tree.ts'
-import { rootsAt, type TrustPeriod, TrustReader } from './trust.ts'
+import { rootsAt, type TrustPeriod } from './trust.ts'
 import { WitnessedReader, type WitnessedSummary } from './witnessed.ts'
 
 /** A leaf as it was verified. `event` is undefined where it is no record. */
@@ -52,6 +54,8 @@ export interface VerifiedLeaf {
 export interface VerifyParts {
   readonly sources: readonly TreeSource[]
   readonly key: NoteKey
+  /** Keys that had signed logs which others follow. The newest log of a partition has to be signed by `key`. */
+  readonly formerKeys?: readonly NoteKey[]
   readonly verifyNote: Ed25519Verify
   readonly verifyHead: VerifyHead
   readonly sha256: Sha256
@@ -105,29 +109,97 @@ export interface Verification extends RecordsSummary {
 export async function verifyLog(parts: VerifyParts): Promise<Verification> {
   const findings = new Findings()
   const opened = await openAll(parts, findings)
-  const periods = parts.pinned ?? (await readTrust(parts, opened, findings))
   const minimums = new Map<number, number>()
   for (const { source } of opened) minimums.set(source.shard, await minimumIndex(source.read))
-  const records = new RecordsReader(rulesOf(parts, periods, minimums), findings)
+  const log = { parts, opened, minimums }
+  if (parts.pinned) return readLog(log, knownRoots(parts.pinned, parts.verifyHead), findings)
+  // Leaves that are handed on cannot be taken back, so what vouches for them is known before.
+  const known = parts.onLeaves ? undefined : await readOnce(log, findings.copy())
+  if (known) return known
+  const trust = new RootsReader(parts.verifyHead, parts.sha256)
+  await readTrust(log, trust, Number.POSITIVE_INFINITY)
+  trust.finish(findings)
+  return readLog(log, knownRoots(trust.periods, parts.verifyHead), findings)
+}
+
+interface Log {
+  readonly parts: VerifyParts
+  readonly opened: readonly Opened[]
+  /** By shard, what was pruned before. */
+  readonly minimums: ReadonlyMap<number, number>
+}
+
+interface Roots {
+  readonly periods: readonly TrustPeriod[]
+  readonly verifyHead: VerifyHead
+  readonly rootsFor: (producer: AuditEvent['producer'], atMs: number) => readonly Uint8Array[]
+}
+
+const knownRoots = (periods: readonly TrustPeriod[], verifyHead: VerifyHead): Roots => ({
+  periods,
+  verifyHead,
+  rootsFor: (producer, atMs) => rootsAt(periods, trustDomainOf(producer), atMs),
+})
+
+/** Bundles at the beginning of each shard that are looked at first: there the control plane announces its roots. */
+const bundlesAtFirst = 8
+
+/** Everything in one pass. Undefined where a root became known too late for that. */
+async function readOnce(log: Log, findings: Findings): Promise<Verification | undefined> {
+  const trust = new RootsReader(log.parts.verifyHead, log.parts.sha256)
+  await readTrust(log, trust, bundlesAtFirst)
+  if (log.opened.length > 1) trust.fix()
+  const { periods } = trust
+  const roots: Roots = {
+    periods,
+    verifyHead: (head) => trust.verifyHead(head),
+    rootsFor: (producer, atMs) => trust.rootsFor(producer, atMs),
+  }
+  const read = await readLog(log, roots, findings, trust)
+  return read && trust.holds() ? read : undefined
+}
+
+async function readLog(log: Log, roots: Roots, findings: Findings): Promise<Verification>
+async function readLog(
+  log: Log,
+  roots: Roots,
+  findings: Findings,
+  trust: RootsReader,
+): Promise<Verification | undefined>
+async function readLog(
+  { parts, opened, minimums }: Log,
+  { periods, verifyHead, rootsFor }: Roots,
+  findings: Findings,
+  trust?: RootsReader,
+): Promise<Verification | undefined> {
+  const { sha256 } = parts
+  const prunedBefore = (shard: number): number => minimums.get(shard) ?? 0
+  const records = new RecordsReader({ verifyHead, sha256, rootsFor, isAuditor, prunedBefore }, findings)
   const shards: ShardSummary[] = []
-  const quick = parts.quick ?? plainSha256(parts.sha256)
-  for (const shard of opened) {
-    const { source, checkpoint, ended } = shard
+  const quick = parts.quick ?? plainSha256(sha256)
+  for (const one of opened) {
+    const { source, checkpoint, ended } = one
+    const { shard } = source
     const tree = ended?.kept ?? checkpoint
-    for await (const placed of readTree(source, tree, parts.sha256, quick, findings)) {
-      const { shard } = source
-      const pruned = (placed[0]?.index ?? 0) < (minimums.get(shard) ?? 0) && { pruned: true as const }
-      if (!parts.onLeaves) for (const leaf of placed) records.see(leaf, shard)
-      else {
+    for await (const placed of readTree(source, tree, sha256, quick, findings)) {
+      const pruned = (placed[0]?.index ?? 0) < prunedBefore(shard) && { pruned: true as const }
+      if (parts.onLeaves) {
         const leaves = placed.map((leaf) => ({ ...verifiedLeaf(leaf, shard, records.take(leaf, shard)), ...pruned }))
         await parts.onLeaves(leaves)
+        continue
       }
+      for (const leaf of placed) {
+        const event = records.see(leaf, shard)
+        if (event && leaf.index >= bundlesAtFirst * tileWidth) trust?.take(event, shard, leaf.index)
+      }
+      if (trust?.isLost) return undefined
     }
     const { origin, note } = checkpoint
-    const compared = await compareKept(parts, shard, findings)
-    shards.push({ shard: source.shard, origin, size: tree.size, root: toHex(tree.root), note, ...compared })
+    const compared = await compareKept(parts, one, findings)
+    shards.push({ shard, origin, size: tree.size, root: toHex(tree.root), note, ...compared })
   }
   for (const [shard, minimum] of minimums) records.admitsPruning(shard, minimum)
+  trust?.finish(findings)
   const summary = records.finish()
   return {
     ok: findings.broken === 0,
@@ -136,7 +208,7 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
     broken: findings.broken,
     verifierKey: formatVerifierKey(parts.key),
     shards,
-    trust: { from: parts.pinned ? 'pinned' : 'log', roots: digestsOf(periods, parts.sha256) },
+    trust: { from: parts.pinned ? 'pinned' : 'log', roots: digestsOf(periods, sha256) },
     ...summary,
   }
 }
@@ -149,6 +221,8 @@ const verifiedLeaf = (
 
 interface Opened {
   readonly source: TreeSource
+  /** Who may have signed it. */
+  readonly keys: readonly NoteKey[]
   readonly checkpoint: OpenedCheckpoint
   /** The checkpoint that the log's own folder keeps as the witnessed one. */
   readonly witnessed: string | undefined
@@ -163,34 +237,33 @@ async function openAll(parts: VerifyParts, findings: Findings): Promise<readonly
     findings.add({ level: 'broken', code: 'checkpoint_missing', shard: 0, what: 'there is no log' })
   }
   const opened: Omit<Opened, 'ended'>[] = []
+  const all = [parts.key, ...(parts.formerKeys ?? [])]
+  const shards = new Set(parts.sources.map(({ shard }) => shard))
   for (const source of parts.sources) {
+    const keys = shards.has(source.shard + logStride) ? all : [parts.key]
     const witnessed = await source.read(witnessedFile) // Read first: a log that is written meanwhile is ahead of it.
     const stamps = parts.timestampFault ? await countStamps(source.read) : 0
-    const checkpoint = await openCheckpoint(source, parts.key, parts.verifyNote, findings)
+    const checkpoint = await openCheckpoint(source, keys, parts.verifyNote, findings)
     if (checkpoint)
-      opened.push({ source, checkpoint, witnessed: witnessed && new TextDecoder().decode(witnessed), stamps })
+      opened.push({ source, keys, checkpoint, witnessed: witnessed && new TextDecoder().decode(witnessed), stamps })
   }
-  const chain = await readChain(opened, parts.key, parts.verifyNote, findings)
+  const chain = await readChain(opened, all, parts.verifyNote, findings)
   return opened.map((one) => ({ ...one, ended: chain.get(one.source.shard) }))
 }
 
-/** A first pass over all shards: a producer's roots may have been announced in a shard that is read after its own. */
-async function readTrust(
-  parts: VerifyParts,
-  opened: readonly Opened[],
-  findings: Findings,
-): Promise<readonly TrustPeriod[]> {
-  const trust = new TrustReader(parts.verifyHead, parts.sha256)
+/** Over all shards: a producer's roots may have been announced in a shard that is read after its own. */
+async function readTrust({ opened, minimums }: Log, trust: RootsReader, bundles: number): Promise<void> {
   const decoder = new TextDecoder()
   for (const { source, checkpoint: newest, ended } of opened) {
-    const checkpoint = ended?.kept ?? newest
+    const size = Math.min((ended?.kept ?? newest).size, bundles * tileWidth)
+    const minimum = minimums.get(source.shard) ?? 0
     let missing = 0
-    for (let first = 0; first < checkpoint.size && missing <= maxMissing; first += tileWidth) {
+    for (let first = 0; first < size && missing <= maxMissing; first += tileWidth) {
       // Nothing is verified here: what cannot be read is named by the pass that verifies.
-      const pruned = first + tileWidth <= (await minimumIndex(source.read))
+      const pruned = first + tileWidth <= minimum
       const bundle = pruned
         ? await carriedEntries(source, first / tileWidth)
-        : await someEntries(source, first / tileWidth, checkpoint.size)
+        : await someEntries(source, first / tileWidth, (ended?.kept ?? newest).size)
       if (bundle.length === 0 && !pruned) missing++
       bundle.forEach((bytes, i) => {
         if (!decoder.decode(bytes).includes('/writ/c')) return // Only the control plane announces trust.
@@ -199,8 +272,6 @@ async function readTrust(
       })
     }
   }
-  trust.finish(findings)
-  return trust.periods
 }
 
 async function someEntries(source: TreeSource, index: number, size: number): Promise<readonly Uint8Array[]> {
@@ -214,24 +285,10 @@ async function carriedEntries(source: TreeSource, index: number): Promise<readon
   return ((file && decodeCarried(file)) ?? []).map(({ bytes }) => bytes)
 }
 
-function rulesOf(
-  parts: VerifyParts,
-  periods: readonly TrustPeriod[],
-  minimums: ReadonlyMap<number, number>,
-): ConstructorParameters<typeof RecordsReader>[0] {
-  return {
-    verifyHead: parts.verifyHead,
-    sha256: parts.sha256,
-    rootsFor: (producer, atMs) => rootsAt(periods, trustDomainOf(producer), atMs),
-    isAuditor,
-    prunedBefore: (shard) => minimums.get(shard) ?? 0,
-  }
-}
-
-/** Each kept checkpoint must be signed by the same key and be a beginning of this log. */
+/** Each kept checkpoint must be signed by a key of the log and be a beginning of this log. */
 async function compareKept(
   parts: VerifyParts,
-  { source, checkpoint: newest, witnessed, stamps, ended }: Opened,
+  { source, keys, checkpoint: newest, witnessed, stamps, ended }: Opened,
   findings: Findings,
 ): Promise<Pick<ShardSummary, 'kept' | 'witnessed' | 'stamped'>> {
   const { shard } = source
@@ -240,7 +297,7 @@ async function compareKept(
   if (!ended) await reader?.take(newest)
   const hashAt = hashesFromTiles(parts.sha256, source.read, checkpoint.size)
   const extended = async (note: string): Promise<boolean> => {
-    const old = await keptCheckpoint(parts, shard, checkpoint, hashAt, note, ended)
+    const old = await keptCheckpoint(parts, shard, keys, checkpoint, hashAt, note, ended)
     if ('wrong' in old) findings.add({ level: 'broken', code: 'checkpoint_forked', shard, what: old.wrong })
     else await reader?.take(old)
     return !('wrong' in old)
@@ -263,12 +320,13 @@ async function compareKept(
 async function keptCheckpoint(
   parts: VerifyParts,
   shard: number,
+  keys: readonly NoteKey[],
   checkpoint: OpenedCheckpoint,
   hashAt: HashAt,
   note: string,
   ended: Ended | undefined,
 ): Promise<OpenedCheckpoint | { readonly wrong: string }> {
-  const old = await readCheckpoint(note, shard, parts.key, parts.verifyNote)
+  const old = await readCheckpoint(note, shard, keys, parts.verifyNote)
   if ('wrong' in old) return { wrong: `a kept checkpoint: ${old.wrong}` }
   const admitted = ended !== undefined && old.size > checkpoint.size
   const fault = admitted ? endedFault(ended, old) : await forkOf(parts, checkpoint, hashAt, old)

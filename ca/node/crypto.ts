@@ -16,7 +16,7 @@ import type { VerifySignature } from '../algorithms.ts'
 export const verifySignature: VerifySignature = ({ algorithm, spki, signed, signature }) => {
   const [type, hash] = algorithm.split('-') as ['ecdsa' | 'rsa', string]
   try {
-    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+    const key = publicKeyOf(spki)
     return key.asymmetricKeyType === (type === 'ecdsa' ? 'ec' : 'rsa') && verify(hash, signed, key, signature)
   } catch {
     return false
@@ -56,10 +56,13 @@ export const signDer = (key: KeyObject, bytes: Uint8Array): Uint8Array => new Ui
 export const signPair = (key: KeyObject, bytes: Uint8Array): Uint8Array =>
   new Uint8Array(sign('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }))
 
-export function verifyPair(spki: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+/** Throws where `spki` is no key. */
+export const publicKeyOf = (spki: Uint8Array): KeyObject =>
+  createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+
+export function verifyPair(key: KeyObject, bytes: Uint8Array, signature: Uint8Array): boolean {
   if (signature.length !== 64) return false
   try {
-    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
     return verify('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, signature)
   } catch {
     return false

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { leafHash } from '../../../audit/log/merkle.ts'
-import { parseVerifierKey } from '../../../audit/log/note.ts'
+import { formatVerifierKey, parseVerifierKey } from '../../../audit/log/note.ts'
 import { verifyReceipt } from '../../../audit/log/receipt.ts'
 import { type Auditor, type AuditorEvent, openAuditor } from '../../../audit/node/auditor.ts'
 import { verifyEd25519 } from '../../../audit/node/ed25519.ts'
@@ -166,6 +166,29 @@ test('after a loss that nothing replays a new log goes on, quotes the old one, a
     ['bank.example/audit/0', 23],
     ['bank.example/audit/0/2', 10],
   ])
+})
+
+test('a log whose key was lost with the rest is verified with both keys, and each signs its own log only', async () => {
+  const orders = makeProducer()
+  await lose(orders)
+  const former = parseVerifierKey(sha256, signer.verifierKey)!
+  await closeAll()
+  await rm(join(dir, 'signer'), { recursive: true })
+  await openAll()
+  await newLog()
+  expect(signer.verifierKey).not.toBe(formatVerifierKey(former))
+  const key = parseVerifierKey(sha256, signer.verifierKey)!
+  const both = await verified({ formerKeys: [former] })
+  expect(found(both, 'broken')).toEqual([])
+  expect(found(both, 'warning')[0]).toContain(
+    'how many were signed the signer had forgotten; a new log was opened by Ann',
+  )
+  expect(both.shards.map(({ origin }) => origin)).toEqual(['bank.example/audit/0', 'bank.example/audit/0/2'])
+  const [newKeyOnly] = found(await verified(), 'broken')
+  expect(newKeyOnly).toBe('checkpoint_invalid: checkpoint: signed by no known key')
+  // Whoever has the old key must not be able to begin a new log with it.
+  const turned = await verified({ key: former, formerKeys: [key] })
+  expect(found(turned, 'broken')).toContain('checkpoint_invalid: checkpoint: signed by no known key')
 })
 
 test('what somebody kept of the lost part fits the loss that was admitted, and more than that is a fork', async () => {

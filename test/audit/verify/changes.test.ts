@@ -7,13 +7,13 @@ import { sourcesIn } from '../../../audit/node/logfolder.ts'
 import { pack, unpack } from '../../../audit/node/packed.ts'
 import { quickSha256 } from '../../../audit/node/quick.ts'
 import { type Verification, verifyLog } from '../../../audit/verify/verify.ts'
+import { changeCount, changes, missedOf, type Target } from './changes.ts'
 import { Mesh, partsOf, rootOfLeaves, Signer } from './log.ts'
 import { leafHashOf, sha256 } from './producer.ts'
 
 /** Random changes of a log's files, each found and named: `npm run audit:changes` makes a thousand. */
 
-const count = Number(process.env['CHANGES'] ?? 60)
-const seed = Number(process.env['SEED'] ?? 20_261_123)
+const count = changeCount(60)
 
 const dir = await mkdtemp(join(tmpdir(), 'writ-changes-'))
 afterAll(() => rm(dir, { recursive: true }))
@@ -27,40 +27,6 @@ await folder.seal()
 const checkpoint = { origin: 'bank.example/audit/0', size: leaves.length, root: rootOfLeaves(leaves) }
 await folder.publish({ note: await signer.checkpoint(0, leaves.length, checkpoint.root), checkpoint })
 await cp(good, bad, { recursive: true })
-
-/** The same numbers for the same seed (mulberry32). */
-function dice(start: number): (below: number) => number {
-  let state = start
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4_294_967_296) * below)
-  }
-}
-
-type Roll = ReturnType<typeof dice>
-
-const changes: { readonly [name: string]: (bytes: Buffer, roll: Roll) => Buffer } = {
-  flip: (bytes, roll) => {
-    const at = roll(bytes.length)
-    bytes[at]! ^= 1 << roll(8)
-    return bytes
-  },
-  delete: (bytes, roll) => {
-    const at = roll(bytes.length)
-    return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + roll(64))])
-  },
-  insert: (bytes, roll) => {
-    const at = roll(bytes.length + 1)
-    return Buffer.concat([bytes.subarray(0, at), Buffer.alloc(1 + roll(64), roll(256)), bytes.subarray(at)])
-  },
-  reorder: (bytes, roll) => {
-    const [a, b] = [roll(bytes.length), roll(bytes.length)].sort((x, y) => x - y) as [number, number]
-    return Buffer.concat([bytes.subarray(0, a), bytes.subarray(b), bytes.subarray(a, b)])
-  },
-  truncate: (bytes, roll) => bytes.subarray(0, roll(bytes.length)),
-}
 
 /** Whether a finding names what was changed: the file, or a leaf that lies in it. */
 function isNamed({ findings }: Verification, path: string): boolean {
@@ -76,36 +42,37 @@ function isNamed({ findings }: Verification, path: string): boolean {
 test(
   `${count} random changes of files are each found and named`,
   async () => {
-    const roll = dice(seed)
     const names = (await readdir(join(good, '0'), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(join(good, '0').length + 1))
       .sort()
     expect(names).toContain('tile/entries/001.gz')
-    const missed: string[] = []
-    let made = 0
-    while (made < count) {
-      const path = names[roll(names.length)]!
-      const how = Object.keys(changes)[roll(5)]!
-      const inside = path.endsWith('.gz') && roll(2) === 0 // What is packed is changed, or the packed file.
-      const before = await readFile(join(good, '0', path))
-      const plain = inside ? Buffer.from(await unpack(before)) : before
-      const changed = changes[how]!(Buffer.from(plain), roll)
-      const after = inside ? Buffer.from(await pack(changed)) : changed
-      // No change: nothing moved, or only spare bits of the packing, behind which the bundle is the same.
-      if (after.equals(before)) continue
-      if (path.endsWith('.gz') && Buffer.from(await unpack(after)).equals(Buffer.from(await unpack(before)))) continue
-      made++
-      const file = join(bad, '0', path)
-      await writeFile(file, after)
-      const sources = await sourcesIn(bad)
-      const result = await verifyLog({ ...partsOf([], signer), sources, quick: quickSha256 })
-      if (result.ok || !isNamed(result, path)) missed.push(`${how}${inside ? ' inside' : ''} ${path}, change ${made}`)
-      await writeFile(file, before)
+    const files: Target = {
+      verify: async () => verifyLog({ ...partsOf([], signer), sources: await sourcesIn(bad), quick: quickSha256 }),
+      change: async (roll) => {
+        const path = names[roll(names.length)]!
+        const how = Object.keys(changes)[roll(5)]!
+        const inside = path.endsWith('.gz') && roll(2) === 0 // What is packed is changed, or the packed file.
+        const before = await readFile(join(good, '0', path))
+        const plain = inside ? Buffer.from(await unpack(before)) : before
+        const changed = changes[how]!(Buffer.from(plain), roll)
+        const after = inside ? Buffer.from(await pack(changed)) : changed
+        // No change: nothing moved, or only spare bits of the packing, behind which the bundle is the same.
+        if (after.equals(before)) return undefined
+        if (path.endsWith('.gz') && Buffer.from(await unpack(after)).equals(Buffer.from(await unpack(before)))) {
+          return undefined
+        }
+        const file = join(bad, '0', path)
+        await writeFile(file, after)
+        return {
+          what: `${how}${inside ? ' inside' : ''} ${path}`,
+          isNamed: (result) => isNamed(result, path),
+          undo: () => writeFile(file, before),
+        }
+      },
     }
-    expect(missed).toEqual([])
-    const whole = await verifyLog({ ...partsOf([], signer), sources: await sourcesIn(bad), quick: quickSha256 })
-    expect(whole.ok).toBe(true)
+    expect(await missedOf(files, count)).toEqual([])
+    expect((await files.verify()).ok).toBe(true)
   },
   30 * 60_000,
 )

@@ -2,26 +2,17 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createPrivateKey } from 'node:crypto'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type CosignerKey, cosignerKey } from '../../../audit/log/cosignature.ts'
 import { type Ed25519Key, newEd25519Pem, readEd25519Pem } from '../../../audit/node/ed25519.ts'
 import { concat, toBase64, toHex } from '../../../core/bytes.ts'
-import { run } from '../../parts/child.ts'
+import { buildGoSource } from '../../parts/go-source.ts'
 import { sha256 } from '../log/naive.ts'
 
-/** The program, from its source, whose dependencies go.sum names. */
-export async function buildWitnessing(go: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'writ-witnessing-'))
-  await cp(join(import.meta.dirname, 'go'), folder, { recursive: true })
-  const program = join(folder, 'witnessing')
-  await run(go, ['build', '-o', program, '.'], {
-    cwd: folder,
-    env: { ...process.env, GOFLAGS: '-mod=readonly -buildvcs=false' },
-  })
-  return program
-}
+/** The program, from its source. */
+export const buildWitnessing = (go: string): Promise<string> =>
+  buildGoSource(go, join(import.meta.dirname, 'go'), 'witnessing')
 
 export const removeWitnessing = (program: string): Promise<void> =>
   rm(dirname(program), { recursive: true, force: true })

@@ -47,6 +47,8 @@ test('another payload, signature, producer, root, key or time does not', () => {
     { atMs: noonMs - 60_001 },
   ]
   for (const change of cases) expect(verifyHead({ ...head, ...change })).toMatchObject({ ok: false })
+  expect(verifyHead(head)).toEqual({ ok: true })
+  for (const change of cases) expect(verifyHead({ ...head, ...change })).toMatchObject({ ok: false }) // The path is known.
   expect(verifyHead({ ...head, atMs: noonMs + 3_600_000 })).toEqual({ ok: true })
 })
 
