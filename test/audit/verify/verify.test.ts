@@ -233,6 +233,15 @@ test('a producer that returns vouches for its tail by quoting it; one that retur
   expect(told(result)[0]).toMatch(/^warning unattested .* -13$/)
 })
 
+test('a run too short for a head vouches for the tail before it once a proven start quotes it, and not before', async () => {
+  const mesh = new Mesh().calls(12)
+  const short = [mesh.orders.restart(), mesh.orders.restart()]
+  const unproven = told(await verifyLeaves([...mesh.leaves, ...short]))
+  expect(unproven.filter((line) => line.includes('unattested'))).toHaveLength(3)
+  const proven = await verifyLeaves([...mesh.leaves, ...short, mesh.orders.head()])
+  expect(told(proven).filter((line) => !line.startsWith('note'))).toEqual([])
+})
+
 test('a quote of another end than the log has is named', async () => {
   const mesh = new Mesh().calls(12)
   const forged = new Producer('orders') // Another key, but the numbers of the true one.
