@@ -172,6 +172,11 @@ export class EpochReader {
     return first?.first === 0 && (first.proven >= 0 || (this.quoted && first === this.last))
   }
 
+  /** A head said that nothing follows. */
+  get ended(): boolean {
+    return this.#finalSeq >= 0
+  }
+
   /** What is left of it lies where entries were pruned. */
   isPruned(stretch: Stretch): boolean {
     return stretch.firstIndex < this.#rules.prunedBefore(this.shard)

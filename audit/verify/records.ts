@@ -17,6 +17,7 @@ import { pathOf, type SpiffeId } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
 import { EpochReader, type EpochRules, type EpochSummary } from './epoch.ts'
 import { type FindingCode, type Findings, recordId } from './finding.ts'
+import { findLostSpools } from './lost.ts'
 import { memberNumbers as at, isText, scan, textAt } from './scan.ts'
 import { SerialReader, type SerialSummary } from './serials.ts'
 import type { PlacedLeaf } from './tree.ts'
@@ -116,6 +117,8 @@ export class RecordsReader {
 
   finish(): RecordsSummary {
     this.#followQuotes()
+    const producers = [...this.#epochs.values()].filter(({ producer }) => !this.#rules.isAuditor(producer))
+    findLostSpools(producers, this.#newestMs, this.#findings)
     const epochs = [...this.#epochs.values()].map((epoch) => epoch.finish(this.#newestMs, this.#findings))
     return { kinds: Object.fromEntries(this.#kinds), epochs, serials: this.#serials.finish(this.#findings) }
   }

@@ -91,6 +91,9 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     const fleet = openFleet({ victims, chance, powerShare, wipes, spool: spoolOf(mesh), say })
     await fleet.run(options.kills, (options.seconds ?? 3600) * 1000)
     await pause(2000)
+    const wipedMs = fleet.kills.findLast(({ wiped }) => wiped)?.atMs
+    // A run is told to be lost once it has been silent for two minutes.
+    if (wipedMs !== undefined) await fleet.attended(() => pause(Math.max(0, wipedMs + 150_000 - Date.now())))
     const calmMs = Date.now()
     say(`all parts are up again after ${fleet.kills.length} kills; ${load.sent} requests`)
     await load.stop()
@@ -103,7 +106,7 @@ export async function runFaults(options: FaultOptions): Promise<FaultResult> {
     await seen.stop()
     const { answers } = load
     const evidence = { durability, syncEveryMs, answers, kills: fleet.kills, logDir: mesh.logDir, producer }
-    const judgement = await judge({ ...evidence, seen: seen.checkpoints })
+    const judgement = await judge({ ...evidence, seen: seen.checkpoints, verification: text })
     const wrong = [...judgement.wrong, ...fleet.died, ...wrongOf(code, text, fleet)]
     return {
       judgement: { ...judgement, wrong },
