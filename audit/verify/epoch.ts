@@ -165,9 +165,16 @@ export class EpochReader {
     return this.stretches.at(-1)
   }
 
-  /** Whether its own heads, or being the auditor's, vouch for its beginning. */
+  /** Whether its own heads, a proven successor's quote of its unbroken chain, or being the auditor's vouch for its beginning. */
   get vouched(): boolean {
-    return this.#rules.isAuditor(this.producer) || (this.stretches[0]?.first === 0 && this.stretches[0].proven >= 0)
+    const first = this.stretches[0]
+    if (this.#rules.isAuditor(this.producer)) return true
+    return first?.first === 0 && (first.proven >= 0 || (this.quoted && first === this.last))
+  }
+
+  /** A head said that nothing follows. */
+  get ended(): boolean {
+    return this.#finalSeq >= 0
   }
 
   /** What is left of it lies where entries were pruned. */

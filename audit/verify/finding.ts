@@ -42,6 +42,7 @@ export type FindingCode =
   | 'head_counts' // Totals that are not what was counted.
   | 'after_final' // Records after the head that ended their epoch.
   | 'start_misquoted' // The former epoch did not end as its successor says.
+  | 'spool_lost' // A run that did not end, and a later start that quotes none: what it had not sent is gone.
   | 'unattested' // Records that no signed head covers.
   | 'suppressed' // Decisions that their producer counted, and could not record.
   | 'one_sided_call' // A call that one side recorded and the other did not.

@@ -17,6 +17,7 @@ import { pathOf, type SpiffeId } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
 import { EpochReader, type EpochRules, type EpochSummary } from './epoch.ts'
 import { type FindingCode, type Findings, recordId } from './finding.ts'
+import { findLostSpools } from './lost.ts'
 import { memberNumbers as at, isText, scan, textAt } from './scan.ts'
 import { SerialReader, type SerialSummary } from './serials.ts'
 import type { PlacedLeaf } from './tree.ts'
@@ -116,6 +117,8 @@ export class RecordsReader {
 
   finish(): RecordsSummary {
     this.#followQuotes()
+    const producers = [...this.#epochs.values()].filter(({ producer }) => !this.#rules.isAuditor(producer))
+    findLostSpools(producers, this.#newestMs, this.#findings)
     const epochs = [...this.#epochs.values()].map((epoch) => epoch.finish(this.#newestMs, this.#findings))
     return { kinds: Object.fromEntries(this.#kinds), epochs, serials: this.#serials.finish(this.#findings) }
   }
@@ -219,29 +222,46 @@ export class RecordsReader {
 
   /** A producer's next start quotes where the one before ended, which vouches for what no head had covered yet. */
   #followQuotes(): void {
+    const quotes = new Map<EpochReader, EpochReader>()
     for (const next of this.#epochs.values()) {
-      if (!next.previous) continue
-      const { epoch, seq, hash } = next.previous
-      const former = this.#epochs.get(epoch)
-      const last = former?.last
-      const told = { shard: next.shard, index: next.startIndex, id: recordId(next.epoch, 0) }
-      if (!former || !last) {
-        const what = `quotes epoch ${epoch} as the one before, which is not in this log`
-        this.#findings.add({ level: 'warning', code: 'start_misquoted', ...told, what })
-      } else if (former.producer !== next.producer) {
-        const what = `${next.producer} quotes an epoch of ${former.producer} as its own`
-        this.#findings.add({ level: 'broken', code: 'start_misquoted', ...told, what })
-      } else if (last.last < seq && former.isPruned(last)) {
-        if (next.vouched) former.quoted = true // Its end was pruned, and what says so is in the log.
-      } else if (last.last !== seq || last.lastHash !== hash) {
-        const what = `says that epoch ${epoch} ended at ${seq}; the log has it end at ${last.last}${
-          last.last === seq ? ' with another record' : ''
-        }`
-        this.#findings.add({ level: 'broken', code: 'start_misquoted', ...told, what })
-      } else if (next.vouched) {
+      const former = this.#quotedBy(next)
+      if (former) quotes.set(next, former)
+    }
+    // One that was killed before its first head is vouched for by the next, and so vouches for the one before.
+    for (const proven of [...quotes.keys()].filter((epoch) => epoch.vouched)) {
+      for (let next = proven; next.vouched; ) {
+        const former = quotes.get(next)
+        if (!former || former.quoted) break
         former.quoted = true
+        next = former
       }
     }
+  }
+
+  /** The epoch that a start quotes, where the log has it end as the quote says. */
+  #quotedBy(next: EpochReader): EpochReader | undefined {
+    if (!next.previous) return undefined
+    const { epoch, seq, hash } = next.previous
+    const former = this.#epochs.get(epoch)
+    const last = former?.last
+    const told = { shard: next.shard, index: next.startIndex, id: recordId(next.epoch, 0) }
+    if (!former || !last) {
+      const what = `quotes epoch ${epoch} as the one before, which is not in this log`
+      this.#findings.add({ level: 'warning', code: 'start_misquoted', ...told, what })
+      return undefined
+    }
+    if (former.producer !== next.producer) {
+      const what = `${next.producer} quotes an epoch of ${former.producer} as its own`
+      this.#findings.add({ level: 'broken', code: 'start_misquoted', ...told, what })
+      return undefined
+    }
+    if (last.last < seq && former.isPruned(last)) return former // Its end was pruned, and what says so is in the log.
+    if (last.last === seq && last.lastHash === hash) return former
+    const what = `says that epoch ${epoch} ended at ${seq}; the log has it end at ${last.last}${
+      last.last === seq ? ' with another record' : ''
+    }`
+    this.#findings.add({ level: 'broken', code: 'start_misquoted', ...told, what })
+    return undefined
   }
 
   #broken(code: FindingCode, event: AuditEvent, shard: number, index: number, what: string): void {

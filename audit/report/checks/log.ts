@@ -14,6 +14,7 @@ const ofCompleteness: readonly FindingCode[] = [
   'gap_open',
   'gap_wrong',
   'unattested',
+  'spool_lost',
   'start_misquoted',
   'anomaly',
   'suppressed',

@@ -233,6 +233,43 @@ test('a producer that returns vouches for its tail by quoting it; one that retur
   expect(told(result)[0]).toMatch(/^warning unattested .* -13$/)
 })
 
+test('a run too short for a head vouches for the tail before it once a proven start quotes it, and not before', async () => {
+  const mesh = new Mesh().calls(12)
+  const short = [mesh.orders.restart(), mesh.orders.restart()]
+  const unproven = told(await verifyLeaves([...mesh.leaves, ...short]))
+  expect(unproven.filter((line) => line.includes('unattested'))).toHaveLength(3)
+  const proven = await verifyLeaves([...mesh.leaves, ...short, mesh.orders.head()])
+  expect(told(proven).filter((line) => !line.startsWith('note'))).toEqual([])
+})
+
+test('a run that did not end, before a start that quotes none, is a lost spool once it is silent for two minutes', async () => {
+  const lost = async (silentMs: number, quote: boolean, final = false) => {
+    const mesh = new Mesh().calls(12)
+    const last = `${mesh.orders.epoch}-${mesh.orders.seq - (final ? 0 : 1)}`
+    const ending = final ? [mesh.orders.head(true)] : []
+    const leaves = [...mesh.leaves, ...ending, mesh.orders.restart(quote)]
+    mesh.orders.nowMs += silentMs
+    const { findings } = await verifyLeaves([...leaves, mesh.orders.head()])
+    return { last, found: findings.filter(({ code }) => code === 'spool_lost') }
+  }
+  const { last, found } = await lost(121_000, false)
+  expect(found).toEqual([expect.objectContaining({ level: 'warning', id: last })])
+  expect(found[0]!.what).toMatch(/the last signed head at \d+\. .* quotes none before/)
+  expect((await lost(119_000, false)).found).toEqual([])
+  expect((await lost(121_000, true)).found).toEqual([])
+  expect((await lost(121_000, false, true)).found).toEqual([])
+})
+
+test('a second worker that runs beside the first, and quotes none, is no lost spool', async () => {
+  const mesh = new Mesh().calls(12)
+  const other = new Producer('orders', mesh.orders.nowMs)
+  const leaves = [...mesh.leaves, other.start()]
+  mesh.orders.nowMs += 121_000
+  other.nowMs += 121_000
+  const { findings } = await verifyLeaves([...leaves, mesh.orders.head(), other.head()])
+  expect(findings.filter(({ code }) => code === 'spool_lost')).toEqual([])
+})
+
 test('a quote of another end than the log has is named', async () => {
   const mesh = new Mesh().calls(12)
   const forged = new Producer('orders') // Another key, but the numbers of the true one.

@@ -30,6 +30,8 @@ export interface Evidence {
   readonly logDir: string
   /** Checkpoints that somebody saw meanwhile. */
   readonly seen: readonly Checkpoint[]
+  /** What verification printed of the log. */
+  readonly verification: string
   readonly producer: string
 }
 
@@ -51,6 +53,8 @@ export interface Judgement {
   readonly oldestLostMs: number
   readonly gaps: { readonly opened: number; readonly closed: number; readonly open: number }
   readonly checkpointsSeen: number
+  /** Runs of the proxy whose spool was deleted, each named by verification. */
+  readonly spoolsLost: number
 }
 
 interface Epoch {
@@ -69,6 +73,9 @@ export async function judge(evidence: Evidence): Promise<Judgement> {
   const wrong: string[] = []
   const log = await readLog(evidence.logDir, wrong)
   const told = answers.filter(({ decision }) => decision !== '')
+  for (const { path, status, decision } of answers) {
+    if (status === 200 && decision === '') wrong.push(`${path} was answered 200 by no decision`)
+  }
   let missing = 0
   let missingAllowed = 0
   let oldestLostMs = 0
@@ -97,6 +104,7 @@ export async function judge(evidence: Evidence): Promise<Judgement> {
   wrong.push(...unexplained(log))
   const wiped = kills.some((kill) => kill.wiped)
   const crashes = crashesOf(log, evidence.producer, wiped, wrong)
+  const spoolsLost = lostSpools(log, evidence, wrong)
   for (const { size, root } of seen) {
     if (size > log.size || !equalBytes(root, await rootAt(sha256, size, log.hashAt))) {
       wrong.push(`a checkpoint of ${size} was published that the log of ${log.size} does not extend`)
@@ -117,6 +125,7 @@ export async function judge(evidence: Evidence): Promise<Judgement> {
     oldestLostMs,
     gaps: { opened: log.opened, closed: log.closed, open: log.openGaps.size },
     checkpointsSeen: seen.length,
+    spoolsLost,
   }
 }
 
@@ -258,4 +267,24 @@ function crashesOf({ epochs }: Log, producer: string, wiped: boolean, wrong: str
   const open = ours.filter(([id, { final }]) => !quoted.has(id) && !final).map(([id]) => id)
   if (open.length > 0 && !wiped) wrong.push(`no start quotes the end of ${open.join(', ')}`)
   return crashes
+}
+
+/** The run whose spool was deleted must be named as such by verification, where the log knows of it. */
+function lostSpools({ epochs }: Log, { kills, producer, verification }: Evidence, wrong: string[]): number {
+  const ours = [...epochs].filter(([, epoch]) => epoch.producer === producer && epoch.start)
+  const startedMs = (epoch: Epoch): number => Date.parse(epoch.start!.timestamp)
+  const lost = new Set<string>()
+  for (const { wiped, atMs } of kills) {
+    const before = wiped ? ours.filter(([, epoch]) => startedMs(epoch) <= atMs) : []
+    before.sort(([, a], [, b]) => startedMs(b) - startedMs(a))
+    const [id, epoch] = before[0] ?? []
+    if (!id || epoch!.final || ours.some(([, { start }]) => start!.previous?.epoch === id)) continue
+    lost.add(id)
+  }
+  const named = verification.split('\n').filter((line) => /^warning +spool_lost /.test(line))
+  for (const id of lost) {
+    if (!named.some((line) => line.includes(`${id}-`)))
+      wrong.push(`the spool of ${id} was lost, and no finding says so`)
+  }
+  return lost.size
 }

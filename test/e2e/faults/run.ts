@@ -67,6 +67,7 @@ function tell({ judgement: of, ...run }: FaultResult): string {
     `log         ${of.leaves} leaves, ${of.epochs} epochs, ${of.crashes} crashes told, ${of.checkpointsSeen} checkpoints seen`,
     `doubles     ${of.doubles}`,
     `missing     ${of.missing}, allowed ${of.missingAllowed}${of.missingAllowed > 0 ? `, the oldest ${of.oldestLostMs} ms before the cut` : ''}`,
+    `spools lost ${of.spoolsLost}`,
     `gaps        ${of.gaps.opened} opened, ${of.gaps.closed} closed, ${of.gaps.open} numbers open`,
     `recovery    ${Object.entries(run.recovery)
       .map(([name, { median, longest }]) => `${name} ${median} ms, at most ${longest}`)
