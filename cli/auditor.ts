@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { findSealed } from '../audit/node/disclose.ts'
 import { tileReader } from '../audit/node/folder.ts'
 import { makeIdentify } from '../ca/identify.ts'
 import { verifySignature } from '../ca/node/crypto.ts'
@@ -93,6 +94,7 @@ async function run(options: Options): Promise<void> {
         verifierKey: log.verifierKey,
         findReceipt: log.auditor.findReceipt,
         file: tileReader(state.log),
+        findSealed: (id) => findSealed(log.store.db, id),
         nowMs,
         unexpected: (thrown) => onEvent({ level: 'error', from: 'door', text: messageOf(thrown) }),
       },

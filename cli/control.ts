@@ -3,8 +3,9 @@
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { openAuthority } from '../ca/node/authority.ts'
+import { disclosureRoutes } from '../control/node/disclosure-routes.ts'
 import { openState } from '../control/node/state.ts'
-import { messageOf } from '../core/fault.ts'
+import { messageOf, WritError } from '../core/fault.ts'
 import type { FindReceipt } from '../core/ports.ts'
 import { readPolicyFolder } from '../engine/node/open.ts'
 import { hostAndPort } from './options.ts'
@@ -19,7 +20,7 @@ import {
   readMesh,
 } from './wire/control-plane.ts'
 import { inTurn } from './wire/in-turn.ts'
-import { openClock, random } from './wire/machine.ts'
+import { openClock, random, sha256 } from './wire/machine.ts'
 import { openDataSources } from './wire/policy-data.ts'
 import { openPolicySources } from './wire/policy-sources.ts'
 import { pause } from './wire/sidecar.ts'
@@ -97,18 +98,30 @@ async function run(options: Options): Promise<void> {
       now,
       onEvent,
     })
+    const vault = await openDisclosureVault(state.root)
+    const personal = disclosureRoutes({
+      find: (id) => {
+        if (auditor) return auditor.findSealed(id)
+        throw new WritError('unavailable', 'this control does not know where the auditor is', {
+          cure: 'start it with --auditor',
+        })
+      },
+      vault,
+      sink: () => control.sink,
+      sha256,
+    })
     const control = await openControlPlane({
       state,
       authority,
       identity,
       recorder,
-      vault: await openDisclosureVault(state.root),
+      vault,
       config,
       findReceipt,
       dataAgeMs: data.ageMs,
       listen: options.listen,
       collector: options.collector,
-      mounted: [sources.routes, data.routes],
+      mounted: [personal, sources.routes, data.routes],
       now,
       onEvent,
     })

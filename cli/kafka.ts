@@ -26,7 +26,9 @@ interface Options {
 }
 
 export function kafkaCommand(): Command {
-  const kafka = new Command('kafka').description('prepare the Kafka topic that records travel on')
+  const kafka = new Command('kafka').description(
+    'prepare the Kafka topics that records travel on and findings are told on',
+  )
   kafka
     .command('prepare')
     .description('make the topic and its ACLs, or set right what is there; safe to run again')
@@ -50,33 +52,52 @@ export function kafkaCommand(): Command {
 
 async function prepare(options: Options): Promise<void> {
   const { partitions, replication, retention, proxies, auditors, check = false } = options
-  const place = administrator(await placeOf(options), options)
-  const prepared = await prepareKafka({
+  const { stream, findings } = await placesOf(options)
+  const place = administrator(stream, options)
+  const common = {
     brokers: place.brokers,
-    topic: place.topic,
     credentials: await kafkaAccess(place),
-    ...{ partitions, replication, retentionMs: retention, proxies, auditors, checkOnly: check },
-  })
-  process.stdout.write(options.json ? `${JSON.stringify(prepared, null, 2)}\n` : textOf(prepared, options))
-  if (prepared.differences.length === 0) return
+    ...{ replication, retentionMs: retention, checkOnly: check },
+  }
+  const prepared = await prepareKafka({ ...common, topic: place.topic, partitions, proxies, auditors })
+  // The auditor writes findings, in one partition, so that they stay in the order they were found in.
+  const ofFindings =
+    findings && (await prepareKafka({ ...common, topic: findings.topic, partitions: 1, proxies: auditors }))
+  const all = { ...prepared, ...(ofFindings && { findings: ofFindings }) }
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify(all, null, 2)}\n`
+      : `${textOf(prepared, options)}${ofFindings ? findingsText(ofFindings, options) : ''}`,
+  )
+  const differences = [...prepared.differences, ...(ofFindings?.differences ?? [])]
+  if (differences.length === 0) return
   if (check) process.exitCode = 1
   else {
-    throw new WritError('config_invalid', prepared.differences.join('; '), {
+    throw new WritError('config_invalid', differences.join('; '), {
       cure: 'Give the options that fit the topic, or use another topic: an epoch stays on the partition it began on.',
     })
   }
 }
 
-async function placeOf({ file, brokers, topic }: Options): Promise<KafkaPlace> {
+interface Places {
+  readonly stream: KafkaPlace
+  readonly findings?: KafkaPlace
+}
+
+async function placesOf({ file, brokers, topic }: Options): Promise<Places> {
   if (file === undefined) {
-    if (brokers !== undefined) return { kind: 'kafka', brokers: brokers.split(','), topic: topic ?? 'writ.records.v1' }
+    if (brokers !== undefined) {
+      return { stream: { kind: 'kafka', brokers: brokers.split(','), topic: topic ?? 'writ.records.v1' } }
+    }
     throw new WritError('usage', 'neither a mesh file nor brokers are given', { cure: 'add -f mesh.yaml or --brokers' })
   }
   if (brokers !== undefined || topic !== undefined) {
     throw new WritError('usage', '--brokers and --topic stand in the mesh file already', { cure: 'leave them out' })
   }
-  const { stream } = compileMeshOnly(await readMesh(file), file).snapshot
-  if (stream.kind === 'kafka') return stream
+  const { snapshot, settings } = compileMeshOnly(await readMesh(file), file)
+  const { stream } = snapshot
+  const { topic: findings } = settings.findings
+  if (stream.kind === 'kafka') return { stream, ...(findings && { findings }) }
   throw new WritError('config_invalid', `${file} has an embedded stream, which needs no topic`, {
     cure: 'set spec.audit.stream.kafka in the Mesh document',
   })
@@ -113,6 +134,15 @@ function textOf({ topic, changes, differences, authorizer, acls }: Prepared, opt
     lines.push(`${topic}: ready, ${options.partitions} partition${options.partitions === 1 ? '' : 's'}\n`)
   }
   return lines.join('')
+}
+
+function findingsText({ topic, changes, differences, authorizer, acls }: Prepared, options: Options): string {
+  return [
+    ...changes.map((change) => `${change}\n`),
+    ...(authorizer && acls.length === 0 ? [`  the auditor needs Write and Describe on topic ${topic}\n`] : []),
+    ...(options.check ? differences.map((difference) => `${topic}: ${difference}\n`) : []),
+    ...(differences.length === 0 ? [`${topic}: ready, for findings\n`] : []),
+  ].join('')
 }
 
 function duration(text: string): number {

@@ -25,6 +25,11 @@ export function reportCommand(): Command {
     .option('--state <dir>', "the process's state folder", '.writ')
     .option('--log <dir>', 'folder of the log (default: log in the state folder)')
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
+    .option(
+      '--policy <file>',
+      'witnesses that must have cosigned (C2SP tlog-policy); each checkpoint is held against it',
+    )
+    .option('--witness <key...>', 'instead: keys, or files that hold them, of witnesses that all must have cosigned')
     .option('--database [url]', 'compare every row with its leaf: of this PostgreSQL, or of the embedded store')
     .action(async (options: ReportOptions) => {
       const nowMs = Date.now()
@@ -41,7 +46,9 @@ export function reportCommand(): Command {
 
 /** Where a process runs that holds the store, it makes the report, and holds its tables against the log. */
 async function reportOf(options: ReportOptions, fromMs: number | undefined, toMs: number | undefined): Promise<Report> {
-  const own = options.log === undefined && options.key === undefined && typeof options.database !== 'string'
+  const asksWitnesses = options.policy !== undefined || (options.witness ?? []).length > 0
+  const own =
+    !asksWitnesses && options.log === undefined && options.key === undefined && typeof options.database !== 'string'
   if (own) {
     const query = new URLSearchParams()
     if (fromMs !== undefined) query.set('from', new Date(fromMs).toISOString())

@@ -8,7 +8,7 @@ import type { Checkpoint, Receipt, SignedCheckpoint } from './log.ts'
 import type { Outcome, PeerAnswer } from './outcome.ts'
 import type { Disclosures } from './personal.ts'
 import type { PolicyRef, PolicyUse } from './policy.ts'
-import type { Epoch, EventBody, RecordId } from './record.ts'
+import type { DecisionBody, Epoch, EventBody, RecordId } from './record.ts'
 import type { SpiffeId } from './spiffe.ts'
 import type { TokenUse } from './token.ts'
 
@@ -39,6 +39,16 @@ export type Decide = (facts: RequestFacts, use: PolicyUse | undefined, recorded?
 /** What a record says that a builtin answered to arguments, written as a JSON array; undefined where it says nothing. */
 export type RecordedAnswers = (builtin: string, args: string) => Json | undefined
 
+/**
+ * What the rules of the log in a use's bundle say about a record: what they leave of it, and whether it is to be left
+ * out. Never throws: a mask that fails leaves nothing that it could have hidden.
+ */
+export type LogRules = (
+  body: DecisionBody,
+  use: PolicyUse,
+  atNs: bigint,
+) => { readonly body: DecisionBody; readonly drop: boolean }
+
 /** Any entry point over any input: what reports, replays and tests use. */
 export type Evaluate = (ref: PolicyRef, entrypoint: string, input: Json) => Later<Evaluated>
 
@@ -58,6 +68,11 @@ export interface RecordSink {
    * `onFull` says; then a record will tell how many there were.
    */
   account?(verdict: Verdict, thrown: unknown): boolean
+  /**
+   * Counts a decision that its policy's drop rule leaves out. True where a record will tell of it; otherwise it is to be
+   * kept after all. Default nobody counts.
+   */
+  dropped?(verdict: Verdict): boolean
   /** How a kept decision ended. Never fails: an outcome that is lost is shown as unknown. */
   outcome(id: RecordId, outcome: Outcome): void
   /** A kept decision of our own that went to another proxy of the mesh, and what came back. Never fails. */

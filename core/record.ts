@@ -94,6 +94,11 @@ export interface DecisionBody {
   }
   /** Personal fields in whose place is a digest (RFC 9901 section 4.2.3, SHA-256) of what is kept apart. */
   readonly sealed?: Readonly<Record<string, string>>
+  /** Pointers of what the policy's own mask took out of the record, and of what it put in its place, as OPA has them. */
+  readonly erased?: readonly string[]
+  readonly masked?: readonly string[]
+  /** The mask failed: all that it could have named is withheld. */
+  readonly mask_fault?: MaskFault
   readonly service?: string
   readonly route?: string
   readonly request_id: string
@@ -108,6 +113,11 @@ export interface DecisionBody {
     readonly enforced_verdict?: Verdict
   }
 }
+
+export type MaskFault =
+  | 'evaluation' // The rule could not be evaluated.
+  | 'rules' // What it said is no set of masks.
+  | 'size' // What it left does not fit a record.
 
 export interface DataRecord {
   readonly revision: string
@@ -170,12 +180,16 @@ export interface SvidBody {
 /** The producer's signature over its own canonical JSON without `sig`, and with `prev` over all that came before. */
 export interface HeadBody {
   readonly kind: 'head'
-  /** Totals since the epoch began. `suppressed`: decisions without a record, whatever their verdict; left out while 0. */
+  /**
+   * Totals since the epoch began. Decisions without a record, whatever their verdict, each left out while 0: `suppressed`
+   * could not be recorded, `dropped` were left out by their policy's drop rule.
+   */
   readonly counts: {
     readonly allow: number
     readonly deny: number
     readonly fault: number
     readonly suppressed?: number
+    readonly dropped?: number
   }
   /** The last record of an epoch that ended on purpose. */
   readonly final: boolean
@@ -412,6 +426,16 @@ export interface SuppressedBody {
   readonly why: string
 }
 
+/** Decisions that have no record, because their policy's `system.log.drop` left them out. */
+export interface DroppedBody {
+  readonly kind: 'dropped'
+  /** By verdict. Each was answered as it says. */
+  readonly counts: SuppressedBody['counts']
+  /** Times of the first and the last of them. */
+  readonly from: string
+  readonly until: string
+}
+
 /** One call as the sidecar of the caller saw it. */
 export interface CallItem {
   /** Number of its own decision, in the same epoch. */
@@ -479,6 +503,7 @@ export type EventBody =
   | AcknowledgementBody
   | AuditReadBody
   | SuppressedBody
+  | DroppedBody
   | CallsBody
   | UnmatchedBody
   | ErasedBody
@@ -507,6 +532,7 @@ const kinds: Readonly<Record<EventKind, true>> = {
   acknowledgement: true,
   audit_read: true,
   suppressed: true,
+  dropped: true,
   calls: true,
   unmatched: true,
   erased: true,

@@ -5,6 +5,7 @@ export { type BundleContent, type BundleLimits, type BundleOptions, readBundle }
 export { makeDecide } from './decide.ts'
 export { makeEvaluate } from './evaluate.ts'
 export { askingHost, fetchTransport, type HttpTransport } from './http-send.ts'
+export { makeLogRules } from './log-rules.ts'
 export { prepareModule } from './module.ts'
 export {
   makePolicies,

@@ -1,13 +1,14 @@
 /** Serves one request from first byte to last record. Read this file first. */
 
 import type { PolicyUse } from '../core/policy.ts'
-import type { Authenticate, Decide, Identify, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
+import type { Authenticate, Decide, Identify, LogRules, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 import type { Exchange } from './exchange.ts'
 import { stillAllowed } from './flow/again.ts'
 import { seeBody } from './flow/body/see.ts'
 import { readFacts } from './flow/facts.ts'
 import { judge } from './flow/judge.ts'
+import { underRules } from './flow/log-rules.ts'
 import { onward, refusalOf } from './flow/onward.ts'
 import { cutOff, type FindQuarantine } from './flow/quarantine.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
@@ -27,6 +28,8 @@ export interface Parts {
   /** Judges tokens, where the policy's binding takes any. Default nobody can, and then such a binding passes nobody. */
   readonly authenticate?: Authenticate | undefined
   readonly decide: Decide
+  /** Masks records, or leaves them out, as the policy itself says. Default each is kept as it is. */
+  readonly logRules?: LogRules | undefined
   /** Callers that are cut off for now. Default nobody. */
   readonly quarantined?: FindQuarantine | undefined
   /** Policies that are tried out beside those in force. Default none. */
@@ -57,9 +60,10 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
     return
   }
 
+  const record = underRules(decisionBody(facts, found, decision, use), use, atNs, parts)
   // Kept first: no crash can lose it, no full disk can hide it.
-  const kept = await keep(parts.sink, decisionBody(facts, found, decision, use))
-  if ('unavailable' in kept) {
+  const kept = record === 'dropped' ? undefined : await keep(parts.sink, record)
+  if (kept && 'unavailable' in kept) {
     const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
     if (passes && decision.verdict === 'allow' && found) await exchange.forward(onward(facts, found, decision))
     else await exchange.refuse(refusalOf(kept.unavailable, facts))
@@ -73,6 +77,7 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
             : onward(facts, found, decision, kept),
         )
       : await exchange.refuse(refusalOf(decision, facts, kept, parts.policy))
+  if (!kept) return // It is counted, and there is nothing that could be said of it.
   parts.sink.outcome(kept, outcome)
   if (outcome.peer && found?.endpoint.identity) {
     const { service, endpoint } = found

@@ -133,10 +133,23 @@ async function readTile(read: TileReader, level: number, index: number, width: n
 /** The entries of bundle `index` in a log of `size`. A missing or broken bundle throws `log_invalid`. */
 export async function readBundle(read: TileReader, index: number, size: number): Promise<readonly Uint8Array[]> {
   const width = widthOf(0, index, size)
-  const bytes = await readEither(read, 'entries', index, width)
-  const entries = bytes && decodeBundle(bytes)
+  const entries = await findBundle(read, index, size)
   if (!entries || entries.length < width) throw unreadable(tilePath('entries', index, width))
-  return entries.slice(0, width)
+  return entries
+}
+
+/** The same of a bundle that may be gone; where its size is not known, of the widest that is there. Broken is as good as gone. */
+export async function findBundle(
+  read: TileReader,
+  index: number,
+  size?: number,
+): Promise<readonly Uint8Array[] | undefined> {
+  const width = size === undefined ? tileWidth : widthOf(0, index, size)
+  let bytes = await readEither(read, 'entries', index, width)
+  for (let less = width - 1; size === undefined && !bytes && less > 0; less--) {
+    bytes = await read(tilePath('entries', index, less))
+  }
+  return bytes && decodeBundle(bytes)?.slice(0, width)
 }
 
 async function readEither(read: TileReader, level: number | 'entries', index: number, width: number) {

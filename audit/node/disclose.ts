@@ -17,31 +17,58 @@ export interface Disclosed {
   readonly fields: Readonly<Record<string, Json | undefined>>
 }
 
-export async function disclose(
+/** What the store has of a record's personal fields. Nothing in it can be read without the vault's key. */
+export interface SealedFields {
+  /** Digests by field, as the record has them. */
+  readonly digests: Readonly<Record<string, string>>
+  /** What opens them, sealed under a key of that name: null once that was erased, undefined where it never came. */
+  readonly disclosure?: { readonly key: string; readonly sealed: string | null }
+}
+
+/** Undefined where the log has no such record. */
+export async function findSealed(
   db: Db,
-  vault: Pick<Vault, 'get'>,
   id: { readonly epoch: Epoch; readonly seq: number },
-  sha256: Sha256,
-): Promise<Disclosed | undefined> {
+): Promise<SealedFields | undefined> {
   const leaf = await findLeaf(db, id)
   const read = leaf && parseEvent(new Uint8Array(leaf.bytes))
   if (!read || 'wrong' in read) return undefined
-  const sealed: unknown = (read.event as { readonly sealed?: unknown }).sealed
-  const digests = isObject(sealed as Json) ? (sealed as Readonly<Record<string, unknown>>) : {}
+  const sealed = (read.event as { readonly sealed?: Json }).sealed
+  const digests = Object.entries(isObject(sealed) ? sealed : {}).filter((one) => typeof one[1] === 'string')
+  const disclosure = digests.length === 0 ? undefined : await findDisclosure(db, id)
+  return { digests: Object.fromEntries(digests) as Record<string, string>, ...(disclosure && { disclosure }) }
+}
+
+/** `vault` may be another machine's than the store's: each value is held against its digest. */
+export async function openSealed(
+  { digests, disclosure }: SealedFields,
+  vault: Pick<Vault, 'get'>,
+  sha256: Sha256,
+): Promise<Disclosed> {
   const fields: Record<string, Json | undefined> = Object.fromEntries(
     Object.keys(digests).map((name) => [name, undefined]),
   )
   if (Object.keys(fields).length === 0) return { state: 'nothing personal', fields }
-  const row = await findDisclosure(db, id)
-  if (row && row.sealed === null) return { state: 'erased', fields }
-  const key = row && (await vault.get(row.key))
-  const text = key && decrypt(key, row.sealed!, row.key)
+  if (disclosure?.sealed === null) return { state: 'erased', fields }
+  const key = disclosure && (await vault.get(disclosure.key))
+  const text = key && decrypt(key, disclosure.sealed, disclosure.key)
   if (!text) return { state: 'withheld', fields }
   for (const disclosure of disclosuresIn(text)) {
     const [, name, value] = parseJson(Buffer.from(disclosure, 'base64url').toString()) as readonly Json[]
     if (digests[name as string] === toBase64Url(sha256(utf8(disclosure)))) fields[name as string] = value
   }
   return { state: 'disclosed', fields }
+}
+
+/** Both, where store and vault are in one place. */
+export async function disclose(
+  db: Db,
+  vault: Pick<Vault, 'get'>,
+  id: { readonly epoch: Epoch; readonly seq: number },
+  sha256: Sha256,
+): Promise<Disclosed | undefined> {
+  const sealed = await findSealed(db, id)
+  return sealed && openSealed(sealed, vault, sha256)
 }
 
 function disclosuresIn(text: Uint8Array): readonly string[] {

@@ -10,6 +10,7 @@ import { isRefusal, type KafkaOptions, newKafka, unavailable, within } from './k
 export type { KafkaCredentials, KafkaOptions } from './kafka-client.ts'
 export { type KafkaIngestOptions, runKafkaIngest } from './kafka-ingest.ts'
 export { auditorGroup, type KafkaPrepareOptions, type Prepared, prepareKafka } from './kafka-prepare.ts'
+export { type KafkaSender, kafkaSender } from './kafka-sender.ts'
 
 /** CloudEvents type of a message: records of one epoch, in order. */
 export const recordsType = 'dev.writ.records.v1'

@@ -10,7 +10,7 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import { parseJson } from '../../core/json.ts'
 import type { AuditEvent } from '../../core/record.ts'
 import { newestCheckpoint } from '../log/prove.ts'
-import { decodeBundle, type TileReader, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
+import { findBundle, tileWidth } from '../log/tiles.ts'
 import { type ReconcileRules, Reconciler, type ReconcileState, type ReconcileTally } from '../reconcile/reconcile.ts'
 import type { Auditor } from './auditor.ts'
 import { isMissing, writeWhole } from './durable.ts'
@@ -63,8 +63,8 @@ export async function openReconcile(options: ReconcileOptions): Promise<Reconcil
     for (const { shard, read } of await sources()) {
       const size = (await newestCheckpoint(read))?.checkpoint.size ?? 0
       for (let from = next.get(shard) ?? 0; from < size; from = next.get(shard)!) {
-        const entries = await bundleAt(read, Math.floor(from / tileWidth), size)
-        if (!entries) break // Pruned, or not there yet.
+        const entries = await findBundle(read, Math.floor(from / tileWidth), size)
+        if (!entries || entries.length <= from % tileWidth) break // Pruned, cut short, or not there yet.
         for (const bytes of entries.slice(from % tileWidth)) {
           const event = isOutbound(bytes) ? undefined : parseJson(fromUtf8(bytes))
           if (event) reconciler.take(event as unknown as AuditEvent, shard) // What is in the log was parsed when it came.
@@ -129,12 +129,6 @@ export async function openReconcile(options: ReconcileOptions): Promise<Reconcil
       await save().catch((thrown: unknown) => onEvent({ kind: 'failed', detail: messageOf(thrown) }))
     },
   }
-}
-
-async function bundleAt(read: TileReader, index: number, size: number): Promise<readonly Uint8Array[] | undefined> {
-  const width = widthOf(0, index, size)
-  const bytes = (await read(tilePath('entries', index, width))) ?? (await read(tilePath('entries', index)))
-  return bytes && decodeBundle(bytes)?.slice(0, width)
 }
 
 /** What another run knew. A file that cannot be read is none: the log is then read from its beginning. */

@@ -9,6 +9,7 @@ import type { AuditSettings } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { addCall, callsDue, newCalls, takeCalls } from '../stream/calls.ts'
 import { type Demand, demandOf } from '../stream/demand.ts'
+import { droppedBody } from '../stream/dropped.ts'
 import type { OnNotice } from '../stream/notice.ts'
 import { addOutcome, newOutcomes, outcomesDue, takeOutcomes } from '../stream/outcomes.ts'
 import { headDue, type Producer, type Sealed, seal, sealHead, sealStart } from '../stream/producer.ts'
@@ -49,6 +50,8 @@ export interface LiveOptions {
 }
 
 const refusalsEveryMs = 1000
+/** Time that dropped decisions wait for the record that tells of them, in milliseconds. */
+const droppedEveryMs = 1000
 /** Time between two attempts to tell of decisions without a record, in milliseconds. */
 const tellEveryMs = 250
 
@@ -60,6 +63,11 @@ export function newLive(options: LiveOptions): Live {
   let tickMs = toMs(now())
   let refusalsAtMs = tickMs
   const suppressed = newSuppressed()
+  const dropped = newSuppressed()
+  let droppedTold: Promise<void> | undefined
+  let droppedAtMs = tickMs
+  /** Whether the last word about dropped decisions was kept. While it was not, none is dropped. */
+  let tellsDropped = true
   let telling: Promise<void> | undefined
   let toldAtMs = tickMs
   let headOnItsWay = false
@@ -123,10 +131,32 @@ export function newLive(options: LiveOptions): Live {
     return telling
   }
 
+  /** What cannot be told yet is told later. */
+  const emitDropped = (): Promise<void> => {
+    droppedAtMs = toMs(now())
+    const body = droppedBody(dropped)
+    const { untilNs } = dropped
+    droppedTold ??= keepBody(body)
+      .then(
+        () => {
+          tellsDropped = true
+          toldOf(dropped, body, untilNs)
+        },
+        () => {
+          tellsDropped = false
+        },
+      )
+      .finally(() => {
+        droppedTold = undefined
+      })
+    return droppedTold
+  }
+
   /** Outcomes first, so that the head covers them. */
   const emitHead = (final: boolean): Promise<void> => {
     emitOutcomes()
     emitCalls()
+    if (isSuppressing(dropped)) void emitDropped()
     headOnItsWay = true
     const demand: Demand = final ? { wait: 'synced', urgent: true } : { wait: 'written', urgent: false }
     const sealIt = (from: Producer) => {
@@ -163,10 +193,11 @@ export function newLive(options: LiveOptions): Live {
 
   const close = async (): Promise<void> => {
     emitRefusals()
-    await telling
+    await Promise.all([telling, droppedTold])
     if (isSuppressing(suppressed)) await emitSuppressed()
-    if (isSuppressing(suppressed)) {
-      const { allow, deny, fault } = suppressed
+    if (isSuppressing(dropped)) await emitDropped()
+    for (const untold of [suppressed, dropped].filter(isSuppressing)) {
+      const { allow, deny, fault } = untold
       const detail = `${ports.id}: ${allow} allow, ${deny} deny, ${fault} fault have no record, and none tells of them`
       onNotice({ name: 'suppressed_untold', level: 'error', detail })
     }
@@ -202,6 +233,7 @@ export function newLive(options: LiveOptions): Live {
       if (callsDue(calls, nowMs)) emitCalls()
       if (refusals.size > 0 && nowMs - refusalsAtMs >= refusalsEveryMs) emitRefusals()
       if (isSuppressing(suppressed) && nowMs - toldAtMs >= tellEveryMs) void emitSuppressed()
+      if (isSuppressing(dropped) && nowMs - droppedAtMs >= droppedEveryMs) void emitDropped()
       if (!headOnItsWay && headDue(live.producer, nowMs, settings)) emitHead(false).catch(headFailed)
     },
     abandon: () => end('crash'),
@@ -213,6 +245,11 @@ export function newLive(options: LiveOptions): Live {
       account(verdict, thrown) {
         if (settings.onFull !== 'allow-and-account' || !(thrown instanceof Unwritten) || closing) return false
         countSuppressed(suppressed, verdict, thrown.message, now())
+        return true
+      },
+      dropped(verdict) {
+        if (closing || ended || !tellsDropped) return false
+        countSuppressed(dropped, verdict, '', now())
         return true
       },
       outcome(id, outcome) {

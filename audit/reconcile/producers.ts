@@ -1,7 +1,7 @@
 /** How far each producer has signed, and what excuses it: gaps in what arrived, decisions that it could not record. */
 
 import { isObject } from '../../core/json.ts'
-import type { AuditEvent, GapBody, HeadBody, SuppressedBody } from '../../core/record.ts'
+import type { AuditEvent, DroppedBody, GapBody, HeadBody, SuppressedBody } from '../../core/record.ts'
 import { timeOf } from './sightings.ts'
 
 /** Most epochs and excuses that are remembered of one producer, and producers; the oldest of them go. */
@@ -21,7 +21,7 @@ interface Known {
   readonly epochs: Map<string, Epoch>
   /** Numbers that are missing, by epoch and first number. */
   readonly gaps: Set<string>
-  /** Times over which it could not record. */
+  /** Times over which it could not record, or was told not to. */
   suppressed: { readonly fromMs: number; readonly untilMs: number }[]
   calls: boolean
 }
@@ -76,7 +76,9 @@ export class Producers {
       epoch.signedMs = Math.max(epoch.signedMs, atMs)
       epoch.final ||= (event as AuditEvent<HeadBody>).final === true
     }
-    if (event.kind === 'suppressed') this.#suppressed(of, event as AuditEvent<SuppressedBody>)
+    if (event.kind === 'suppressed' || event.kind === 'dropped') {
+      this.#unrecorded(of, event as AuditEvent<SuppressedBody | DroppedBody>)
+    }
     if (event.kind === 'start') this.#start(of, event)
   }
 
@@ -139,7 +141,7 @@ export class Producers {
       if (gap.startsWith(`${about.epoch} `) && Number(gap.split(' ')[1]) <= last) of.gaps.delete(gap)
   }
 
-  #suppressed(of: Known, { from, until }: AuditEvent<SuppressedBody>): void {
+  #unrecorded(of: Known, { from, until }: AuditEvent<SuppressedBody | DroppedBody>): void {
     of.suppressed.push({ fromMs: timeOf(from), untilMs: timeOf(until) })
     if (of.suppressed.length > maxExcuses) of.suppressed.shift()
   }

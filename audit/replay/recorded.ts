@@ -39,6 +39,10 @@ export function recall(event: AuditEvent<DecisionBody>): Recalled {
   if (typeof oversize === 'number') return { kind: 'oversize', bytes: oversize }
   const always = ['path', 'source address'].find((field) => Object.hasOwn(membersOf(body['sealed']), field))
   if (always !== undefined) return { kind: 'unreadable', member: `${always}, which is sealed as personal` }
+  // What a mask hid was judged all the same, and cannot be told from what was never sent.
+  if (body['erased'] !== undefined || body['masked'] !== undefined) {
+    return { kind: 'unreadable', member: 'what the policy’s own mask has hidden' }
+  }
   try {
     return readFacts(body, input)
   } catch (thrown) {

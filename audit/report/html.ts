@@ -1,5 +1,6 @@
 /** The report as one HTML file that needs nothing else: to read, to print, to hand over. */
 
+import type { CheckpointWord } from '../verify/witnessed.ts'
 import { amount, type Check, type CheckVerdict, grouped } from './check.ts'
 import type { Report } from './report.ts'
 import type { Sampled } from './sample.ts'
@@ -98,7 +99,23 @@ function summary({ checks }: Report): Html {
 <tbody>${checks.map(row)}</tbody></table></div></section>`
 }
 
-function verification({ verification: { ok, broken, findings, omitted }, trust, shards }: Report): Html {
+/** The quorum that was asked for, and each checkpoint that was held against it. */
+function witnessed({ witnesses, shards }: Report): Html {
+  if (!witnesses) {
+    return html`<p class="quiet">No witness was asked for: a second log shown to somebody else would not be noticed.</p>`
+  }
+  const row = (origin: string, { size, met, by }: CheckpointWord) =>
+    html`<tr><td>${origin}</td><td class="number">${size}</td><td>${met ? 'yes' : 'no'}</td><td>${by.join(', ') || 'nobody'}</td></tr>\n`
+  const found = shards.flatMap(({ origin, witnessed }) => (witnessed ? [{ origin, ...witnessed }] : []))
+  const sum = (of: 'looked' | 'count') => found.reduce((total, one) => total + one[of], 0)
+  const rows = found.flatMap(({ origin, checkpoints }) => checkpoints.map((word) => row(origin, word)))
+  return html`<h3>Witnesses</h3><p>Quorum asked for: <code>${witnesses.quorum}</code>. ${grouped(sum('count'))} of ${amount(sum('looked'), 'checkpoint')} met it.</p>
+<div class="scroll"><table><caption>${grouped(rows.length)} listed, the largest of each log</caption><thead><tr><th scope="col">Log</th><th scope="col" class="number">Leaves</th><th scope="col">Quorum met</th><th scope="col">Cosigned by</th></tr></thead><tbody>${rows}</tbody></table></div>`
+}
+
+function verification(report: Report): Html {
+  const { trust, shards } = report
+  const { ok, broken, findings, omitted } = report.verification
   const size = shards.reduce((sum, shard) => sum + shard.size, 0)
   const state = ok
     ? html`<p>The log verifies: ${amount(size, 'leaf', 'leaves')} in ${amount(shards.length, 'shard')} hash to the signed roots, and no chain or signature is broken.</p>`
@@ -115,7 +132,7 @@ function verification({ verification: { ok, broken, findings, omitted }, trust, 
   }</caption><thead><tr><th scope="col">Level</th><th scope="col">Leaf</th><th scope="col">Finding</th><th scope="col">What was found</th></tr></thead><tbody>${shown.map(row)}</tbody></table></div>`
   return html`<section aria-labelledby="log"><h2 id="log">The log behind it</h2>${state}<p class="quiet">${word}</p>${
     shown.length > 0 ? table : []
-  }</section>`
+  }${witnessed(report)}</section>`
 }
 
 function checkSection(check: Check): Html {

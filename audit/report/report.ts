@@ -1,5 +1,6 @@
 /** A report: a verification and its checks, in one value that is written as JSON or HTML. Same log, same bytes. */
 
+import { quorumText, witnessName } from '../log/policy.ts'
 import type { Findings } from '../verify/finding.ts'
 import type { VerifyParts } from '../verify/verify.ts'
 import { type Verification, verifyLog, withFindings } from '../verify/verify.ts'
@@ -36,6 +37,8 @@ export interface Report {
   readonly verifierKey: string
   readonly shards: Verification['shards']
   readonly trust: Verification['trust']
+  /** Whose word was asked for, as the policy has it. What was found is in each shard's `witnessed`; absent: nobody's. */
+  readonly witnesses?: { readonly quorum: string; readonly names: readonly string[] }
   readonly verification: {
     readonly ok: boolean
     readonly broken: number
@@ -96,7 +99,9 @@ export async function makeReport(
     completeness(evidence, verification),
     whole,
   ]
-  return { report: reportOf(checks, evidence, verification), verification }
+  const { policy } = parts
+  const witnesses = policy && { quorum: quorumText(policy), names: policy.witnesses.map(witnessName) }
+  return { report: { ...reportOf(checks, evidence, verification), ...(witnesses && { witnesses }) }, verification }
 }
 
 function reportOf(checks: readonly Check[], evidence: Evidence, verification: Verification): Report {

@@ -5,15 +5,7 @@
 
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
-import {
-  type CarriedEntry,
-  carriedPath,
-  decodeBundle,
-  decodeCarried,
-  type TileReader,
-  tilePath,
-  tileWidth,
-} from '../log/tiles.ts'
+import { type CarriedEntry, carriedPath, decodeCarried, findBundle, type TileReader, tileWidth } from '../log/tiles.ts'
 import { leavesOf, maxChunkBytes } from './chunk.ts'
 import { type Db, meansOf } from './schema.ts'
 import { rowsOf } from './sql.ts'
@@ -110,9 +102,7 @@ async function readFiles(read: TileReader, wanted: Set<number>, found: Map<numbe
     for (const { at, bytes } of await carriedIn(read, bundle)) {
       if (wanted.has(bundle * tileWidth + at)) found.set(bundle * tileWidth + at, bytes)
     }
-    const bytes = await bundleAt(read, bundle)
-    const entries = (bytes && decodeBundle(bytes)) ?? []
-    for (const [i, entry] of entries.entries()) {
+    for (const [i, entry] of ((await findBundle(read, bundle)) ?? []).entries()) {
       const index = bundle * tileWidth + i
       if (wanted.has(index)) found.set(index, entry)
     }
@@ -123,14 +113,4 @@ async function readFiles(read: TileReader, wanted: Set<number>, found: Map<numbe
 async function carriedIn(read: TileReader, bundle: number): Promise<readonly CarriedEntry[]> {
   const file = await read(carriedPath(bundle))
   return (file && decodeCarried(file)) ?? []
-}
-
-async function bundleAt(read: TileReader, bundle: number): Promise<Uint8Array | undefined> {
-  const whole = await read(tilePath('entries', bundle))
-  if (whole) return whole
-  for (let width = tileWidth - 1; width > 0; width--) {
-    const partial = await read(tilePath('entries', bundle, width))
-    if (partial) return partial
-  }
-  return undefined
 }

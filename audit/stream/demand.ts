@@ -16,6 +16,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'head':
     case 'svid':
     case 'calls':
+    case 'dropped':
       return { wait: 'written', urgent: false }
     case 'start':
       return { wait: 'synced', urgent: true } // Not acknowledged: a proxy starts while the stream is away.

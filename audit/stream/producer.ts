@@ -10,6 +10,7 @@ import { canonicalJson } from '../../core/json.ts'
 import type { Sha256, SignHead } from '../../core/ports.ts'
 import {
   type AuditEvent,
+  type DroppedBody,
   type Envelope,
   type Epoch,
   type EventBody,
@@ -116,24 +117,32 @@ export function seal(
         body.kind === 'decision'
           ? counted(counts, body.verdict)
           : body.kind === 'suppressed'
-            ? suppressedToo(counts, body.counts)
-            : counts,
+            ? untold(counts, 'suppressed', body.counts)
+            : body.kind === 'dropped'
+              ? untold(counts, 'dropped', body.counts)
+              : counts,
       unheaded: producer.unheaded + 1,
     },
     records: [record],
   }
 }
 
-const suppressedToo = (counts: HeadBody['counts'], { allow, deny, fault }: SuppressedBody['counts']) => ({
-  ...counts,
-  suppressed: (counts.suppressed ?? 0) + allow + deny + fault,
-})
+/** With decisions that have no record of their own. */
+const untold = (
+  counts: HeadBody['counts'],
+  name: (SuppressedBody | DroppedBody)['kind'],
+  { allow, deny, fault }: SuppressedBody['counts'],
+): HeadBody['counts'] => ({ ...counts, [name]: (counts[name] ?? 0) + allow + deny + fault })
 
-const counted = ({ allow, deny, fault, suppressed }: HeadBody['counts'], verdict: Verdict): HeadBody['counts'] => ({
+const counted = (
+  { allow, deny, fault, suppressed, dropped }: HeadBody['counts'],
+  verdict: Verdict,
+): HeadBody['counts'] => ({
   allow: verdict === 'allow' ? allow + 1 : allow,
   deny: verdict === 'deny' ? deny + 1 : deny,
   fault: verdict === 'fault' ? fault + 1 : fault,
   ...(suppressed !== undefined && { suppressed }),
+  ...(dropped !== undefined && { dropped }),
 })
 
 /**

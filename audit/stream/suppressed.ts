@@ -38,7 +38,7 @@ export const suppressedBody = ({ allow, deny, fault, fromNs, untilNs, why }: Sup
 })
 
 /** Takes away what a record tells of by now; what came meanwhile stays. */
-export function toldOf(suppressed: Suppressed, { counts }: SuppressedBody, untilNs: bigint): void {
+export function toldOf(suppressed: Suppressed, { counts }: Pick<SuppressedBody, 'counts'>, untilNs: bigint): void {
   suppressed.allow -= counts.allow
   suppressed.deny -= counts.deny
   suppressed.fault -= counts.fault

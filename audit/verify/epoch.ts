@@ -6,7 +6,14 @@
 import { fromBase64, fromBase64Url, toHex } from '../../core/bytes.ts'
 import { isObject } from '../../core/json.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
-import { type AuditEvent, type HeadBody, headPayload, type StartBody, type SuppressedBody } from '../../core/record.ts'
+import {
+  type AuditEvent,
+  type DroppedBody,
+  type HeadBody,
+  headPayload,
+  type StartBody,
+  type SuppressedBody,
+} from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
 import { type Finding, type FindingCode, type Findings, plural, recordId, span } from './finding.ts'
@@ -199,6 +206,11 @@ export class EpochReader {
       findings.add({ ...this.#broken('gap_wrong', this.#missingIndex, range.first, what), level: 'warning' })
     }
     const unattested = this.#unattested(newestMs, findings)
+    const decisions = this.stretches.reduce<Totals>((sum, stretch) => plus(sum, stretch.totals), noTotals)
+    if (decisions.dropped !== undefined) {
+      const what = `${this.producer} left out ${plural(decisions.dropped, 'decision')}, as a drop rule of its policy says`
+      findings.add({ ...this.#broken('dropped', this.startIndex, this.stretches[0]!.first, what), level: 'note' })
+    }
     return {
       epoch: this.epoch,
       producer: this.producer,
@@ -206,7 +218,7 @@ export class EpochReader {
       firstSeq: this.stretches[0]?.first ?? 0,
       lastSeq: this.last?.last ?? -1,
       records: this.records,
-      decisions: this.stretches.reduce<Totals>((sum, stretch) => plus(sum, stretch.totals), noTotals),
+      decisions,
       heads: this.heads,
       missing: sizeOf(holes),
       unattested,
@@ -219,17 +231,18 @@ export class EpochReader {
 
   #totalsOf(event: AuditEvent, index: number, findings: Findings): Totals {
     if (event.kind === 'decision') return totalsOf(event)
-    if (event.kind !== 'suppressed') return noTotals
-    const said = saidTotals(event as AuditEvent<SuppressedBody>)
-    if (!said || said.suppressed !== undefined) {
+    if (event.kind !== 'suppressed' && event.kind !== 'dropped') return noTotals
+    const said = saidTotals(event as AuditEvent<SuppressedBody | DroppedBody>)
+    if (!said || said.suppressed !== undefined || said.dropped !== undefined) {
       findings.add(this.#broken('head_counts', index, event.seq, 'decisions without a record that nobody counted'))
       return noTotals
     }
     const { allow, deny, fault } = said
+    if (event.kind === 'dropped') return totals(0, 0, 0, 0, allow + deny + fault)
     const { from, until, why } = event as AuditEvent<SuppressedBody>
     const what = `${this.producer} decided without a record: ${totalsText(said)}, from ${from} to ${until}: ${why}`
     findings.add({ ...this.#broken('suppressed', index, event.seq, what), level: 'warning' })
-    return totals(0, 0, 0, allow + deny + fault)
+    return totals(0, 0, 0, allow + deny + fault, 0)
   }
 
   #note(event: AuditEvent): void {
@@ -432,8 +445,12 @@ class Clock {
 const missingText = ({ first, last }: Range): string =>
   `${plural(last - first + 1, 'record')} (${span(first, last)}) missing`
 
-const totalsText = ({ allow, deny, fault, suppressed }: Totals): string =>
-  `${allow} allow, ${deny} deny, ${fault} fault${suppressed === undefined ? '' : `, ${suppressed} without a record`}`
+const totalsText = ({ allow, deny, fault, suppressed, dropped }: Totals): string =>
+  [
+    `${allow} allow, ${deny} deny, ${fault} fault`,
+    ...(suppressed === undefined ? [] : [`${suppressed} without a record`]),
+    ...(dropped === undefined ? [] : [`${dropped} dropped`]),
+  ].join(', ')
 
 function totalsOf(event: AuditEvent): Totals {
   const verdict: unknown = (event as { readonly verdict?: unknown }).verdict
@@ -444,12 +461,13 @@ function totalsOf(event: AuditEvent): Totals {
   }
 }
 
-function saidTotals(event: AuditEvent<HeadBody | SuppressedBody>): Totals | undefined {
+function saidTotals(event: AuditEvent<HeadBody | SuppressedBody | DroppedBody>): Totals | undefined {
   const counts: unknown = event.counts
   if (!isObject(counts)) return undefined
-  const { allow, deny, fault, suppressed = 0 } = counts
+  const { allow, deny, fault, suppressed = 0, dropped = 0 } = counts
   if (typeof allow !== 'number' || typeof deny !== 'number' || typeof fault !== 'number') return undefined
-  return typeof suppressed === 'number' ? totals(allow, deny, fault, suppressed) : undefined
+  if (typeof suppressed !== 'number' || typeof dropped !== 'number') return undefined
+  return totals(allow, deny, fault, suppressed, dropped)
 }
 
 const derOf = (text: unknown): Uint8Array | undefined => (typeof text === 'string' ? fromBase64(text) : undefined)

@@ -45,6 +45,7 @@ export type FindingCode =
   | 'spool_lost' // A run that did not end, and a later start that quotes none: what it had not sent is gone.
   | 'unattested' // Records that no signed head covers.
   | 'suppressed' // Decisions that their producer counted, and could not record.
+  | 'dropped' // Decisions that a drop rule of their policy left out, and their producer counted.
   | 'one_sided_call' // A call that one side recorded and the other did not.
   | 'trust_unproven' // Roots announced by nobody we have reason to believe.
   | 'serial_unknown' // Certificates in traffic whose issuance is not in the log.

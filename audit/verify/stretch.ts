@@ -9,21 +9,37 @@ export interface Totals {
   readonly fault: number
   /** Decisions without a record, that their producer counted. Left out where there are none. */
   readonly suppressed?: number
+  /** Decisions that their policy's drop rule left out, that their producer counted. Left out where there are none. */
+  readonly dropped?: number
 }
 
-export const totals = (allow: number, deny: number, fault: number, suppressed: number): Totals =>
-  suppressed === 0 ? { allow, deny, fault } : { allow, deny, fault, suppressed }
+export const totals = (allow: number, deny: number, fault: number, suppressed: number, dropped: number): Totals => ({
+  ...{ allow, deny, fault },
+  ...(suppressed !== 0 && { suppressed }),
+  ...(dropped !== 0 && { dropped }),
+})
 
-export const noTotals: Totals = totals(0, 0, 0, 0)
+export const noTotals: Totals = totals(0, 0, 0, 0, 0)
 
-export const plus = (a: Totals, b: Totals): Totals =>
-  totals(a.allow + b.allow, a.deny + b.deny, a.fault + b.fault, (a.suppressed ?? 0) + (b.suppressed ?? 0))
+export const plus = (a: Totals, b: Totals): Totals => added(a, b, 1)
 
-export const minus = (a: Totals, b: Totals): Totals =>
-  totals(a.allow - b.allow, a.deny - b.deny, a.fault - b.fault, (a.suppressed ?? 0) - (b.suppressed ?? 0))
+export const minus = (a: Totals, b: Totals): Totals => added(a, b, -1)
+
+const added = (a: Totals, b: Totals, sign: 1 | -1): Totals =>
+  totals(
+    a.allow + sign * b.allow,
+    a.deny + sign * b.deny,
+    a.fault + sign * b.fault,
+    (a.suppressed ?? 0) + sign * (b.suppressed ?? 0),
+    (a.dropped ?? 0) + sign * (b.dropped ?? 0),
+  )
 
 export const sameTotals = (a: Totals, b: Totals): boolean =>
-  a.allow === b.allow && a.deny === b.deny && a.fault === b.fault && a.suppressed === b.suppressed
+  a.allow === b.allow &&
+  a.deny === b.deny &&
+  a.fault === b.fault &&
+  a.suppressed === b.suppressed &&
+  a.dropped === b.dropped
 
 export interface Stretch {
   first: number

@@ -12,6 +12,14 @@ export interface Witnessed {
   readonly by: readonly { readonly witness: string; readonly time: number }[]
 }
 
+/** One checkpoint that was looked at. */
+export interface CheckpointWord {
+  readonly size: number
+  readonly met: boolean
+  /** Witnesses of the policy whose cosignature holds. */
+  readonly by: readonly string[]
+}
+
 export interface WitnessedSummary {
   /** Undefined where none met the quorum. */
   readonly newest: Witnessed | undefined
@@ -19,6 +27,10 @@ export interface WitnessedSummary {
   readonly count: number
   /** Sizes of the largest of them, at most `maxSizes`, the largest first. */
   readonly sizes: readonly number[]
+  /** How many were looked at, whether they met it or not. */
+  readonly looked: number
+  /** The largest of those, at most `maxSizes`, the largest first. */
+  readonly checkpoints: readonly CheckpointWord[]
 }
 
 /** A log keeps a checkpoint for each second that it grew in. */
@@ -32,6 +44,8 @@ export class WitnessedReader {
   readonly #shard: number
   #count = 0
   #sizes: readonly number[] = []
+  #looked = 0
+  #words: readonly CheckpointWord[] = []
   #newest: Witnessed | undefined
 
   constructor(policy: LogPolicy, shard: number, verify: Ed25519Verify, findings: Findings) {
@@ -48,15 +62,27 @@ export class WitnessedReader {
     if (!read.ok) {
       const what = `the checkpoint over ${size} leaves: ${read.detail}`
       this.#findings.add({ level: 'broken', code: 'cosignature_invalid', shard: this.#shard, what })
+      this.#tell({ size, met: false, by: [] })
       return
     }
     const cosigned = read.cosignatures.map(({ key }) => key)
-    if (!meetsQuorum(this.#policy, cosigned)) return
+    const met = meetsQuorum(this.#policy, cosigned)
+    this.#tell({ size, met, by: cosigned.map(({ cosigner }) => cosigner) })
+    if (!met) return
     if (this.#sizes.includes(size)) return
     this.#count++
     this.#sizes = [...this.#sizes, size].sort((a, b) => b - a).slice(0, maxSizes)
     if (this.#newest && this.#newest.size > size) return
     this.#newest = { size, by: read.cosignatures.map(({ key, time }) => ({ witness: key.cosigner, time })) }
+  }
+
+  /** The same checkpoint comes with and without its cosignatures, from the folder and from elsewhere. */
+  #tell(word: CheckpointWord): void {
+    const known = this.#words.find(({ size }) => size === word.size)
+    if (!known) this.#looked++
+    else if (known.met || known.by.length > word.by.length) return
+    const others = this.#words.filter(({ size }) => size !== word.size)
+    this.#words = [...others, word].sort((a, b) => b.size - a.size).slice(0, maxSizes)
   }
 
   /** What no quorum vouches for is said: all of the log, or its end. */
@@ -69,6 +95,6 @@ export class WitnessedReader {
     else if (newest.size < size) {
       add('note', 'unwitnessed', `the last ${size - newest.size} leaves are under no checkpoint with a quorum yet`)
     }
-    return { newest, count: this.#count, sizes: this.#sizes }
+    return { newest, count: this.#count, sizes: this.#sizes, looked: this.#looked, checkpoints: this.#words }
   }
 }

@@ -1,14 +1,20 @@
-/** What control asks of the auditor, over mTLS: the log's public key, and receipts. */
+/** What control asks of the auditor, over mTLS: the log's public key, receipts, and sealed personal fields. */
 
+import { z } from 'zod'
+import type { SealedFields } from '../../audit/node/disclose.ts'
 import { caRequest } from '../../ca/node/client.ts'
 import { fromUtf8 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
+import { parseJson } from '../../core/json.ts'
 import type { FindReceipt } from '../../core/ports.ts'
+import type { RecordId } from '../../core/record.ts'
 import { type MeshClientOptions, receiptOf } from './mesh-client.ts'
 
 export interface AuditorClient {
   verifierKey(): Promise<string>
   readonly findReceipt: FindReceipt
+  /** Undefined where its store has no such record. */
+  findSealed(id: Pick<RecordId, 'epoch' | 'seq'>): Promise<SealedFields | undefined>
 }
 
 export function auditorClient({ url, expect, source, nowMs }: MeshClientOptions): AuditorClient {
@@ -25,5 +31,23 @@ export function auditorClient({ url, expect, source, nowMs }: MeshClientOptions)
       if (status === 404) return undefined
       throw new WritError('unavailable', `${url} answered ${status}`)
     },
+    async findSealed({ epoch, seq }) {
+      const { status, bytes } = await ask(`/sealed/${epoch}/${seq}`)
+      if (status === 200) return sealedOf(bytes)
+      if (status === 404) return undefined
+      throw new WritError('unavailable', `${url} answered ${status}`)
+    },
   }
+}
+
+const sealedBody = z.object({
+  digests: z.record(z.string(), z.string()),
+  disclosure: z.object({ key: z.string().regex(/^[0-9a-f]{32}$/), sealed: z.string().nullable() }).exactOptional(),
+})
+
+/** As GET /sealed answers. Values that are opened of it are held against the digests. */
+export function sealedOf(bytes: Uint8Array): SealedFields {
+  const body = sealedBody.safeParse(parseJson(fromUtf8(bytes)))
+  if (body.success) return body.data
+  throw new WritError('log_invalid', 'what came as sealed fields is none')
 }

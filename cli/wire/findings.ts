@@ -1,15 +1,18 @@
-/** Findings as the log of this process makes them, and the webhook that hears of them. */
+/** Findings as the log of this process makes them, and the webhook and the topic that hear of them. */
 
-import { type Delivering, startDelivery } from '../../audit/findings/node/deliver.ts'
+import { type SendFinding, startDelivery } from '../../audit/findings/node/deliver.ts'
 import { type Finder, makeFinder } from '../../audit/findings/node/finder.ts'
+import { publishFinding } from '../../audit/findings/node/topic.ts'
 import { postFinding } from '../../audit/findings/node/webhook.ts'
 import type { Auditor } from '../../audit/node/auditor.ts'
+import { kafkaSender } from '../../audit/node/kafka.ts'
 import type { Store } from '../../audit/node/store.ts'
 import { type FindingsPlace, findingsOf } from '../../control/mesh/findings.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
 import { spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { version } from '../version.ts'
+import { kafkaAccess } from './kafka-access.ts'
 import type { OnEvent } from './telemetry.ts'
 
 export interface FindingsOptions {
@@ -28,35 +31,41 @@ export interface OpenFindings {
 
 export async function openFindings(options: FindingsOptions): Promise<OpenFindings> {
   const { store, trustDomain, now, onEvent } = options
-  const { settings, webhook } = options.findings ?? findingsOf()
+  const { settings, webhook, topic } = options.findings ?? findingsOf()
   const nowMs = (): number => Number(now() / 1_000_000n)
   const secret = webhook && secretOf(webhook.secretEnv)
+  const credentials = topic && (await kafkaAccess(topic))
+  const own = spiffeId(trustDomain, '/writ/auditor') as string
+  const product = { version, trustDomain }
   const told = (text: string): void => onEvent({ level: 'warn', from: 'findings', text })
   const finder = makeFinder({
     store,
     settings: () => settings,
-    sinks: () => (webhook ? ['webhook'] : []),
-    own: spiffeId(trustDomain, '/writ/auditor') as string,
+    sinks: () => [...(webhook ? ['webhook'] : []), ...(topic ? ['topic'] : [])],
+    own,
     nowMs,
     onFault: (thrown) => told(`nothing is found for now: ${messageOf(thrown)}`),
   })
-  let delivering: Delivering | undefined
+  const closing: (() => Promise<void>)[] = []
+  const deliver = (sink: string, send: SendFinding): void => {
+    const delivering = startDelivery({ db: store.db, sink, send, onFault: (text) => told(`the ${sink}: ${text}`) })
+    closing.unshift(() => delivering.close())
+  }
   return {
     finder,
     async start(auditor) {
       await finder.start(auditor)
-      if (!webhook || secret === undefined) return
-      const product = { version, trustDomain }
-      const send = postFinding({ url: webhook.url, secret, product, nowMs })
-      delivering = startDelivery({
-        db: store.db,
-        sink: 'webhook',
-        send,
-        onFault: (text) => told(`the webhook: ${text}`),
-      })
+      if (webhook && secret !== undefined) {
+        deliver('webhook', postFinding({ url: webhook.url, secret, product, nowMs }))
+      }
+      if (topic && credentials) {
+        const sender = kafkaSender({ ...topic, credentials, clientId: 'writ-findings' })
+        closing.push(() => sender.close())
+        deliver('topic', publishFinding(sender, own, product))
+      }
     },
     async close() {
-      await delivering?.close()
+      for (const step of closing) await step()
     },
   }
 }

@@ -13,7 +13,7 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
 import type { Authenticate, NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
-import { makeDecide, makePolicies } from '../../engine/index.ts'
+import { makeDecide, makeLogRules, makePolicies } from '../../engine/index.ts'
 import { openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
@@ -88,6 +88,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     identify: () => identify,
     authenticate: options.authenticate,
     decide: makeDecide(policies, { asOf: activation.asOf, http: openHttpTransport() }),
+    logRules: makeLogRules(policies),
     sink: () => sink,
     now: options.now,
     random,

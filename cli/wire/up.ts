@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { Hono } from 'hono'
+import { findSealed } from '../../audit/node/disclose.ts'
 import { type Examined, verifyPlace } from '../../audit/node/examine.ts'
 import { counts } from '../../audit/query/node/edges.ts'
 import { previewOf } from '../../audit/query/node/preview.ts'
@@ -188,7 +189,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
       mounted: [
         auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }),
-        disclosureRoutes({ db: log.store.db, vault, sink: () => control.sink, sha256 }),
+        disclosureRoutes({ find: (id) => findSealed(log.store.db, id), vault, sink: () => control.sink, sha256 }),
         sources.routes,
         data.routes,
       ],

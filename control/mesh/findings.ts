@@ -3,6 +3,8 @@
 import { z } from 'zod'
 import { type FindingSettings, findingDefaults, type MuteRule } from '../../audit/findings/settings.ts'
 import type { FindingType } from '../../core/record.ts'
+import type { KafkaPlace, StreamPlace } from '../../core/snapshot.ts'
+import { topicName } from './kafka.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
 import { bundleName, duration, durationMs, entrypoint, isLoopback } from './words.ts'
 
@@ -17,6 +19,7 @@ export interface FindingsSpec {
   readonly maxPerHour?: number
   readonly mute?: readonly MuteRule[]
   readonly webhook?: WebhookSpec
+  readonly topic?: string
 }
 
 export interface WebhookSpec {
@@ -33,6 +36,8 @@ export interface FindingsPlace {
   readonly settings: FindingSettings
   /** Default: findings are in the log and nowhere else. */
   readonly webhook?: WebhookSpec
+  /** Where they are published, on the brokers that records travel over. Default nowhere. */
+  readonly topic?: KafkaPlace
 }
 
 const types: readonly [FindingType, ...FindingType[]] = [
@@ -100,6 +105,9 @@ export const findingsSpec: z.ZodType<FindingsSpec> = z
           .describe('Variable that holds the secret of the signature.'),
       })
       .exactOptional(),
+    topic: topicName
+      .describe('Topic that each finding is published on, on the brokers of the stream; writ kafka prepare makes it.')
+      .exactOptional(),
   })
   .describe('What the log tells by itself.')
 
@@ -110,7 +118,7 @@ export const accessSpec: z.ZodType<AccessSpec> = z
   })
   .describe('Who may read the audit. Default: the operator’s socket and the page.')
 
-export function findingsOf({ mute, webhook, ...spec }: FindingsSpec = {}): FindingsPlace {
+export function findingsOf({ mute, webhook, topic, ...spec }: FindingsSpec = {}, stream?: StreamPlace): FindingsPlace {
   const ms = (text: string | undefined, otherwise: number): number =>
     text === undefined ? otherwise : durationMs(text)
   const { learningMs, unusedMs, clockSkewMs } = findingDefaults
@@ -127,7 +135,24 @@ export function findingsOf({ mute, webhook, ...spec }: FindingsSpec = {}): Findi
       mute: mute ?? [],
     },
     ...(webhook && { webhook }),
+    ...(topic !== undefined && stream?.kind === 'kafka' && { topic: { ...stream, topic } }),
   }
+}
+
+/** Who reads records reads nothing else, and without brokers there is no topic. */
+export function topicProblems<Spec extends { readonly audit?: { readonly findings?: FindingsSpec } }>(
+  mesh: Placed<Spec>,
+  stream: StreamPlace,
+): readonly Problem[] {
+  const topic = mesh.spec.audit?.findings?.topic
+  const path = ['spec', 'audit', 'findings', 'topic']
+  if (topic === undefined) return []
+  if (stream.kind !== 'kafka') {
+    const problem = `the stream is ${stream.kind}, and has no topic ${topic}`
+    return [problemAt(mesh, path, problem, 'set spec.audit.stream.kafka, or leave topic out')]
+  }
+  if (stream.topic !== topic) return []
+  return [problemAt(mesh, path, `${topic} is the topic of records`, 'give findings a topic of their own')]
 }
 
 /** A mistake in a name would lock everybody out, or be found by the first who asks. */

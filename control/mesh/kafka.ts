@@ -46,6 +46,10 @@ export const kafkaSasl: z.ZodType<NonNullable<KafkaPlace['sasl']>> = z
     error: 'has not exactly one of passwordEnv and passwordFile',
   })
 
+export const topicName: z.ZodString = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,249}$/, { error: 'is not a Kafka topic name' })
+
 export const kafkaSpec: z.ZodType<KafkaSpec> = z
   .strictObject({
     brokers: z
@@ -53,11 +57,7 @@ export const kafkaSpec: z.ZodType<KafkaSpec> = z
       .min(1)
       .max(64)
       .describe('host:port of at least one broker.'),
-    topic: z
-      .string()
-      .regex(/^[A-Za-z0-9._-]{1,249}$/, { error: 'is not a Kafka topic name' })
-      .describe('Default writ.records.v1.')
-      .exactOptional(),
+    topic: topicName.describe('Default writ.records.v1.').exactOptional(),
     tls: kafkaTls.exactOptional(),
     sasl: kafkaSasl.exactOptional(),
   })

@@ -1,7 +1,7 @@
 /** What the Mesh document says of the stream, the store and identities. */
 
 import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
-import { type AccessSpec, type FindingsPlace, findingsOf } from './findings.ts'
+import { type AccessSpec, type FindingsPlace, findingsOf, topicProblems } from './findings.ts'
 import { kafkaPlace } from './kafka.ts'
 import type { MeshSpec } from './kinds.ts'
 import { type OutsideSettings, outsideOf } from './outside.ts'
@@ -51,14 +51,16 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
   }
   const { outside, problems: outsideProblems } = outsideOf(mesh)
   problems.push(...outsideProblems)
-  const stream = audit?.stream ?? 'embedded'
+  const streamSpec = audit?.stream ?? 'embedded'
+  const stream: StreamPlace = streamSpec === 'embedded' ? { kind: 'embedded' } : kafkaPlace(streamSpec.kafka)
+  problems.push(...topicProblems(mesh, stream))
   const store = audit?.store ?? 'embedded'
   const settings: Omit<MeshSettings, 'policySources' | 'policyData'> = {
-    stream: stream === 'embedded' ? { kind: 'embedded' } : kafkaPlace(stream.kafka),
+    stream,
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,
     outside,
-    findings: findingsOf(audit?.findings),
+    findings: findingsOf(audit?.findings, stream),
     ...(audit?.access && { access: audit.access }),
   }
   return { settings, problems }

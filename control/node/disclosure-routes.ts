@@ -2,16 +2,16 @@
 
 import { Hono } from 'hono'
 import { z } from 'zod'
-import { disclose } from '../../audit/node/disclose.ts'
+import { openSealed, type SealedFields } from '../../audit/node/disclose.ts'
 import type { Vault } from '../../audit/node/vault.ts'
-import type { Db } from '../../audit/store/schema.ts'
 import { WritError } from '../../core/fault.ts'
 import type { RecordSink, Sha256 } from '../../core/ports.ts'
-import { parseDecisionId } from '../../core/record.ts'
+import { parseDecisionId, type RecordId } from '../../core/record.ts'
 import { type DoorApp, type DoorEnv, readJson } from './http.ts'
 
 export interface DisclosureParts {
-  readonly db: Db
+  /** What the store has of a record's personal fields: of this process's, or the auditor's. Undefined: no such record. */
+  readonly find: (id: Pick<RecordId, 'epoch' | 'seq'>) => Promise<SealedFields | undefined>
   readonly vault: Vault
   readonly sink: () => RecordSink
   readonly sha256: Sha256
@@ -23,14 +23,15 @@ const said = z.string().min(1).max(1024)
 const discloseBody = z.strictObject({ id: z.string().max(64), by: said, purpose: said })
 const eraseBody = z.strictObject({ subject: z.string().min(1).max(8192), basis: said, by: said })
 
-export function disclosureRoutes({ db, vault, sink, sha256 }: DisclosureParts): DoorApp {
+export function disclosureRoutes({ find, vault, sink, sha256 }: DisclosureParts): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
 
   app.post('/v1/audit/disclose', async (c) => {
     const { id, by, purpose } = await readJson(c.req.raw, maxBodyBytes, discloseBody)
     const parsed = parseDecisionId(id)
-    const disclosed = parsed && (await disclose(db, vault, parsed, sha256))
-    if (!disclosed) throw new WritError('not_found', `no record ${id} in this log`)
+    const sealed = parsed && (await find(parsed))
+    if (!sealed) throw new WritError('not_found', `no record ${id} in this log`)
+    const disclosed = await openSealed(sealed, vault, sha256)
     await sink().keep({ kind: 'admin', action: 'disclosed', actor: by, detail: `${id}: ${purpose}` })
     return c.json({
       id,

@@ -1,10 +1,14 @@
-/** The auditor's door: the log as files (C2SP tlog-tiles), its public key, and receipts, for peers of the mesh. */
+/**
+ * The auditor's door, for peers of the mesh: the log as files (C2SP tlog-tiles), its public key, receipts, and what the
+ * store has of personal fields, which control alone has the keys of.
+ */
 
 import type { Context } from 'hono'
+import type { SealedFields } from '../../audit/node/disclose.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { FindReceipt, Identify, IdentitySource } from '../../core/ports.ts'
-import { parseEpoch } from '../../core/record.ts'
+import { parseEpoch, type RecordId } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { problemResponse } from '../problem.ts'
 import { type DoorApp, type DoorEnv, doorApp, type Unexpected } from './http.ts'
@@ -20,6 +24,8 @@ export interface LogDoorParts {
   readonly verifierKey: string
   readonly findReceipt: FindReceipt
   readonly file: StoredFile
+  /** Default: of nobody's fields anything is told. */
+  readonly findSealed?: (id: Pick<RecordId, 'epoch' | 'seq'>) => Promise<SealedFields | undefined>
   readonly nowMs: () => number
   readonly unexpected: Unexpected
 }
@@ -52,6 +58,14 @@ export function logRoutes(parts: LogDoorParts): DoorApp {
     const receipt = epoch && Number.isSafeInteger(seq) ? await parts.findReceipt({ epoch, seq }) : undefined
     if (!receipt) throw new WritError('not_found', 'no checkpoint covers this record yet')
     return c.json({ index: receipt.index, path: receipt.path.map(toBase64), note: receipt.note })
+  })
+
+  app.get('/sealed/:epoch/:seq', async (c) => {
+    const epoch = parseEpoch(c.req.param('epoch'))
+    const seq = Number(c.req.param('seq'))
+    const sealed = epoch && Number.isSafeInteger(seq) ? await parts.findSealed?.({ epoch, seq }) : undefined
+    if (!sealed) throw new WritError('not_found', 'the store has no such record')
+    return c.json(sealed)
   })
 
   app.get('/log/*', (c) => logFile(c.req.path.slice('/log/'.length), parts.file, c.req.header('accept-encoding')))

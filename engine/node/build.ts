@@ -20,7 +20,7 @@ import { bundleFile } from './open.ts'
 import { pack } from './pack.ts'
 
 export interface BuildOptions {
-  /** Rules to compile beside those that say `entrypoint: true` in their metadata. Default none. */
+  /** Rules to compile beside `system.log`'s and those that say `entrypoint: true` in their metadata. Default none. */
   readonly entrypoints?: readonly string[]
   /** Default: 16 hex digits of a hash of the sources. */
   readonly revision?: string
@@ -43,7 +43,7 @@ export async function buildPolicy(dir: string, options: BuildOptions = {}): Prom
   const compiler = options.compiler ?? { env: process.env, say: onStandardError }
   const own = await readSources(dir)
   const sources = [...own, ...(await librarySources(own))]
-  const entrypoints = options.entrypoints ?? []
+  const entrypoints = [...new Set([...(options.entrypoints ?? []), ...logRulesIn(own)])]
   const revision = options.revision ?? revisionOf(sources, entrypoints)
   const opa = await openOpa(compiler)
 
@@ -104,6 +104,14 @@ async function readSources(dir: string): Promise<readonly TarFile[]> {
     })
   }
   return Promise.all(names.map(async (name) => ({ name, bytes: new Uint8Array(await readFile(join(dir, name))) })))
+}
+
+/** Nobody asks for a mask by name, and one that was written and not compiled would hide nothing. */
+function logRulesIn(sources: readonly TarFile[]): readonly string[] {
+  const texts = sources.filter(({ name }) => name.endsWith('.rego')).map(({ bytes }) => fromUtf8(bytes))
+  const rules = texts.filter((text) => /^\s*package\s+system\.log\s*(?:#.*)?$/m.test(text))
+  const has = (name: string): boolean => rules.some((text) => new RegExp(`^(?:default\\s+)?${name}\\b`, 'm').test(text))
+  return ['drop', 'mask'].filter(has).map((name) => `system/log/${name}`)
 }
 
 /** Names and lengths go in with the bytes, so that no two sets of files read alike. */

@@ -2,7 +2,7 @@
 
 import type { Evidence, Peer } from '../../core/identity.ts'
 import type { PolicyUse } from '../../core/policy.ts'
-import type { Authenticate, Decide, Identify, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
+import type { Authenticate, Decide, Identify, LogRules, NowNs, RandomBytes, RecordSink } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { problem } from '../flow/problem.ts'
 import type { FindQuarantine } from '../flow/quarantine.ts'
@@ -24,6 +24,8 @@ export interface GuardOptions {
   /** Judges tokens beside it, where the policy's use takes any. Default nobody can, and then nobody passes. */
   readonly authenticate?: Authenticate
   readonly decide: Decide
+  /** Masks records as the policy itself says. Default each is kept as it is. */
+  readonly logRules?: LogRules
   /**
    * `flush` is called after each request, and sends on what need not be kept before the answer. `quarantined` knows the
    * callers that are cut off, as far as whoever keeps the records has said so.
@@ -79,8 +81,8 @@ export function guard(handler: Handler, options: GuardOptions): Guarded {
 }
 
 /** A shadow only: whether a canary holds is judged over all proxies, and nobody reports from here. */
-const trialsOf = ({ policy, decide, sink, now }: Parts): Trials | undefined =>
-  policy?.trial?.mode === 'shadow' ? makeTrials({ decide, sink, now }) : undefined
+const trialsOf = ({ policy, decide, logRules, sink, now }: Parts): Trials | undefined =>
+  policy?.trial?.mode === 'shadow' ? makeTrials({ decide, logRules, sink, now }) : undefined
 
 function partsOf(options: GuardOptions): Parts {
   const name = options.workload.slice(options.workload.lastIndexOf('/') + 1)
@@ -101,6 +103,7 @@ function partsOf(options: GuardOptions): Parts {
     identify: options.identify,
     authenticate: options.authenticate,
     decide: options.decide,
+    logRules: options.logRules,
     quarantined: options.sink.quarantined,
     sink: options.sink,
     now: options.now ?? (() => BigInt(Date.now()) * 1_000_000n),

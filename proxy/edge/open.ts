@@ -11,6 +11,7 @@ import {
   askingHost,
   fetchTransport,
   makeDecide,
+  makeLogRules,
   makePolicies,
   openPolicy,
   parseReads,
@@ -99,6 +100,7 @@ export function openEdge(handler: Handler, options: EdgeOptions): Guarded {
     identify: makeJwtIdentify({ keysOf: (domain) => bundles.get(domain)?.jwtKeys, audience: workload }),
     ...(options.tokens && { authenticate: edgeAuthenticate() }),
     decide: makeDecide(policies, { http: fetchTransport }),
+    logRules: makeLogRules(policies),
     sink: collectorSink({ ...options.collector, producer: spiffeId(trustDomainOf(workload), '/writ/control')! }),
     now,
   })

@@ -139,6 +139,12 @@ const apart = new WeakMap<object, Disclosures>()
 
 export const disclosuresOf = (body: DecisionBody): Disclosures | undefined => apart.get(body)
 
+/** A body that was made of another one has what goes beside that. */
+export function moveDisclosures(from: DecisionBody, to: DecisionBody): void {
+  const disclosures = apart.get(from)
+  if (disclosures && from !== to) apart.set(to, disclosures)
+}
+
 function boundedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
   const input = recordedInput(facts, use)
   if (callersCharacters(facts, use) * 2 < maxInputBytes - 8192) return input // Two bytes a character at most.

@@ -7,14 +7,16 @@ import { type Decision, fault } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { PolicyRef, PolicyTrial, PolicyUse, TrialNumbers } from '../../core/policy.ts'
-import type { Decide, NowNs, RecordSink } from '../../core/ports.ts'
+import type { Decide, LogRules, NowNs, RecordSink } from '../../core/ports.ts'
 import { decisionId, type RecordId } from '../../core/record.ts'
 import { type Canary, counted, decidesFor, newCanary, numbersOf, placeOf, type Side } from './canary.ts'
-import { decisionBody, disclosuresOf } from './record.ts'
+import { decisionBody, disclosuresOf, moveDisclosures } from './record.ts'
 import type { Found } from './route.ts'
 
 export interface TrialParts {
   readonly decide: Decide
+  /** Those of the policy in force: a candidate's are not asked. Default each record is kept as it is. */
+  readonly logRules?: LogRules | undefined
   readonly sink: RecordSink
   readonly now: NowNs
   /** Runs work when there is nothing better to do, and not much of it at once. Default: a timer of 0 ms each. */
@@ -47,7 +49,7 @@ export interface TrialReport extends Pick<PolicyTrial, 'name' | 'mode' | 'bundle
   readonly faults: number
   /** Of a shadow: it was not asked, since too many others waited. */
   readonly dropped: number
-  /** Differences and faults of which no record was kept: over the rate, or refused by the spool. */
+  /** Differences and faults of which no record was kept: over the rate, dropped by the policy, or refused by the spool. */
   readonly unrecorded: number
   /** Of a canary: both sides, in its window. */
   readonly numbers?: TrialNumbers
@@ -167,7 +169,13 @@ export function makeTrials(parts: TrialParts): Trials {
       return
     }
     const beside = { trial: state.trial, of: decisionId(kept), verdict: decision.verdict }
-    const body = decisionBody(facts, found, answer, candidateOf(use), beside)
+    const whole = decisionBody(facts, found, answer, candidateOf(use), beside)
+    const { body, drop } = parts.logRules?.(whole, use, facts.atNs) ?? { body: whole, drop: false }
+    if (drop) {
+      state.unrecorded++
+      return
+    }
+    moveDisclosures(whole, body)
     await keepLossy(state, () => sink.keep(body, disclosuresOf(body)))
   }
 

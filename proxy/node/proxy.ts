@@ -8,6 +8,7 @@ import type {
   Decide,
   Identify,
   IdentitySource,
+  LogRules,
   NowNs,
   RandomBytes,
   RecordSink,
@@ -35,6 +36,8 @@ export interface ProxyOptions {
   /** Judges the tokens of requests, where a binding takes any. Default nobody can, and such a binding passes nobody. */
   readonly authenticate?: Authenticate
   readonly decide: Decide
+  /** Default each record is kept as it is. */
+  readonly logRules?: LogRules
   readonly sink: (workload: SpiffeId) => RecordSink
   readonly now: NowNs
   readonly random: RandomBytes
@@ -122,6 +125,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       identify: options.identify(workload.id),
       authenticate: options.authenticate,
       decide: trialsOf(workload.id).decide,
+      logRules: options.logRules,
       quarantined,
       trials: trialsOf(workload.id),
       sink: options.sink(workload.id),
@@ -133,9 +137,9 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   function trialsOf(workload: SpiffeId): Trials {
     const known = trials.get(workload)
     if (known) return known
-    const { decide, now, onRolledBack } = options
+    const { decide, logRules, now, onRolledBack } = options
     const sink = options.sink(workload)
-    const made = makeTrials({ decide, sink, now, later, ...(onRolledBack && { onRolledBack }) })
+    const made = makeTrials({ decide, logRules, sink, now, later, ...(onRolledBack && { onRolledBack }) })
     trials.set(workload, made)
     return made
   }

@@ -39,6 +39,7 @@ export function completeness(evidence: Evidence, verification: Verification): Ch
     .filter(({ unattestedFrom }) => unattestedFrom !== '' && ageMs(unattestedFrom, newest) > overdueMs)
     .reduce((total, epoch) => total + epoch.unattested, 0)
   const suppressed = sum(({ decisions }) => decisions.suppressed ?? 0)
+  const dropped = sum(({ decisions }) => decisions.dropped ?? 0)
   const oneSided = verification.kinds.unmatched ?? 0
   const lost = missing + contested.length + misquoted.length + suppressed + oneSided
   const signed = records > unattested
@@ -62,6 +63,9 @@ export function completeness(evidence: Evidence, verification: Verification): Ch
       `${amount(unattested - overdue, 'record')} so new that its producer’s next signed head was still to come`,
       `${amount(evidence.refusals.others, 'refusal')} counted without its source, beyond the quota for strangers`,
       `${amount(findings.filter(({ code, level }) => code === 'anomaly' && level !== 'broken').length, 'message')} on the stream that was no record, kept as evidence`,
+      ...(dropped > 0
+        ? [`${amount(dropped, 'decision')} that a drop rule of a policy left out, counted in signed heads`]
+        : []),
       'Over the whole log up to the checkpoint, not only the time of this report',
     ],
     sample: named.map(({ shard, index }) => ({ shard, index: index! })),

@@ -4,6 +4,7 @@ import { consistencyProof, Frontier, inclusionProof, leafHash, rootAt } from '..
 import {
   decodeBundle,
   encodeBundle,
+  findBundle,
   hashesFromTiles,
   readBundle,
   type TileReader,
@@ -114,5 +115,21 @@ test('a bundle is read to the size asked for', async () => {
   const bundle = encodeBundle([utf8('a'), utf8('b'), utf8('c')])
   const read: TileReader = async (path) => (path === 'tile/entries/000' ? bundle : undefined)
   expect(await readBundle(read, 0, 2)).toEqual([utf8('a'), utf8('b')])
+  await expect(readBundle(read, 0, 4)).rejects.toMatchObject({ code: 'log_invalid' })
+})
+
+test('a bundle is found by its size, or as the widest that is there; one that is gone or broken is none', async () => {
+  const entries = Array.from({ length: 5 }, (_, i) => Uint8Array.of(i))
+  const files = new Map([
+    ['tile/entries/000.p/3', encodeBundle(entries.slice(0, 3))],
+    ['tile/entries/000.p/5', encodeBundle(entries)],
+    ['tile/entries/001.p/2', Uint8Array.of(0, 9, 1)],
+  ])
+  const read = async (path: string) => files.get(path)
+  expect(await findBundle(read, 0, 3)).toEqual(entries.slice(0, 3))
+  expect(await findBundle(read, 0)).toEqual(entries)
+  expect(await findBundle(read, 0, 4)).toBeUndefined()
+  expect(await findBundle(read, 1)).toBeUndefined()
+  expect(await findBundle(read, 2)).toBeUndefined()
   await expect(readBundle(read, 0, 4)).rejects.toMatchObject({ code: 'log_invalid' })
 })

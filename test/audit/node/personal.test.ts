@@ -5,7 +5,7 @@ import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Auditor } from '../../../audit/node/auditor.ts'
-import { disclose } from '../../../audit/node/disclose.ts'
+import { disclose, findSealed, openSealed } from '../../../audit/node/disclose.ts'
 import { embeddedStream } from '../../../audit/node/embedded.ts'
 import { openRecorder } from '../../../audit/node/recorder.ts'
 import { decrypt, encrypt } from '../../../audit/node/seal.ts'
@@ -14,7 +14,9 @@ import { recall } from '../../../audit/replay/recorded.ts'
 import { readBeside } from '../../../audit/store/disclosures.ts'
 import { readLeaves } from '../../../audit/store/leaves.ts'
 import { recallShard } from '../../../audit/store/recall.ts'
+import { sealedOf } from '../../../cli/wire/auditor-client.ts'
 import { disclosureRoutes } from '../../../control/node/disclosure-routes.ts'
+import { type LogDoorParts, logRoutes } from '../../../control/node/log-door.ts'
 import { fromUtf8, toBase64Url, utf8 } from '../../../core/bytes.ts'
 import type { Decision } from '../../../core/decision.ts'
 import type { RequestFacts } from '../../../core/facts.ts'
@@ -177,7 +179,7 @@ test('erasing a subject destroys its keys: nothing that is left opens its disclo
   await recorded(
     async (sink) => {
       const app = disclosureRoutes({
-        ...{ db: store.db, vault, sha256 },
+        ...{ find: (of) => findSealed(store.db, of), vault, sha256 },
         sink: () => ({
           ...sink,
           keep(body) {
@@ -227,6 +229,51 @@ test('erasing a subject destroys its keys: nothing that is left opens its disclo
     expect(findings.filter(({ code, level }) => level === 'broken' && code !== 'anomaly')).toEqual([])
     expect(kinds.erased ?? 0).toBe(whole === after ? 1 : 0)
   }
+})
+
+test('control opens what the auditor apart has, which tells it control alone and sees neither key nor value', async () => {
+  const kept = await recorded((sink) => decided(sink))
+  const told: string[] = []
+  const controlId = id('writ/control')
+  const peer = { incoming: { socket: { getPeerX509Certificate: () => undefined } } }
+  const door = logRoutes({
+    identify: () => ({ ok: true, identity: { id: asking } }) as never,
+    mayRead: (name) => name === controlId,
+    findSealed: (of) => findSealed(store.db, of),
+    nowMs: () => 0,
+    unexpected: (thrown) => {
+      throw thrown
+    },
+  } as Partial<LogDoorParts> as LogDoorParts)
+  let asking = controlId
+  const ask = async (of: { epoch: string; seq: number }) => {
+    const answer = await door.request(`/sealed/${of.epoch}/${of.seq}`, {}, peer as never)
+    told.push(await answer.clone().text())
+    return answer
+  }
+  const app = disclosureRoutes({
+    find: async (of) => {
+      const answer = await ask(of)
+      return answer.status === 404 ? undefined : sealedOf(new Uint8Array(await answer.arrayBuffer()))
+    },
+    ...{ vault, sha256 },
+    sink: () => ({ keep: () => kept, outcome: () => undefined, refused: () => undefined }),
+  })
+  const body = JSON.stringify({ id: decisionId(kept), by: 'carol', purpose: 'case 7' })
+  const headers = { 'content-type': 'application/json' }
+  const shown = await app.request('/v1/audit/disclose', { method: 'POST', body, headers })
+  expect(await shown.json()).toMatchObject({
+    state: 'disclosed',
+    fields: expect.arrayContaining([{ name: 'header x-user', value: 'ann@bank.example' }]),
+  })
+  for (const secret of secrets) expect(told.join()).not.toContain(secret)
+  expect((await ask({ ...kept, seq: 999 })).status).toBe(404)
+  asking = id('orders')
+  expect((await ask(kept)).status).toBe(403)
+  // Who has the store and lies about what it holds cannot make a value that fits the digests.
+  const [lie] = [{ digests: { path: 'AAAA' }, disclosure: sealedOf(utf8(told[0]!)).disclosure! }]
+  expect(await openSealed(lie!, vault, sha256)).toEqual({ state: 'disclosed', fields: { path: undefined } })
+  expect(() => sealedOf(utf8('{"digests":{"path":7}}'))).toThrow('none')
 })
 
 test('without a vault, or where a key never came, a field is withheld', async () => {

@@ -160,6 +160,14 @@ test('an open gap explains what is missing, a closed one does not; so does a cou
   full.called('r-2')
   full.later(2 * minute)
   expect(told(full.read())).toEqual(['callee orders r-2'])
+
+  const dropping = new Pair()
+  dropping.called('r-1')
+  dropping.write(dropping.orders, { kind: 'dropped', counts, from: at(0), until: at(100) })
+  dropping.later(2 * minute)
+  dropping.called('r-2')
+  dropping.later(2 * minute)
+  expect(told(dropping.read())).toEqual(['callee orders r-2'])
 })
 
 test('what waits is bounded, and what fell out is counted', () => {

@@ -137,6 +137,12 @@ function everyKind(): Mesh {
       why: 'the spool is full',
     }),
     orders.write({
+      kind: 'dropped',
+      counts: { allow: 2, deny: 1, fault: 0 },
+      from: at.not_before,
+      until: at.not_after,
+    }),
+    orders.write({
       kind: 'calls',
       calls: [{ seq: 1, request_id: 'r', target: id('orders'), service: 'orders', status: 200 }],
     }),

@@ -152,6 +152,15 @@ test('a digest in place of an input is not taken for one', () => {
   expect(recall(event)).toEqual({ kind: 'oversize', bytes: 50_000 })
 })
 
+test('of what a mask has hidden nobody says that it was never sent', () => {
+  const input = recordedInput({ ...fc.sample(facts, 1)[0]!, requestId: 'r' }, undefined)
+  const event = (more: object) =>
+    recall({ input, timestamp: '2026-01-01T00:00:00.000000000Z', ...more } as unknown as AuditEvent<DecisionBody>)
+  expect(event({}).kind).toBe('facts')
+  expect(event({ erased: ['/input/writ/token'] })).toMatchObject({ kind: 'unreadable' })
+  expect(event({ masked: ['/input/writ/token'] })).toMatchObject({ kind: 'unreadable' })
+})
+
 test('what no proxy wrote is named by its member, and throws nothing', () => {
   const good = parseJson(canonicalJson(recordedInput(fc.sample(facts, 1)[0]!, undefined))) as { writ: object }
   const event = (input: unknown) => recall({ input, timestamp: '' } as unknown as AuditEvent<DecisionBody>)

@@ -499,6 +499,31 @@ test('decisions without a record are a warning that says how many; a head that c
   }
 })
 
+test('decisions that a drop rule left out are noted, and no loss; a head that counts others of them is broken', async () => {
+  const dropped = (mesh: Mesh) =>
+    mesh.orders.write({
+      kind: 'dropped',
+      counts: { allow: 2, deny: 1, fault: 0 },
+      from: '2026-11-23T12:00:00.000000000Z',
+      until: '2026-11-23T12:00:01.000000000Z',
+    })
+  const told = new Mesh()
+  told.leaves.push(dropped(told), told.orders.head(true, { ...told.orders.counts, dropped: 3 }))
+  const whole = await verifyLeaves(told.leaves)
+  expect(whole.ok).toBe(true)
+  expect(whole.findings).toContainEqual(
+    expect.objectContaining({ level: 'note', code: 'dropped', what: expect.stringContaining('3 decisions') }),
+  )
+  expect(whole.epochs.find(({ producer }) => producer.endsWith('/orders'))?.decisions.dropped).toBe(3)
+  for (const count of [undefined, 2]) {
+    const lying = new Mesh()
+    const counts = { ...lying.orders.counts, ...(count !== undefined && { dropped: count }) }
+    lying.leaves.push(dropped(lying), lying.orders.head(true, counts))
+    const { findings } = await verifyLeaves(lying.leaves)
+    expect(findings).toContainEqual(expect.objectContaining({ level: 'broken', code: 'head_counts' }))
+  }
+})
+
 test('a call that one side alone recorded is told, and only the auditor may say so', async () => {
   const unmatched = (mesh: Mesh) =>
     ({

@@ -55,3 +55,16 @@ test('a snapshot that asks a proxy for another variable is refused by the proxy'
   const text = JSON.stringify(good.ok && good.snapshot).replace('WRIT_KAFKA_PASSWORD', 'AWS_SECRET_ACCESS_KEY')
   expect(() => checkSnapshot(JSON.parse(text), sha256)).toThrow()
 })
+
+test('findings have a topic of their own on the brokers of the stream, and none without brokers', () => {
+  const told = (audit: string) =>
+    compiled(`apiVersion: writ.dev/v1\nkind: Mesh\nmetadata: {name: m}\nspec: {trustDomain: a.b, audit: {${audit}}}`)
+  const stream = `stream: {kafka: {brokers: ["k:9092"], topic: records, ${sasl(named)}}}`
+  const good = told(`${stream}, findings: {topic: findings}`)
+  if (!good.ok) throw new Error(JSON.stringify(good.problems))
+  expect(good.settings.findings.topic).toEqual({ ...good.snapshot.stream, topic: 'findings' })
+  for (const wrong of [`${stream}, findings: {topic: records}`, 'findings: {topic: findings}']) {
+    expect(told(wrong)).toMatchObject({ ok: false, problems: [{ field: 'spec.audit.findings.topic' }] })
+  }
+  expect(told(`${stream}, findings: {topic: "no topic"}`)).toMatchObject({ ok: false })
+})

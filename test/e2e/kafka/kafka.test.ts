@@ -4,9 +4,13 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, vi } from 'vitest'
 import { type KafkaCredentials, kafkaStream, runKafkaIngest } from '../../../audit/node/kafka.ts'
 import { compileMeshOnly } from '../../../cli/wire/control-plane.ts'
+import { openFindings } from '../../../cli/wire/findings.ts'
 import { kafkaAccess } from '../../../cli/wire/kafka-access.ts'
 import { openStream } from '../../../cli/wire/stream.ts'
+import { decisionId } from '../../../core/record.ts'
 import type { KafkaPlace } from '../../../core/snapshot.ts'
+import type { TrustDomain } from '../../../core/spiffe.ts'
+import { makeProducer, makeWorld, message, openTestStore } from '../../audit/node/auditor-fixture.ts'
 import { writ } from '../../cli/writ.ts'
 import { type RunningKafka, startKafka } from '../../parts/kafka.ts'
 import type { KafkaDoors } from '../../parts/kafka-doors.ts'
@@ -252,6 +256,75 @@ describe.concurrent('a topic that is there and wrong', () => {
     const ended = await prepare(topic, '--proxies', 'User:proxy', '--check')
     expect(ended).toMatchObject({ code: 1 })
     expect(ended.out).toContain(`an ACL denies that User:proxy may Write on topic ${topic}`)
+  })
+})
+
+describe('a topic of findings', () => {
+  const text = (topic: string): string =>
+    meshText(broker.broker, `${topic}-records`, '').replace('audit:', `audit:\n    findings: { topic: ${topic} }`)
+
+  test('writ kafka prepare makes it beside that of records, the auditor may write on it, and --check says so', async () => {
+    const file = join(folder, 'findings.yaml')
+    await writeFile(file, text('told'))
+    const prepare = (...more: readonly string[]) =>
+      writ('kafka', 'prepare', '-f', file, '--replication', '1', '--auditor', 'User:auditor', ...more)
+    const checked = await prepare('--check')
+    expect(checked.code).toBe(1)
+    expect(checked.out).toContain('told: the topic told does not exist\n')
+    expect(checked.out).toContain('told: no ACL says that User:auditor may Write on topic told\n')
+    const made = await prepare()
+    expect(made).toMatchObject({ code: 0, err: '' })
+    expect(made.out).toContain('topic told made\nACL: User:auditor may Write on topic told\n')
+    const again = await prepare('--check', '--json')
+    expect(again).toMatchObject({ code: 0, err: '' })
+    expect(JSON.parse(again.out)).toMatchObject({ topic: 'told-records', findings: { topic: 'told', differences: [] } })
+  })
+
+  test('each finding is published on it as OCSF, once the topic is there, and none is lost before', async () => {
+    const { settings } = compileMeshOnly(text('late'), 'mesh.yaml')
+    const store = await openTestStore()
+    const world = await makeWorld(store)
+    const events: string[] = []
+    const findings = await openFindings({
+      store,
+      trustDomain: 'bank.example' as TrustDomain,
+      findings: { ...settings.findings, settings: { ...settings.findings.settings, learningMs: 0 } },
+      now: () => 1_800_000_100_000_000_000n,
+      onEvent: (event) => void events.push(event.text),
+    })
+    try {
+      const auditor = await world.open(undefined, { onStored: findings.finder.onStored })
+      await findings.start(auditor)
+      const orders = makeProducer()
+      await auditor.ingest(0, [message(0, orders.producer, [orders.start(), orders.decision()])])
+      await findings.finder.look()
+      await eventually(
+        () => events.some((one) => one.startsWith('the topic: ') && one.includes('UNKNOWN_TOPIC_OR_PARTITION')),
+        () => events,
+      )
+      await asAdmin(broker.broker, (admin) => admin.createTopics({ topics: [{ topic: 'late', numPartitions: 1 }] }))
+      await vi.waitFor(async () => expect(await contentOf(broker.broker, 'late')).not.toEqual([]), {
+        timeout: 60_000,
+        interval: 500,
+      })
+      const [found] = await contentOf(broker.broker, 'late')
+      const finding = (await world.log()).find(({ kind }) => kind === 'finding')!
+      expect(found).toMatchObject({
+        key: 'spiffe://bank.example/web',
+        headers: {
+          ce_id: decisionId(finding),
+          ce_type: 'dev.writ.finding.v1',
+          ce_source: 'spiffe://bank.example/writ/auditor',
+          'content-type': 'application/json',
+        },
+      })
+      expect(JSON.parse(found!.value)).toMatchObject({ class_uid: 2004, finding_info: { types: ['first_seen'] } })
+    } finally {
+      await findings.close()
+      await findings.finder.close()
+      await world.end()
+      await store.close()
+    }
   })
 })
 

@@ -143,3 +143,13 @@ test('the manifest says what each rule reads, beside what its author wrote there
     '"metadata":{"team":12345678901234567890,"writ":{"owner":"a","reads":{"t/a":[],"t/b":[],"t/c":[[]]}}}',
   )
 })
+
+test('rules about the log are compiled without being asked for, and only where they are', async () => {
+  const log = 'package system.log\nmask contains "/input/a"\n\ndrop := input.input.b\n'
+  const narrow = { '.manifest': '{"roots": [""]}' }
+  const both = await readBundle(await buildPolicy(await policy('t', { ...files, ...narrow, 'log.rego': log })), 't')
+  expect(both.entrypoints.filter((one) => one.startsWith('system'))).toEqual(['system/log/drop', 'system/log/mask'])
+  const other = 'package system.log\nmask contains "/input/a"\n# drop\nx := 1\n'
+  const one = await readBundle(await buildPolicy(await policy('t', { ...files, ...narrow, 'log.rego': other })), 't')
+  expect(one.entrypoints.filter((one) => one.startsWith('system'))).toEqual(['system/log/mask'])
+})

@@ -383,3 +383,34 @@ test('where the mesh accounts for what it cannot record, an allowed request pass
   expect((await served({ parts: sink(false) })).steps).toEqual(['decide', 'refuse'])
   expect(counted).toEqual(['allow', 'deny', 'allow'])
 })
+
+test('what the policy’s own rules leave of a record is kept, under the use that was asked', async () => {
+  const logRules: Parts['logRules'] = (body, use) => ({ body: { ...body, input: use.bundle }, drop: false })
+  const { steps, body } = await served({ parts: { logRules } })
+  expect(steps).toEqual(['decide', 'keep', 'forward', 'outcome 7 completed'])
+  expect(body).toMatchObject({ input: 'bank' })
+})
+
+test('a dropped decision is counted, not kept, and answered as it says; who cannot count keeps it', async () => {
+  const logRules: Parts['logRules'] = (body) => ({ body, drop: true })
+  const counted: string[] = []
+  const sink = (counts: boolean): Parts['sink'] => ({
+    keep: () => ({ producer: orders, epoch: 'ab', seq: 7 }) as unknown as RecordId,
+    dropped(verdict) {
+      counted.push(verdict)
+      return counts
+    },
+    outcome: (_, { code }) => void counted.push(code),
+    refused: () => undefined,
+  })
+  const passed = await served({ parts: { logRules, sink: sink(true) } })
+  expect(passed.steps).toEqual(['decide', 'forward'])
+  expect(passed.onward?.setResponseHeaders['x-writ-decision']).toBe('unrecorded')
+  const denied: Decision = { ...allowed, verdict: 'deny', code: 'policy_denied' }
+  const refused = await served({ decision: denied, parts: { logRules, sink: sink(true) } })
+  expect(refused.steps).toEqual(['decide', 'refuse'])
+  expect(counted).toEqual(['allow', 'deny'])
+  expect((await served({ parts: { logRules, sink: sink(false) } })).steps).toEqual(['decide', 'forward'])
+  expect(counted).toEqual(['allow', 'deny', 'allow', 'completed'])
+  expect((await served({ parts: { logRules } })).steps).toEqual(['decide', 'keep', 'forward', 'outcome 7 completed'])
+})

@@ -3,7 +3,7 @@ import type { Decision } from '../../../core/decision.ts'
 import type { RequestFacts } from '../../../core/facts.ts'
 import { canonicalJson, type Json } from '../../../core/json.ts'
 import type { PolicyTrial, PolicyUse } from '../../../core/policy.ts'
-import type { Decide } from '../../../core/ports.ts'
+import type { Decide, LogRules } from '../../../core/ports.ts'
 import type { DecisionBody, EventBody, RecordId } from '../../../core/record.ts'
 import type { SpiffeId, TrustDomain } from '../../../core/spiffe.ts'
 import { decidesFor } from '../../../proxy/flow/canary.ts'
@@ -77,7 +77,12 @@ interface Kit {
   serve(caller: string): Promise<Decision>
 }
 
-function kitOf(use: PolicyUse, answers: Readonly<Record<string, Decision | Error>>, keep = true): Kit {
+function kitOf(
+  use: PolicyUse,
+  answers: Readonly<Record<string, Decision | Error>>,
+  keep = true,
+  logRules?: LogRules,
+): Kit {
   const kept: EventBody[] = []
   const told: TrialReport[] = []
   const turns: (() => void)[] = []
@@ -90,6 +95,7 @@ function kitOf(use: PolicyUse, answers: Readonly<Record<string, Decision | Error
   }
   const trials = makeTrials({
     decide,
+    logRules,
     sink: {
       keep: async (body) => {
         if (!keep) throw new Error('full')
@@ -125,6 +131,22 @@ function kitOf(use: PolicyUse, answers: Readonly<Record<string, Decision | Error
 const callers = Array.from({ length: 60 }, (_, i) => `app-${i}`)
 const onCanary = callers.filter((caller) => decidesFor(canary, `spiffe://bank.example/${caller}`))
 const beside = callers.filter((caller) => !onCanary.includes(caller))
+
+test('what a shadow would have said is masked, or dropped, by the rules of the policy in force', async () => {
+  const answers = { bank: says('bank', 'allow'), next: says('next', 'deny') }
+  const masking = kitOf(useOf(shadow), answers, true, (body, { bundle }) => ({
+    body: { ...body, input: `masked by ${bundle}` },
+    drop: false,
+  }))
+  await masking.serve('app')
+  await masking.run()
+  expect(masking.kept).toMatchObject([{ input: 'masked by bank', enforced: false }])
+  const dropping = kitOf(useOf(shadow), answers, true, (body) => ({ body, drop: true }))
+  await dropping.serve('app')
+  await dropping.run()
+  expect(dropping.kept).toEqual([])
+  expect(dropping.trials.reports()).toMatchObject([{ differ: 1, unrecorded: 1 }])
+})
 
 test('a shadow is asked after the answer, one request a turn, and what it would have changed is recorded', async () => {
   const kit = kitOf(useOf(shadow), { bank: says('bank', 'allow'), next: says('next', 'deny') })
