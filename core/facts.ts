@@ -78,7 +78,9 @@ export interface RequestFacts {
     readonly address: string
     readonly port: number
   }
-  /** Undefined where the head could not be read. */
+  /** Of a connection that is passed as bytes, without a head: all of it is judged by one decision. Default HTTP. */
+  readonly protocol?: 'tcp'
+  /** Undefined where the head could not be read, and where there is none. */
   readonly head: RequestHead | undefined
   /** Where the binding lets the policy see bodies; a request without one has an empty one. */
   readonly body?: RequestBody

@@ -70,11 +70,12 @@ const writ = closed(
   {
     direction: { enum: ['inbound', 'outbound'], type: 'string' },
     listener: text('workload/listener.'),
+    protocol: { enum: ['tcp'], type: 'string', description: 'Of a connection that is passed as bytes; else missing.' },
     service: text('The service asked for, where a route was found.'),
     token,
     workload: text('SPIFFE id of the workload that the listener stands for.'),
   },
-  ['service', 'token'],
+  ['protocol', 'service', 'token'],
 )
 
 export const policyInputSchema: Members = {

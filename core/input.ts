@@ -107,11 +107,13 @@ function commonHttp(facts: RequestFacts, head: RequestHead, path: string): Membe
 }
 
 /** `input.writ` without the token, which is not the same for all requests of a connection. */
-export function contextOf({ direction, listener, workload, destination }: RequestFacts): Json {
+export function contextOf({ direction, listener, workload, destination, protocol }: RequestFacts): Json {
   const known = contexts.get(destination)
   if (known?.direction === direction && known.listener === listener && known.workload === workload) return known.json
   const { service } = destination
-  const json = constantJson({ direction, listener, ...(service === undefined ? undefined : { service }), workload })
+  const opaque = protocol === undefined ? undefined : { protocol }
+  const named = service === undefined ? undefined : { service }
+  const json = constantJson({ direction, listener, ...opaque, ...named, workload })
   contexts.set(destination, { direction, listener, workload, json })
   return json
 }

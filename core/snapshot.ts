@@ -69,6 +69,8 @@ export interface Service {
   /** Lower-case host names, without port, under which outbound listeners know it. */
   readonly hosts: readonly string[]
   readonly endpoints: readonly Endpoint[]
+  /** Its connections are passed as bytes, and no request is routed to it. Default HTTP. */
+  readonly protocol?: 'tcp'
 }
 
 export interface Endpoint {
@@ -112,6 +114,8 @@ export type Listener =
       readonly direction: 'inbound'
       readonly name: string
       readonly bind: Bind
+      /** What comes in is passed as bytes, by one decision for each connection. Default HTTP. */
+      readonly protocol?: 'tcp'
       /** Where the workload itself listens, in plain HTTP/1.1 unless it says otherwise. */
       readonly app: { readonly address: string; readonly port: number; readonly protocol?: 'h2c' }
       readonly service: string
@@ -119,7 +123,13 @@ export type Listener =
       /** In order of precedence: the first that matches says what is asked in place of `policy`. Default none. */
       readonly policies?: readonly RoutePolicy[]
     }
-  | { readonly direction: 'outbound'; readonly name: string; readonly bind: Bind }
+  | {
+      readonly direction: 'outbound'
+      readonly name: string
+      readonly bind: Bind
+      /** The service that every connection here is for, passed as bytes. Default HTTP, whose requests name theirs. */
+      readonly tcp?: string
+    }
 
 /** Which rule an inbound listener asks about the requests of one route. */
 export interface RoutePolicy {

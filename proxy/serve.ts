@@ -12,7 +12,7 @@ import { underRules } from './flow/log-rules.ts'
 import { onward, refusalOf } from './flow/onward.ts'
 import { cutOff, type FindQuarantine } from './flow/quarantine.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
-import type { FindRoute } from './flow/route.ts'
+import type { FindRoute, Found } from './flow/route.ts'
 import { seeToken } from './flow/token.ts'
 import type { Trials } from './flow/trial.ts'
 
@@ -24,6 +24,8 @@ export interface Parts {
   readonly workload: SpiffeId
   readonly policy: PolicyUse | undefined
   readonly findRoute: FindRoute
+  /** Where connections go that are passed as bytes. Default they are HTTP, and each request is routed. */
+  readonly connectTo?: (() => Found | undefined) | undefined
   readonly identify: Identify
   /** Judges tokens, where the policy's binding takes any. Default nobody can, and then such a binding passes nobody. */
   readonly authenticate?: Authenticate | undefined

@@ -76,6 +76,7 @@ function readFacts(body: Members, input: Members): Recalled {
     listener: text(writ['listener'], 'writ.listener'),
     source: sourceOf(membersOf(attributes['source']), membersOf(body['peer'])),
     destination: destinationOf(membersOf(attributes['destination']), writ['service'], workload),
+    ...(writ['protocol'] === 'tcp' && { protocol: 'tcp' as const }),
     head,
     requestId: head ? text(membersOf(http)['id'], 'http.id') : '',
     traceId: '',

@@ -19,6 +19,7 @@ import { kinds } from './schema.ts'
 import { bundlesOf } from './scope.ts'
 import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
+import { asTcp, tcpProblems, tcpServices } from './tcp.ts'
 import type { ReadKeyFile } from './tokens.ts'
 import { byText } from './words.ts'
 import { checkWorkloads, identityOf, workloadOf } from './workloads.ts'
@@ -74,6 +75,7 @@ export function compileMesh(text: string, world: World): Compiled {
   const { quarantine, problems: ofQuarantine } = quarantineFrom(found.Quarantine, trustDomain)
   problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
   problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
+  problems.push(...tcpProblems({ ...parts, policies }))
   problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings, ...ofSources, ...ofData)
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
@@ -81,12 +83,13 @@ export function compileMesh(text: string, world: World): Compiled {
   const workloads = found.Workload.map((workload) =>
     workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
   )
+  const tcp = tcpServices(found.Workload)
   const used = new Set(workloads.flatMap((workload) => [...bundlesOf(workload)]))
   const content: Omit<MeshSnapshot, 'name'> = {
     v: snapshotVersion,
     trustDomain,
     cluster: mesh.spec.cluster ?? 'main',
-    services: [...services.values()].map(({ service }) => service).sort((a, b) => byText(a.name, b.name)),
+    services: [...services.values()].map(({ service }) => asTcp(service, tcp)).sort((a, b) => byText(a.name, b.name)),
     routes,
     workloads: workloads.toSorted((a, b) => byText(a.name, b.name)),
     bundles: (world.bundles === 'any' ? [] : world.bundles)

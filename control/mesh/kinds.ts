@@ -36,7 +36,14 @@ export interface MeshSpec {
 }
 
 /** As Kubernetes and Gateway API (GEP-1911) write it on ports of services. */
-type AppProtocol = 'http' | 'kubernetes.io/ws' | 'kubernetes.io/h2c' | 'grpc'
+type AppProtocol = 'http' | 'kubernetes.io/ws' | 'kubernetes.io/h2c' | 'grpc' | 'tcp'
+
+/** A loopback port whose connections all go to one service. */
+export interface TcpSpec {
+  readonly service: string
+  readonly address?: string
+  readonly port: number
+}
 
 export interface WorkloadSpec {
   readonly identity?: string
@@ -47,7 +54,12 @@ export interface WorkloadSpec {
     readonly port: number
     readonly app: { readonly address?: string; readonly port: number; readonly appProtocol?: AppProtocol }
   }
-  readonly outbound?: { readonly address?: string; readonly port?: number; readonly socket?: string }
+  readonly outbound?: {
+    readonly address?: string
+    readonly port?: number
+    readonly socket?: string
+    readonly tcp?: readonly TcpSpec[]
+  }
 }
 
 export interface ServiceSpec {
@@ -185,8 +197,10 @@ export const workloadSpec: z.ZodType<WorkloadSpec> = z.strictObject({
           address: address.describe('Default 127.0.0.1.').exactOptional(),
           port,
           appProtocol: z
-            .enum(['http', 'kubernetes.io/ws', 'kubernetes.io/h2c', 'grpc'])
-            .describe('What it speaks there: HTTP/1.1, or HTTP/2 without TLS for h2c and grpc. Default http.')
+            .enum(['http', 'kubernetes.io/ws', 'kubernetes.io/h2c', 'grpc', 'tcp'])
+            .describe(
+              'What it speaks there: HTTP/1.1, HTTP/2 without TLS for h2c and grpc, or, for tcp, bytes that nobody reads. Default http.',
+            )
             .exactOptional(),
         })
         .describe('Where the workload itself listens, without TLS.'),
@@ -201,8 +215,23 @@ export const workloadSpec: z.ZodType<WorkloadSpec> = z.strictObject({
         .regex(/^[^\0-\x1f\x7f\ud800-\udfff]{1,100}$/, { error: 'is not a path of 1 to 100 characters' })
         .describe('Unix socket, created with mode 0600. Instead of a port.')
         .exactOptional(),
+      tcp: z
+        .array(
+          z.strictObject({
+            service: name.describe('A service whose workloads speak tcp.'),
+            address: address.describe('A loopback address. Default 127.0.0.1.').exactOptional(),
+            port,
+          }),
+        )
+        .min(1)
+        .max(256)
+        .describe('A port for each service that is called by opaque TCP. Default none.')
+        .exactOptional(),
     })
-    .refine((out) => (out.port === undefined) !== (out.socket === undefined), {
+    .refine((out) => out.port === undefined || out.socket === undefined, {
+      error: 'has a port and a socket: needs either of them',
+    })
+    .refine((out) => out.port !== undefined || out.socket !== undefined || out.tcp !== undefined, {
       error: 'needs either a port or a socket',
     })
     .refine((out) => out.socket === undefined || out.address === undefined, {

@@ -131,12 +131,13 @@ const listener = z.discriminatedUnion('direction', [
     direction: z.literal('inbound'),
     name: text,
     bind,
-    app: z.strictObject({ address: text, port }),
+    protocol: z.literal('tcp').exactOptional(),
+    app: z.strictObject({ address: text, port, protocol: z.literal('h2c').exactOptional() }),
     service: text,
     policy: policy.optional(),
     policies: z.array(z.strictObject({ route: text, match, policy: policy.optional() })).exactOptional(),
   }),
-  z.strictObject({ direction: z.literal('outbound'), name: text, bind }),
+  z.strictObject({ direction: z.literal('outbound'), name: text, bind, tcp: text.exactOptional() }),
 ])
 
 const snapshotShape = z.strictObject({
@@ -149,6 +150,7 @@ const snapshotShape = z.strictObject({
       name: text,
       hosts: z.array(text),
       endpoints: z.array(z.strictObject({ address: text, port, identity: id.optional() })),
+      protocol: z.literal('tcp').exactOptional(),
     }),
   ),
   routes: z.array(

@@ -3,7 +3,7 @@
 import type { Bind, Listener, Workload } from '../../core/snapshot.ts'
 import { parseSpiffeId, type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import type { WorkloadSpec } from './kinds.ts'
-import { type Placed, type Problem, problemAt } from './problem.ts'
+import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { isAnyAddress, isLoopback } from './words.ts'
 
 type PlacedWorkload = Placed<WorkloadSpec>
@@ -70,6 +70,11 @@ function checkListeners(workload: PlacedWorkload): Problem[] {
     const problem = `${outbound.address} is not a loopback address: whoever reaches it could speak as this workload`
     problems.push(problemAt(workload, ['spec', 'outbound', 'address'], problem, 'use 127.0.0.1, ::1 or a socket'))
   }
+  for (const [index, { address }] of (outbound?.tcp ?? []).entries()) {
+    if (address === undefined || isLoopback(address)) continue
+    const problem = `${address} is not a loopback address: whoever reaches it could speak as this workload`
+    problems.push(problemAt(workload, ['spec', 'outbound', 'tcp', index, 'address'], problem, 'use 127.0.0.1 or ::1'))
+  }
   return problems
 }
 
@@ -78,17 +83,16 @@ function checkClashes(workloads: readonly PlacedWorkload[]): Problem[] {
   const problems: Problem[] = []
   const taken = new Map<string, { readonly bind: Bind; readonly owner: string }[]>()
   for (const workload of workloads) {
-    for (const [direction, bind] of bindsOf(workload)) {
+    for (const { name, bind, path } of bindsOf(workload)) {
       const place = bind.kind === 'tcp' ? String(bind.port) : bind.path
       const key = `${workload.spec.host ?? ''} ${bind.kind} ${place}`
       const others = taken.get(key) ?? []
       const other = others.find((it) => clash(it.bind, bind))
       if (other) {
-        const path = ['spec', direction, bind.kind === 'tcp' ? 'port' : 'socket']
         const cure = 'choose another, or name the hosts in spec.host where they run on different machines'
         problems.push(problemAt(workload, path, `${place} is ${other.owner}’s already`, cure))
       }
-      taken.set(key, [...others, { bind, owner: `${workload.label}, ${direction}` }])
+      taken.set(key, [...others, { bind, owner: `${workload.label}, ${name}` }])
     }
   }
   return problems
@@ -104,15 +108,32 @@ const sameAddress = (a: string, b: string): boolean =>
   (a === 'localhost' && isLoopback(b)) ||
   (b === 'localhost' && isLoopback(a))
 
-function bindsOf({ spec }: PlacedWorkload): ['inbound' | 'outbound', Bind][] {
-  const binds: ['inbound' | 'outbound', Bind][] = []
-  if (spec.inbound) {
-    binds.push(['inbound', { kind: 'tcp', address: spec.inbound.address ?? '127.0.0.1', port: spec.inbound.port }])
+/** A listener to be, by its name, and where its port or socket is said. */
+interface Placement {
+  readonly name: string
+  readonly bind: Bind
+  readonly path: Path
+  /** Of an outbound one for opaque TCP: the service. */
+  readonly tcp?: string
+}
+
+function bindsOf({ spec }: PlacedWorkload): Placement[] {
+  const { inbound, outbound } = spec
+  const binds: Placement[] = []
+  const tcp = (address = '127.0.0.1', port: number): Bind => ({ kind: 'tcp', address, port })
+  if (inbound) {
+    binds.push({ name: 'inbound', bind: tcp(inbound.address, inbound.port), path: ['spec', 'inbound', 'port'] })
   }
-  if (spec.outbound?.socket !== undefined) binds.push(['outbound', { kind: 'unix', path: spec.outbound.socket }])
-  if (spec.outbound?.port !== undefined) {
-    const address = spec.outbound.address ?? '127.0.0.1'
-    binds.push(['outbound', { kind: 'tcp', address, port: spec.outbound.port }])
+  if (outbound?.socket !== undefined) {
+    const bind: Bind = { kind: 'unix', path: outbound.socket }
+    binds.push({ name: 'outbound', bind, path: ['spec', 'outbound', 'socket'] })
+  }
+  if (outbound?.port !== undefined) {
+    binds.push({ name: 'outbound', bind: tcp(outbound.address, outbound.port), path: ['spec', 'outbound', 'port'] })
+  }
+  for (const [index, { service, address, port }] of (outbound?.tcp ?? []).entries()) {
+    const path: Path = ['spec', 'outbound', 'tcp', index, 'port']
+    binds.push({ name: `tcp-${service}`, bind: tcp(address, port), path, tcp: service })
   }
   return binds
 }
@@ -120,15 +141,16 @@ function bindsOf({ spec }: PlacedWorkload): ['inbound' | 'outbound', Bind][] {
 /** What an inbound listener asks: of its own, and about some of its routes. */
 export type Judged = Pick<Extract<Listener, { direction: 'inbound' }>, 'policy' | 'policies'>
 
-/** The workload as proxies know it. Listeners are named by their direction. */
+/** The workload as proxies know it. Listeners are named by their direction; those for opaque TCP by their service. */
 export function workloadOf(workload: PlacedWorkload, id: SpiffeId, judged: Judged | undefined): Workload {
-  const listeners = bindsOf(workload).map(([direction, bind]): Listener => {
-    if (direction === 'outbound') return { direction, name: direction, bind }
+  const listeners = bindsOf(workload).map(({ name, bind, tcp }): Listener => {
+    if (name !== 'inbound') return { direction: 'outbound', name, bind, ...(tcp !== undefined && { tcp }) }
     const app = workload.spec.inbound!.app
     return {
-      direction,
-      name: direction,
+      direction: 'inbound',
+      name,
       bind,
+      ...(app.appProtocol === 'tcp' && { protocol: 'tcp' }),
       app: {
         address: app.address ?? '127.0.0.1',
         port: app.port,

@@ -42,6 +42,29 @@ export function readFacts(
   return body && !isBodyFault(body) ? { ...whole, body } : whole
 }
 
+/** Of a connection that is passed as bytes. `requestId`: the one that the proxy of the caller gave it, if any. */
+export function connectionFacts(
+  { peer, local }: Pick<Exchange, 'peer' | 'local'>,
+  identified: Identified,
+  found: Found | undefined,
+  atNs: bigint,
+  parts: FactParts,
+  requestId: string | undefined,
+): RequestFacts {
+  return {
+    direction: parts.direction,
+    workload: parts.workload,
+    listener: parts.listener,
+    source: sourceOf(peer, identified),
+    destination: destinationOf(parts.direction === 'outbound' && found ? found.endpoint : local, found?.service),
+    protocol: 'tcp',
+    head: undefined,
+    requestId: requestId ?? toHex(parts.random(16)),
+    traceId: '',
+    atNs,
+  }
+}
+
 type Source = RequestFacts['source']
 type Destination = RequestFacts['destination']
 

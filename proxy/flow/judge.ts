@@ -32,6 +32,21 @@ export function judge(
   if (!found) return refuse('no_route', `nothing serves ${exchange.head.authority}`)
   if (token?.ok === false) return refusedToken(token)
   if (isBodyFault(body)) return refuse(body.code, body.detail)
+  return permitted(facts, found, parts)
+}
+
+/** A connection that is passed as bytes: all that is known of it is who calls and what. */
+export function judgeConnection(
+  facts: RequestFacts,
+  found: Found | undefined,
+  parts: JudgeParts,
+): Decision | Promise<Decision> {
+  const { identified } = facts.source
+  if (!identified.ok) return refuse(identified.code, identified.detail)
+  return found ? permitted(facts, found, parts) : refuse('no_route', 'the service of this port has no endpoint')
+}
+
+function permitted(facts: RequestFacts, found: Found, parts: JudgeParts): Decision | Promise<Decision> {
   if (parts.direction === 'outbound') return routed // Judged where it arrives.
   try {
     const use = found.policy ?? parts.policy

@@ -30,12 +30,7 @@ const defaultTimeoutMs = 15_000
  * may write any, and would choose its judge by it.
  */
 export function appRoute(listener: Extract<Listener, { direction: 'inbound' }>): FindRoute {
-  const found: Found = {
-    route: listener.service,
-    service: listener.service,
-    endpoint: { ...listener.app, identity: undefined },
-    timeoutMs: 0, // The caller's side keeps the time.
-  }
+  const found = appOf(listener)
   if (!listener.policies) return () => found
   const routes = listener.policies.map(({ route, match, policy }) => ({
     match,
@@ -44,18 +39,27 @@ export function appRoute(listener: Extract<Listener, { direction: 'inbound' }>):
   return (head) => (isHead(head) && routes.find(({ match }) => matches(match, head))?.found) || found
 }
 
+/** The workload itself. The caller's side keeps the time. */
+export const appOf = ({ service, app }: Extract<Listener, { direction: 'inbound' }>): Found => ({
+  route: service,
+  service,
+  endpoint: { ...app, identity: undefined },
+  timeoutMs: 0,
+})
+
 /**
  * Outbound: the host picks the routes, exactly and without its port; then each route's match is asked in order. A host
  * that no route names goes to the service of that host. A host whose routes all decline, a service without endpoints and
  * backends without weight find nothing.
  */
 export function routesOf(snapshot: Pick<MeshSnapshot, 'services' | 'routes'>, pick: Fraction): FindRoute {
-  const services = new Map(snapshot.services.map((service) => [service.name, rotation(service)]))
+  const spoken = snapshot.services.filter(({ protocol }) => protocol === undefined)
+  const services = new Map(spoken.map((service) => [service.name, rotation(service)]))
   const byHost = new Map<string, Route[]>()
   for (const route of snapshot.routes) {
     for (const host of route.hosts) byHost.set(host, [...(byHost.get(host) ?? []), route])
   }
-  const hosts = new Map(snapshot.services.flatMap((service) => service.hosts.map((host) => [host, service.name])))
+  const hosts = new Map(spoken.flatMap((service) => service.hosts.map((host) => [host, service.name])))
 
   return (head) => {
     if (!isHead(head)) return undefined
@@ -71,6 +75,16 @@ export function routesOf(snapshot: Pick<MeshSnapshot, 'services' | 'routes'>, pi
   function to(route: string, service: string, timeoutMs: number): Found | undefined {
     const endpoint = services.get(service)?.()
     return endpoint && { route, service, endpoint, timeoutMs }
+  }
+}
+
+/** Outbound, where a port is for one service: the snapshot's routes say nothing of it. */
+export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: string): () => Found | undefined {
+  const service = snapshot.services.find((one) => one.name === name)
+  const next = service && rotation(service)
+  return () => {
+    const endpoint = next?.()
+    return endpoint && { route: name, service: name, endpoint, timeoutMs: 0 }
   }
 }
 

@@ -6,10 +6,12 @@ import { Http2Leg } from './http2-leg.ts'
 import type { Http2Pool } from './http2-pool.ts'
 import type { Leg, OpenLeg } from './leg.ts'
 import type { Pool } from './pool.ts'
+import type { ConnectTcp } from './tcp-upstream.ts'
 
 export interface Pools {
   readonly http1: Pool
   readonly http2: Http2Pool
+  readonly connectTcp: ConnectTcp
 }
 
 /**
@@ -17,7 +19,7 @@ export interface Pools {
  * less, and only HTTP/2 carries what its callers may need. One that does not know HTTP/2 yet gets HTTP/1.1.
  */
 export const openLegs =
-  ({ http1, http2 }: Pools, limits: Limits): OpenLeg =>
+  ({ http1, http2 }: Pick<Pools, 'http1' | 'http2'>, limits: Limits): OpenLeg =>
   (request, onward, user) => {
     const { identity, protocol } = onward.endpoint
     const overHttp1 = (): Leg => new Http1Leg(request, onward, user, http1, limits)

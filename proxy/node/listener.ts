@@ -14,7 +14,9 @@ import type { CallerParts, Connection } from './connection.ts'
 import { Http2Caller } from './http2-caller.ts'
 import type { Pools } from './legs.ts'
 import { peerOf } from './peer.ts'
-import { serverTls } from './tls.ts'
+import { TcpCaller } from './tcp-caller.ts'
+import { opaque, serverTls } from './tls.ts'
+import { under } from './under.ts'
 
 /** Diagnostics for people. What happened to requests is in the records. */
 export interface ProxyEvent {
@@ -72,6 +74,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   let handshakesFailed = 0
   let dropped = 0
   let closing = false
+  const protocols = parts.connectTo ? opaque : undefined
 
   const callerParts: CallerParts = {
     scheme: tls ? 'https' : 'http',
@@ -93,6 +96,10 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   function accept(socket: Socket, peer: Peer): void {
     if (closing) {
       socket.destroy()
+      return
+    }
+    if (parts.connectTo) {
+      callers.add(new TcpCaller(socket, peer, callerParts))
       return
     }
     const http2 = (socket as Partial<TLSSocket>).alpnProtocol === 'h2'
@@ -121,7 +128,12 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
 
   function listenTls(source: IdentitySource): TlsServer {
     const secure = createTlsServer(
-      { ...serverTls(source.current()), handshakeTimeout: limits.handshakeMs, allowHalfOpen: true, noDelay: true },
+      {
+        ...serverTls(source.current(), protocols),
+        handshakeTimeout: limits.handshakeMs,
+        allowHalfOpen: true,
+        noDelay: true,
+      },
       (socket) => {
         void admit(socket)
       },
@@ -157,7 +169,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
 
   const unsubscribe = tls?.source.subscribe((state) => {
     try {
-      ;(server as TlsServer).setSecureContext(serverTls(state))
+      ;(server as TlsServer).setSecureContext(serverTls(state, protocols))
     } catch (thrown) {
       // The old context keeps serving; its certificate still has time, or peers refuse it by themselves.
       onEvent({ level: 'error', from: parts.listener, text: `the new certificate cannot be served: ${String(thrown)}` })
@@ -213,8 +225,6 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
     },
   }
 }
-
-const under = (socket: Socket): Socket => (socket as { _parent?: Socket })._parent ?? socket
 
 async function listen(server: Server, bind: Bind, reusePort: boolean): Promise<void> {
   try {

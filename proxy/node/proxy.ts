@@ -17,7 +17,7 @@ import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
-import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
+import { appOf, appRoute, type FindRoute, type Found, routesOf, serviceRoute } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
@@ -25,6 +25,7 @@ import { makeHttp2Pool } from './http2-pool.ts'
 import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
 import { makePool } from './pool.ts'
+import { makeConnectTcp } from './tcp-upstream.ts'
 import { oneATurn } from './turns.ts'
 
 export interface ProxyOptions {
@@ -105,7 +106,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     if (known) return known
     const identify = options.identify(workload)
     const parts = { limits, nowMs, source: options.source(workload), identify }
-    const made = { http1: makePool(parts), http2: makeHttp2Pool(parts) }
+    const made = { http1: makePool(parts), http2: makeHttp2Pool(parts), connectTcp: makeConnectTcp(parts) }
     pools.set(workload, made)
     return made
   }
@@ -115,6 +116,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     listener: Listener,
     outbound: FindRoute,
     quarantined: FindQuarantine | undefined,
+    connectTo: (() => Found | undefined) | undefined,
   ): Parts {
     return {
       direction: listener.direction,
@@ -122,6 +124,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       workload: workload.id,
       policy: listener.direction === 'inbound' ? listener.policy : undefined,
       findRoute: listener.direction === 'inbound' ? appRoute(listener) : outbound,
+      connectTo,
       identify: options.identify(workload.id),
       authenticate: options.authenticate,
       decide: trialsOf(workload.id).decide,
@@ -184,7 +187,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const { workload } of wanted.values()) trialsOf(workload.id).follow(usesOf(workload), snapshot.bundles)
     const failures: unknown[] = []
     for (const [name, { workload, listener }] of wanted) {
-      const parts = partsOf(workload, listener, outbound, quarantined)
+      const parts = partsOf(workload, listener, outbound, quarantined, opaqueTarget(listener, snapshot))
       const known = running.get(name)
       if (known) known.listener.use(parts)
       else {
@@ -241,8 +244,21 @@ const usesOf = ({ listeners }: Workload): readonly PolicyUse[] =>
       : [],
   )
 
-/** What a listener cannot change while it is open: whom it stands for, which way, and where. */
-const placeOf = ({ id }: Workload, { direction, bind }: Listener): string => [id, direction, placeText(bind)].join(' ')
+/** Where connections go that are passed as bytes; undefined where a listener speaks HTTP. */
+function opaqueTarget(listener: Listener, snapshot: MeshSnapshot): (() => Found | undefined) | undefined {
+  if (listener.direction === 'outbound') {
+    return listener.tcp === undefined ? undefined : serviceRoute(snapshot, listener.tcp)
+  }
+  if (listener.protocol === undefined) return undefined
+  const found = appOf(listener)
+  return () => found
+}
+
+/** What a listener cannot change while it is open: whom it stands for, which way, where, and what is spoken there. */
+const placeOf = ({ id }: Workload, listener: Listener): string => {
+  const spoken = listener.direction === 'inbound' ? listener.protocol : listener.tcp && 'tcp'
+  return [id, listener.direction, placeText(listener.bind), spoken ?? 'http'].join(' ')
+}
 
 const placeText = (bind: Bind): string => (bind.kind === 'tcp' ? `${bind.address}:${bind.port}` : bind.path)
 

@@ -23,14 +23,19 @@ function common({ svid, bundles }: IdentityState): Common {
   }
 }
 
+const http: readonly string[] = ['h2', 'http/1.1']
+
+/** What proxies agree on where bytes are passed as they come, so that neither takes the other's for HTTP. */
+export const opaque: readonly string[] = ['writ-tcp']
+
 /**
  * Once OpenSSL has verified a client, Node shows its leaf alone, without the issuers that came with it, and without them
  * no chain can be judged. So the server side gets no roots and lets every certificate through to `Identify`.
  */
-export const serverTls = (state: IdentityState): TlsOptions => ({
+export const serverTls = (state: IdentityState, protocols: readonly string[] = http): TlsOptions => ({
   ...common(state),
   ca: [],
-  ALPNProtocols: ['h2', 'http/1.1'],
+  ALPNProtocols: [...protocols],
   requestCert: true,
   rejectUnauthorized: false,
 })
@@ -41,6 +46,12 @@ export const clientTls = (state: IdentityState, http2 = false): ConnectionOption
   ALPNProtocols: http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
   // SPIFFE names are URIs, not hosts; the endpoint's id is compared after the handshake.
   checkServerIdentity: () => undefined,
+})
+
+/** To another proxy, for a connection that is passed as bytes. */
+export const opaqueTls = (state: IdentityState): ConnectionOptions => ({
+  ...clientTls(state),
+  ALPNProtocols: [...opaque],
 })
 
 export function pem(der: Uint8Array): string {

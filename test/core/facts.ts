@@ -85,5 +85,10 @@ const bare: fc.Arbitrary<Omit<RequestFacts, 'body'>> = fc.record({
   atNs: fc.bigInt({ min: 0n, max: 253_402_300_799_999_999_999n }),
 })
 export const facts: fc.Arbitrary<RequestFacts> = fc
-  .tuple(bare, fc.option(body, { nil: undefined }), fc.option(token, { nil: undefined }))
-  .map(([of, body, token]) => ({ ...of, ...(body && { body }), ...(token && { token }) }))
+  .tuple(bare, fc.option(body, { nil: undefined }), fc.option(token, { nil: undefined }), fc.boolean())
+  .map(([of, body, token, opaque]) => ({
+    ...of,
+    ...(body && { body }),
+    ...(token && { token }),
+    ...(opaque && !of.head && { protocol: 'tcp' }),
+  }))

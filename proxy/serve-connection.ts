@@ -1,0 +1,67 @@
+/** Serves one connection that is passed as bytes: one decision, one record, and its outcome at the end. */
+
+import type { Outcome, PeerAnswer } from '../core/outcome.ts'
+import type { Exchange } from './exchange.ts'
+import { connectionFacts } from './flow/facts.ts'
+import { judgeConnection } from './flow/judge.ts'
+import { cutOff } from './flow/quarantine.ts'
+import { decisionBody, keep, strangerOf } from './flow/record.ts'
+import type { Found } from './flow/route.ts'
+import type { Parts } from './serve.ts'
+
+/** A connection as a shell shows it. */
+export interface OpaqueConnection extends Pick<Exchange, 'peer' | 'local'> {
+  /** The id that the proxy of the caller gave it. Default it has none. */
+  readonly requestId: string | undefined
+  /** Closes it without a byte. */
+  refuse(): Outcome
+  /** Connects it, and resolves once it is over. */
+  forward(found: Found, requestId: string, stillAllowed: () => Promise<boolean>): Promise<Outcome>
+}
+
+/** `latest`: the parts in force later on, by which the open connection is judged again. */
+export async function serveConnection(
+  connection: OpaqueConnection,
+  parts: Parts,
+  latest: () => Parts = () => parts,
+): Promise<void> {
+  const { facts, found, decision } = await decided(connection, parts, connection.requestId)
+  const { ok } = facts.source.identified
+  if (!ok) {
+    // Counted, not kept: no stranger can fill the spool.
+    parts.sink.refused(strangerOf(facts, decision))
+    connection.refuse()
+    return
+  }
+  const kept = await keep(parts.sink, decisionBody(facts, found, decision, parts.policy))
+  const again = async (): Promise<boolean> =>
+    (await decided(connection, latest(), facts.requestId)).decision.verdict === 'allow'
+  if ('unavailable' in kept) {
+    const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
+    if (passes && decision.verdict === 'allow' && found) await connection.forward(found, facts.requestId, again)
+    else connection.refuse()
+    return
+  }
+  const passed = decision.verdict === 'allow' && found
+  const outcome = passed ? await connection.forward(found, facts.requestId, again) : connection.refuse()
+  parts.sink.outcome(kept, outcome)
+  if (outcome.peer && found?.endpoint.identity) {
+    const { service, endpoint } = found
+    parts.sink.called?.(kept, { ...outcome.peer, requestId: facts.requestId, target: endpoint.identity!, service })
+  }
+  void parts.trials?.answered({ facts, found, decision, use: parts.policy, kept })
+}
+
+/** By the identity, the quarantine, the services, the policy and the time of now. */
+async function decided(connection: OpaqueConnection, parts: Parts, requestId: string | undefined) {
+  const atNs = parts.now()
+  const atMs = Number(atNs / 1_000_000n)
+  const identified = await parts.identify(connection.peer, atMs)
+  const found = parts.connectTo?.()
+  const facts = connectionFacts(connection, identified, found, atNs, parts, requestId)
+  const decision = cutOff(identified, parts.quarantined, atMs) ?? (await judgeConnection(facts, found, parts))
+  return { facts, found, decision }
+}
+
+/** What came back of a connection says nothing of the decision at its other end. */
+export const noAnswer: PeerAnswer = { status: 0, decision: '', again: false }
