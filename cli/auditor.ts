@@ -31,7 +31,9 @@ interface Options {
 
 export function auditorCommand(): Command {
   return new Command('auditor')
-    .description('run the auditor: records from Kafka into PostgreSQL and the log, a signed checkpoint each second')
+    .description(
+      'run the auditor: records from Kafka into PostgreSQL and the log, a signed checkpoint each second; SIGHUP reads the settings of findings again',
+    )
     .requiredOption('-f, --file <mesh.yaml>', 'the mesh file; names the brokers and the store')
     .requiredOption('--control <url>', "control's mesh door")
     .option('--token-file <file>', 'join token, - for standard input; needed once')
@@ -57,6 +59,17 @@ async function run(options: Options): Promise<void> {
       cure: 'set spec.audit.stream.kafka in the Mesh document, or run writ up',
     })
   }
+  let { findings } = settings
+  /** What is told as a finding follows the file; everything else is settled at the start. */
+  const reload = async (): Promise<void> => {
+    try {
+      findings = compileMeshOnly(await readMesh(options.file), options.file).settings.findings
+      onEvent({ level: 'info', from: 'auditor', text: 'read the settings of findings again' })
+    } catch (thrown) {
+      onEvent({ level: 'error', from: 'auditor', text: `goes on with the settings it has: ${messageOf(thrown)}` })
+    }
+  }
+  process.on('SIGHUP', () => void reload())
   const state = openState(options.state)
   const closing: (() => Promise<void>)[] = [async () => state.release()]
   try {
@@ -82,7 +95,7 @@ async function run(options: Options): Promise<void> {
       onEvent,
       outside: settings.outside,
       catchUp: options.catchUp === true,
-      findings: settings.findings,
+      findings: () => findings,
       mesh: () => snapshot,
     })
     closing.push(() => log.close())

@@ -18,7 +18,8 @@ import type { OnEvent } from './telemetry.ts'
 export interface FindingsOptions {
   readonly store: Store
   readonly trustDomain: TrustDomain
-  readonly findings?: FindingsPlace
+  /** Settings may change while it runs; whom it tells is settled at the start. */
+  readonly findings?: () => FindingsPlace
   readonly now: NowNs
   readonly onEvent: OnEvent
 }
@@ -31,7 +32,8 @@ export interface OpenFindings {
 
 export async function openFindings(options: FindingsOptions): Promise<OpenFindings> {
   const { store, trustDomain, now, onEvent } = options
-  const { settings, webhook, topic } = options.findings ?? findingsOf()
+  const place = options.findings ?? (() => findingsOf())
+  const { webhook, topic } = place()
   const nowMs = (): number => Number(now() / 1_000_000n)
   const secret = webhook && secretOf(webhook.secretEnv)
   const credentials = topic && (await kafkaAccess(topic))
@@ -40,7 +42,7 @@ export async function openFindings(options: FindingsOptions): Promise<OpenFindin
   const told = (text: string): void => onEvent({ level: 'warn', from: 'findings', text })
   const finder = makeFinder({
     store,
-    settings: () => settings,
+    settings: () => place().settings,
     sinks: () => [...(webhook ? ['webhook'] : []), ...(topic ? ['topic'] : [])],
     own,
     nowMs,

@@ -45,8 +45,8 @@ export interface LogOptions {
   readonly catchUp?: boolean
   /** Who outside is asked to vouch for checkpoints. Default nobody. */
   readonly outside?: OutsideSettings
-  /** What the log tells by itself, and to whom. Default: with the usual numbers, to nobody. */
-  readonly findings?: FindingsPlace
+  /** What the log tells by itself, and to whom; asked again for its settings. Default: with the usual numbers, to nobody. */
+  readonly findings?: () => FindingsPlace
   /** Whose sidecars must each record their side of a call. Default: whoever was seen to have one. */
   readonly mesh?: () => MeshSnapshot
 }

@@ -141,7 +141,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       now,
       onEvent,
       outside: draft.settings.outside,
-      findings: draft.settings.findings,
+      findings: () => draft.settings.findings,
       mesh: () => inForce,
     })
     closing.push(() => log.close())

@@ -285,10 +285,11 @@ describe('a topic of findings', () => {
     const store = await openTestStore()
     const world = await makeWorld(store)
     const events: string[] = []
+    let learningMs = Number.MAX_SAFE_INTEGER
     const findings = await openFindings({
       store,
       trustDomain: 'bank.example' as TrustDomain,
-      findings: { ...settings.findings, settings: { ...settings.findings.settings, learningMs: 0 } },
+      findings: () => ({ ...settings.findings, settings: { ...settings.findings.settings, learningMs } }),
       now: () => 1_800_000_100_000_000_000n,
       onEvent: (event) => void events.push(event.text),
     })
@@ -296,7 +297,12 @@ describe('a topic of findings', () => {
       const auditor = await world.open(undefined, { onStored: findings.finder.onStored })
       await findings.start(auditor)
       const orders = makeProducer()
-      await auditor.ingest(0, [message(0, orders.producer, [orders.start(), orders.decision()])])
+      const early = makeProducer('early')
+      await auditor.ingest(0, [message(0, early.producer, [early.start(), early.decision()])])
+      await findings.finder.look()
+      expect((await world.log()).filter(({ kind }) => kind === 'finding')).toEqual([])
+      learningMs = 0 // Settings that change while it runs hold from then on.
+      await auditor.ingest(0, [message(1, orders.producer, [orders.start(), orders.decision()])])
       await findings.finder.look()
       await eventually(
         () => events.some((one) => one.startsWith('the topic: ') && one.includes('UNKNOWN_TOPIC_OR_PARTITION')),
