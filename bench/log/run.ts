@@ -1,4 +1,4 @@
-/** Makes a log of ENTRIES (a million by default) in FOLDER and says what it takes on the disk. */
+/** Makes a log of ENTRIES (a million by default) in FOLDER and says what it takes on the disk; `verify.ts` verifies it. */
 
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,6 +1,7 @@
 /**
  * How many leaves a second of CPU verifies of the log that `run.ts` made in FOLDER, and the least that it could take:
- * to inflate each bundle and to hash each leaf once.
+ * to inflate each bundle and to hash each leaf once. One leaf in a hundred is a head: as many as a hundred producers make
+ * that share 10,000 records a second.
  */
 
 import { hash } from 'node:crypto'

@@ -195,6 +195,8 @@ test('a row taken away, and one added, are found', async () => {
         responses[1:1], durations[1:1], upstreams[1:1] from ends where shard = 0 limit 1`,
     ),
   ).toEqual(['row_extra 1/1 outcomes has a row that no leaf made'])
+  const twice = 'insert into rows select * from rows where shard = 0 and index = 30'
+  expect(await changed('rows', twice)).toEqual(['row_extra 0/30 records has a row that no leaf made'])
 })
 
 test('an outcome changed or taken away is found', async () => {
@@ -241,6 +243,16 @@ test('a checkpoint that was kept and is not of this log is found', async () => {
   expect(found).toEqual([
     expect.stringMatching(/^checkpoint_forked 0\/- a kept checkpoint: it is of bank.example\/audit\/1/),
   ])
+})
+
+test('a checkpoint whose row says other than its note, or is of a shard that is not there, is found', async () => {
+  const [found] = await changed(
+    'checkpoints',
+    'update checkpoints set root = set_byte(root, 0, 256 - get_byte(root, 0) - 1) where shard = 1',
+  )
+  expect(found).toMatch(/^row_differs 1\/- checkpoints has size 4 and root [0-9a-f]{64}, its note signs 4 and /)
+  const moved = await changed('checkpoints', 'update checkpoints set shard = 7 where shard = 1')
+  expect(moved).toContain('row_extra 7/- the tables hold shard 7, the log folder does not')
 })
 
 test('a byte flipped in a copy of the folder is found without the tables', async () => {
