@@ -34,8 +34,8 @@ export class Process {
     this.#child = startChild(node, [main, this.name, ...this.#args], { env: { ...process.env, ...this.#env } })
   }
 
-  async ready(): Promise<void> {
-    await this.#child?.printed(this.#ready, 60_000)
+  async ready(withinMs = 60_000): Promise<void> {
+    await this.#child?.printed(this.#ready, withinMs)
   }
 
   pid(): number | undefined {

@@ -140,4 +140,7 @@ test('a spool that was deleted must be named by verification', async () => {
     wrong: [],
     spoolsLost: 1,
   })
+
+  const other = await judged(leaves, mesh, { verification: lines.join('\n') })
+  expect(other.wrong).toContainEqual(expect.stringMatching(/^no spool was lost there: warning/))
 })

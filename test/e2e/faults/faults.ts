@@ -190,7 +190,7 @@ function renewing(mesh: Mesh): { stop(): void } {
   return { stop: () => stop.abort() }
 }
 
-const drainWithinMs = 240_000
+const drainWithinMs = 1_200_000
 
 /** Whether the last decision that was answered has a proof. */
 async function inLog(mesh: Mesh, last: string): Promise<void> {

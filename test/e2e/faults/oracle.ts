@@ -286,5 +286,8 @@ function lostSpools({ epochs }: Log, { kills, producer, verification }: Evidence
     if (!named.some((line) => line.includes(`${id}-`)))
       wrong.push(`the spool of ${id} was lost, and no finding says so`)
   }
+  for (const line of named) {
+    if (![...lost].some((id) => line.includes(`${id}-`))) wrong.push(`no spool was lost there: ${line}`)
+  }
   return lost.size
 }

@@ -71,8 +71,8 @@ export interface FleetOptions {
   readonly say: (line: string) => void
 }
 
-/** Longest time to become ready, in milliseconds: a broker looks through its log first. */
-const readyWithinMs = 300_000
+/** Longest time to become ready, in milliseconds: a machine that is busy with others is no fault of the part. */
+const readyWithinMs = 1_800_000
 
 export function openFleet({ victims, chance, powerShare, wipes, spool, say }: FleetOptions): Fleet {
   const kills: Kill[] = []
@@ -187,7 +187,7 @@ export function victimsOf(mesh: Mesh, powers: ReadonlyMap<string, Power>): Victi
     begin: () => process.start(),
     async start() {
       if (process.pid() === undefined) process.start()
-      await process.ready()
+      await process.ready(readyWithinMs)
     },
   })
   return [
