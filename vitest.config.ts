@@ -1,4 +1,5 @@
 import { defineConfig, type ViteUserConfigExport } from 'vitest/config'
+import { SlowFirst } from './test/order.ts'
 
 const config: ViteUserConfigExport = defineConfig({
   test: {
@@ -8,6 +9,7 @@ const config: ViteUserConfigExport = defineConfig({
     testTimeout: 60_000,
     // Most of them wait for processes of their own: two at a time keep two cores busy.
     maxWorkers: 2,
+    sequence: { sequencer: SlowFirst },
     hookTimeout: 120_000,
     // Hundreds of `writ` processes are started: each finds its sources stripped and compiled already.
     env: { NODE_COMPILE_CACHE: `${import.meta.dirname}/.cache/compile` },

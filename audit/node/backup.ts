@@ -199,8 +199,9 @@ export async function readManifest(dir: string, sha256: Sha256): Promise<BackupM
   }
   const manifest = value as unknown as BackupManifest
   if (!Array.isArray(manifest.shards) || typeof manifest.verifierKey !== 'string') throw torn(dir, manifestFile)
-  for (const { shard, files } of manifest.shards) {
-    if (!Number.isSafeInteger(shard) || !isObject(files)) throw torn(dir, manifestFile)
+  for (const one of manifest.shards) {
+    if (!isObject(one) || !Number.isSafeInteger(one.shard) || !isObject(one.files)) throw torn(dir, manifestFile)
+    const { shard, files } = one
     for (const [path, digest] of Object.entries(files)) {
       const bytes = path.includes('..')
         ? undefined

@@ -16,6 +16,7 @@ import { upgrade } from '../store/upgrade.ts'
 import { compress, decompress } from './compress.ts'
 import { tileReader } from './folder.ts'
 import { type FolderLock, lockFolder } from './lock.ts'
+import { templateFor } from './template.ts'
 
 export type StoreSettings =
   /** Without `dir` everything is in memory and gone when the store is closed. */
@@ -119,15 +120,20 @@ function withMeans(db: object, files: Files, copy: (command: string, lines: stri
 }
 
 async function openLite(dir: string | undefined, files: Files): Promise<Store> {
-  if (dir === undefined) return lite(new PGlite(), undefined, files)
+  if (dir === undefined) return lite(await liteIn(undefined), undefined, files)
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const lock = lockFolder(dir)
   try {
-    return await lite(new PGlite(join(dir, 'pg')), lock, files)
+    return await lite(await liteIn(join(dir, 'pg')), lock, files)
   } catch (thrown) {
     lock.release()
     throw storeFault(thrown)
   }
+}
+
+async function liteIn(dataDir: string | undefined): Promise<PGlite> {
+  const loadDataDir = await templateFor(dataDir, process.env)
+  return new PGlite({ ...(dataDir !== undefined && { dataDir }), ...(loadDataDir && { loadDataDir }) })
 }
 
 async function lite(client: PGlite, lock: FolderLock | undefined, files: Files): Promise<Store> {

@@ -158,8 +158,8 @@ function readFields(raw: RawFields, from: number, limits: HeadLimits): Fields | 
     if (!isFieldValue(value) || isPadded(value)) return bad400('a field value that may not stand in a field')
     if (isOfConnection(name)) return bad400('a field that belongs to connections of HTTP/1.1')
     if (name === 'te' && value !== 'trailers') return bad400('a TE other than trailers')
-    // Crumbs of one field (RFC 9113 section 8.2.3).
-    if (name === 'cookie') cookie += cookie === '' ? value : `; ${value}`
+    // Crumbs of one field (RFC 9113 section 8.2.3). An empty one would leave a blank at the end of it.
+    if (name === 'cookie') cookie += cookie === '' || value === '' ? value : `; ${value}`
     else {
       switch (special(name)) {
         case 'other':

@@ -43,7 +43,8 @@ function copy(head: Http2Fields, { text, at }: Fields, { set, remove }: FieldCha
     const value = text.slice(at[i + 2], at[i + 3])
     const before = head[name]
     if (name === 'set-cookie') head[name] = before === undefined ? [value] : [...before, value]
-    else head[name] = before === undefined ? value : `${before}, ${value}`
+    else if (before === undefined) head[name] = value
+    else head[name] = value === '' ? `${before},` : `${before}, ${value}` // None may end with a blank.
   }
   for (const name in set) head[name] = set[name]!
 }

@@ -172,10 +172,15 @@ test('a canary that cannot tell refuses nobody: the policy in force answers for 
   await apply(meshOf('canary: {bundle: next, percent: 50, minDecisions: 3}'))
   for (let i = 0; i < 2; i++) for (const caller of callers) expect(await call('/', 'GET', caller)).toBe(200)
   await told(/taken back \S+: shop: revision next-2 of next refused \d of \d requests, the policy in force 0 of \d/)
-  await up.settled(10_000) // What was told of may not be in the store yet.
-  const { out } = await printed(trialCommand(), 'shop', '--state', state())
-  expect(out).toMatch(/^canary {5}shop: next revision next-2$/m)
-  expect(out).toMatch(/allow +fault policy_undefined/)
+  // Its counters come with the report, its records by way of the log.
+  await vi.waitFor(
+    async () => {
+      const { out } = await printed(trialCommand(), 'shop', '--state', state())
+      expect(out).toMatch(/^canary {5}shop: next revision next-2$/m)
+      expect(out).toMatch(/allow +fault policy_undefined/)
+    },
+    { timeout: 60_000, interval: 200 },
+  )
 })
 
 test('a candidate that cannot be opened stops neither the policy in force nor the next snapshot', async () => {

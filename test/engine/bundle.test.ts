@@ -140,6 +140,38 @@ test('bytes that are no gzip, or end early, are refused', async () => {
   )
 })
 
+test('whatever a manifest holds, it is refused with its code, or says in words what the bundle is', async () => {
+  const word = fc.oneof(fc.constantFrom('a/b', '/policy.wasm', 'policy.wasm', '', '/'), fc.string({ maxLength: 5 }))
+  const value = fc.oneof({ weight: 3, arbitrary: word }, { weight: 1, arbitrary: fc.jsonValue({ maxDepth: 2 }) })
+  const entry = fc.record({ entrypoint: value, module: fc.oneof(fc.constant('/policy.wasm'), value) })
+  const members = fc.record(
+    {
+      revision: value,
+      roots: fc.oneof(fc.array(value, { maxLength: 2 }), value),
+      wasm: fc.oneof(fc.array(entry, { maxLength: 2 }), fc.constant(wasm), value),
+      metadata: fc.oneof(fc.record({ writ: fc.record({ reads: value }) }), value),
+    },
+    { requiredKeys: [] },
+  )
+  let loaded = 0
+  await fc.assert(
+    fc.asyncProperty(fc.oneof({ weight: 9, arbitrary: members }, { weight: 1, arbitrary: value }), async (given) => {
+      const bytes = gzipped([{ name: '.manifest', text: JSON.stringify(given) }, module])
+      const content = await read(bytes).catch((thrown: { code?: string }) => thrown)
+      if (!('ref' in content)) {
+        expect(content).toMatchObject({ code: 'policy_invalid' })
+        return
+      }
+      loaded++
+      expect(content.ref.revision).toMatch(/^[\x21-\x7e]{0,256}$/)
+      expect(content.entrypoints.length).toBeGreaterThan(0)
+      for (const entrypoint of content.entrypoints) expect(entrypoint).toBeTypeOf('string')
+    }),
+    { numRuns: 300 },
+  )
+  expect(loaded).toBeGreaterThan(0)
+})
+
 test('a bundle says what its rules read of the input, or does not; in another form it is refused', async () => {
   const saying = (reads: unknown) => gzipped([manifest({ metadata: { writ: { reads } } }), module])
   expect((await read(saying({ 'a/b': [['x', 'y'], ['x']] }))).reads).toEqual(new Map([['a/b', [['x']]]]))

@@ -2,9 +2,12 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { consistencyProof, Frontier, inclusionProof, leafHash, rootAt } from '../../../audit/log/merkle.ts'
 import {
+  type CarriedEntry,
   decodeBundle,
+  decodeCarried,
   encodeBundle,
   findBundle,
+  encodeCarried,
   hashesFromTiles,
   readBundle,
   type TileReader,
@@ -132,4 +135,35 @@ test('a bundle is found by its size, or as the widest that is there; one that is
   expect(await findBundle(read, 1)).toBeUndefined()
   expect(await findBundle(read, 2)).toBeUndefined()
   await expect(readBundle(read, 0, 4)).rejects.toMatchObject({ code: 'log_invalid' })
+})
+
+test('entries that a pruned bundle carries are given back; whatever else is read as some is exactly their bytes', () => {
+  const entries = fc
+    .uniqueArray(fc.nat(255), { maxLength: 10 })
+    .chain((places) =>
+      fc.tuple(...places.sort((a, b) => a - b).map((at) => fc.record({ at: fc.constant(at), bytes: fc.uint8Array() }))),
+    )
+  fc.assert(
+    fc.property(entries, fc.nat(), (given, cut) => {
+      const file = encodeCarried(given)
+      expect(decodeCarried(file)).toEqual(given)
+      const [last] = given.slice(-1)
+      if (!last) return
+      const begin = file.length - 3 - last.bytes.length
+      expect(decodeCarried(file.subarray(0, begin + 1 + (cut % (file.length - begin - 1))))).toBeUndefined()
+      expect(decodeCarried(concat(file, encodeCarried([last])))).toBeUndefined() // Its place does not rise.
+    }),
+  )
+  let read = 0
+  const short = fc.array(fc.oneof(fc.constantFrom(0, 0, 1, 2), fc.nat(255)), { maxLength: 12 })
+  fc.assert(
+    fc.property(short, (numbers) => {
+      const found: readonly CarriedEntry[] | undefined = decodeCarried(Uint8Array.from(numbers))
+      if (!found) return
+      read++
+      expect([...encodeCarried(found)]).toEqual(numbers)
+    }),
+    { numRuns: 2000 },
+  )
+  expect(read).toBeGreaterThan(20)
 })

@@ -250,7 +250,7 @@ test('no server is reached, and nothing of the environment is seen', async () =>
   }
 })
 
-/** 10^10 steps, and nothing of them is kept. */
+/** Ten billion steps, and an array that never grows. */
 const endless = 'count([1 | some i in numbers.range(1, 100000); some j in numbers.range(1, 100000); i * j < 0])'
 
 test('what takes too long is ended, and the caller has gone on meanwhile', async () => {

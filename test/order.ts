@@ -1,0 +1,32 @@
+/** Slow files first, so that no worker is left with one of them when the others are done. */
+
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** Those of about half a minute or more on two cores, the slowest first. The rest follow by their last time or size. */
+const slow: readonly string[] = [
+  'engine/conformance/conformance.test.ts',
+  'e2e/kill.test.ts',
+  'audit/node/backup.test.ts',
+  'e2e/kafka/kafka.test.ts',
+  'audit/node/kafka.test.ts',
+  'e2e/faults.test.ts',
+  'cli/opa-logs.test.ts',
+  'cli/trials.test.ts',
+  'cli/commands.test.ts',
+  'cli/bank.test.ts',
+  'cli/quarantine.test.ts',
+  'cli/outside.test.ts',
+  'engine/node/opa-wasm.test.ts',
+  'cli/findings.test.ts',
+]
+
+const rank = ({ moduleId }: TestSpecification): number => {
+  const at = slow.findIndex((path) => moduleId.endsWith(`/test/${path}`))
+  return at < 0 ? slow.length : at
+}
+
+export class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other))
+  }
+}
