@@ -131,7 +131,7 @@ const listener = z.discriminatedUnion('direction', [
     direction: z.literal('inbound'),
     name: text,
     bind,
-    app: z.strictObject({ address: text, port }),
+    app: z.strictObject({ address: text, port, protocol: z.literal('h2c').exactOptional() }),
     service: text,
     policy: policy.optional(),
     policies: z.array(z.strictObject({ route: text, match, policy: policy.optional() })).exactOptional(),
