@@ -89,8 +89,15 @@ test('the fifth failure in a row ejects, the fourth and one after a success do n
 })
 
 test('one that fails is asked no more for a time; never more than half of them are, and never the last', () => {
-  const { balancer, clock, ask } = balanced([1, 2, 3, 4])
-  ask(400, (port) => ended(1, port === 1 ? 200 : 503))
+  const { balancer, clock } = balanced([1, 2, 3, 4])
+  const members = new Map<number, NonNullable<ReturnType<typeof balancer.pick>>>()
+  for (let i = 0; i < 50; i++) {
+    const member = balancer.pick()!
+    balancer.begin(member) // Stays in flight, so that the others have their turn.
+    members.set(member.endpoint.port, member)
+  }
+  expect(members.size).toBe(4)
+  for (const port of [2, 3, 4]) for (let i = 0; i < 5; i++) balancer.begin(members.get(port)!)(ended(1, 503) as never)
   expect(balancer.stats().filter(({ ejected }) => ejected)).toHaveLength(2)
   balancer.use([1, 2, 3, 4].map(endpoint)) // A newer snapshot forgets nothing.
   expect(balancer.stats().filter(({ ejected }) => ejected)).toHaveLength(2)
@@ -108,4 +115,9 @@ test('refusals below 500 and callers who leave eject nobody', () => {
   ask(50, () => ended(1, 404))
   ask(50, () => ({ ...ended(1, 0), code: 'caller_gone' }) as never)
   expect(balancer.stats().some(({ ejected }) => ejected)).toBe(false)
+})
+
+test('who fails at once draws fewer requests than who takes its time to serve', () => {
+  const asked = balanced([1, 2]).ask(100, (port) => (port === 1 ? ended(0, 503) : ended(50)))
+  expect(asked[1] ?? 0).toBeLessThan(3) // It would be ejected after five only.
 })
