@@ -1,9 +1,10 @@
 /** Serves one request from first byte to last record. Read this file first. */
 
+import type { Outcome } from '../core/outcome.ts'
 import type { PolicyUse } from '../core/policy.ts'
 import type { Authenticate, Decide, Identify, LogRules, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
-import type { Exchange } from './exchange.ts'
+import type { Exchange, Onward } from './exchange.ts'
 import { stillAllowed } from './flow/again.ts'
 import { seeBody } from './flow/body/see.ts'
 import { readFacts } from './flow/facts.ts'
@@ -67,13 +68,15 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   const kept = record === 'dropped' ? undefined : await keep(parts.sink, record)
   if (kept && 'unavailable' in kept) {
     const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
-    if (passes && decision.verdict === 'allow' && found) await exchange.forward(onward(facts, found, decision))
+    if (passes && decision.verdict === 'allow' && found) await send(exchange, found, onward(facts, found, decision))
     else await exchange.refuse(refusalOf(kept.unavailable, facts))
     return
   }
   const outcome =
     decision.verdict === 'allow' && found
-      ? await exchange.forward(
+      ? await send(
+          exchange,
+          found,
           exchange.upgrades
             ? { ...onward(facts, found, decision, kept), stillAllowed: () => stillAllowed(exchange, facts, latest()) }
             : onward(facts, found, decision, kept),
@@ -86,4 +89,14 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
     parts.sink.called?.(kept, { ...outcome.peer, requestId: facts.requestId, target: endpoint.identity!, service })
   }
   void parts.trials?.answered({ facts, found, decision, use, kept })
+}
+
+/** Who counts what becomes of an upstream's requests hears of this one. */
+function send(exchange: Exchange, { begin }: Found, onward: Onward): Promise<Outcome> {
+  if (!begin) return exchange.forward(onward)
+  const ended = begin()
+  return exchange.forward(onward).then((outcome) => {
+    ended(outcome)
+    return outcome
+  })
 }

@@ -1,8 +1,10 @@
 /** Where a request would go. The snapshot holds routes in order of precedence, so the first that matches wins. */
 
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
+import type { Outcome } from '../../core/outcome.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch, Service } from '../../core/snapshot.ts'
+import type { Balancer } from '../balance/balancer.ts'
 import { fieldOf, isHead } from '../exchange.ts'
 
 export interface Found {
@@ -14,6 +16,8 @@ export interface Found {
   readonly timeoutMs: number
   /** What is asked about requests of this route, in place of the listener's own policy. Default that. */
   readonly policy?: PolicyUse
+  /** Says that the request goes there, where somebody counts; what it gives is told the outcome. Default nobody does. */
+  readonly begin?: () => (outcome: Outcome) => void
 }
 
 export type FindRoute = (head: RequestHead | HeadFault) => Found | undefined
@@ -50,11 +54,20 @@ export const appOf = ({ service, app }: Extract<Listener, { direction: 'inbound'
 /**
  * Outbound: the host picks the routes, exactly and without its port; then each route's match is asked in order. A host
  * that no route names goes to the service of that host. A host whose routes all decline, a service without endpoints and
- * backends without weight find nothing.
+ * backends without weight find nothing. `balance` chooses among several endpoints; default one after the other.
  */
-export function routesOf(snapshot: Pick<MeshSnapshot, 'services' | 'routes'>, pick: Fraction): FindRoute {
+export function routesOf(
+  snapshot: Pick<MeshSnapshot, 'services' | 'routes'>,
+  pick: Fraction,
+  balance?: (service: Service) => Balancer,
+): FindRoute {
   const spoken = snapshot.services.filter(({ protocol }) => protocol === undefined)
-  const services = new Map(spoken.map((service) => [service.name, rotation(service)]))
+  const services = new Map(
+    spoken.map((service) => [
+      service.name,
+      balance && service.endpoints.length > 1 ? balance(service) : rotation(service),
+    ]),
+  )
   const byHost = new Map<string, Route[]>()
   for (const route of snapshot.routes) {
     for (const host of route.hosts) byHost.set(host, [...(byHost.get(host) ?? []), route])
@@ -73,8 +86,13 @@ export function routesOf(snapshot: Pick<MeshSnapshot, 'services' | 'routes'>, pi
   }
 
   function to(route: string, service: string, timeoutMs: number): Found | undefined {
-    const endpoint = services.get(service)?.()
-    return endpoint && { route, service, endpoint, timeoutMs }
+    const of = services.get(service)
+    if (typeof of !== 'object') {
+      const endpoint = of?.()
+      return endpoint && { route, service, endpoint, timeoutMs }
+    }
+    const member = of.pick()
+    return member && { route, service, endpoint: member.endpoint, timeoutMs, begin: () => of.begin(member) }
   }
 }
 

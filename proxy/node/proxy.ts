@@ -13,8 +13,9 @@ import type {
   RandomBytes,
   RecordSink,
 } from '../../core/ports.ts'
-import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import type { Bind, Listener, MeshSnapshot, Service, Workload } from '../../core/snapshot.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import { type Balancer, makeBalancer } from '../balance/balancer.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
 import { appOf, appRoute, type FindRoute, type Found, routesOf, serviceRoute } from '../flow/route.ts'
@@ -69,6 +70,8 @@ export interface OpenProxy {
 export interface ProxyStats {
   readonly listeners: readonly (ListenerStats & { readonly name: string })[]
   readonly upstreamConnections: number
+  /** Endpoints of the services that have several, by the service's name. */
+  readonly balanced: Readonly<Record<string, ReturnType<Balancer['stats']>>>
 }
 
 interface Running {
@@ -87,6 +90,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const nowMs = (): number => Number(options.now() / 1_000_000n)
   const pools = new Map<SpiffeId, Pools>()
   const trials = new Map<SpiffeId, Trials>()
+  const balancers = new Map<string, Balancer>()
   const later = oneATurn()
   const running = new Map<string, Running>()
   const draining = new Set<Promise<void>>()
@@ -137,6 +141,14 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     }
   }
 
+  /** What is known of a service's endpoints outlives the snapshot. */
+  function balance({ name, endpoints }: Service): Balancer {
+    const balancer = balancers.get(name) ?? makeBalancer({ nowMs, fraction: () => fraction(random) })
+    balancer.use(endpoints)
+    balancers.set(name, balancer)
+    return balancer
+  }
+
   function trialsOf(workload: SpiffeId): Trials {
     const known = trials.get(workload)
     if (known) return known
@@ -171,7 +183,9 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
 
   async function put(snapshot: MeshSnapshot): Promise<void> {
     if (closed) throw new WritError('unavailable', 'the proxy is stopping')
-    const outbound = routesOf(snapshot, () => fraction(random))
+    const several = new Set(snapshot.services.flatMap(({ name, endpoints }) => (endpoints.length > 1 ? name : [])))
+    for (const name of balancers.keys()) if (!several.has(name)) balancers.delete(name)
+    const outbound = routesOf(snapshot, () => fraction(random), balance)
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
@@ -230,6 +244,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     stats: () => ({
       listeners: [...running].map(([name, { listener }]) => ({ name, ...listener.stats() })),
       upstreamConnections: [...pools.values()].reduce((sum, { http1, http2 }) => sum + http1.open() + http2.open(), 0),
+      balanced: Object.fromEntries([...balancers].map(([name, balancer]) => [name, balancer.stats()])),
     }),
     trials: trialsOf,
     drain,

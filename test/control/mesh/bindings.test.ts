@@ -194,3 +194,8 @@ test('a trial that makes no sense is an error with its field', () => {
   expect(errors('canary: {bundle: next, percent: 5, window: 999ms}')).toMatchObject(at('spec.canary.window'))
   expect(errors('canary: {bundle: next, percent: 5, window: 1s}')).toEqual([])
 })
+
+test('an application of HTTP/2 is read by the proxy that gets its snapshot', () => {
+  const h2c = own('Workload', 'a', '{inbound: {port: 1000, app: {port: 2000, appProtocol: grpc}}}')
+  expect(snapshotOf(h2c).workloads[0]?.listeners[0]).toMatchObject({ app: { port: 2000, protocol: 'h2c' } })
+})

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest'
+import { call, makeCa, makeSource, ok, outbound, startAnswering, startApp, startProxy, web } from './kit.ts'
+
+const ca = makeCa()
+const source = makeSource(ca.issue(web), ca)
+const get = 'GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n'
+
+async function through(...ports: readonly number[]) {
+  const endpoints = ports.map((port) => ({ address: '127.0.0.1', port, identity: undefined }))
+  const services = [{ name: 'orders', hosts: ['orders'], endpoints }]
+  const { port, proxy } = await startProxy({ source, listener: outbound(), services })
+  const ask = async () => {
+    const caller = call(port)
+    caller.send(get)
+    return await caller.closed()
+  }
+  return { ask, stats: () => proxy.stats().balanced['orders'] }
+}
+
+test('an endpoint that fails five times in a row is ejected, and callers are served by the other one', async () => {
+  /** Answers once there are eight that wait, so that none of them is sent for what became of another. */
+  const together = (status: string) => {
+    const waiting: (() => void)[] = []
+    return startApp((_, socket) => {
+      const answer = () => void socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 4\r\n\r\nhere`)
+      if (waiting.push(answer) >= 8) for (const one of waiting.splice(0)) one()
+    })
+  }
+  const { ask, stats } = await through((await together('503 No')).port, (await together('200 OK')).port)
+  const answers = await Promise.all(Array.from({ length: 16 }, ask))
+  expect(answers.filter((answer) => answer.startsWith('HTTP/1.1 503'))).toHaveLength(8)
+  expect(stats()).toMatchObject([
+    { ejected: true, inFlight: 0 },
+    { ejected: false, inFlight: 0 },
+  ])
+  for (const answer of await Promise.all(Array.from({ length: 8 }, ask))) expect(answer).toContain('200 OK')
+})
+
+test('an endpoint where nobody listens is asked once, not every other time', async () => {
+  const app = await startAnswering(ok('here'))
+  const gone = await startAnswering(ok('never'))
+  await gone.close()
+  const { ask } = await through(gone.port, app.port)
+  let failed = 0
+  for (let i = 0; i < 20; i++) if (!(await ask()).includes('here')) failed++
+  expect(failed).toBeLessThanOrEqual(1)
+})
+
+test('a service with one endpoint is not counted', async () => {
+  const { ask, stats } = await through((await startAnswering(ok('here'))).port)
+  expect(await ask()).toContain('here')
+  expect(stats()).toBeUndefined()
+})
