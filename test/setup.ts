@@ -6,7 +6,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
@@ -44,6 +44,7 @@ async function storeTemplate(): Promise<string> {
   const path = join(folder, `store-${hash.digest('hex').slice(0, 16)}.tar`)
   if (!existsSync(path)) {
     await mkdir(folder, { recursive: true })
+    for (const name of await readdir(folder)) if (/^store-.*\.tar/.test(name)) await rm(join(folder, name)) // Of older tables.
     await promisify(execFile)(process.execPath, [join(import.meta.dirname, 'template.ts'), path])
   }
   return path
