@@ -5,13 +5,16 @@ import { bucketSize } from './rows.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 
-/** Leaves in one step. */
-const step = 250_000
-/** Decisions before a step that its ends are looked for in at once; older ones are found one by one. */
-const before = 100_000
+export interface Stride {
+  /** Leaves in one step. */
+  readonly step: number
+  /** Leaves before a step that its ends are looked for in at once; older ones are found one by one. */
+  readonly before: number
+}
+const stride: Stride = { step: 250_000, before: 100_000 }
 
 /** One step of a shard, in a transaction of its own; false where nothing is left to add. */
-export async function foldTraffic(tx: Db, shard: number): Promise<boolean> {
+export async function foldTraffic(tx: Db, shard: number, { step, before }: Stride = stride): Promise<boolean> {
   const [at] = await rowsOf<{ below: string; size: string | null }>(
     tx.execute(sql`select below, (select last + 1 from batches where shard = ${shard} order by first desc limit 1) as size
       from rolled where shard = ${shard} for update`),
@@ -20,23 +23,24 @@ export async function foldTraffic(tx: Db, shard: number): Promise<boolean> {
   const to = Math.min(from + step, Number(at?.size ?? 0))
   if (to <= from) return false
   const [times] = await rowsOf<{ first: string; last: string; earlier: string }>(
-    tx.execute(sql`select min(first_at)::text as first, max(last_at)::text as last,
-        (select min(first_at)::text from batches where shard = ${shard} and last >= ${from - before} and first < ${to})
-          as earlier
-      from batches where shard = ${shard} and last >= ${from} and first < ${to}`),
+    tx.execute(sql`select min(first_at) filter (where last >= ${from})::text as first,
+        max(last_at) filter (where last >= ${from})::text as last, min(first_at)::text as earlier
+      from batches where shard = ${shard} and first < ${to} and last >= ${from - before}
+        and first >= coalesce((select max(first) from batches where shard = ${shard} and first <= ${from - before}), 0)`),
   )
-  // Nothing is known yet of rows that have just come, and what looks like a few would be joined one by one with all.
-  await tx.execute(sql`set local enable_nestloop = off`)
+  // PostgreSQL takes what it reckons in a `with` for a few rows, and would compare each end with each row. With those
+  // loops off the one that has to be is dear on paper, and machine code would be made for it: seconds each time.
   await tx.execute(sql`set local jit = off`)
-  await tx.execute(sumsOf(shard, from, to, times!))
+  await tx.execute(sql`set local enable_nestloop = off`)
+  await tx.execute(sumsOf(shard, { from, to, back: from - before }, times!))
+  await tx.execute(sql`set local enable_nestloop = on`)
   await tx.execute(sql`update rolled set below = ${to} where shard = ${shard}`)
   return true
 }
 
 function sumsOf(
   shard: number,
-  from: number,
-  to: number,
+  { from, to, back }: { readonly from: number; readonly to: number; readonly back: number },
   times: { readonly first: string; readonly last: string; readonly earlier: string },
 ): SQL {
   const cell = sql`date_trunc('hour', r.at, 'UTC') as hour, r.shape, coalesce(r.caller, 0) as caller`
@@ -49,7 +53,7 @@ function sumsOf(
     ), near as materialized (
       select t.run, t.seq, t.duration, t.error, r.at, r.shape, r.caller
       from told t left join rows r on r.run = t.run and r.seq = t.seq and r.shard = ${shard}
-        and r.index >= ${from - before} and r.index < ${to} and r.at between ${times.earlier} and ${times.last}
+        and r.index >= ${back} and r.index < ${to} and r.at between ${times.earlier} and ${times.last}
     ), ended as (
       select at, shape, caller, duration, error from near where shape is not null
       union all
@@ -60,7 +64,7 @@ function sumsOf(
         cross join lateral (
           select r.at, r.shape, r.caller from rows r where r.shard = ${shard} and r.run = t.run and r.seq = t.seq
             and r.at between s.first_at and s.last_at and r.index between s.first and s.last
-          limit 1 -- There is one at most; said so, it is looked up and never joined with the whole table.
+          offset 0 -- Looked up one by one: as a join it would read every row there is.
         ) r
       where t.shape is null and s.last_seq >= t.seq
     ), sums as (

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { tendStore } from '../../../audit/node/tend.ts'
+import { foldTraffic } from '../../../audit/store/fold.ts'
 import { rowsOf } from '../../../audit/store/sql.ts'
 import { openTestStore } from '../node/auditor-fixture.ts'
 import { empty, fill } from '../query/store.ts'
@@ -43,4 +44,26 @@ test('sums are the same before and after they are added up, and the ends stand b
   expect(await traffic(counted)).toEqual(before)
   const [row] = await rowsOf(store.db.execute(sql`select count(*)::integer as n from rollups`))
   expect(row).toEqual({ n: 2 })
+})
+
+test('an end far behind its decision is found one by one, and small steps add up to the same', async () => {
+  const mesh = new Mesh().calls(30)
+  const end = { code: 'completed', request_bytes: 0, response_bytes: 9, upstream: 'a:1' } as const
+  const outcomes = [1, 2, 4, 29].map((seq) => ({ seq, ...end, status: 200, duration_us: seq * 10 }))
+  mesh.leaves.push(mesh.orders.write({ kind: 'outcomes', outcomes }))
+  await fill(store.db, mesh.leaves, new Signer())
+  const columns = `${counted}, sum(outcomes)::integer as ends, sum(duration_us_sum)::integer as us`
+  const folded = async (stride?: { readonly step: number; readonly before: number }) => {
+    await store.db.execute(sql`delete from rollups`)
+    await store.db.execute(sql`update rolled set below = 0`)
+    while (await store.transaction((tx) => foldTraffic(tx, 0, stride)));
+    return traffic(columns)
+  }
+  const whole = await folded()
+  expect(whole.reduce((sum, { us }) => sum + Number(us), 0)).toBe(360)
+  expect(await folded({ step: 7, before: 0 })).toEqual(whole)
+  const [settings] = await rowsOf<{ on: string }>(
+    store.db.execute(sql`select current_setting('enable_nestloop') as on`),
+  )
+  expect(settings?.on).toBe('on')
 })
