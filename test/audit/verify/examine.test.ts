@@ -242,6 +242,7 @@ test('a checkpoint that was kept and is not of this log is found', async () => {
   await store.db.delete(checkpoints).where(and(eq(checkpoints.shard, 0), eq(checkpoints.size, 1)))
   expect(found).toEqual([
     expect.stringMatching(/^checkpoint_forked 0\/- a kept checkpoint: it is of bank.example\/audit\/1/),
+    expect.stringMatching(/^row_differs 0\/- checkpoints has size 1 and root /),
   ])
 })
 
