@@ -1,6 +1,5 @@
 /** The stream of a mesh in one process: what is published is ingested at once, as partition 0. */
 
-import { concat, utf8 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Ingest, Stream } from '../../core/ports.ts'
 
@@ -38,9 +37,16 @@ export function embeddedStream(ingest: Ingest, nextOffset: () => Promise<bigint>
   }
 }
 
-const lineFeed = utf8('\n')
-
 /** Records of one message: canonical JSON has no line feed, so one separates them. */
-export function joinLines(records: readonly Uint8Array[]): Uint8Array {
-  return concat(...records.flatMap((record, i) => (i === 0 ? [record] : [lineFeed, record])))
+export function joinLines(records: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  let length = Math.max(records.length - 1, 0)
+  for (const record of records) length += record.length
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const [i, record] of records.entries()) {
+    if (i > 0) whole[at++] = 10
+    whole.set(record, at)
+    at += record.length
+  }
+  return whole
 }

@@ -6,6 +6,7 @@ import { isObject, parseJson } from '../../core/json.ts'
 import type { Stream, StreamBatch } from '../../core/ports.ts'
 import { joinLines } from './embedded.ts'
 import { isRefusal, type KafkaOptions, newKafka, unavailable, within } from './kafka-client.ts'
+import { partitionQueue } from './kafka-queue.ts'
 
 export type { KafkaCredentials, KafkaOptions } from './kafka-client.ts'
 export { type KafkaIngestOptions, runKafkaIngest } from './kafka-ingest.ts'
@@ -26,7 +27,6 @@ export interface KafkaStreamOptions extends KafkaOptions {
 export async function kafkaStream(options: KafkaStreamOptions): Promise<Stream> {
   const withinMs = options.publishWithinMs ?? 30_000
   let producer: Promise<Producer> | undefined
-  const last = new Map<number, Promise<unknown>>()
   let closed = false
 
   const connected = (): Promise<Producer> => {
@@ -41,13 +41,13 @@ export async function kafkaStream(options: KafkaStreamOptions): Promise<Stream> 
     failed?.then((client) => client.disconnect()).catch(() => {})
   }
 
-  const send = async (batch: StreamBatch): Promise<void> => {
+  const send = async (batches: readonly StreamBatch[]): Promise<void> => {
     if (closed) throw new WritError('stream_unavailable', 'the stream is closed')
     const client = connected()
     try {
       await within(
         withinMs,
-        client.then((ready) => sendAll(ready, options.topic, batch)),
+        client.then((ready) => sendAll(ready, options.topic, batches)),
       )
     } catch (thrown) {
       // What others have in flight there goes on where the broker only refused these records.
@@ -55,16 +55,10 @@ export async function kafkaStream(options: KafkaStreamOptions): Promise<Stream> 
       throw unavailable(options, thrown)
     }
   }
+  // One in flight per partition: a retry inside the client must not be overtaken (its sequences are not safe).
+  const queue = partitionQueue<StreamBatch>({ maxBytes: messageBytes, sizeOf, send, isOfOne: isRefusal })
   return {
-    publish(batch) {
-      // One in flight per partition: a retry inside the client must not be overtaken (its sequences are not safe).
-      const sent = (last.get(batch.partition) ?? Promise.resolve()).then(() => send(batch))
-      last.set(
-        batch.partition,
-        sent.catch(() => {}),
-      )
-      return sent
-    },
+    publish: queue.publish,
     async partitions() {
       const kafka = await newKafka(options)
       const admin = kafka.admin()
@@ -80,7 +74,7 @@ export async function kafkaStream(options: KafkaStreamOptions): Promise<Stream> 
     },
     async close() {
       closed = true
-      await Promise.all(last.values())
+      await queue.idle()
       const client = await producer?.catch(() => undefined)
       await within(withinMs, client?.disconnect() ?? Promise.resolve()).catch(() => {})
     },
@@ -98,13 +92,26 @@ async function connect(options: KafkaOptions): Promise<Producer> {
   return producer
 }
 
-/** One message in each request: of several kafkajs makes one batch, and the broker's limit holds for the batch. */
-async function sendAll(producer: Producer, topic: string, batch: StreamBatch): Promise<void> {
-  for (const message of messagesOf(batch)) {
-    const answers = await producer.send({ topic, acks: -1, messages: [message] })
+/** Bytes of a batch, with what its message has beside them. */
+function sizeOf({ records }: StreamBatch): number {
+  let bytes = 1024
+  for (const record of records) bytes += record.length + 1
+  return bytes
+}
+
+/**
+ * Of the messages of one request kafkajs makes one batch, which the broker takes whole or not at all, and its limit
+ * holds for the batch. So those of several epochs go together, and parts of one that is larger alone.
+ */
+async function sendAll(producer: Producer, topic: string, batches: readonly StreamBatch[]): Promise<void> {
+  const { partition } = batches[0]!
+  const messages = batches.flatMap(messagesOf)
+  const requests = batches.length > 1 ? [messages] : messages.map((message) => [message])
+  for (const request of requests) {
+    const answers = await producer.send({ topic, acks: -1, messages: request })
     // Messages for a partition that it does not know of kafkajs drops, and says that all went well.
-    if (answers.some(({ partition, errorCode }) => partition === batch.partition && errorCode === 0)) continue
-    throw new Error(`the topic has no partition ${batch.partition}, or had none when this client last looked`)
+    if (answers.some((answer) => answer.partition === partition && answer.errorCode === 0)) continue
+    throw new Error(`the topic has no partition ${partition}, or had none when this client last looked`)
   }
 }
 
@@ -118,9 +125,10 @@ export function messagesOf(batch: StreamBatch): {
   const { producer, epoch, partition, firstSeq, records } = batch
   return splitRecords(records).map(({ first, part }) => {
     const time = timeOf(part[0]!)
+    const { buffer, byteOffset, length } = joinLines(part)
     return {
       key: producer,
-      value: Buffer.from(joinLines(part)),
+      value: Buffer.from(buffer, byteOffset, length),
       partition,
       headers: {
         ce_specversion: '1.0',

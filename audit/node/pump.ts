@@ -11,8 +11,9 @@ import type { OnNotice } from '../stream/notice.ts'
 import { backOff, type Pause, pause } from './pause.ts'
 import type { PumpPosition } from './pump-position.ts'
 import type { Spool } from './spool.ts'
-import { headerBytes, readFrame } from './spool-frame.ts'
+import { headerBytes, readFrame, sentOf } from './spool-frame.ts'
 import type { Segment } from './spool-scan.ts'
+import type { Written } from './spool-tail.ts'
 
 /** Records in one batch, and their bytes: what one message of the stream holds. */
 const batchRecords = 2000
@@ -115,7 +116,7 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
     channels = new Map()
   }
 
-  /** Reads one chunk into the lanes. False where there is nothing to read yet. */
+  /** Takes what is in memory, or reads one chunk, into the lanes. False where there is nothing to read yet. */
   const readSome = async (): Promise<boolean> => {
     if (!open) {
       open = spool.segments.find((segment) => segment.number >= cursor.segment)
@@ -130,8 +131,10 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
       if (!segment.closed || readAt < segment.end) return false
       return nextSegment()
     }
+    if (takeWritten(segment, to)) return true
     try {
-      const got = await spool.read(segment, buffer.subarray(0, Math.min(readBytes, to - readAt)), readAt)
+      const until = Math.min(to, readAt + readBytes, spool.tail.begins(segment.number, readAt))
+      const got = await spool.read(segment, buffer.subarray(0, until - readAt), readAt)
       const used = intoLanes(segment, got)
       if (used > 0) return true
       throw new Error(`no whole frame at ${readAt}`)
@@ -148,6 +151,40 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
     close()
     moved()
     return true
+  }
+
+  /** From memory as much as may wait at once. False where it is read from the disk. */
+  const takeWritten = (segment: Segment, to: number): boolean => {
+    const from = readAt
+    while (buffered < maxBufferedBytes) {
+      const written = spool.tail.take(segment.number, readAt, to)
+      if (!written) break
+      queueWritten(written)
+    }
+    if (readAt === from) return false
+    handOn(segment)
+    return true
+  }
+
+  const queueWritten = ({ segment, to, records, begins }: Written): void => {
+    for (let i = 0; i < records.length; i++) {
+      const { channel, record } = records[i]!
+      const { producer, epoch } = channel
+      const known = channels.get(channel.number)
+      if (known) known.next = record.seq + 1
+      else channels.set(channel.number, { producer, epoch, next: record.seq + 1 }) // The disk may be read after it.
+      const at = begins[i]!
+      if (at < readAt || at < cursor.at) continue
+      queue(channel, record.seq, sentOf(record), segment, at)
+    }
+    readAt = to
+  }
+
+  /** What was read is on its way. */
+  const handOn = (segment: Segment): void => {
+    cursor = { segment: segment.number, at: Math.max(cursor.at, readAt) }
+    for (const lane of lanes.values()) if (!lane.sending) void send(lane)
+    moved() // Also where there was nothing to send in it.
   }
 
   /** Takes whole frames; throws on bytes that are none. */
@@ -172,9 +209,7 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
       at = result.next
     }
     readAt += at
-    cursor = { segment: segment.number, at: Math.max(cursor.at, readAt) }
-    for (const lane of lanes.values()) if (!lane.sending) void send(lane)
-    moved() // Also where there was nothing to send in it.
+    handOn(segment)
     return at
   }
 

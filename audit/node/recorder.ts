@@ -43,6 +43,8 @@ export interface RecorderOptions {
   readonly releaseEveryMs?: number
   /** Time after which records that the stream accepted and no log holds are sent again, in ms. Default 600 000. */
   readonly resendAfterMs?: number
+  /** Bytes of records that wait in memory for the stream; of more, the disk is read. Default 4 MiB. */
+  readonly tailBytes?: number
   /** The disk. Default the machine's. */
   readonly files?: SpoolFiles
 }
@@ -93,6 +95,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     maxBytes: settings.spoolMaxBytes,
     segmentBytes: settings.segmentBytes,
     syncEveryMs: settings.syncEveryMs,
+    ...(options.tailBytes !== undefined && { tailBytes: options.tailBytes }),
     now,
     random,
     sha256,

@@ -10,7 +10,7 @@
  * before its first record, so that a segment can be read alone.
  */
 
-import { fromUtf8, utf8 } from '../../core/bytes.ts'
+import { concat, fromUtf8, utf8 } from '../../core/bytes.ts'
 import { isObject, parseJson } from '../../core/json.ts'
 import { type Epoch, maxRecordBytes, parseEpoch, type StartBody } from '../../core/record.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe.ts'
@@ -26,6 +26,7 @@ export const maxBesideBytes = 32_768
 export const maxFrameBytes: number = frameBytes + maxRecordBytes + 1 + maxBesideBytes
 
 const magic = utf8('WRITSPOL')
+const tab = utf8('\t')
 
 export interface SegmentHeader {
   readonly number: number
@@ -108,6 +109,11 @@ export function writeRecord(
   return finishFrame(into, at, channel, leaf.length + 1 + beside.length)
 }
 
+/** What the stream gets of a record: it and, after a tab, what travels beside it. */
+export function sentOf({ leaf, beside }: { readonly leaf: Uint8Array; readonly beside?: Uint8Array }): Uint8Array {
+  return beside ? concat(leaf.subarray(1), tab, beside) : leaf.subarray(1)
+}
+
 export const encodeDeclared = (channel: number, declared: Declared): Uint8Array =>
   encodeJson(channel, kinds.channel, { ...declared })
 
@@ -149,8 +155,8 @@ export function readFrame(bytes: Uint8Array, at: number, to: number, base: numbe
   const channel = readU32(bytes, at + 8)
   if (bytes[at + 12] === kinds.record) {
     const payload = bytes.subarray(at + 12, end)
-    const tab = payload.indexOf(9)
-    const leaf = tab < 0 ? payload : payload.subarray(0, tab)
+    const tabAt = payload.indexOf(9)
+    const leaf = tabAt < 0 ? payload : payload.subarray(0, tabAt)
     return { frame: { kind: 'record', channel, leaf, payload, at: base + at }, next: end }
   }
   const frame = readJson(channel, bytes[at + 12]!, bytes.subarray(at + frameBytes, end))

@@ -23,6 +23,7 @@ import {
 } from './spool-frame.ts'
 import { type Segment, scanFolder } from './spool-scan.ts'
 import { type SyncGroup, syncGroup } from './spool-sync.ts'
+import { SpoolTail } from './spool-tail.ts'
 
 export interface SpoolOptions {
   readonly dir: string
@@ -31,6 +32,8 @@ export interface SpoolOptions {
   readonly segmentBytes: number
   /** Longest time a written record waits for its sync, in milliseconds. */
   readonly syncEveryMs: number
+  /** Bytes written last that are kept in memory too. Default 4 MiB. */
+  readonly tailBytes?: number
   readonly now: NowNs
   readonly random: RandomBytes
   readonly sha256: Sha256
@@ -59,6 +62,8 @@ export class Spool {
   bytes = 0
   /** Called after each sync, when there is more to read. */
   onReadable: () => void = () => {}
+  /** What was written last; nothing of it may be sent before its segment is readable up to its end. */
+  readonly tail: SpoolTail
 
   readonly #options: SpoolOptions
   #lock: FolderLock
@@ -77,6 +82,7 @@ export class Spool {
   constructor(options: SpoolOptions) {
     const { dir, files } = options
     this.#options = options
+    this.tail = new SpoolTail(options.tailBytes ?? 4 * 1024 ** 2)
     try {
       files.makeFolder(dir)
     } catch (thrown) {
@@ -177,6 +183,7 @@ export class Spool {
     } catch (thrown) {
       throw this.#takeBack(segment, thrown)
     }
+    this.tail.add({ segment: segment.number, from: segment.end, to: segment.end + at, records, begins })
     segment.end += at
     this.bytes += at
     this.#written += at
@@ -306,6 +313,7 @@ export class Spool {
     this.#broken = unavailable(reason, cause)
     this.#retryAtMs = this.#nowMs() + retryMs
     for (const segment of this.segments) segment.readable = segment.end // Cannot be told any more; checksums will.
+    this.tail.clear()
     this.#synced = this.#written
     this.#sync.fail(this.#broken)
     return this.#broken

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { embeddedStream } from '../../../audit/node/embedded.ts'
@@ -256,7 +256,7 @@ test('bytes that rot between the sync and the sending are reported and not sent,
       return got
     },
   }
-  const recorder = await openRecorder(recorderOptions({ stream, notices, files }))
+  const recorder = await openRecorder(recorderOptions({ stream, notices, files, tailBytes: 0 }))
   const orders = await recorder.producer({ id: id('orders'), ...identity('orders') })
   await recorder.flushed()
   rot = true
@@ -266,6 +266,95 @@ test('bytes that rot between the sync and the sending are reported and not sent,
   await orders.keep(decision('deny'))
   await recorder.close({ timeoutMs: 2000 })
   expect(stream.events().map(({ seq }) => seq)).toEqual([0, 2, 3])
+})
+
+test('at the end of the spool the pump sends what was written without reading it back, and not before it is synced', async () => {
+  let reads = 0
+  let release = () => {}
+  let held: Promise<void> | undefined
+  const files: SpoolFiles = {
+    ...diskFiles,
+    read: (fd, into, position) => {
+      reads++
+      return diskFiles.read(fd, into, position)
+    },
+    sync: async (fd) => {
+      await held
+      return diskFiles.sync(fd)
+    },
+  }
+  const stream = testStream()
+  const publish = stream.publish.bind(stream)
+  let answer: (() => void) | undefined
+  stream.publish = async (batch) => {
+    if (batch.firstSeq === 1) await new Promise<void>((resolve) => (answer = resolve))
+    await publish(batch)
+  }
+  const recorder = await openRecorder(recorderOptions({ stream, files }))
+  const orders = await recorder.producer({ id: id('orders'), ...identity('orders') })
+  await recorder.flushed()
+  await orders.keep(decision('deny'))
+  await vi.waitFor(() => expect(answer).toBeDefined())
+  held = new Promise((resolve) => {
+    release = resolve
+  })
+  for (let i = 0; i < 9; i++) await orders.keep(decision())
+  answer?.() // An answer makes the pump look for more.
+  await vi.waitFor(() => expect(stream.events().length).toBe(2))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(stream.events().map(({ seq }) => seq)).toEqual([0, 1])
+  release()
+  await recorder.close({ timeoutMs: 2000 })
+  expect(stream.events().map(({ seq }) => seq)).toEqual(Array.from({ length: 12 }, (_, i) => i))
+  expect(reads).toBe(0)
+})
+
+test('whatever of it memory holds, the stream gets every record once and as it is on the disk', async () => {
+  for (const tailBytes of [0, 900, 3000, 6000, 100_000]) {
+    let reads = 0
+    let held: Promise<void> | undefined
+    const files: SpoolFiles = {
+      ...diskFiles,
+      read: (fd, into, position) => {
+        reads++
+        return diskFiles.read(fd, into, position)
+      },
+      sync: async (fd) => {
+        await held
+        return diskFiles.sync(fd)
+      },
+    }
+    const dir = folder()
+    const stream = testStream()
+    const recorder = await openRecorder(
+      recorderOptions({ dir, stream, files, tailBytes, settings: settings({ segmentBytes: 20_000 }) }),
+    )
+    const names = ['orders', 'carts']
+    const producers = await Promise.all(names.map((name) => recorder.producer({ id: id(name), ...identity(name) })))
+    // Written before the pump may have any of it: of many writes the memory forgets the first.
+    for (const writes of [1, 6, 1, 2, 9, 1]) {
+      let release = () => {}
+      held = new Promise((resolve) => {
+        release = resolve
+      })
+      for (let i = 0; i < writes; i++) await Promise.all(producers.map((producer) => producer.keep(decision())))
+      release()
+      await recorder.flushed()
+    }
+    await recorder.close({ timeoutMs: 5000 })
+    const sent = stream.batches.flatMap(({ epoch, firstSeq, records }) =>
+      records.map((record, i) => ({ name: `${epoch}-${firstSeq + i}`, text: fromUtf8(record) })),
+    )
+    expect(new Set(sent.map(({ name }) => name)).size).toBe(sent.length)
+    expect([...byEpoch(stream.events()).values()].map(({ length }) => length)).toEqual([22, 22])
+    expect(sent).toHaveLength(44)
+    for (const { name, text } of sent) expect(name).toBe(`${JSON.parse(text).epoch}-${JSON.parse(text).seq}`)
+    const disk = readdirSync(dir)
+      .filter((name) => name.endsWith('.seg'))
+      .map((name) => readFileSync(join(dir, name), 'utf8'))
+    for (const { text } of sent) expect(disk.some((segment) => segment.includes(text))).toBe(true)
+    if (tailBytes < 10_000) expect(reads).toBeGreaterThan(0)
+  }
 })
 
 test('the embedded stream is one partition with dense offsets; concurrent batches are ingested one after the other', async () => {
