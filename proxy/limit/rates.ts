@@ -64,7 +64,10 @@ export function makeRates(first: ListenerLimits): Rates {
         const key = (by && keyAt(by, head, caller)) ?? ''
         const bucket = refilled(one.buckets.get(key) ?? fullBucket(one.limit, nowMs), nowMs, one.limit)
         const ms = waitMs(bucket, one.limit)
-        if (ms > 0) return refusal(one, ms)
+        if (ms > 0) {
+          put(one.buckets, key, bucket) // Who goes on asking is not forgotten.
+          return refusal(one, ms)
+        }
         found.push({ one, key, bucket })
       }
       for (const { one, key, bucket } of found) put(one.buckets, key, taken(bucket))

@@ -100,10 +100,11 @@ test('a newer snapshot keeps what was used of limits that stay', () => {
 test('buckets are bounded: what was asked longest ago makes room', () => {
   const { ask } = asking({ all: [{ perSecond: 0.001, burst: 1, by: { kind: 'header', name: 'k' } }] })
   for (let i = 0; i < maxBuckets; i++) expect(ask('a', { k: String(i) })).toBe(true)
-  expect(ask('a', { k: '1' })).toBe(false)
+  expect(ask('a', { k: '5' })).toBe(false) // Takes nobody's place, having its own.
+  expect(ask('a', { k: '0' })).toBe(false) // And is not forgotten, since it goes on asking.
   expect(ask('a', { k: 'one more' })).toBe(true)
-  expect(ask('a', { k: '1' })).toBe(false)
-  expect(ask('a', { k: '0' })).toBe(true)
+  expect(ask('a', { k: '0' })).toBe(false)
+  expect(ask('a', { k: '1' })).toBe(true)
 })
 
 test('who proved no name and a head that cannot be read are refused by what they are', () => {
