@@ -5,6 +5,7 @@ import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
 import { keyOf, textOf, wrongTarget } from './bindings.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
+import { tcpServices } from './tcp.ts'
 import { hashes, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
 import { durationMs } from './words.ts'
 import { serviceOf } from './workloads.ts'
@@ -25,6 +26,7 @@ export function resolveTraffic(input: TrafficInput): {
   const problems: Problem[] = []
   /** By target; one for each. */
   const attached = new Map<string, Attached>()
+  const tcp = tcpServices(input.workloads)
   for (const policy of input.traffic) {
     problems.push(...checkPolicy(policy))
     for (const [index, target] of policy.spec.targetRefs.entries()) {
@@ -35,6 +37,10 @@ export function resolveTraffic(input: TrafficInput): {
       if (target.kind !== 'Service' && serviceTrafficOf(policy.spec)) {
         const problem = `only limits are of a ${target.kind}: endpoints and circuits are of a Service`
         problems.push(problemAt(policy, [...path, 'kind'], problem, 'attach the rest to the Service'))
+      }
+      if (target.kind === 'Service' && tcp.has(target.name) && serviceTrafficOf(policy.spec)) {
+        const problem = `${target.name} speaks tcp, and only requests are spread and watched`
+        problems.push(problemAt(policy, [...path, 'name'], problem, 'take it out'))
       }
       const other = attached.get(keyOf(target))
       if (other) {

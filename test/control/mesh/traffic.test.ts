@@ -92,11 +92,13 @@ test.each([
   expect(found[0]!.document).toBe('TrafficPolicy/rules')
 })
 
-test('two policies of one place are a problem, and so are limits where there are no requests', () => {
+test('two policies of one place are a problem, and so is what counts requests where there are none', () => {
   const one = policy(`${ofService}, limits: [{requests: 1}]`)
   const texts = problemsOf(mesh(one, policy(`${ofService}, circuitBreaker: {}`, 'second'))).map((it) => it.problem)
   expect(texts).toContain('Service shop has TrafficPolicy/rules already')
   const tcp = own('Workload', 'shop', '{inbound: {port: 9001, app: {port: 5432, appProtocol: tcp}}}')
   const ofTcp = problemsOf(meshWith(tcp, bound('shop'), one)).map((it) => it.problem)
   expect(ofTcp).toContain('speaks tcp, and its limits count requests')
+  const watched = problemsOf(meshWith(tcp, bound('shop'), policy(`${ofService}, circuitBreaker: {}`)))
+  expect(watched.map((it) => it.problem)).toContain('shop speaks tcp, and only requests are spread and watched')
 })
