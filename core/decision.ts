@@ -18,6 +18,7 @@ export type DenyCode =
   | 'body_timeout' // The body that a policy was to see did not come in time.
   | 'method_unsupported' // CONNECT, TRACE or an upgrade on a listener that has none.
   | 'quarantined' // The caller is cut off for a time, by an operator or the mesh file.
+  | 'rate_limited' // More than its listener, its route or its caller may ask at the moment.
   | TokenRefusal
   | IdentityRefusal
 
@@ -119,6 +120,8 @@ export function statusOf(code: DecisionCode): number {
       return 404
     case 'body_timeout':
       return 408
+    case 'rate_limited':
+      return 429
     case 'head_too_large':
       return 431
     case 'method_unsupported':

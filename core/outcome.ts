@@ -8,6 +8,7 @@ export type OutcomeCode =
   | 'upstream_reset' // It closed before or within its response.
   | 'upstream_invalid' // Its response could not be read.
   | 'upstream_timeout'
+  | 'circuit_open' // Nobody was asked, since the service has kept failing.
   | 'caller_gone' // The caller closed first.
   | 'drained' // We stopped while it was in flight.
   | 'revoked' // Its caller's identity ended, or a tunnel's policy allows it no more.

@@ -2,6 +2,7 @@
 
 import type { PolicyDataUse, PolicyRef, PolicyUse } from './policy.ts'
 import type { SpiffeId, TrustDomain } from './spiffe.ts'
+import type { RateLimit, ServiceTraffic } from './traffic.ts'
 
 /** A process reads the version it writes and the one before. */
 export const snapshotVersion = 1
@@ -71,6 +72,8 @@ export interface Service {
   readonly endpoints: readonly Endpoint[]
   /** Its connections are passed as bytes, and no request is routed to it. Default HTTP. */
   readonly protocol?: 'tcp'
+  /** Default as every service. */
+  readonly traffic?: ServiceTraffic
 }
 
 export interface Endpoint {
@@ -122,6 +125,8 @@ export type Listener =
       readonly policy: PolicyUse | undefined
       /** In order of precedence: the first that matches says what is asked in place of `policy`. Default none. */
       readonly policies?: readonly RoutePolicy[]
+      /** Default it takes what comes. */
+      readonly limits?: ListenerLimits
     }
   | {
       readonly direction: 'outbound'
@@ -138,6 +143,17 @@ export interface RoutePolicy {
   readonly match: RouteMatch
   /** Undefined for a route that no binding names: it asks what the listener asks. */
   readonly policy: PolicyUse | undefined
+}
+
+/** What an inbound listener takes. Each limit that is asked must have room. */
+export interface ListenerLimits {
+  readonly all: readonly RateLimit[]
+  /** In order of precedence: the first that matches is asked beside `all`. Default none. */
+  readonly routes?: readonly {
+    readonly route: string
+    readonly match: RouteMatch
+    readonly limits: readonly RateLimit[]
+  }[]
 }
 
 export interface AuditSettings {

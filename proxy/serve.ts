@@ -1,5 +1,6 @@
 /** Serves one request from first byte to last record. Read this file first. */
 
+import type { RequestFacts } from '../core/facts.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { PolicyUse } from '../core/policy.ts'
 import type { Authenticate, Decide, Identify, LogRules, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
@@ -16,6 +17,8 @@ import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute, Found } from './flow/route.ts'
 import { seeToken } from './flow/token.ts'
 import type { Trials } from './flow/trial.ts'
+import { withhold } from './flow/withhold.ts'
+import type { AskRates } from './limit/rates.ts'
 
 /** What a listener brings to every request. */
 export interface Parts {
@@ -35,6 +38,8 @@ export interface Parts {
   readonly logRules?: LogRules | undefined
   /** Callers that are cut off for now. Default nobody. */
   readonly quarantined?: FindQuarantine | undefined
+  /** Refuses what is over a limit. Default everything is taken. */
+  readonly limited?: AskRates | undefined
   /** Policies that are tried out beside those in force. Default none. */
   readonly trials?: Pick<Trials, 'answered'> | undefined
   readonly sink: RecordSink
@@ -47,8 +52,8 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   const atNs = parts.now()
   const atMs = Number(atNs / 1_000_000n)
   const source = await parts.identify(exchange.peer, atMs)
-  const barred = cutOff(source, parts.quarantined, atMs)
-  const found = parts.findRoute(exchange.head)
+  const barred = cutOff(source, parts.quarantined, atMs) ?? parts.limited?.(source, exchange.head, atMs)
+  const found = parts.findRoute(exchange.head, parts.workload)
   const use = found?.policy ?? parts.policy
   const token = use?.tokens && !barred ? await seeToken(exchange, source, found, use.tokens, atNs, parts) : undefined
   const body =
@@ -68,7 +73,8 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   const kept = record === 'dropped' ? undefined : await keep(parts.sink, record)
   if (kept && 'unavailable' in kept) {
     const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
-    if (passes && decision.verdict === 'allow' && found) await send(exchange, found, onward(facts, found, decision))
+    if (passes && decision.verdict === 'allow' && found)
+      await send(exchange, facts, found, onward(facts, found, decision))
     else await exchange.refuse(refusalOf(kept.unavailable, facts))
     return
   }
@@ -76,6 +82,7 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
     decision.verdict === 'allow' && found
       ? await send(
           exchange,
+          facts,
           found,
           exchange.upgrades
             ? { ...onward(facts, found, decision, kept), stillAllowed: () => stillAllowed(exchange, facts, latest()) }
@@ -91,10 +98,11 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   void parts.trials?.answered({ facts, found, decision, use, kept })
 }
 
-/** Who counts what becomes of an upstream's requests hears of this one. */
-function send(exchange: Exchange, { begin }: Found, onward: Onward): Promise<Outcome> {
+/** Who counts what becomes of an upstream's requests hears of this one, or says that it is not to be asked. */
+function send(exchange: Exchange, facts: RequestFacts, { begin }: Found, onward: Onward): Promise<Outcome> {
   if (!begin) return exchange.forward(onward)
   const ended = begin()
+  if (!ended) return withhold(exchange, facts, onward)
   return exchange.forward(onward).then((outcome) => {
     ended(outcome)
     return outcome

@@ -74,12 +74,13 @@ const judged = (policy: PolicyUse | undefined, policies: readonly RoutePolicy[])
   ...(policies.length > 0 && { policies }),
 })
 
-const keyOf = ({ kind, name, sectionName = '' }: Target): string => `${kind} ${name} ${sectionName}`
+export const keyOf = ({ kind, name, sectionName = '' }: Target): string => `${kind} ${name} ${sectionName}`
 
-const textOf = ({ kind, name, sectionName }: Target): string =>
+export const textOf = ({ kind, name, sectionName }: Target): string =>
   `${kind} ${name}${sectionName === undefined ? '' : `, rule ${sectionName},`}`
 
-function wrongTarget(target: Target, input: BindingsInput): Wrong | undefined {
+/** What is wrong with a place that something is attached to. */
+export function wrongTarget(target: Target, input: RouteWorld): Wrong | undefined {
   const { kind, name } = target
   if (kind === 'HTTPRoute') return wrongRoute(target, input)
   if (target.group === 'gateway.networking.k8s.io') {

@@ -21,6 +21,7 @@ import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
 import { asTcp, tcpProblems, tcpServices } from './tcp.ts'
 import type { ReadKeyFile } from './tokens.ts'
+import { resolveTraffic, withLimits, withTraffic } from './traffic-targets.ts'
 import { byText } from './words.ts'
 import { checkWorkloads, identityOf, workloadOf } from './workloads.ts'
 
@@ -73,6 +74,17 @@ export function compileMesh(text: string, world: World): Compiled {
   const { policySources, problems: ofSources } = policySourcesOf(found.PolicySource, found.PolicyBinding)
   const { policyData, problems: ofData } = policyDataOf(found.PolicyData, found.PolicyBinding)
   const { quarantine, problems: ofQuarantine } = quarantineFrom(found.Quarantine, trustDomain)
+  const {
+    traffic,
+    limits,
+    problems: ofTraffic,
+  } = resolveTraffic({
+    ...parts,
+    trustDomain,
+    resolved: routes,
+    traffic: found.TrafficPolicy,
+  })
+  problems.push(...ofTraffic)
   problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
   problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
   problems.push(...tcpProblems({ ...parts, policies }))
@@ -81,7 +93,10 @@ export function compileMesh(text: string, world: World): Compiled {
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
   const workloads = found.Workload.map((workload) =>
-    workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+    withLimits(
+      workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+      limits.get(workload.name),
+    ),
   )
   const tcp = tcpServices(found.Workload)
   const used = new Set(workloads.flatMap((workload) => [...bundlesOf(workload)]))
@@ -89,7 +104,9 @@ export function compileMesh(text: string, world: World): Compiled {
     v: snapshotVersion,
     trustDomain,
     cluster: mesh.spec.cluster ?? 'main',
-    services: [...services.values()].map(({ service }) => asTcp(service, tcp)).sort((a, b) => byText(a.name, b.name)),
+    services: [...services.values()]
+      .map(({ service }) => withTraffic(asTcp(service, tcp), traffic.get(service.name)))
+      .sort((a, b) => byText(a.name, b.name)),
     routes,
     workloads: workloads.toSorted((a, b) => byText(a.name, b.name)),
     bundles: (world.bundles === 'any' ? [] : world.bundles)

@@ -8,6 +8,7 @@ import type { Sha256 } from '../../core/ports.ts'
 import { type MeshSnapshot, maxQuarantined, snapshotVersion } from '../../core/snapshot.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { kafkaSasl, kafkaTls } from './kafka.ts'
+import { listenerLimits, serviceTraffic } from './traffic-wire.ts'
 
 export function nameSnapshot(content: Omit<MeshSnapshot, 'name'>, sha256: Sha256): MeshSnapshot {
   const { name: _, ...rest } = content as MeshSnapshot
@@ -136,6 +137,7 @@ const listener = z.discriminatedUnion('direction', [
     service: text,
     policy: policy.optional(),
     policies: z.array(z.strictObject({ route: text, match, policy: policy.optional() })).exactOptional(),
+    limits: listenerLimits(match).exactOptional(),
   }),
   z.strictObject({ direction: z.literal('outbound'), name: text, bind, tcp: text.exactOptional() }),
 ])
@@ -151,6 +153,7 @@ const snapshotShape = z.strictObject({
       hosts: z.array(text),
       endpoints: z.array(z.strictObject({ address: text, port, identity: id.optional() })),
       protocol: z.literal('tcp').exactOptional(),
+      traffic: serviceTraffic.exactOptional(),
     }),
   ),
   routes: z.array(

@@ -22,6 +22,7 @@ export function readDocuments(text: string): { readonly found: MeshDocuments; re
     PolicySource: [],
     PolicyData: [],
     Quarantine: [],
+    TrafficPolicy: [],
     HTTPRoute: [],
     Gateway: [],
   }

@@ -91,12 +91,16 @@ export function routePoliciesOf(
 }
 
 /** `orders/admin/0`: of which HTTPRoute, which rule. The default route of a service is nobody's. */
-function partsOf({ name }: Route): { readonly owner: string; readonly rule: string } | undefined {
+export function partsOf({ name }: Route): { readonly owner: string; readonly rule: string } | undefined {
   const [owner, rule, match] = name.split('/')
   return owner !== undefined && rule !== undefined && match !== undefined ? { owner, rule } : undefined
 }
 
-function leadsTo({ backends }: Route, workload: Placed<WorkloadSpec>, { services, trustDomain }: RouteWorld): boolean {
+export function leadsTo(
+  { backends }: Route,
+  workload: Placed<WorkloadSpec>,
+  { services, trustDomain }: RouteWorld,
+): boolean {
   if (!workload.spec.inbound) return false
   const id = identityOf(workload, trustDomain)
   const isIt = ({ identity }: Endpoint): boolean => identity === id // A Service may name its workloads itself.

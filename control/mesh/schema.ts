@@ -16,6 +16,7 @@ import {
 import { type PolicyDataSpec, policyDataSpec } from './policy-data.ts'
 import { type PolicySourceSpec, policySourceSpec } from './policy-sources.ts'
 import { type QuarantineSpec, quarantineSpec } from './quarantine.ts'
+import { type TrafficPolicySpec, trafficPolicySpec } from './traffic.ts'
 import { name } from './words.ts'
 
 export interface Specs {
@@ -26,6 +27,7 @@ export interface Specs {
   readonly PolicySource: PolicySourceSpec
   readonly PolicyData: PolicyDataSpec
   readonly Quarantine: QuarantineSpec
+  readonly TrafficPolicy: TrafficPolicySpec
   readonly HTTPRoute: HttpRouteSpec
   readonly Gateway: GatewaySpec
 }
@@ -40,6 +42,7 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   PolicySource: 'writ.dev/v1',
   PolicyData: 'writ.dev/v1',
   Quarantine: 'writ.dev/v1',
+  TrafficPolicy: 'writ.dev/v1',
   HTTPRoute: 'gateway.networking.k8s.io/v1',
   Gateway: 'gateway.networking.k8s.io/v1',
 }
@@ -78,6 +81,7 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   PolicySource: whole('PolicySource', policySourceSpec),
   PolicyData: whole('PolicyData', policyDataSpec),
   Quarantine: whole('Quarantine', quarantineSpec),
+  TrafficPolicy: whole('TrafficPolicy', trafficPolicySpec),
   HTTPRoute: whole('HTTPRoute', httpRouteSpec),
   Gateway: whole('Gateway', gatewaySpec),
 }

@@ -6,32 +6,25 @@
 
 import type { Outcome } from '../../core/outcome.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
-import { afterAnswer, costOf, type Latency } from './ewma.ts'
-import {
-  afterFailure,
-  afterSuccess,
-  type Health,
-  healthy,
-  isEjected,
-  type OutlierOptions,
-  outlierDefaults,
-} from './outlier.ts'
+import { type Balance, type OutlierOptions, outlierDefaults } from '../../core/traffic.ts'
+import { type Choose, chooserOf } from './choose.ts'
+import { afterAnswer } from './ewma.ts'
+import { keyOf, type Member, saidOf } from './member.ts'
+import { afterFailure, afterSuccess, healthy, isEjected } from './outlier.ts'
 
-/** What is known of one endpoint here. */
-export interface Member {
-  readonly endpoint: Endpoint
-  latency: Latency
-  health: Health
-  inFlight: number
+export interface BalancerOptions {
+  /** Default peak EWMA. */
+  readonly type?: Balance['type'] | undefined
+  readonly outlier?: OutlierOptions | undefined
 }
 
 export interface Balancer {
-  /** Changes nothing. Undefined where there is no endpoint. */
-  pick(): Member | undefined
+  /** Undefined where there is no endpoint. `key`: of the request, where it is chosen by its hash. */
+  pick(key?: string): Member | undefined
   /** A request goes there; to be called with its outcome once it is over. */
   begin(member: Member): (outcome: Pick<Outcome, 'code' | 'status' | 'durationUs'>) => void
   /** Takes the endpoints of a newer snapshot; what is known of those that stay is kept. */
-  use(endpoints: readonly Endpoint[]): void
+  use(endpoints: readonly Endpoint[], options?: BalancerOptions): void
   stats(): readonly {
     readonly address: string
     readonly port: number
@@ -44,26 +37,28 @@ export interface BalancerParts {
   readonly nowMs: () => number
   /** A number from 0 up to 1. */
   readonly fraction: () => number
-  readonly outlier?: OutlierOptions
 }
 
 /** A failure counts as an answer that took this long at least, in milliseconds: who fails fast must not draw requests. */
 const failedMs = 1000
 
-export function makeBalancer({ nowMs, fraction, outlier = outlierDefaults }: BalancerParts): Balancer {
+export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
   let members: readonly Member[] = []
+  let outlier = outlierDefaults
+  let type: Balance['type'] | undefined
+  let choose: Choose = (able) => able[0]!
 
   const ejectedAt = (now: number): number =>
     members.reduce((sum, { health }) => sum + Number(isEjected(health, now)), 0)
 
-  function ended(member: Member, { code, status, durationUs }: Pick<Outcome, 'code' | 'status' | 'durationUs'>): void {
+  function ended(member: Member, outcome: Pick<Outcome, 'code' | 'status' | 'durationUs'>): void {
     member.inFlight--
-    const answered = code === 'completed' && status !== 101 // How long a tunnel lasts says nothing.
-    const failed = failures.has(code) || (answered && status >= 500)
-    if (!answered && !failed) return
+    const said = saidOf(outcome)
+    if (said === undefined) return
     const now = nowMs()
-    member.latency = afterAnswer(member.latency, Math.max(durationUs / 1000, failed ? failedMs : 0), now)
-    if (!failed) member.health = afterSuccess(member.health, now, outlier)
+    const tookMs = Math.max(outcome.durationUs / 1000, said === 'failure' ? failedMs : 0)
+    member.latency = afterAnswer(member.latency, tookMs, now)
+    if (said === 'success') member.health = afterSuccess(member.health, now, outlier)
     else {
       const after = ejectedAt(now) + 1
       const mayEject = after < members.length && after <= outlier.maxShare * members.length
@@ -72,26 +67,32 @@ export function makeBalancer({ nowMs, fraction, outlier = outlierDefaults }: Bal
   }
 
   return {
-    pick() {
+    pick(key) {
       if (members.length < 2) return members[0]
       const now = nowMs()
       const ejected = ejectedAt(now)
       const able =
         ejected === 0 || ejected === members.length ? members : members.filter((one) => !isEjected(one.health, now))
-      if (able.length === 1) return able[0]
-      const first = Math.floor(fraction() * able.length)
-      const step = 1 + Math.floor(fraction() * (able.length - 1))
-      const [a, b] = [able[first]!, able[(first + step) % able.length]!]
-      return costOf(b.latency, b.inFlight, now) < costOf(a.latency, a.inFlight, now) ? b : a
+      return able.length === 1 ? able[0] : choose(able, now, key)
     },
     begin(member) {
       member.inFlight++
       return (outcome) => ended(member, outcome)
     },
-    use(endpoints) {
-      const known = new Map(members.map((member) => [keyOf(member.endpoint), member]))
+    use(endpoints, options) {
+      outlier = options?.outlier ?? outlierDefaults
+      const before = members
+      const known = new Map(before.map((member) => [member.key, member]))
       const fresh = { latency: { ms: 0, atMs: nowMs() }, health: healthy, inFlight: 0 }
-      members = endpoints.map((endpoint) => known.get(keyOf(endpoint)) ?? { endpoint, ...fresh })
+      members = endpoints.map((endpoint) => {
+        const key = keyOf(endpoint)
+        return known.get(key) ?? { endpoint, key, ...fresh }
+      })
+      const next = options?.type ?? 'peak-ewma'
+      const same = members.length === before.length && members.every((member, at) => member === before[at])
+      if (next === type && same) return // A table takes a while to fill.
+      type = next
+      choose = chooserOf(next, members, fraction)
     },
     stats() {
       const now = nowMs()
@@ -101,14 +102,3 @@ export function makeBalancer({ nowMs, fraction, outlier = outlierDefaults }: Bal
     },
   }
 }
-
-const failures: ReadonlySet<string> = new Set<Outcome['code']>([
-  'upstream_unreachable',
-  'upstream_identity',
-  'upstream_reset',
-  'upstream_invalid',
-  'upstream_timeout',
-])
-
-const keyOf = ({ address, port, identity, protocol }: Endpoint): string =>
-  `${address} ${port} ${identity ?? ''} ${protocol ?? ''}`

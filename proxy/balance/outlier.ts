@@ -1,5 +1,7 @@
 /** Ejection of endpoints that fail: nobody asks them for a while, which grows each time they come back and fail again. */
 
+import type { OutlierOptions } from '../../core/traffic.ts'
+
 export interface Health {
   /** In a row. */
   readonly failures: number
@@ -8,19 +10,6 @@ export interface Health {
   /** When it comes back, in milliseconds; 0 where it never was ejected. */
   readonly ejectedUntilMs: number
 }
-
-export interface OutlierOptions {
-  /** Failures in a row that eject: answers of 500 and above, and none at all. Default 5. */
-  readonly consecutive: number
-  /** Time of the first ejection, in milliseconds; the n-th takes n times as long. Default 30 000. */
-  readonly baseMs: number
-  /** Longest time, in milliseconds. Default 300 000. */
-  readonly maxMs: number
-  /** Largest share of a service's endpoints that is ejected at once, from 0 to 1. Default 0.5; beyond it they stay. */
-  readonly maxShare: number
-}
-
-export const outlierDefaults: OutlierOptions = { consecutive: 5, baseMs: 30_000, maxMs: 300_000, maxShare: 0.5 }
 
 export const healthy: Health = { failures: 0, ejections: 0, ejectedUntilMs: 0 }
 

@@ -1,6 +1,7 @@
 /** Who is judged by a policy on trial, and when it takes itself back. The state is a value, and time moves it. */
 
 import type { PolicyTrial, TrialNumbers } from '../../core/policy.ts'
+import { hash32 } from '../balance/hash.ts'
 
 /** What stands in a trial where it says nothing itself; see core/policy.ts for units and effects. */
 export const canaryDefaults = { maxRise: 5, minDecisions: 100, windowMs: 300_000 } as const
@@ -78,11 +79,5 @@ function isWorse(numbers: TrialNumbers, rules: CanaryRules): boolean {
 export const decidesFor = ({ name, percent }: Pick<PolicyTrial, 'name' | 'percent'>, caller: string): boolean =>
   placeOf(`${name}\0${caller}`) < percent
 
-/** A number from 0 up to 100, spread evenly over texts: FNV-1a, and MurmurHash3's last mixing of 32 bits. */
-export function placeOf(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32) * 100
-}
+/** A number from 0 up to 100, spread evenly over texts. */
+export const placeOf = (text: string): number => (hash32(text) / 2 ** 32) * 100

@@ -41,6 +41,7 @@ export function grpcStatusOf(code: RefusalCode): number {
     case 'token_ambiguous':
       return invalidArgument
     case 'head_too_large':
+    case 'rate_limited':
       return resourceExhausted
     case 'body_timeout':
     case 'upstream_timeout':

@@ -23,6 +23,7 @@ export const titles: Readonly<Record<ProblemCode, string>> = {
   body_timeout: 'The request body did not come in time.',
   method_unsupported: 'The method or upgrade is not supported.',
   quarantined: 'The caller is in quarantine.',
+  rate_limited: 'There are more requests than are taken at the moment.',
   token_invalid: 'The token of the request does not hold.',
   token_expired: 'The token of the request is not valid at this time.',
   token_ambiguous: 'The request brings more than one token.',
@@ -46,6 +47,7 @@ export const titles: Readonly<Record<ProblemCode, string>> = {
   upstream_reset: 'The service closed the connection.',
   upstream_invalid: 'The service sent a response that cannot be read.',
   upstream_timeout: 'The service did not answer in time.',
+  circuit_open: 'The service has kept failing and is not asked for a while.',
   drained: 'The proxy is stopping.',
   revoked: 'The caller is allowed no longer.',
 }
@@ -83,6 +85,7 @@ const upstreamStatus: Readonly<Record<UpstreamFailure, number>> = {
   upstream_reset: 502,
   upstream_invalid: 502,
   upstream_timeout: 504,
+  circuit_open: 503,
   drained: 503,
   revoked: 403,
 }

@@ -3,9 +3,14 @@
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { PolicyUse } from '../../core/policy.ts'
-import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch, Service } from '../../core/snapshot.ts'
+import type { Endpoint, Listener, MeshSnapshot, Route, Service } from '../../core/snapshot.ts'
+import type { KeyPlace } from '../../core/traffic.ts'
 import type { Balancer } from '../balance/balancer.ts'
-import { fieldOf, isHead } from '../exchange.ts'
+import type { Circuit } from '../balance/breaker.ts'
+import { saidOf } from '../balance/member.ts'
+import { isHead } from '../exchange.ts'
+import { keyAt } from '../limit/key.ts'
+import { matches } from './match.ts'
 
 export interface Found {
   /** Name of the route, or of the service where no route spoke. */
@@ -16,11 +21,15 @@ export interface Found {
   readonly timeoutMs: number
   /** What is asked about requests of this route, in place of the listener's own policy. Default that. */
   readonly policy?: PolicyUse
-  /** Says that the request goes there, where somebody counts; what it gives is told the outcome. Default nobody does. */
-  readonly begin?: () => (outcome: Outcome) => void
+  /**
+   * Says that the request goes there, where somebody counts; what it gives is told the outcome. Undefined where the
+   * service is not to be asked, since it keeps failing. Default nobody counts.
+   */
+  readonly begin?: () => ((outcome: Outcome) => void) | undefined
 }
 
-export type FindRoute = (head: RequestHead | HeadFault) => Found | undefined
+/** `caller`: by whom an endpoint may be chosen. */
+export type FindRoute = (head: RequestHead | HeadFault, caller?: string) => Found | undefined
 
 /** A number from 0 up to 1, for weights. */
 export type Fraction = () => number
@@ -55,17 +64,24 @@ export const appOf = ({ service, app }: Extract<Listener, { direction: 'inbound'
  * Outbound: the host picks the routes, exactly and without its port; then each route's match is asked in order. A host
  * that no route names goes to the service of that host. A host whose routes all decline, a service without endpoints and
  * backends without weight find nothing. `balance` chooses among several endpoints; default one after the other.
+ * `circuit` is asked once for each service that has a breaker; default none is watched.
  */
 export function routesOf(
   snapshot: Pick<MeshSnapshot, 'services' | 'routes'>,
   pick: Fraction,
   balance?: (service: Service) => Balancer,
+  circuit?: (service: Service) => Circuit | undefined,
 ): FindRoute {
   const spoken = snapshot.services.filter(({ protocol }) => protocol === undefined)
   const services = new Map(
     spoken.map((service) => [
       service.name,
-      balance && service.endpoints.length > 1 ? balance(service) : rotation(service),
+      {
+        next: rotation(service),
+        balancer: balance && service.endpoints.length > 1 ? balance(service) : undefined,
+        circuit: circuit?.(service),
+        hashOn: hashOnOf(service),
+      },
     ]),
   )
   const byHost = new Map<string, Route[]>()
@@ -74,27 +90,52 @@ export function routesOf(
   }
   const hosts = new Map(spoken.flatMap((service) => service.hosts.map((host) => [host, service.name])))
 
-  return (head) => {
+  return (head, caller) => {
     if (!isHead(head)) return undefined
     const host = hostOf(head.authority)
     const routes = byHost.get(host)
     const service = hosts.get(host)
-    if (!routes) return service === undefined ? undefined : to(service, service, defaultTimeoutMs)
+    if (!routes) return service === undefined ? undefined : to(service, service, defaultTimeoutMs, head, caller)
     const route = routes.find(({ match }) => matches(match, head))
     const backend = route && weighted(route.backends, pick)
-    return backend === undefined ? undefined : to(route!.name, backend, route!.timeoutMs)
+    return backend === undefined ? undefined : to(route!.name, backend, route!.timeoutMs, head, caller)
   }
 
-  function to(route: string, service: string, timeoutMs: number): Found | undefined {
+  function to(
+    route: string,
+    service: string,
+    timeoutMs: number,
+    head: RequestHead,
+    caller: string | undefined,
+  ): Found | undefined {
     const of = services.get(service)
-    if (typeof of !== 'object') {
-      const endpoint = of?.()
-      return endpoint && { route, service, endpoint, timeoutMs }
-    }
-    const member = of.pick()
-    return member && { route, service, endpoint: member.endpoint, timeoutMs, begin: () => of.begin(member) }
+    if (!of) return undefined
+    const { balancer, circuit, hashOn } = of
+    const member = balancer?.pick(hashOn && keyAt(hashOn, head, caller))
+    const endpoint = balancer ? member?.endpoint : of.next()
+    if (!endpoint) return undefined
+    if (!member && !circuit) return { route, service, endpoint, timeoutMs }
+    const counted = member && (() => balancer!.begin(member))
+    return { route, service, endpoint, timeoutMs, begin: circuit ? () => guarded(circuit, counted) : counted! }
   }
 }
+
+/** Passes where the circuit lets it, and tells it and the balancer how the request ended. */
+function guarded(
+  circuit: Circuit,
+  begin: (() => (outcome: Outcome) => void) | undefined,
+): ((outcome: Outcome) => void) | undefined {
+  const over = circuit.admit()
+  if (!over) return undefined
+  const ended = begin?.()
+  return (outcome) => {
+    over(saidOf(outcome))
+    ended?.(outcome)
+  }
+}
+
+const hashOnOf = ({ traffic }: Service): KeyPlace | undefined =>
+  traffic?.balance && 'hashOn' in traffic.balance ? traffic.balance.hashOn : undefined
 
 /** Outbound, where a port is for one service: the snapshot's routes say nothing of it. */
 export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: string): () => Found | undefined {
@@ -120,23 +161,6 @@ function rotation({ endpoints }: Service): () => Endpoint | undefined {
 function hostOf(authority: string): string {
   const colon = authority.lastIndexOf(':')
   return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
-}
-
-function matches(match: RouteMatch, head: RequestHead): boolean {
-  if (match.method !== undefined && match.method !== head.method) return false
-  if (match.path.type === 'exact' ? head.path !== match.path.value : !underPrefix(head.path, match.path.value)) {
-    return false
-  }
-  for (const name in match.headers) {
-    if (fieldOf(head, name) !== match.headers[name]) return false
-  }
-  return true
-}
-
-/** By whole segments: `/a` holds `/a` and `/a/b`, not `/ab`; a slash at the prefix's end means nothing. */
-function underPrefix(path: string, prefix: string): boolean {
-  const bare = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
-  return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
 }
 
 function weighted(backends: Route['backends'], pick: Fraction): string | undefined {

@@ -16,10 +16,12 @@ import type {
 import type { Bind, Listener, MeshSnapshot, Service, Workload } from '../../core/snapshot.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { type Balancer, makeBalancer } from '../balance/balancer.ts'
+import { type Circuit, makeCircuit } from '../balance/breaker.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
 import { appOf, appRoute, type FindRoute, type Found, routesOf, serviceRoute } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
+import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
 import { makeHttp2Pool } from './http2-pool.ts'
@@ -72,6 +74,8 @@ export interface ProxyStats {
   readonly upstreamConnections: number
   /** Endpoints of the services that have several, by the service's name. */
   readonly balanced: Readonly<Record<string, ReturnType<Balancer['stats']>>>
+  /** Circuits of the services that have a breaker, by the service's name. */
+  readonly circuits: Readonly<Record<string, ReturnType<Circuit['stats']>>>
 }
 
 interface Running {
@@ -91,6 +95,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const pools = new Map<SpiffeId, Pools>()
   const trials = new Map<SpiffeId, Trials>()
   const balancers = new Map<string, Balancer>()
+  const circuits = new Map<string, Circuit>()
+  const rates = new Map<string, Rates>()
   const later = oneATurn()
   const running = new Map<string, Running>()
   const draining = new Set<Promise<void>>()
@@ -134,6 +140,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       decide: trialsOf(workload.id).decide,
       logRules: options.logRules,
       quarantined,
+      limited: limitedAt(`${workload.name}/${listener.name}`, listener),
       trials: trialsOf(workload.id),
       sink: options.sink(workload.id),
       now: options.now,
@@ -142,11 +149,32 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   }
 
   /** What is known of a service's endpoints outlives the snapshot. */
-  function balance({ name, endpoints }: Service): Balancer {
+  function balance({ name, endpoints, traffic }: Service): Balancer {
     const balancer = balancers.get(name) ?? makeBalancer({ nowMs, fraction: () => fraction(random) })
-    balancer.use(endpoints)
+    balancer.use(endpoints, { type: traffic?.balance?.type, outlier: traffic?.outlier })
     balancers.set(name, balancer)
     return balancer
+  }
+
+  /** Undefined for a service without a breaker. */
+  function circuit({ name, traffic }: Service): Circuit | undefined {
+    if (!traffic?.breaker) return undefined
+    const made = circuits.get(name) ?? makeCircuit(nowMs, traffic.breaker)
+    made.use(traffic.breaker)
+    circuits.set(name, made)
+    return made
+  }
+
+  function limitedAt(name: string, listener: Listener): AskRates | undefined {
+    const limits = listener.direction === 'inbound' ? listener.limits : undefined
+    const made = limits && (rates.get(name) ?? makeRates(limits))
+    if (!made) {
+      rates.delete(name)
+      return undefined
+    }
+    made.use(limits)
+    rates.set(name, made)
+    return made.ask
   }
 
   function trialsOf(workload: SpiffeId): Trials {
@@ -185,7 +213,9 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     if (closed) throw new WritError('unavailable', 'the proxy is stopping')
     const several = new Set(snapshot.services.flatMap(({ name, endpoints }) => (endpoints.length > 1 ? name : [])))
     for (const name of balancers.keys()) if (!several.has(name)) balancers.delete(name)
-    const outbound = routesOf(snapshot, () => fraction(random), balance)
+    const broken = new Set(snapshot.services.flatMap(({ name, traffic }) => (traffic?.breaker ? name : [])))
+    for (const name of circuits.keys()) if (!broken.has(name)) circuits.delete(name)
+    const outbound = routesOf(snapshot, () => fraction(random), balance, circuit)
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
@@ -196,6 +226,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     )
     for (const [name, one] of running) {
       const next = wanted.get(name)
+      if (!next) rates.delete(name)
       if (!next || placeOf(next.workload, next.listener) !== one.place) remove(name, one)
     }
     for (const { workload } of wanted.values()) trialsOf(workload.id).follow(usesOf(workload), snapshot.bundles)
@@ -245,6 +276,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       listeners: [...running].map(([name, { listener }]) => ({ name, ...listener.stats() })),
       upstreamConnections: [...pools.values()].reduce((sum, { http1, http2 }) => sum + http1.open() + http2.open(), 0),
       balanced: Object.fromEntries([...balancers].map(([name, balancer]) => [name, balancer.stats()])),
+      circuits: Object.fromEntries([...circuits].map(([name, one]) => [name, one.stats()])),
     }),
     trials: trialsOf,
     drain,

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Endpoint } from '../../../core/snapshot.ts'
+import { outlierDefaults } from '../../../core/traffic.ts'
 import { makeBalancer } from '../../../proxy/balance/balancer.ts'
 import { afterAnswer, latencyAt } from '../../../proxy/balance/ewma.ts'
-import { afterFailure, afterSuccess, healthy, isEjected, outlierDefaults } from '../../../proxy/balance/outlier.ts'
+import { afterFailure, afterSuccess, healthy, isEjected } from '../../../proxy/balance/outlier.ts'
 
 const endpoint = (port: number): Endpoint => ({ address: '127.0.0.1', port, identity: undefined })
 const ended = (ms: number, status = 200) => ({ code: 'completed', status, durationUs: ms * 1000 }) as const

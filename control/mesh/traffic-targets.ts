@@ -1,0 +1,123 @@
+/** What traffic policies come to: for each service what its callers do, and for each inbound listener what it takes. */
+
+import type { ListenerLimits, Service, Workload } from '../../core/snapshot.ts'
+import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
+import { keyOf, textOf, wrongTarget } from './bindings.ts'
+import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
+import { leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
+import { tcpServices } from './tcp.ts'
+import { hashes, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
+import { durationMs } from './words.ts'
+import { serviceOf } from './workloads.ts'
+
+interface TrafficInput extends RouteWorld {
+  readonly traffic: readonly Placed<TrafficPolicySpec>[]
+}
+
+type Attached = Placed<TrafficPolicySpec>
+
+export function resolveTraffic(input: TrafficInput): {
+  /** By service. */
+  readonly traffic: ReadonlyMap<string, ServiceTraffic>
+  /** By workload. */
+  readonly limits: ReadonlyMap<string, ListenerLimits>
+  readonly problems: Problem[]
+} {
+  const problems: Problem[] = []
+  /** By target; one for each. */
+  const attached = new Map<string, Attached>()
+  const tcp = tcpServices(input.workloads)
+  for (const policy of input.traffic) {
+    problems.push(...checkPolicy(policy))
+    for (const [index, target] of policy.spec.targetRefs.entries()) {
+      const path: Path = ['spec', 'targetRefs', index]
+      const outside = target.kind === 'Service' && !policy.spec.limits && input.services.has(target.name)
+      const wrong = outside ? undefined : wrongTarget(target, input)
+      if (wrong) problems.push(problemAt(policy, [...path, wrong.field], wrong.problem, wrong.cure))
+      if (target.kind !== 'Service' && serviceTrafficOf(policy.spec)) {
+        const problem = `only limits are of a ${target.kind}: endpoints and circuits are of a Service`
+        problems.push(problemAt(policy, [...path, 'kind'], problem, 'attach the rest to the Service'))
+      }
+      if (target.kind === 'Service' && tcp.has(target.name) && serviceTrafficOf(policy.spec)) {
+        const problem = `${target.name} speaks tcp, and only requests are spread and watched`
+        problems.push(problemAt(policy, [...path, 'name'], problem, 'take it out'))
+      }
+      const other = attached.get(keyOf(target))
+      if (other) {
+        const problem = `${textOf(target)} has ${other.label} already`
+        problems.push(problemAt(policy, [...path, 'name'], problem, 'keep one, and say in it what holds there'))
+      } else attached.set(keyOf(target), policy)
+    }
+  }
+
+  const traffic = new Map<string, ServiceTraffic>()
+  for (const name of input.services.keys()) {
+    const spec = attached.get(keyOf({ kind: 'Service', name }))?.spec
+    const of = spec && serviceTrafficOf(spec)
+    if (of) traffic.set(name, of)
+  }
+  const limits = new Map<string, ListenerLimits>()
+  for (const workload of input.workloads) {
+    if (!workload.spec.inbound) continue
+    const own = limitsOf(attached.get(keyOf({ kind: 'Workload', name: workload.name })))
+    const all = own ?? limitsOf(attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) }))) ?? []
+    const ways = input.resolved.flatMap((way) => {
+      const parts = partsOf(way)
+      if (!parts || !leadsTo(way, workload, input)) return []
+      const { owner, rule } = parts
+      const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
+      const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
+      return [{ route: way.name, match: way.match, limits: of }]
+    })
+    // Routes without limits stand among them, so that no broader one counts their requests.
+    const last = ways.findLastIndex((way) => way.limits.length > 0)
+    const routes = ways.slice(0, last + 1)
+    if (all.length === 0 && routes.length === 0) continue
+    if (workload.spec.inbound.app.appProtocol === 'tcp') problems.push(countsNothing(workload))
+    limits.set(workload.name, { all, ...(routes.length > 0 && { routes }) })
+  }
+  return { traffic, limits, problems }
+}
+
+const limitsOf = (policy: Attached | undefined): readonly RateLimit[] | undefined =>
+  policy?.spec.limits?.map(rateLimitOf)
+
+function checkPolicy(policy: Attached): Problem[] {
+  const { loadBalancer, outlierEjection, circuitBreaker, limits } = policy.spec
+  const problems: Problem[] = []
+  const say = (path: Path, problem: string, cure: string): void =>
+    void problems.push(problemAt(policy, ['spec', ...path], problem, cure))
+  if (!loadBalancer && !outlierEjection && !circuitBreaker && !limits) {
+    say([], 'says nothing', 'add loadBalancer, outlierEjection, circuitBreaker or limits')
+  }
+  if (loadBalancer && hashes(loadBalancer.type) !== (loadBalancer.hashOn !== undefined)) {
+    const { type, hashOn } = loadBalancer
+    if (hashOn) say(['loadBalancer', 'hashOn'], `${type} hashes nothing`, 'remove it, or choose RingHash or Maglev')
+    else say(['loadBalancer', 'type'], `${type} needs to know by what`, 'add hashOn, such as {header: x-user}')
+  }
+  for (const [path, text] of [
+    [['outlierEjection', 'baseTime'], outlierEjection?.baseTime],
+    [['outlierEjection', 'maxTime'], outlierEjection?.maxTime],
+    [['circuitBreaker', 'openFor'], circuitBreaker?.openFor],
+    ...(limits ?? []).map(({ per }, index) => [['limits', index, 'per'], per] as const),
+  ] as const) {
+    if (text !== undefined && durationMs(text) === 0) say(path, 'is no time', 'write 1ms or more')
+  }
+  return problems
+}
+
+function countsNothing(workload: Placed<unknown>): Problem {
+  const path: Path = ['spec', 'inbound', 'app', 'appProtocol']
+  return problemAt(workload, path, 'speaks tcp, and its limits count requests', 'take the limits off it')
+}
+
+export const withTraffic = (service: Service, traffic: ServiceTraffic | undefined): Service =>
+  traffic ? { ...service, traffic } : service
+
+export const withLimits = (workload: Workload, limits: ListenerLimits | undefined): Workload =>
+  limits
+    ? {
+        ...workload,
+        listeners: workload.listeners.map((one) => (one.direction === 'inbound' ? { ...one, limits } : one)),
+      }
+    : workload

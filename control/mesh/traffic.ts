@@ -1,0 +1,175 @@
+/** TrafficPolicy: how requests of a service are spread among its endpoints, and how many are taken. Shapes; what they come to is traffic-targets.ts. */
+
+import { z } from 'zod'
+import {
+  type Balance,
+  breakerDefaults,
+  type KeyPlace,
+  outlierDefaults,
+  type RateLimit,
+  type ServiceTraffic,
+} from '../../core/traffic.ts'
+import { duration, durationMs, name } from './words.ts'
+
+type KeySpec = { readonly header: string } | { readonly cookie: string } | { readonly caller: true }
+
+type AlgorithmName = 'PeakEwma' | 'LeastRequest' | 'RoundRobin' | 'Random' | 'RingHash' | 'Maglev'
+
+export interface LimitSpec {
+  readonly requests: number
+  readonly per?: string
+  readonly burst?: number
+  readonly by?: KeySpec
+}
+
+export interface TrafficPolicySpec {
+  readonly targetRefs: readonly {
+    readonly group?: 'writ.dev' | 'gateway.networking.k8s.io'
+    readonly kind: 'Workload' | 'Service' | 'HTTPRoute'
+    readonly name: string
+    readonly sectionName?: string
+  }[]
+  readonly loadBalancer?: { readonly type: AlgorithmName; readonly hashOn?: KeySpec }
+  readonly outlierEjection?: {
+    readonly consecutiveFailures?: number
+    readonly baseTime?: string
+    readonly maxTime?: string
+    readonly maxPercent?: number
+  }
+  readonly circuitBreaker?: {
+    readonly failureThreshold?: number
+    readonly openFor?: string
+    readonly successThreshold?: number
+    readonly minimumRequests?: number
+  }
+  readonly limits?: readonly LimitSpec[]
+}
+
+const headerName = z
+  .string()
+  .regex(/^(?!__proto__$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a header name' })
+
+const key: z.ZodType<KeySpec> = z.union(
+  [
+    z.strictObject({ header: headerName }),
+    z.strictObject({
+      cookie: z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a cookie name' }),
+    }),
+    z.strictObject({ caller: z.literal(true) }),
+  ],
+  { error: 'is none of {header: name}, {cookie: name} and {caller: true}' },
+)
+
+const some = z.int().min(1).max(1_000_000)
+
+const limit: z.ZodType<LimitSpec> = z.strictObject({
+  requests: some.describe('How many requests are taken in that time.'),
+  per: duration.describe('Default 1s.').exactOptional(),
+  burst: some.describe('How many are taken at once. Default as many as requests.').exactOptional(),
+  by: key.describe('Each of its values has as many. Default all requests together.').exactOptional(),
+})
+
+export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
+  .strictObject({
+    targetRefs: z
+      .array(
+        z.strictObject({
+          group: z
+            .enum(['writ.dev', 'gateway.networking.k8s.io'])
+            .describe('That of the kind; an HTTPRoute needs it.')
+            .exactOptional(),
+          kind: z
+            .enum(['Workload', 'Service', 'HTTPRoute'])
+            .describe('Limits hold at inbound listeners; everything else is of a Service alone.'),
+          name,
+          sectionName: name.describe('One rule of an HTTPRoute, by its name. Default all of them.').exactOptional(),
+        }),
+      )
+      .min(1)
+      .max(256),
+    loadBalancer: z
+      .strictObject({
+        type: z.enum(['PeakEwma', 'LeastRequest', 'RoundRobin', 'Random', 'RingHash', 'Maglev']),
+        hashOn: key.describe('What RingHash and Maglev tell requests by.').exactOptional(),
+      })
+      .describe('Default PeakEwma.')
+      .exactOptional(),
+    outlierEjection: z
+      .strictObject({
+        consecutiveFailures: some.describe('Failures in a row that eject an endpoint. Default 5.').exactOptional(),
+        baseTime: duration
+          .describe('Time of the first ejection; the n-th takes n times as long. Default 30s.')
+          .exactOptional(),
+        maxTime: duration.describe('Longest time. Default 5m.').exactOptional(),
+        maxPercent: z
+          .int()
+          .min(0)
+          .max(100)
+          .describe('Most endpoints ejected at once. Default 50; 0 ejects nobody.')
+          .exactOptional(),
+      })
+      .exactOptional(),
+    circuitBreaker: z
+      .strictObject({
+        failureThreshold: some.describe('Failures in a row that open it. Default 5.').exactOptional(),
+        openFor: duration.describe('Time until it is tried again. Default 10s.').exactOptional(),
+        successThreshold: some
+          .describe('Trials that close it again, all of which must succeed. Default 1.')
+          .exactOptional(),
+        minimumRequests: some.describe('Answers below which it does not open. Default 10.').exactOptional(),
+      })
+      .describe('Default none.')
+      .exactOptional(),
+    limits: z.array(limit).min(1).max(16).describe('Default none. Each that is given must have room.').exactOptional(),
+  })
+  .describe('How requests are spread among endpoints, and how many are taken.')
+
+const algorithms: Readonly<Record<AlgorithmName, Balance['type']>> = {
+  PeakEwma: 'peak-ewma',
+  LeastRequest: 'least-request',
+  RoundRobin: 'round-robin',
+  Random: 'random',
+  RingHash: 'ring-hash',
+  Maglev: 'maglev',
+}
+
+export const hashes = (type: AlgorithmName): boolean => type === 'RingHash' || type === 'Maglev'
+
+/** Undefined where a policy says nothing of this. Its shape is right, and a way that hashes has a key. */
+export function serviceTrafficOf(spec: TrafficPolicySpec): ServiceTraffic | undefined {
+  const { loadBalancer: lb, outlierEjection: out, circuitBreaker: cut } = spec
+  if (!lb && !out && !cut) return undefined
+  return {
+    ...(lb && { balance: { type: algorithms[lb.type], ...(lb.hashOn && { hashOn: placeOf(lb.hashOn) }) } as Balance }),
+    ...(out && {
+      outlier: {
+        consecutive: out.consecutiveFailures ?? outlierDefaults.consecutive,
+        baseMs: msOf(out.baseTime, outlierDefaults.baseMs),
+        maxMs: msOf(out.maxTime, outlierDefaults.maxMs),
+        maxShare: out.maxPercent === undefined ? outlierDefaults.maxShare : out.maxPercent / 100,
+      },
+    }),
+    ...(cut && {
+      breaker: {
+        failureThreshold: cut.failureThreshold ?? breakerDefaults.failureThreshold,
+        openForMs: msOf(cut.openFor, breakerDefaults.openForMs),
+        successThreshold: cut.successThreshold ?? breakerDefaults.successThreshold,
+        minimumRequests: cut.minimumRequests ?? breakerDefaults.minimumRequests,
+      },
+    }),
+  }
+}
+
+export const rateLimitOf = ({ requests, per, burst, by }: LimitSpec): RateLimit => ({
+  perSecond: (requests * 1000) / Math.max(1, msOf(per, 1000)),
+  burst: burst ?? requests,
+  ...(by && { by: placeOf(by) }),
+})
+
+const msOf = (text: string | undefined, otherwise: number): number =>
+  text === undefined ? otherwise : durationMs(text)
+
+function placeOf(key: KeySpec): KeyPlace {
+  if ('header' in key) return { kind: 'header', name: key.header.toLowerCase() }
+  return 'cookie' in key ? { kind: 'cookie', name: key.cookie } : { kind: 'caller' }
+}

@@ -1,0 +1,104 @@
+import { expect, test } from 'vitest'
+import { checkSnapshot } from '../../../control/mesh/name.ts'
+import { snapshotFor } from '../../../control/mesh/scope.ts'
+import type { SpiffeId } from '../../../core/spiffe.ts'
+import { bound, meshWith, own, problemsOf, route, served, sha256, snapshotOf } from '../world.ts'
+
+const shop = served('shop', 9001, ', outbound: {port: 9100}')
+const toShop = 'parentRefs: [{group: "", kind: Service, name: shop}]'
+const way = route(
+  'ways',
+  `{${toShop}, rules: [{name: buy, matches: [{path: {value: /buy}}], backendRefs: [{name: shop}]}, {matches: [{path: {value: /buy/status}}], backendRefs: [{name: shop}]}]}`,
+)
+const ofService = 'targetRefs: [{kind: Service, name: shop}]'
+const policy = (spec: string, name = 'rules') => own('TrafficPolicy', name, `{${spec}}`)
+const mesh = (...more: readonly string[]) => meshWith(shop, bound('shop'), way, ...more)
+
+test('a policy of a service says how its callers’ proxies spread and hold back requests', () => {
+  const given = policy(
+    `${ofService}, loadBalancer: {type: Maglev, hashOn: {header: X-User}}, outlierEjection: {maxPercent: 20, baseTime: 5s}, circuitBreaker: {openFor: 1m}`,
+  )
+  const snapshot = snapshotOf(mesh(given))
+  expect(snapshot.services[0]).toMatchObject({
+    name: 'shop',
+    traffic: {
+      balance: { type: 'maglev', hashOn: { kind: 'header', name: 'x-user' } },
+      outlier: { consecutive: 5, baseMs: 5000, maxMs: 300_000, maxShare: 0.2 },
+      breaker: { failureThreshold: 5, openForMs: 60_000, successThreshold: 1, minimumRequests: 10 },
+    },
+  })
+  expect(snapshot.workloads[0]!.listeners[0]).not.toHaveProperty('limits')
+  expect(problemsOf(mesh(given))).toEqual([])
+})
+
+test('limits stand at the listener: a workload’s own over its service’s, and beside them those of routes, narrow ones first', () => {
+  const service = policy(`${ofService}, limits: [{requests: 100}]`)
+  const limitsOf = (...more: readonly string[]) => {
+    const listener = snapshotOf(mesh(...more)).workloads[0]!.listeners[0]!
+    return listener.direction === 'inbound' ? listener.limits : undefined
+  }
+  expect(limitsOf(service)).toEqual({ all: [{ perSecond: 100, burst: 100 }] })
+  const workload =
+    'targetRefs: [{kind: Workload, name: shop}], limits: [{requests: 6, per: 1m, burst: 3, by: {caller: true}}]'
+  const all = [{ perSecond: 0.1, burst: 3, by: { kind: 'caller' } }]
+  expect(limitsOf(service, policy(workload, 'own'))).toEqual({ all })
+  const rule = (section: string) =>
+    policy(
+      `targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: ways${section}}], limits: [{requests: 1, by: {cookie: sid}}]`,
+      'buys',
+    )
+  const limits = [{ perSecond: 1, burst: 1, by: { kind: 'cookie', name: 'sid' } }]
+  expect(limitsOf(rule(', sectionName: buy'))).toMatchObject({
+    all: [],
+    routes: [
+      { route: 'ways/1/0', limits: [] },
+      { route: 'ways/buy/0', limits },
+    ],
+  })
+  expect(limitsOf(rule(''))).toMatchObject({ routes: [{ limits }, { limits }] })
+})
+
+test('what proxies take over the wire holds all of it', () => {
+  const snapshot = snapshotOf(
+    mesh(
+      policy(
+        `${ofService}, loadBalancer: {type: RingHash, hashOn: {caller: true}}, outlierEjection: {}, circuitBreaker: {}, limits: [{requests: 1, by: {header: a}}, {requests: 2, by: {cookie: b}}]`,
+      ),
+      policy(
+        'targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: ways}], limits: [{requests: 1}]',
+        'ways',
+      ),
+    ),
+  )
+  const scoped = snapshotFor(snapshot, snapshot.workloads[0]!.id as SpiffeId, sha256)!
+  expect(checkSnapshot(JSON.parse(JSON.stringify(scoped)), sha256)).toEqual(scoped)
+})
+
+test.each([
+  ['nothing', ofService, 'says nothing'],
+  ['a hash without a key', `${ofService}, loadBalancer: {type: RingHash}`, 'needs to know by what'],
+  ['a key that nothing hashes', `${ofService}, loadBalancer: {type: Random, hashOn: {caller: true}}`, 'hashes nothing'],
+  ['a breaker of a workload', 'targetRefs: [{kind: Workload, name: shop}], circuitBreaker: {}', 'only limits are of a'],
+  ['no such service', 'targetRefs: [{kind: Service, name: nope}], circuitBreaker: {}', 'there is no Service nope'],
+  ['no time', `${ofService}, limits: [{requests: 1, per: 0s}]`, 'is no time'],
+  [
+    'a key of two places',
+    `${ofService}, limits: [{requests: 1, by: {header: a, cookie: b}}]`,
+    'is unknown or not supp',
+  ],
+])('%s is a problem with its place', (_, spec, problem) => {
+  const found = problemsOf(mesh(policy(spec))).filter(({ level }) => level === 'error')
+  expect(found.map((one) => one.problem).join('; ')).toContain(problem)
+  expect(found[0]!.document).toBe('TrafficPolicy/rules')
+})
+
+test('two policies of one place are a problem, and so is what counts requests where there are none', () => {
+  const one = policy(`${ofService}, limits: [{requests: 1}]`)
+  const texts = problemsOf(mesh(one, policy(`${ofService}, circuitBreaker: {}`, 'second'))).map((it) => it.problem)
+  expect(texts).toContain('Service shop has TrafficPolicy/rules already')
+  const tcp = own('Workload', 'shop', '{inbound: {port: 9001, app: {port: 5432, appProtocol: tcp}}}')
+  const ofTcp = problemsOf(meshWith(tcp, bound('shop'), one)).map((it) => it.problem)
+  expect(ofTcp).toContain('speaks tcp, and its limits count requests')
+  const watched = problemsOf(meshWith(tcp, bound('shop'), policy(`${ofService}, circuitBreaker: {}`)))
+  expect(watched.map((it) => it.problem)).toContain('shop speaks tcp, and only requests are spread and watched')
+})
