@@ -22,6 +22,7 @@ import { appOf, appRoute, type FindRoute, type Found, routesOf, serviceRoute } f
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
+import type { Telemetry } from '../telemetry/served.ts'
 import { makeHttp2Pool } from './http2-pool.ts'
 import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
@@ -47,6 +48,8 @@ export interface ProxyOptions {
   /** Whether other processes listen on the same TCP ports. Default false. */
   readonly reusePort?: boolean
   readonly onEvent?: (event: ProxyEvent) => void
+  /** Counts, lists, shows and traces requests. Default nobody does. */
+  readonly telemetry?: Telemetry
   /** A canary took itself back. */
   readonly onRolledBack?: (report: TrialReport) => void
 }
@@ -135,6 +138,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       logRules: options.logRules,
       quarantined,
       trials: trialsOf(workload.id),
+      telemetry: options.telemetry,
       sink: options.sink(workload.id),
       now: options.now,
       random,
