@@ -26,7 +26,7 @@ const filters: Readonly<Record<string, string>> = {
   status: 'status, or its class as 5xx',
 }
 
-export const tapCommand = (): Command => {
+export function tapCommand(): Command {
   const command = new Command('tap')
     .description('show requests of a running proxy as they end, as JSON lines; each filter that is given must hold')
     .option('--state <dir>', "the proxy's state folder", '.writ-proxy')

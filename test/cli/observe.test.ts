@@ -9,7 +9,7 @@ import { expect, onTestFinished } from 'vitest'
 import { openObserved } from '../../cli/wire/observe.ts'
 import { adminRequest } from '../../control/node/client.ts'
 import { refuse } from '../../core/decision.ts'
-import type { TracingSettings } from '../../core/snapshot.ts'
+import type { Listener, TracingSettings } from '../../core/snapshot.ts'
 import { needs, pathOf } from '../parts/needs.ts'
 import { runPython } from '../parts/python.ts'
 import {
@@ -33,7 +33,7 @@ const ca = makeCa()
 const ordersSvid = ca.issue(orders)
 const webSvid = ca.issue(web)
 
-async function observed(tracing?: TracingSettings) {
+async function observed(tracing?: TracingSettings, protocol?: 'tcp') {
   const folder = mkdtempSync(join(tmpdir(), 'writ-'))
   const source = makeSource(ordersSvid, ca)
   const seen = await openObserved({
@@ -52,7 +52,7 @@ async function observed(tracing?: TracingSettings) {
   const app = await startAnswering(ok('hello'))
   const { proxy, port } = await startProxy({
     source,
-    listener: inbound(app.port),
+    listener: (protocol ? { ...inbound(app.port), protocol } : inbound(app.port)) as Listener,
     decide: ({ head }) => (head?.path === '/no' ? refuse('policy_denied', 'no') : allow),
     more: { telemetry: seen.telemetry },
   })
@@ -205,4 +205,17 @@ test('what is not sampled is told on and not sent, and with traces off a callerâ
   expect(second).toMatch(new RegExp(`^traceparent: 00-${traceId}-${parentId}-00$`, 'im'))
   expect(second).toMatch(/^b3: 0$/im)
   expect(spans).toHaveLength(0)
+})
+
+test('an opaque connection through real sockets is counted from both ends of its life', async () => {
+  const { port, ask: get } = await observed(undefined, 'tcp')
+  const count = async (name: string) =>
+    new RegExp(`^${name}\\{.*\\} (\\d+)$`, 'm').exec(await (await get('/metrics')).text())?.[1]
+  const caller = call(port, { ...callerTls(webSvid, ca), ALPNProtocols: ['writ-tcp'] })
+  caller.send('hello\r\n\r\n')
+  await caller.until('hello')
+  expect(await count('istio_tcp_connections_opened_total')).toBe('1')
+  expect(await count('istio_tcp_connections_closed_total')).toBe('0')
+  caller.socket.destroy()
+  await expect.poll(() => count('istio_tcp_received_bytes_total')).toBe('9')
 })
