@@ -113,7 +113,11 @@ export async function openObserved(options: ObserveOptions): Promise<Observed> {
     tap: (filter, maxPerSecond, show) => taps.open(filter, maxPerSecond, show),
     unexpected: (thrown) => onEvent({ level: 'error', from: 'admin', text: messageOf(thrown) }),
   }
-  const socket = await openProxySocket(options.socketPath, parts)
+  // Requests come first: a state folder that is open to others costs the socket, not the proxy.
+  const socket = await openProxySocket(options.socketPath, parts).catch((thrown: unknown) => {
+    onEvent({ level: 'warn', from: 'admin', text: `goes on without ${options.socketPath}: ${messageOf(thrown)}` })
+    return undefined
+  })
   const door = options.door && (await openProxyDoor(options.door, parts).catch(closing(socket)))
 
   return {
@@ -130,7 +134,7 @@ export async function openObserved(options: ObserveOptions): Promise<Observed> {
       stopping = true
     },
     async close() {
-      await Promise.all([door?.close(), socket.close(), tracing?.close(), lines?.close()])
+      await Promise.all([door?.close(), socket?.close(), tracing?.close(), lines?.close()])
     },
   }
 }
@@ -139,9 +143,9 @@ const textOf = (settings: TracingSettings | undefined): string =>
   settings ? canonicalJson(settings as unknown as Json) : ''
 
 const closing =
-  (opened: { close(): Promise<void> }) =>
+  (opened: { close(): Promise<void> } | undefined) =>
   async (thrown: unknown): Promise<never> => {
-    await opened.close()
+    await opened?.close()
     throw thrown
   }
 

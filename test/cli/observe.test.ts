@@ -1,6 +1,6 @@
 /** A proxy seen from outside: its numbers by Prometheus' own parser, its spans by a receiver of OTLP, its lines in a file. */
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -127,6 +127,19 @@ test('a real parser reads every number, and requests, decisions, spool and certi
   expect(JSON.stringify(config)).not.toContain('PRIVATE KEY')
   seen.draining()
   expect(await (await get('/ready')).text()).toBe('not ready: it is stopping\n')
+})
+
+test('a state folder that is open to others costs the socket, and is told', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'writ-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  chmodSync(folder, 0o755)
+  const told: string[] = []
+  const socketPath = join(folder, 'admin.sock')
+  const onEvent = ({ text }: { text: string }): void => void told.push(text)
+  const seen = await openObserved({ source: makeSource(ordersSvid, ca), socketPath, nowMs: Date.now, onEvent })
+  await seen.close()
+  expect(existsSync(socketPath)).toBe(false)
+  expect(told.join()).toContain('is open to others')
 })
 
 interface OtlpSpan {
