@@ -1,7 +1,7 @@
 /**
  * What one judged request costs apart from sockets and TLS, in microseconds of CPU time over all threads: a head is
  * read, identified, judged, recorded in a real spool, and its outcome kept. Less at the mercy of neighbours than the
- * whole; for seeing what a change does. Prints, asserts nothing.
+ * whole; for seeing what a change does. With SEEN=1 requests are counted too. Prints, asserts nothing.
  */
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -23,6 +23,8 @@ import { appRoute } from '../proxy/flow/route.ts'
 import { readRequest } from '../proxy/http1/request.ts'
 import { limitDefaults } from '../proxy/limits.ts'
 import { type Parts, serve } from '../proxy/serve.ts'
+import { makeTaps } from '../proxy/telemetry/tap.ts'
+import { makeTraffic } from '../proxy/telemetry/traffic.ts'
 import { authorityIn, callerId, serverId, trustDomain } from './certificates.ts'
 import { bankPolicy, peersPolicy } from './policies.ts'
 
@@ -52,7 +54,18 @@ const identified = { ok: true, identity } as const
 const policy = { bundle: 'bench', entrypoint, recordHeaders: [], recordQuery: false }
 const bind = { kind: 'tcp', address: '127.0.0.1', port: 8443 } as const
 const app = { address: '127.0.0.1', port: 8080 }
+const traffic = makeTraffic()
+const taps = makeTaps()
+const telemetry = {
+  trace: () => undefined,
+  opened: () => {},
+  served(served: Parameters<typeof traffic.served>[0]) {
+    traffic.served(served)
+    taps.served(served)
+  },
+}
 const parts: Parts = {
+  ...(process.env.SEEN && { telemetry }),
   ...{ direction: 'inbound', listener: 'bench/http', workload: serverId, policy },
   findRoute: appRoute({ direction: 'inbound', name: 'http', bind, app, service: 'orders', policy }),
   ...{ identify: () => identified, decide: makeDecide(policies), sink, now, random: inBlocks(random) },

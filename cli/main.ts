@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./check.ts')).checkCommand(),
   schema: async () => (await import('./schema.ts')).schemaCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),
+  tap: async () => (await import('./tap.ts')).tapCommand(),
   quarantine: async () => (await import('./quarantine.ts')).quarantineCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),
   svid: async () => (await import('./svid.ts')).svidCommand(),

@@ -2,17 +2,20 @@
 
 import { cp, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Command } from 'commander'
-import { WritError } from '../core/fault.ts'
+import { Command, Option } from 'commander'
+import type { Recorder } from '../audit/node/recorder.ts'
+import { messageOf, WritError } from '../core/fault.ts'
 import { parseTrustDomain, trustDomainOf } from '../core/spiffe.ts'
 import { onOrphaned, runWorkers } from '../proxy/node/workers.ts'
-import { number } from './options.ts'
+import type { AccessFormat } from '../proxy/telemetry/access-log.ts'
+import { hostAndPort, number } from './options.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
 import { controlId } from './wire/control-plane.ts'
 import { joinAs } from './wire/join.ts'
 import { openClock } from './wire/machine.ts'
 import { meshClient } from './wire/mesh-client.ts'
+import { openObserved } from './wire/observe.ts'
 import { openSidecar } from './wire/sidecar.ts'
 import { openSpool, openStream } from './wire/stream.ts'
 import { printEvents } from './wire/telemetry.ts'
@@ -25,6 +28,9 @@ interface Options {
   readonly state: string
   readonly workers: number
   readonly drain: number
+  readonly admin?: { readonly address: string; readonly port: number }
+  readonly accessLog?: AccessFormat
+  readonly accessLogFile?: string
 }
 
 export function proxyCommand(): Command {
@@ -36,6 +42,13 @@ export function proxyCommand(): Command {
     .option('--state <dir>', 'where identity and spool live; mode 0700', '.writ-proxy')
     .option('--workers <n>', 'worker processes that share the ports', number, 1)
     .option('--drain <ms>', 'time that requests in flight get at the end', number, 10_000)
+    .option(
+      '--admin <host:port>',
+      'serve /ready, /live and /metrics there, a worker each a port higher (default: nowhere)',
+      hostAndPort,
+    )
+    .addOption(new Option('--access-log <format>', 'a line for each request (default: none)').choices(['json', 'text']))
+    .option('--access-log-file <file>', 'where those lines go (default: standard output)')
     .action(run)
 }
 
@@ -77,6 +90,15 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
   const source = await joinAs(joinOptions(options, join(dir, 'identity'), onEvent))
   const { id } = source.current().svid
   const client = meshClient({ url: options.control, expect: controlId(trustDomainOf(id)), source, nowMs })
+  const observed = await openObserved({
+    source,
+    socketPath: join(dir, 'admin.sock'),
+    ...(options.admin && { door: { ...options.admin, port: options.admin.port + (worker ?? 0) } }),
+    ...(options.accessLog && { accessLog: { format: options.accessLog, file: options.accessLogFile } }),
+    nowMs,
+    onEvent,
+  })
+  let recorderStatus: Recorder['status'] | undefined
   let logKey = ''
   const opened: { close(): Promise<void> }[] = []
   const sidecar = await openSidecar({
@@ -95,22 +117,35 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
         now,
         onEvent,
       })
+      recorderStatus = () => recorder.status()
       opened.push({ close: () => recorder.close({ timeoutMs: 10_000 }) }, stream)
       return recorder
     },
     onSnapshot: (snapshot) => {
       logKey = snapshot.logKey
+      observed
+        .follow(snapshot)
+        .catch((thrown: unknown) => onEvent({ level: 'error', from: 'traces', text: messageOf(thrown) }))
     },
     authenticate: openTokens(onEvent),
     reusePort: worker !== undefined,
+    telemetry: observed.telemetry,
     now,
     onEvent,
+  }).catch(async (thrown: unknown) => {
+    await observed.close() // An open door would keep a process alive that does nothing.
+    throw thrown
   })
   for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
+  observed.ready({ stats: () => sidecar.proxy.stats(), recorder: recorderStatus! })
+  if (observed.port !== undefined)
+    process.stdout.write(`admin      http://${options.admin!.address}:${observed.port}\n`)
   process.stdout.write(`ready      ${id}\n`)
   await stop.wait()
+  observed.draining()
   await sidecar.close(options.drain)
   for (const part of opened) await part.close()
+  await observed.close()
   source.close()
 }
 

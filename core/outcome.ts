@@ -24,6 +24,8 @@ export interface Outcome {
   readonly durationUs: number
   /** `address:port` of the upstream that answered, empty where none was asked. */
   readonly upstream: string
+  /** `grpc-status` of the answer, where it had one. */
+  readonly grpcStatus?: number
   /** Of a request that was sent to another proxy of the mesh: what came back. */
   readonly peer?: PeerAnswer
 }

@@ -22,10 +22,22 @@ export interface MeshSnapshot {
   readonly data?: readonly PolicyDataUse[]
   /** Callers that no proxy lets anything ask, in order of their ids. Default none. */
   readonly quarantine?: readonly Quarantined[]
+  /** Default no proxy traces. */
+  readonly tracing?: TracingSettings
   readonly audit: AuditSettings
   readonly stream: StreamPlace
   /** Verifier key of the log (C2SP signed-note), by which receipts are checked; empty while no auditor is known. */
   readonly logKey: string
+}
+
+/** Spans for requests, and where they go. */
+export interface TracingSettings {
+  /** OTLP over HTTP, as `http://127.0.0.1:4318/v1/traces`. */
+  readonly otlp: string
+  /** Part of the traces that begin here which is kept, 0 to 1. What a caller's trace says goes first. */
+  readonly sample: number
+  /** How the next one is told, besides the words that the caller used. */
+  readonly propagate: readonly ('w3c' | 'b3' | 'b3multi')[]
 }
 
 /** A caller that is cut off: whatever it asks is denied with the code `quarantined`. */

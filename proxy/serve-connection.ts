@@ -26,11 +26,13 @@ export async function serveConnection(
   latest: () => Parts = () => parts,
 ): Promise<void> {
   const { facts, found, decision } = await decided(connection, parts, connection.requestId)
+  const { telemetry } = parts
+  const use = parts.policy
   const { ok } = facts.source.identified
   if (!ok) {
     // Counted, not kept: no stranger can fill the spool.
     parts.sink.refused(strangerOf(facts, decision))
-    connection.refuse()
+    telemetry?.served({ facts, found, use, decision, kept: undefined, outcome: connection.refuse() })
     return
   }
   const kept = await keep(parts.sink, decisionBody(facts, found, decision, parts.policy))
@@ -38,12 +40,20 @@ export async function serveConnection(
     (await decided(connection, latest(), facts.requestId)).decision.verdict === 'allow'
   if ('unavailable' in kept) {
     const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
-    if (passes && decision.verdict === 'allow' && found) await connection.forward(found, facts.requestId, again)
-    else connection.refuse()
+    if (passes && decision.verdict === 'allow' && found) {
+      telemetry?.opened(facts, found)
+      const outcome = await connection.forward(found, facts.requestId, again)
+      telemetry?.served({ facts, found, use, decision, kept: undefined, outcome })
+    } else {
+      const outcome = connection.refuse()
+      telemetry?.served({ facts, found, use, decision: kept.unavailable, kept: undefined, outcome })
+    }
     return
   }
   const passed = decision.verdict === 'allow' && found
+  if (passed) telemetry?.opened(facts, passed)
   const outcome = passed ? await connection.forward(found, facts.requestId, again) : connection.refuse()
+  telemetry?.served({ facts, found, use, decision, kept, outcome })
   parts.sink.outcome(kept, outcome)
   if (outcome.peer && found?.endpoint.identity) {
     const { service, endpoint } = found

@@ -4,6 +4,7 @@ import type { RequestFacts } from '../core/facts.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { PolicyUse } from '../core/policy.ts'
 import type { Authenticate, Decide, Identify, LogRules, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
+import type { RecordId } from '../core/record.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 import type { Exchange, Onward } from './exchange.ts'
 import { stillAllowed } from './flow/again.ts'
@@ -19,6 +20,7 @@ import { seeToken } from './flow/token.ts'
 import type { Trials } from './flow/trial.ts'
 import { withhold } from './flow/withhold.ts'
 import type { AskRates } from './limit/rates.ts'
+import type { Telemetry } from './telemetry/served.ts'
 
 /** What a listener brings to every request. */
 export interface Parts {
@@ -42,6 +44,8 @@ export interface Parts {
   readonly limited?: AskRates | undefined
   /** Policies that are tried out beside those in force. Default none. */
   readonly trials?: Pick<Trials, 'answered'> | undefined
+  /** Counts, lists, shows and traces requests. Default nobody does. */
+  readonly telemetry?: Telemetry | undefined
   readonly sink: RecordSink
   readonly now: NowNs
   readonly random: RandomBytes
@@ -54,17 +58,18 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   const source = await parts.identify(exchange.peer, atMs)
   const barred = cutOff(source, parts.quarantined, atMs) ?? parts.limited?.(source, exchange.head, atMs)
   const found = parts.findRoute(exchange.head, parts.workload)
+  const traced = parts.telemetry?.trace(exchange.head, atNs, parts.direction)
   const use = found?.policy ?? parts.policy
   const token = use?.tokens && !barred ? await seeToken(exchange, source, found, use.tokens, atNs, parts) : undefined
   const body =
     use?.bodyBytes && !barred && token?.ok !== false ? await seeBody(exchange, source, found, use.bodyBytes) : undefined
-  const facts = readFacts(exchange, source, found, atNs, parts, body, token)
+  const facts = readFacts(exchange, source, found, atNs, parts, body, token, traced)
   const decision = barred ?? (await judge(exchange, facts, found, parts, body, token))
 
   if (!source.ok) {
     // Counted, not kept: no stranger can fill the spool. It is refused whatever it asked.
     parts.sink.refused(strangerOf(facts, decision))
-    await exchange.refuse(refusalOf(decision, facts))
+    over(await exchange.refuse(refusalOf(decision, facts)))
     return
   }
 
@@ -73,9 +78,9 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   const kept = record === 'dropped' ? undefined : await keep(parts.sink, record)
   if (kept && 'unavailable' in kept) {
     const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
-    if (passes && decision.verdict === 'allow' && found)
-      await send(exchange, facts, found, onward(facts, found, decision))
-    else await exchange.refuse(refusalOf(kept.unavailable, facts))
+    if (passes && decision.verdict === 'allow' && found) {
+      over(await send(exchange, facts, found, onward(facts, found, decision, undefined, traced)))
+    } else over(await exchange.refuse(refusalOf(kept.unavailable, facts)), kept.unavailable)
     return
   }
   const outcome =
@@ -85,10 +90,14 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
           facts,
           found,
           exchange.upgrades
-            ? { ...onward(facts, found, decision, kept), stillAllowed: () => stillAllowed(exchange, facts, latest()) }
-            : onward(facts, found, decision, kept),
+            ? {
+                ...onward(facts, found, decision, kept, traced),
+                stillAllowed: () => stillAllowed(exchange, facts, latest()),
+              }
+            : onward(facts, found, decision, kept, traced),
         )
       : await exchange.refuse(refusalOf(decision, facts, kept, parts.policy))
+  over(outcome, decision, kept)
   if (!kept) return // It is counted, and there is nothing that could be said of it.
   parts.sink.outcome(kept, outcome)
   if (outcome.peer && found?.endpoint.identity) {
@@ -96,6 +105,13 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
     parts.sink.called?.(kept, { ...outcome.peer, requestId: facts.requestId, target: endpoint.identity!, service })
   }
   void parts.trials?.answered({ facts, found, decision, use, kept })
+
+  function over(outcome: Outcome, of = decision, kept?: RecordId): void {
+    if (!parts.telemetry) return
+    const served = { facts, found, use, decision: of, kept, outcome }
+    parts.telemetry.served(served)
+    traced?.end(served)
+  }
 }
 
 /** Who counts what becomes of an upstream's requests hears of this one, or says that it is not to be asked. */

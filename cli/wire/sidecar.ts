@@ -17,6 +17,7 @@ import { makeDecide, makeLogRules, makePolicies } from '../../engine/index.ts'
 import { openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
+import type { Telemetry } from '../../proxy/telemetry/served.ts'
 import { software } from '../version.ts'
 import { openActivation, refreshProblem } from './activation.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
@@ -36,6 +37,8 @@ export interface SidecarOptions {
   /** Judges tokens of requests; shared, so that issuers are asked for their keys once a process. */
   readonly authenticate: Authenticate
   readonly reusePort: boolean
+  /** Counts, lists, shows and traces requests. Default nobody does. */
+  readonly telemetry?: Telemetry
   readonly now: NowNs
   readonly onEvent: OnEvent
 }
@@ -93,6 +96,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     now: options.now,
     random,
     reusePort: options.reusePort,
+    ...(options.telemetry && { telemetry: options.telemetry }),
     onEvent: (event) => options.onEvent({ ...event, from: `${workload.name}: ${event.from}` }),
     onRolledBack({ name, bundle }) {
       const text = `the canary ${bundle} of ${name} refused too many and was taken back`

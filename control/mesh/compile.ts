@@ -21,6 +21,7 @@ import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
 import { asTcp, tcpProblems, tcpServices } from './tcp.ts'
 import type { ReadKeyFile } from './tokens.ts'
+import { tracingOf } from './tracing.ts'
 import { resolveTraffic, withLimits, withTraffic } from './traffic-targets.ts'
 import { byText } from './words.ts'
 import { checkWorkloads, identityOf, workloadOf } from './workloads.ts'
@@ -114,6 +115,7 @@ export function compileMesh(text: string, world: World): Compiled {
       .toSorted((a, b) => byText(a.bundle, b.bundle)),
     ...dataUsesOf(policyData, world.data ?? [], used),
     ...(quarantine.length > 0 && { quarantine }),
+    ...(mesh.spec.tracing && { tracing: tracingOf(mesh.spec.tracing) }),
     audit: auditOf(mesh.spec),
     stream: settings.stream,
     logKey: world.logKey ?? '',

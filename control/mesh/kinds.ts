@@ -9,6 +9,7 @@ import { type HttpSpec, httpSpec } from './http.ts'
 import { type KafkaSpec, kafkaSpec } from './kafka.ts'
 import { type TimestampSpec, timestamps, type WitnessSpec, witnesses, witnessPolicy } from './outside.ts'
 import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
+import { type TracingSpec, tracingSpec } from './tracing.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
 import { address, bundleName, bytes, duration, entrypoint, host, name, port, spiffePath } from './words.ts'
 
@@ -33,6 +34,7 @@ export interface MeshSpec {
     readonly access?: AccessSpec
   }
   readonly identity?: { readonly ttl?: string }
+  readonly tracing?: TracingSpec
 }
 
 /** As Kubernetes and Gateway API (GEP-1911) write it on ports of services. */
@@ -177,6 +179,7 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
       access: accessSpec.exactOptional(),
     })
     .exactOptional(),
+  tracing: tracingSpec.exactOptional(),
   identity: z
     .strictObject({ ttl: duration.describe('Life of a certificate, 1m to 24h. Default 1h.').exactOptional() })
     .exactOptional(),

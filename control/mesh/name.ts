@@ -182,6 +182,13 @@ const snapshotShape = z.strictObject({
     .array(z.strictObject({ id, untilMs: count.exactOptional(), reason: text }))
     .max(maxQuarantined)
     .exactOptional(),
+  tracing: z
+    .strictObject({
+      otlp: text,
+      sample: z.number().min(0).max(1),
+      propagate: z.array(z.enum(['w3c', 'b3', 'b3multi'])).max(3),
+    })
+    .exactOptional(),
   audit: z.strictObject({
     durability: z.enum(['bounded', 'strict', 'replicated']),
     spoolMaxBytes: count,

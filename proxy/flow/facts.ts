@@ -24,6 +24,7 @@ export function readFacts(
   parts: FactParts,
   body?: SeenBody,
   token?: Authenticated,
+  traced?: { readonly traceId: string },
 ): RequestFacts {
   const head = isHead(exchange.head) ? exchange.head : undefined
   const reached = parts.direction === 'outbound' && found ? found.endpoint : exchange.local
@@ -35,7 +36,7 @@ export function readFacts(
     destination: destinationOf(reached, found?.service),
     head,
     requestId: requestIdOf(head) ?? toHex(parts.random(16)),
-    traceId: head ? traceIdOf(fieldOf(head, 'traceparent')) : '',
+    traceId: traced?.traceId ?? (head ? traceIdOf(fieldOf(head, 'traceparent')) : ''),
     atNs,
   }
   const whole = token?.ok ? { ...facts, token: token.token } : facts

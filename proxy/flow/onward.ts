@@ -6,6 +6,7 @@ import type { PolicyUse } from '../../core/policy.ts'
 import { decisionId, type RecordId } from '../../core/record.ts'
 import { fieldOf, type Onward, type Refusal } from '../exchange.ts'
 import { isFieldValue, isTokenText } from '../http1/fields.ts'
+import type { Traced } from '../telemetry/served.ts'
 import { grpcRefusal, grpcTimeoutMs, isGrpc } from './grpc.ts'
 import { problem, titles } from './problem.ts'
 import { boundedReasons } from './record.ts'
@@ -33,23 +34,31 @@ const ours: ReadonlySet<string> = new Set([
 ])
 
 /** `kept` is left out where the mesh lets requests pass that could not be recorded. */
-export function onward(facts: RequestFacts, found: Found, decision: Decision, kept?: RecordId): Onward {
+export function onward(
+  facts: RequestFacts,
+  found: Found,
+  decision: Decision,
+  kept?: RecordId,
+  traced?: Traced,
+): Onward {
   const effects = decision.verdict === 'allow' ? decision.effects : undefined
   const withheld = withoutToken(facts)
   const setHeaders = { ...withheld.set, ...theirs(effects?.setOnRequest) }
   setHeaders['x-request-id'] = facts.requestId
+  if (traced) Object.assign(setHeaders, traced.headers)
   const vouched = vouchedFor(facts)
   if (vouched !== undefined) setHeaders[forwardedIdentity] = vouched
   const setResponseHeaders = theirs(effects?.setOnResponse)
   setResponseHeaders['x-writ-decision'] = kept ? decisionId(kept) : 'unrecorded'
   const removed = effects?.removeFromRequest?.map((name) => name.toLowerCase()).filter(isTheirs)
+  const alike =
+    removed || withheld.remove
+      ? [...(removed ?? []), ...(withheld.remove ? [withheld.remove] : []), forwardedIdentity]
+      : alwaysRemoved
   return {
     endpoint: found.endpoint,
     setHeaders,
-    removeHeaders:
-      removed || withheld.remove
-        ? [...(removed ?? []), ...(withheld.remove ? [withheld.remove] : []), forwardedIdentity]
-        : alwaysRemoved,
+    removeHeaders: traced ? [...alike, ...traced.remove] : alike,
     setResponseHeaders,
     timeoutMs: found.timeoutMs,
     ...deadline(facts, found, setHeaders),

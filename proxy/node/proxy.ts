@@ -24,6 +24,7 @@ import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
+import type { Telemetry } from '../telemetry/served.ts'
 import { makeHttp2Pool } from './http2-pool.ts'
 import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
@@ -49,6 +50,8 @@ export interface ProxyOptions {
   /** Whether other processes listen on the same TCP ports. Default false. */
   readonly reusePort?: boolean
   readonly onEvent?: (event: ProxyEvent) => void
+  /** Counts, lists, shows and traces requests. Default nobody does. */
+  readonly telemetry?: Telemetry
   /** A canary took itself back. */
   readonly onRolledBack?: (report: TrialReport) => void
 }
@@ -142,6 +145,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       quarantined,
       limited: limitedAt(`${workload.name}/${listener.name}`, listener),
       trials: trialsOf(workload.id),
+      telemetry: options.telemetry,
       sink: options.sink(workload.id),
       now: options.now,
       random,

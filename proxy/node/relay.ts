@@ -7,6 +7,7 @@ import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
 import type { Onward, Refusal } from '../exchange.ts'
 import { isGrpc } from '../flow/grpc.ts'
 import { problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
+import { fieldValue } from '../http1/fields.ts'
 import type { Request } from '../http1/request.ts'
 import type { Response } from '../http1/response.ts'
 import type { Trailers } from '../http1/trailers.ts'
@@ -44,6 +45,7 @@ export class Relay implements LegUser {
   #status = 0
   #requestBytes = 0
   #responseBytes = 0
+  #grpcStatus: number | undefined
 
   constructor(caller: CallerEnd, onward: Onward, open: OpenLeg, startMs: number, finish: (outcome: Outcome) => void) {
     this.#caller = caller
@@ -110,6 +112,7 @@ export class Relay implements LegUser {
     if (this.#over) return
     this.#caller.touch()
     this.#status = response.status
+    this.#grpcStatus = grpcStatusOf(fieldValue(response.fields, 'grpc-status')) // There in an answer of trailers only.
     const remove = response.status === 204 ? lengthOnly : none
     this.#caller.begin(response, { set: this.#onward.setResponseHeaders, remove })
   }
@@ -123,6 +126,7 @@ export class Relay implements LegUser {
 
   onBodyEnd(trailers: Trailers): void {
     if (this.#over) return
+    this.#grpcStatus ??= grpcStatusOf(valueIn(trailers, 'grpc-status'))
     this.#caller.end(trailers)
     this.#end('completed')
   }
@@ -159,9 +163,19 @@ export class Relay implements LegUser {
       responseBytes: this.#responseBytes,
       durationUs: Math.round((performance.now() - this.#startMs) * 1000),
       upstream: this.#upstream,
+      ...(this.#grpcStatus !== undefined && { grpcStatus: this.#grpcStatus }),
     })
   }
 }
 
 const none: readonly string[] = []
 const lengthOnly: readonly string[] = ['content-length']
+
+function valueIn(trailers: Trailers, name: string): string | undefined {
+  for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === name) return trailers[i + 1]
+  return undefined
+}
+
+/** Undefined where it is none of gRPC's. */
+const grpcStatusOf = (field: string | undefined): number | undefined =>
+  field !== undefined && /^(?:[0-9]|1[0-6])$/.test(field) ? Number(field) : undefined

@@ -1,11 +1,11 @@
-/** Python with what others read our exports by: OCSF's schemas and a JSON Schema validator, and Apache Arrow. */
+/** Python with what others read our exports by: OCSF's schemas and a JSON Schema validator, Apache Arrow, Prometheus. */
 
 import { join } from 'node:path'
 import { run } from './child.ts'
 import { cached, findProgram, installDebian } from './find.ts'
 import type { Part, Say } from './part.ts'
 
-const packages = ['ocsf-json-schema==1.2.0', 'jsonschema==4.26.0', 'pyarrow==26.0.1']
+const packages = ['ocsf-json-schema==1.2.0', 'jsonschema==4.26.0', 'pyarrow==26.0.1', 'prometheus-client==0.26.0']
 
 export const python: Part = {
   install: 'Python 3.11 or newer with venv (Debian: apt-get install python3-venv)',
@@ -16,7 +16,7 @@ export const python: Part = {
       () => false,
     )
     if (!canMake) await install(say)
-    const folder = await cached('python-ocsf-1.2.0-arrow-26.0.1', async (draft) => {
+    const folder = await cached('python-ocsf-1.2.0-arrow-26.0.1-prometheus-0.26.0', async (draft) => {
       say(`fetching ${packages.join(', ')} with pip`)
       // The interpreter of an environment knows it by where it was made: so this one is never run, only read.
       await run(python3, ['-m', 'venv', join(draft, 'pip')])
