@@ -12,7 +12,7 @@ import { type LogPrunedBody, parseEvent } from '../../core/record.ts'
 import { pruner } from '../keep/hold.ts'
 import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
-import { records } from '../store/schema.ts'
+import { type Db, epochs, records } from '../store/schema.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { tileReader } from './folder.ts'
 import { activeHolds, addOrder, placeOf } from './orders.ts'
@@ -69,7 +69,7 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
     await rm(join(dir, tilePath('entries', index)), { force: true })
     await rm(join(dir, packedPath(tilePath('entries', index))), { force: true })
   }
-  await forget(store, shard, before)
+  await store.transaction((tx) => forget(tx, shard, before))
   return done
 }
 
@@ -100,6 +100,7 @@ async function walk(
   const size = (await newestCheckpoint(read))?.checkpoint.size ?? 0
   const before = Math.max(from, await firstToStay(store, shard, size, olderThan))
   const decide = pruner(await activeHolds(store.db))
+  const ends = await endsOfEpochs(store, shard)
   const holds: Record<string, number> = {}
   let stay = 0
   let bytes = 0
@@ -108,17 +109,29 @@ async function walk(
     for (const [at, entry] of (await readBundle(read, index, size)).entries()) {
       const parsed = parseEvent(entry)
       const judged = 'event' in parsed ? decide(parsed.event) : { stays: true as const, holds: [] }
-      if (!judged.stays) {
+      const end = 'event' in parsed && ends.get(parsed.event.epoch)?.includes(parsed.event.seq)
+      if (!judged.stays && !end) {
         bytes += entry.length
         continue
       }
       stay++
       carried.push({ at, bytes: entry })
-      for (const name of judged.holds) holds[name] = (holds[name] ?? 0) + 1
+      for (const name of judged.stays ? judged.holds : []) holds[name] = (holds[name] ?? 0) + 1
     }
     await each(index, carried)
   }
   return { shard, from, before, stay, holds, bytes }
+}
+
+/**
+ * The last record of each epoch and the last head that attested it: where a store that is made again from the log goes on.
+ */
+async function endsOfEpochs({ db }: Store, shard: number): Promise<ReadonlyMap<string, readonly number[]>> {
+  const rows = await db
+    .select({ epoch: epochs.epoch, nextSeq: epochs.nextSeq, attestedSeq: epochs.attestedSeq })
+    .from(epochs)
+    .where(eq(epochs.shard, shard))
+  return new Map(rows.map(({ epoch, nextSeq, attestedSeq }) => [epoch, [nextSeq - 1, attestedSeq]]))
 }
 
 /** The first bundle with anything that is not old enough, or that no checkpoint covers whole. */
@@ -137,13 +150,11 @@ async function firstToStay({ db }: Store, shard: number, size: number, olderThan
  * Rows of what is gone. What the auditor goes on by stands elsewhere: epochs, gaps, and where certificates were announced.
  * A partition whose days are all over is empty then, and is dropped.
  */
-async function forget(store: Store, shard: number, before: number): Promise<void> {
-  await store.transaction(async (tx) => {
-    for (const table of ['rows', 'ends']) {
-      await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and index < ${before}`)
-    }
-    for (const table of ['chunks', 'batches', 'spans']) {
-      await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and last < ${before}`)
-    }
-  })
+export async function forget(tx: Db, shard: number, before: number): Promise<void> {
+  for (const table of ['rows', 'ends']) {
+    await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and index < ${before}`)
+  }
+  for (const table of ['chunks', 'batches', 'spans']) {
+    await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and last < ${before}`)
+  }
 }
