@@ -13,6 +13,7 @@ import { pruner } from '../keep/hold.ts'
 import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
 import { type Db, epochs, records } from '../store/schema.ts'
+import { type Archived, archiveBefore, sha256 } from './archive.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { tileReader } from './folder.ts'
 import { activeHolds, addOrder, placeOf } from './orders.ts'
@@ -25,6 +26,8 @@ export interface RetainParts {
   readonly shard: number
   /** Entries from here on stay, whatever else holds. */
   readonly olderThan: string
+  /** Folder of the archive that takes what goes, before it goes. Default: none. */
+  readonly archive?: string
 }
 
 export interface RetainPlan {
@@ -36,6 +39,13 @@ export interface RetainPlan {
   /** Entries that each hold keeps. */
   readonly holds: Readonly<Record<string, number>>
   readonly bytes: number
+}
+
+/** Puts what would go into the archive, and takes nothing away. */
+export async function archiveDue(archive: string, { store, logDir, shard, olderThan }: RetainParts): Promise<Archived> {
+  const read = tileReader(join(logDir, String(shard)))
+  const size = (await newestCheckpoint(read))?.checkpoint.size ?? 0
+  return archiveBefore(await firstToStay(store, shard, size, olderThan), { read, shard, out: archive, sha256 })
 }
 
 /** What would go; changes nothing. */
@@ -50,8 +60,9 @@ export async function planRetention(parts: RetainParts): Promise<RetainPlan> {
 export async function runRetention(parts: RetainParts, waitMs: number = 30_000): Promise<RetainPlan> {
   const plan = await planRetention(parts)
   if (plan.before === plan.from) return plan
-  const { store, logDir, shard, olderThan } = parts
+  const { store, logDir, shard, olderThan, archive } = parts
   const dir = join(logDir, String(shard))
+  if (archive !== undefined) await archiveBefore(plan.before, { read: tileReader(dir), shard, out: archive, sha256 })
   const { before, stay, holds } = plan
   const body: LogPrunedBody = { kind: 'log', action: 'pruned', before, olderThan, stay, holds }
   await signed(await addOrder(store.db, partitionOf(shard), body), shard, parts, waitMs)
