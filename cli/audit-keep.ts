@@ -78,12 +78,14 @@ interface RestoreOptions {
   readonly state: string
   readonly from?: string
   readonly fromLog?: boolean
+  readonly archive?: string
   readonly json?: boolean
 }
 
 export const restoreCommand = (): Command =>
   ofMesh('restore', 'make log folder and store again from a backup, and verify them; into an empty place only')
     .option('--from <dir>', 'folder of the backup')
+    .option('--archive <dir>', 'with entries that were pruned, from this archive')
     .option('--from-log', 'instead: bring the store up to the log folder of the state, from whatever it has')
     .action(async (options: RestoreOptions) => {
       if ((options.from === undefined) === (options.fromLog !== true)) {
@@ -98,7 +100,9 @@ export const restoreCommand = (): Command =>
         throw thrown
       })
       try {
-        const parts = { store, logDir: state.log, verifyHead, sha256, now: openClock() }
+        const { archive } = options
+        const places = { store, logDir: state.log, ...(archive !== undefined && { archive }) }
+        const parts = { ...places, verifyHead, sha256, now: openClock() }
         const { shards, verification } =
           options.from === undefined
             ? await rebuildStore(formatVerifierKey(await readVerifierKey(await logKeyFile(state.root), sha256)), parts)

@@ -3,9 +3,10 @@
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { holdColumns } from '../audit/keep/hold.ts'
+import type { Archived } from '../audit/node/archive.ts'
 import { sourcesIn } from '../audit/node/logfolder.ts'
 import { liftHold, listHolds, setHold } from '../audit/node/orders.ts'
-import { planRetention, type RetainPlan, runRetention } from '../audit/node/retain.ts'
+import { archiveDue, planRetention, type RetainPlan, runRetention } from '../audit/node/retain.ts'
 import { openStore, type Store } from '../audit/node/store.ts'
 import { parseMoment } from '../audit/query/moment.ts'
 import { WritError } from '../core/fault.ts'
@@ -101,18 +102,41 @@ export const holdCommand = (): Command => {
 export const retainCommand = (): Command =>
   ofMesh('retain', 'take away entries that are older than a time; what a hold covers and all hashes stay')
     .requiredOption('--older-than <time>', 'such as 400d, or a time', moment)
+    .option('--archive <dir>', 'put what goes into this archive first: Parquet, whole and provable')
     .option('--plan', 'only say what would go, and what holds keep')
     .addHelpText('after', '\nThe auditor must run: it writes and signs an entry of what goes before anything does.')
-    .action((options: StoreOptions & { readonly olderThan: string; readonly plan?: boolean }) =>
+    .action(
+      (options: StoreOptions & { readonly olderThan: string; readonly archive?: string; readonly plan?: boolean }) =>
+        withStore(options, async (store, logDir) => {
+          const plans: RetainPlan[] = []
+          for (const { shard } of await sourcesIn(logDir)) {
+            const { olderThan, archive } = options
+            const parts = { store, logDir, shard, olderThan, ...(archive !== undefined && { archive }) }
+            plans.push(await (options.plan ? planRetention(parts) : runRetention(parts)))
+          }
+          return options.json ? plans : plans.map((plan) => planText(plan, options.plan === true)).join('')
+        }),
+    )
+
+export const archiveCommand = (): Command =>
+  ofMesh('archive', 'write entries that are older than a time as Parquet, whole and provable; takes nothing away')
+    .requiredOption('--older-than <time>', 'such as 400d, or a time', moment)
+    .requiredOption('--out <dir>', 'folder of the archive; of one that is there only what is new is added')
+    .action((options: StoreOptions & { readonly olderThan: string; readonly out: string }) =>
       withStore(options, async (store, logDir) => {
-        const plans: RetainPlan[] = []
+        const done: Archived[] = []
         for (const { shard } of await sourcesIn(logDir)) {
-          const parts = { store, logDir, shard, olderThan: options.olderThan }
-          plans.push(await (options.plan ? planRetention(parts) : runRetention(parts)))
+          done.push(await archiveDue(options.out, { store, logDir, shard, olderThan: options.olderThan }))
         }
-        return options.json ? plans : plans.map((plan) => planText(plan, options.plan === true)).join('')
+        return options.json ? done : done.map(archivedText).join('')
       }),
     )
+
+function archivedText({ shard, from, before, files, bytes }: Archived): string {
+  if (files === 0) return `log ${shard}: nothing new is old enough\n`
+  const each = Math.round(bytes / (before - from))
+  return `log ${shard}: entries ${from} to ${before - 1} in ${files} ${files === 1 ? 'file' : 'files'}, ${each} bytes each\n`
+}
 
 function planText({ shard, from, before, stay, holds, bytes }: RetainPlan, planned: boolean): string {
   if (from === before) return `log ${shard}: nothing is old enough\n`

@@ -12,7 +12,7 @@ import { reachCommand, whoCommand } from './audit-identity.ts'
 import { backupCommand, newLogCommand, restoreCommand } from './audit-keep.ts'
 import { discloseCommand, eraseCommand } from './audit-personal.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
-import { holdCommand, retainCommand } from './audit-retain.ts'
+import { archiveCommand, holdCommand, retainCommand } from './audit-retain.ts'
 import { savedCommands } from './audit-saved.ts'
 import { serveCommand } from './audit-serve.ts'
 import { printTable } from './audit-table.ts'
@@ -33,7 +33,14 @@ export function auditCommand(): Command {
   audit.addCommand(proveCommand())
   audit.addCommand(bundleCommand())
   audit.addCommand(grantsCommand())
-  for (const command of [backupCommand(), restoreCommand(), newLogCommand(), holdCommand(), retainCommand()])
+  for (const command of [
+    backupCommand(),
+    restoreCommand(),
+    newLogCommand(),
+    holdCommand(),
+    retainCommand(),
+    archiveCommand(),
+  ])
     audit.addCommand(command)
   audit.addCommand(serveCommand())
   audit.addCommand(findingsCommand())
@@ -84,6 +91,7 @@ function verifyCommand(): Command {
     .option('--witness <key...>', 'instead: keys, or files that hold them, of witnesses that all must have cosigned')
     .option('--checkpoint <file...>', 'checkpoints that the log must extend: from a witness, or that you kept')
     .option('--database [url]', 'compare every row with its leaf: of this PostgreSQL, or of the embedded store')
+    .option('--archive <dir>', 'hash every leaf of this archive again, and hold it against the log')
     .option('--state <dir>', "the process's state folder", '.writ')
     .option('--json', 'print JSON')
     .action(async (options: PlaceOptions & { readonly json?: boolean }) => {
@@ -93,10 +101,10 @@ function verifyCommand(): Command {
       ])
       const { place, store } = await openPlace(options)
       try {
-        const { verification, compared } = await verifyPlace(place)
+        const { verification, compared, archived } = await verifyPlace(place)
         const text = options.json
-          ? `${JSON.stringify({ ...verification, ...(compared && { compared }) }, null, 2)}\n`
-          : formatVerification(verification, compared)
+          ? `${JSON.stringify({ ...verification, ...(compared && { compared }), ...(archived && { archived }) }, null, 2)}\n`
+          : formatVerification(verification, compared, archived)
         process.stdout.write(text)
         if (!verification.ok) process.exitCode = 1
       } finally {

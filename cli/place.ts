@@ -22,6 +22,8 @@ export interface PlaceOptions {
   /** A file of whose word is asked for (C2SP tlog-policy), or keys of witnesses that all have to have cosigned. */
   readonly policy?: string
   readonly witness?: readonly string[]
+  /** Folder of the archive. */
+  readonly archive?: string
   /** Files of checkpoints that the log must extend. */
   readonly checkpoint?: readonly string[]
 }
@@ -52,6 +54,7 @@ export async function openPlace(
       sha256,
       checkpoints,
       ...(policy && { policy }),
+      ...(options.archive !== undefined && { archive: options.archive }),
       ...(store && { db: store.db }),
     },
     store,

@@ -3,20 +3,22 @@
  * public of the signer. Rows are not in it: all of them are made again from the log, and held against it.
  */
 
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Encrypter } from 'age-encryption'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { isObject, parseJson } from '../../core/json.ts'
+import { partitionOf } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { hashBytes } from '../log/merkle.ts'
-import { checkpointFile, keptFile, newestCheckpoint, witnessedFile } from '../log/prove.ts'
-import { encodeBundle, readBundle, type TileReader, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
+import { checkpointFile, keptFile, minimumFile, minimumIndex, newestCheckpoint, witnessedFile } from '../log/prove.ts'
+import { carriedPath, encodeBundle, readBundle, type TileReader, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
 import { recallShard } from '../store/recall.ts'
-import { offsets } from '../store/schema.ts'
+import { type Db, offsets } from '../store/schema.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { sourcesIn } from './logfolder.ts'
+import { openOrders } from './orders.ts'
 import type { Store } from './store.ts'
 
 export const backupVersion = 1
@@ -65,8 +67,9 @@ export async function makeBackup(out: string, parts: BackupParts): Promise<Backu
   const places = new Map((await store.db.select().from(offsets)).map((row) => [row.shard, row.nextOffset]))
   const shards: BackupShard[] = []
   for (const { shard, read } of await sourcesIn(logDir)) {
+    const minimum = await minimumIndex(read) // Before the checkpoint, which then covers the entry that says so.
     const kept = await newestCheckpoint(read, keptFile)
-    const newest = kept ?? (await covering(read, (await recallShard(store.db, shard)).size, parts))
+    const newest = kept ?? (await covering(read, shard, parts))
     if (!newest) continue
     const { size } = newest.checkpoint
     const dir = join(out, 'log', String(shard))
@@ -75,7 +78,8 @@ export async function makeBackup(out: string, parts: BackupParts): Promise<Backu
       files[path] = toHex(sha256(bytes))
       await write(join(dir, path), bytes)
     }
-    await copyTiles(read, dir, size, put)
+    await copyTiles(read, dir, { size, minimum }, put)
+    if (minimum > 0) await put(minimumFile, new TextEncoder().encode(`${minimum}\n`))
     await put(checkpointFile, await noteBytes(read, checkpointFile, kept ? undefined : newest.note))
     for (const path of [keptFile, witnessedFile]) {
       const bytes = await read(path)
@@ -105,29 +109,44 @@ export async function makeBackup(out: string, parts: BackupParts): Promise<Backu
   return manifest
 }
 
-/** The newest checkpoint, once it covers `size` entries. */
-async function covering(read: TileReader, size: number, { waitMs = 30_000 }: BackupParts) {
+/** The newest checkpoint, once it covers all that the store has, and all that the auditor was told to write of holds. */
+async function covering(read: TileReader, shard: number, { store: { db }, waitMs = 30_000 }: BackupParts) {
+  let { size } = await recallShard(db, shard)
+  let open = await unwrittenHolds(db, shard)
   for (let waited = 0; ; waited += 100) {
     const newest = await newestCheckpoint(read)
-    if ((newest?.checkpoint.size ?? 0) >= size) return newest
+    if (open.length === 0 && (newest?.checkpoint.size ?? 0) >= size) return newest
     if (waited >= waitMs) {
       throw new WritError(
         'unavailable',
-        `the store has ${size} entries, and ${newest?.checkpoint.size ?? 0} are signed`,
+        open.length > 0
+          ? `the log does not say of the hold ${open[0]} yet: it would not be in the backup`
+          : `the store has ${size} entries, and ${newest?.checkpoint.size ?? 0} are signed`,
         {
           cure: 'let the auditor run: it signs each second; then try again',
         },
       )
     }
     await new Promise((resolve) => setTimeout(resolve, 100))
+    if (open.length === 0) continue
+    open = await unwrittenHolds(db, shard)
+    size = (await recallShard(db, shard)).size
   }
 }
 
-/** Every file that a tree of `size` needs: whole ones that are there stay, partial ones are cut to the size. */
+/** Cases that were held or lifted, of which the auditor has not written the entry. */
+async function unwrittenHolds(db: Db, shard: number): Promise<readonly string[]> {
+  return (await openOrders(db, partitionOf(shard))).flatMap(({ body }) => ('case' in body ? [body.case] : []))
+}
+
+/**
+ * Every file that a tree of `size` needs: whole ones that are there stay, partial ones are cut to the size. Below `minimum`
+ * is what a pruning left; what it took goes from the backup too.
+ */
 async function copyTiles(
   read: TileReader,
   dir: string,
-  size: number,
+  { size, minimum }: { readonly size: number; readonly minimum: number },
   put: (path: string, bytes: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const whole = async (path: string): Promise<void> => {
@@ -147,6 +166,12 @@ async function copyTiles(
         await put(tilePath(level, index, width), bytes.subarray(0, width * hashBytes))
       }
       if (level > 0) continue
+      if ((index + 1) * tileWidth <= minimum) {
+        const carried = await read(carriedPath(index))
+        if (carried) await put(carriedPath(index), carried)
+        await rm(join(dir, tilePath('entries', index)), { force: true })
+        continue
+      }
       if (width === tileWidth) await whole(tilePath('entries', index))
       else await put(tilePath('entries', index, width), encodeBundle(await readBundle(read, index, size)))
     }

@@ -8,6 +8,7 @@ import { makeReport, type Report, type ReportSettings } from '../report/report.t
 import type { Db } from '../store/schema.ts'
 import type { TrustPeriod } from '../verify/trust.ts'
 import { type Verification, type VerifyParts, verifyLog, withFindings } from '../verify/verify.ts'
+import { verifyArchive } from './archive-verify.ts'
 import { compareRows, type RowsComparison } from './compare.ts'
 import { verifyEd25519 } from './ed25519.ts'
 import { sourcesIn } from './logfolder.ts'
@@ -28,6 +29,8 @@ export interface LogPlace {
   readonly pinned?: readonly TrustPeriod[]
   /** Whose cosignatures are asked for. */
   readonly policy?: LogPolicy
+  /** Folder of an archive to hold against the log. */
+  readonly archive?: string
   /** Checkpoints from elsewhere that the log must extend: a witness's, or one that was kept. */
   readonly checkpoints?: readonly SignedCheckpoint[]
 }
@@ -36,14 +39,21 @@ export interface Examined {
   readonly verification: Verification
   /** What of the tables was compared; undefined where none were given. */
   readonly compared: { readonly leaves: number; readonly outcomes: number } | undefined
+  /** What of the archive was read; undefined where none was given. */
+  readonly archived: { readonly files: number; readonly leaves: number } | undefined
 }
 
 export async function verifyPlace(place: LogPlace): Promise<Examined> {
   const rows = place.db && (await compareRows(place.db))
-  const verification = await verifyLog(await partsOf(place, rows))
+  const parts = await partsOf(place, rows)
+  const verification = await verifyLog(parts)
+  const compared = rows ? withFindings(verification, await rows.finish()) : verification
+  const archive =
+    place.archive === undefined ? undefined : await verifyArchive(place.archive, parts.sources, place.sha256)
   return {
-    verification: rows ? withFindings(verification, await rows.finish()) : verification,
+    verification: archive ? withFindings(compared, archive.findings) : compared,
     compared: rows?.compared(),
+    archived: archive && { files: archive.files, leaves: archive.leaves },
   }
 }
 

@@ -2,10 +2,12 @@
 
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
-import type { LogBody, LogHoldBody } from '../../core/record.ts'
+import type { AuditEvent, LogBody, LogHoldBody } from '../../core/record.ts'
 import { type Hold, holdOf } from '../keep/hold.ts'
+import type { ArrivedRecord } from '../store/arrival.ts'
 import type { Db } from '../store/schema.ts'
 import { rowsOf } from '../store/sql.ts'
+import { isAuditor } from '../verify/records.ts'
 import type { Store } from './store.ts'
 
 export interface Order {
@@ -70,6 +72,34 @@ export async function liftHold(store: Store, name: string, by: string, reason: s
       throw new WritError('not_found', `no hold ${name}`, { cure: '`writ audit hold list` has them' })
     return addOrder(tx, 0, { kind: 'log', action: 'lifted', case: name, by, reason })
   })
+}
+
+/** A hold is in force again, unless it was lifted since. Only the auditor's own word counts. */
+export async function readmitHolds(tx: Db, entries: readonly ArrivedRecord[]): Promise<void> {
+  for (const { event } of entries) {
+    if (event.kind !== 'log' || !isAuditor(event.producer)) continue
+    const body = event as AuditEvent<LogBody>
+    if (body.action === 'held' || body.action === 'lifted') await readmitHold(tx, bodyOf(body))
+  }
+}
+
+/** The order as it was given, without the envelope of its record. */
+function bodyOf({ kind, action, case: name, filter, from, until, by, reason }: AuditEvent<LogHoldBody>): LogHoldBody {
+  return {
+    ...{ kind, action, case: name, by, reason },
+    ...(filter !== undefined && { filter }),
+    ...(from !== undefined && { from }),
+    ...(until !== undefined && { until }),
+  }
+}
+
+async function readmitHold(tx: Db, body: LogHoldBody): Promise<void> {
+  if (body.action === 'lifted') {
+    await tx.execute(sql`update holds set lifted = true where name = ${body.case}`)
+    return
+  }
+  await tx.execute(sql`insert into holds (name, body, lifted) values (${body.case}, ${JSON.stringify(body)}, false)
+    on conflict (name) do nothing`)
 }
 
 export interface ListedHold {

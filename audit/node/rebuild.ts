@@ -1,21 +1,24 @@
 /** Brings a store up from the log folder: leaves and all rows, each leaf held against the signed tree first. */
 
 import { isNull } from 'drizzle-orm'
-import { equalBytes, toHex } from '../../core/bytes.ts'
+import { equalBytes } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { logStride, partitionOf } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
-import { parseEvent } from '../../core/record.ts'
 import { formatTime } from '../../core/time.ts'
-import { leafHash, rootAt } from '../log/merkle.ts'
+import { type HashAt, rootAt } from '../log/merkle.ts'
 import { type Ed25519Verify, type NoteKey, openNote } from '../log/note.ts'
-import { keptFile, newestCheckpoint } from '../log/prove.ts'
+import { keptFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, readBundle, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
 import { insertEntries, moveOffset, newMemory, prepareEntries, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import { type Readmission, readmit } from '../store/readmit.ts'
 import { recallShard } from '../store/recall.ts'
 import { checkpoints, epochs, type GapRow, gaps, logs } from '../store/schema.ts'
+import { carriedOf, type Left, writeLeft } from './left.ts'
+import { readmitHolds } from './orders.ts'
+import { forget } from './retain.ts'
+import { otherCopy, signedEntry } from './signed-entry.ts'
 import type { Store } from './store.ts'
 
 export interface RebuildParts {
@@ -55,13 +58,20 @@ export async function rebuildShard(
   const hashAt = hashesFromTiles(sha256, read, size)
   if (!equalBytes(await rootAt(sha256, size, hashAt), newest.checkpoint.root)) {
     throw new WritError('log_invalid', `the tiles of shard ${shard} do not hash to the signed root`, {
-      cure: 'take another copy of the folder: `writ audit verify --log` names what is broken in this one',
+      cure: otherCopy,
     })
   }
   const before = await recallShard(store.db, shard)
   const state = await recallReadmission(parts.store)
   const memory = newMemory()
-  let from = before.size
+  const minimum = await minimumIndex(read)
+  let left: Left | undefined
+  if (before.size < minimum) {
+    const carried = await carriedOf(read, before.size, minimum, hashAt, sha256)
+    const changes = carried.map(({ index, entry }) => readmit(state, shard, index, [entry]))
+    left = { minimum, changes, carried }
+  }
+  let from = Math.max(before.size, minimum)
   while (from < size) {
     const to = Math.min(size, (Math.floor(from / tileWidth) + bundlesAtOnce) * tileWidth)
     const entries = await entriesOf(read, from, to, size, hashAt, sha256)
@@ -69,14 +79,18 @@ export async function rebuildShard(
     const { epochs, gaps } = readmit(state, shard, from, entries)
     const prepared = await prepareEntries(store.db, shard, from, entries, memory)
     await store.transaction(async (tx) => {
+      if (left) await writeLeft(tx, shard, left)
       await insertEntries(tx, prepared)
       await upsertEpochs(tx, epochs)
       await writeGaps(tx, gaps)
+      await readmitHolds(tx, entries)
     })
+    left = undefined
     from = to
     parts.onProgress?.(shard, from, size)
   }
   await store.transaction(async (tx) => {
+    if (minimum > 0) await forget(tx, shard, minimum)
     if (shard >= logStride) {
       const row = { shard, partition: partitionOf(shard), openedAt: formatTime(parts.now()) }
       await tx.insert(logs).values(row).onConflictDoNothing()
@@ -91,7 +105,7 @@ export async function rebuildShard(
       .values({ shard, size, root: checkpoint.root, note, at: formatTime(parts.now()) })
       .onConflictDoNothing()
   })
-  return { shard, from: before.size, size }
+  return { shard, from: Math.max(before.size, minimum), size }
 }
 
 /** The checkpoint whose tree the folder holds: of a log that another one follows, the one over what is kept. */
@@ -114,22 +128,14 @@ async function entriesOf(
   from: number,
   to: number,
   size: number,
-  hashAt: ReturnType<typeof hashesFromTiles>,
+  hashAt: HashAt,
   sha256: Sha256,
 ): Promise<ArrivedRecord[]> {
   const entries: ArrivedRecord[] = []
   for (let index = Math.floor(from / tileWidth); index * tileWidth < to; index++) {
     const bundle = await readBundle(read, index, size)
     for (let i = Math.max(0, from - index * tileWidth); i < bundle.length; i++) {
-      const bytes = bundle[i]!
-      const hash = leafHash(sha256, bytes)
-      const parsed = parseEvent(bytes)
-      if ('wrong' in parsed || !equalBytes(hash, await hashAt(0, index * tileWidth + i))) {
-        throw new WritError('log_invalid', `entry ${index * tileWidth + i} is not the one that was signed`, {
-          cure: 'take another copy of the folder: `writ audit verify --log` names what is broken in this one',
-        })
-      }
-      entries.push({ event: parsed.event, bytes, hash, hashHex: toHex(hash) })
+      entries.push(await signedEntry(bundle[i]!, index * tileWidth + i, hashAt, sha256))
     }
   }
   return entries

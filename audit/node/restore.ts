@@ -13,6 +13,7 @@ import { verifyPlace } from './examine.ts'
 import { sourcesIn } from './logfolder.ts'
 import { isEmptyStore, type Rebuilt, rebuildShard } from './rebuild.ts'
 import type { Store } from './store.ts'
+import { unarchive } from './unarchive.ts'
 
 export interface RestoreParts {
   readonly store: Store
@@ -20,6 +21,8 @@ export interface RestoreParts {
   readonly verifyHead: VerifyHead
   readonly sha256: Sha256
   readonly now: () => bigint
+  /** Folder of an archive whose entries are put back into the log folder first. */
+  readonly archive?: string
   readonly onProgress?: (shard: number, entries: number, of: number) => void
 }
 
@@ -54,6 +57,18 @@ export async function rebuildStore(
   const { store, logDir, sha256, verifyHead } = parts
   const key = parseVerifierKey(sha256, verifierKey)
   if (!key) throw new WritError('log_invalid', 'the verifier key cannot be read', { cure: 'give the one of this log' })
+  if (parts.archive !== undefined) {
+    if (!(await isEmptyStore(store))) {
+      throw new WritError(
+        'usage',
+        'the store is not empty: rows of what was pruned cannot be put before those it has',
+        {
+          cure: 'restore into a new database',
+        },
+      )
+    }
+    await unarchive(parts.archive, logDir, sha256)
+  }
   const shards: Rebuilt[] = []
   for (const { shard, read } of await sourcesIn(logDir)) {
     shards.push(await rebuildShard(shard, read, nextOffset(shard), { ...parts, key, verifyNote: verifyEd25519 }))

@@ -12,7 +12,8 @@ import { type LogPrunedBody, parseEvent } from '../../core/record.ts'
 import { pruner } from '../keep/hold.ts'
 import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
-import { records } from '../store/schema.ts'
+import { type Db, epochs, records } from '../store/schema.ts'
+import { type Archived, archiveBefore, sha256 } from './archive.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { tileReader } from './folder.ts'
 import { activeHolds, addOrder, placeOf } from './orders.ts'
@@ -25,6 +26,8 @@ export interface RetainParts {
   readonly shard: number
   /** Entries from here on stay, whatever else holds. */
   readonly olderThan: string
+  /** Folder of the archive that takes what goes, before it goes. Default: none. */
+  readonly archive?: string
 }
 
 export interface RetainPlan {
@@ -36,6 +39,13 @@ export interface RetainPlan {
   /** Entries that each hold keeps. */
   readonly holds: Readonly<Record<string, number>>
   readonly bytes: number
+}
+
+/** Puts what would go into the archive, and takes nothing away. */
+export async function archiveDue(archive: string, { store, logDir, shard, olderThan }: RetainParts): Promise<Archived> {
+  const read = tileReader(join(logDir, String(shard)))
+  const size = (await newestCheckpoint(read))?.checkpoint.size ?? 0
+  return archiveBefore(await firstToStay(store, shard, size, olderThan), { read, shard, out: archive, sha256 })
 }
 
 /** What would go; changes nothing. */
@@ -50,8 +60,9 @@ export async function planRetention(parts: RetainParts): Promise<RetainPlan> {
 export async function runRetention(parts: RetainParts, waitMs: number = 30_000): Promise<RetainPlan> {
   const plan = await planRetention(parts)
   if (plan.before === plan.from) return plan
-  const { store, logDir, shard, olderThan } = parts
+  const { store, logDir, shard, olderThan, archive } = parts
   const dir = join(logDir, String(shard))
+  if (archive !== undefined) await archiveBefore(plan.before, { read: tileReader(dir), shard, out: archive, sha256 })
   const { before, stay, holds } = plan
   const body: LogPrunedBody = { kind: 'log', action: 'pruned', before, olderThan, stay, holds }
   await signed(await addOrder(store.db, partitionOf(shard), body), shard, parts, waitMs)
@@ -69,7 +80,7 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
     await rm(join(dir, tilePath('entries', index)), { force: true })
     await rm(join(dir, packedPath(tilePath('entries', index))), { force: true })
   }
-  await forget(store, shard, before)
+  await store.transaction((tx) => forget(tx, shard, before))
   return done
 }
 
@@ -100,6 +111,7 @@ async function walk(
   const size = (await newestCheckpoint(read))?.checkpoint.size ?? 0
   const before = Math.max(from, await firstToStay(store, shard, size, olderThan))
   const decide = pruner(await activeHolds(store.db))
+  const ends = await endsOfEpochs(store, shard)
   const holds: Record<string, number> = {}
   let stay = 0
   let bytes = 0
@@ -108,17 +120,29 @@ async function walk(
     for (const [at, entry] of (await readBundle(read, index, size)).entries()) {
       const parsed = parseEvent(entry)
       const judged = 'event' in parsed ? decide(parsed.event) : { stays: true as const, holds: [] }
-      if (!judged.stays) {
+      const end = 'event' in parsed && ends.get(parsed.event.epoch)?.includes(parsed.event.seq)
+      if (!judged.stays && !end) {
         bytes += entry.length
         continue
       }
       stay++
       carried.push({ at, bytes: entry })
-      for (const name of judged.holds) holds[name] = (holds[name] ?? 0) + 1
+      for (const name of judged.stays ? judged.holds : []) holds[name] = (holds[name] ?? 0) + 1
     }
     await each(index, carried)
   }
   return { shard, from, before, stay, holds, bytes }
+}
+
+/**
+ * The last record of each epoch and the last head that attested it: where a store that is made again from the log goes on.
+ */
+async function endsOfEpochs({ db }: Store, shard: number): Promise<ReadonlyMap<string, readonly number[]>> {
+  const rows = await db
+    .select({ epoch: epochs.epoch, nextSeq: epochs.nextSeq, attestedSeq: epochs.attestedSeq })
+    .from(epochs)
+    .where(eq(epochs.shard, shard))
+  return new Map(rows.map(({ epoch, nextSeq, attestedSeq }) => [epoch, [nextSeq - 1, attestedSeq]]))
 }
 
 /** The first bundle with anything that is not old enough, or that no checkpoint covers whole. */
@@ -137,13 +161,11 @@ async function firstToStay({ db }: Store, shard: number, size: number, olderThan
  * Rows of what is gone. What the auditor goes on by stands elsewhere: epochs, gaps, and where certificates were announced.
  * A partition whose days are all over is empty then, and is dropped.
  */
-async function forget(store: Store, shard: number, before: number): Promise<void> {
-  await store.transaction(async (tx) => {
-    for (const table of ['rows', 'ends']) {
-      await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and index < ${before}`)
-    }
-    for (const table of ['chunks', 'batches', 'spans']) {
-      await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and last < ${before}`)
-    }
-  })
+export async function forget(tx: Db, shard: number, before: number): Promise<void> {
+  for (const table of ['rows', 'ends']) {
+    await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and index < ${before}`)
+  }
+  for (const table of ['chunks', 'batches', 'spans']) {
+    await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and last < ${before}`)
+  }
 }

@@ -111,13 +111,26 @@ export async function prepareEntries(
     rows: rowLines(shard, extracts, words),
     ends: endLines(shard, extracts, words, fresh),
     spans: spanLines(shard, extracts, words),
-    announced: extracts
-      .filter(({ row }) => row.kind === 'start' || row.kind === 'svid')
-      .map(({ index, row }) => `${row.epoch}\t${row.seq}\t${shard}\t${index}\n`)
-      .join(''),
+    announced: announcedLines(
+      shard,
+      extracts.map(({ index, row }) => ({ index, event: row })),
+    ),
     times: timesOf(extracts),
   }
 }
+
+/** Where certificates were announced, as lines for COPY. */
+export const announcedLines = (
+  shard: number,
+  entries: readonly {
+    readonly index: number
+    readonly event: { readonly kind: string; readonly epoch: string; readonly seq: number }
+  }[],
+): string =>
+  entries
+    .filter(({ event }) => event.kind === 'start' || event.kind === 'svid')
+    .map(({ index, event }) => `${event.epoch}\t${event.seq}\t${shard}\t${index}\n`)
+    .join('')
 
 /** Of the outcomes that `told` cannot judge, those that the store has, and room for more. */
 async function recallTold(db: Db, extracts: readonly Extract[], told: Told, words: Dictionaries): Promise<Set<string>> {
@@ -156,9 +169,11 @@ export async function insertEntries(tx: Db, prepared: Prepared | undefined): Pro
   await copyIn('rows', rowColumns, prepared.rows)
   await copyIn('spans', spanColumns, prepared.spans)
   if (prepared.ends !== '') await copyIn('ends', endColumns, prepared.ends)
-  if (prepared.announced !== '') {
-    await copyIn('announced', ['epoch', 'seq', 'shard', 'index'], prepared.announced)
-  }
+  await insertAnnounced(tx, prepared.announced)
+}
+
+export async function insertAnnounced(tx: Db, lines: string): Promise<void> {
+  if (lines !== '') await meansOf(tx).copyIn('announced', ['epoch', 'seq', 'shard', 'index'], lines)
 }
 
 /** An epoch is pinned to its partition: where two partitions meet it first at the same time, the second has to look again. */

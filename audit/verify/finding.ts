@@ -50,6 +50,9 @@ export type FindingCode =
   | 'trust_unproven' // Roots announced by nobody we have reason to believe.
   | 'serial_unknown' // Certificates in traffic whose issuance is not in the log.
   | 'too_many' // More than this verification can hold.
+  // The archive
+  | 'archive_missing' // Entries that no file has, or a file that is gone.
+  | 'archive_invalid' // Not the file that was written, or none that can be read.
   // The tables
   | 'row_missing'
   | 'row_extra'

@@ -9,6 +9,7 @@ const maxLines = 50
 export function formatVerification(
   verification: Verification,
   compared?: { readonly leaves: number; readonly outcomes: number },
+  archived?: { readonly files: number; readonly leaves: number },
 ): string {
   const { shards, epochs, trust, findings } = verification
   const leaves = shards.reduce((sum, { size }) => sum + size, 0)
@@ -27,6 +28,11 @@ export function formatVerification(
   if (compared) {
     lines.push(
       `  compared with the tables: ${plural(compared.leaves, 'leaf', 'leaves')}, ${plural(compared.outcomes, 'outcome')}`,
+    )
+  }
+  if (archived) {
+    lines.push(
+      `  archive: ${plural(archived.leaves, 'leaf', 'leaves')} in ${plural(archived.files, 'file')} hashed again`,
     )
   }
   if (compared || kept > 0) lines.push(`  ${plural(kept, 'kept checkpoint')} that this log extends`)

@@ -1,14 +1,18 @@
 import { access, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { asc, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { parseVerifierKey } from '../../../audit/log/note.ts'
 import type { Auditor } from '../../../audit/node/auditor.ts'
+import { makeBackup } from '../../../audit/node/backup.ts'
 import { verifyPlace } from '../../../audit/node/examine.ts'
 import { tileReader } from '../../../audit/node/folder.ts'
-import { liftHold, listHolds, setHold } from '../../../audit/node/orders.ts'
+import { activeHolds, liftHold, listHolds, setHold } from '../../../audit/node/orders.ts'
+import { rebuildStore, restoreBackup } from '../../../audit/node/restore.ts'
 import { planRetention, type RetainPlan, runRetention } from '../../../audit/node/retain.ts'
 import type { Store } from '../../../audit/node/store.ts'
-import { records } from '../../../audit/store/schema.ts'
+import { epochs, gaps, records } from '../../../audit/store/schema.ts'
+import { rowsOf } from '../../../audit/store/sql.ts'
 import type { LogHoldBody } from '../../../core/record.ts'
 import { formatTime } from '../../../core/time.ts'
 import {
@@ -165,3 +169,82 @@ test('bundles that are gone without a word of it, and a carried entry that was c
   await writeFile(path, bytes)
   expect(await verified(false)).toContain('broken leaf_mismatch')
 })
+
+/** What a store goes on by, and what it answers from; but for when the auditor itself was met. */
+const tablesOf = async ({ db }: Store) => ({
+  records: await db.select().from(records).orderBy(asc(records.index)),
+  epochs: (await db.select().from(epochs).orderBy(asc(epochs.epoch))).map((row) =>
+    row.producer.endsWith('/writ/auditor') ? { ...row, startedAt: '', lastAt: '' } : row,
+  ),
+  gaps: await db.select().from(gaps).orderBy(asc(gaps.epoch), asc(gaps.first)),
+  announced: await rowsOf(db.execute(sql`select epoch, seq, shard, index from announced order by epoch, seq`)),
+  holds: await activeHolds(db),
+})
+const backup = () =>
+  makeBackup(join(world.dir, 'backup'), {
+    ...{ store, sha256, at: '2026-11-23T17:04:09Z', waitMs: 0 },
+    ...{ logDir: join(world.dir, 'log'), verifierKey: world.signer.verifierKey },
+  })
+
+test('a pruned log is backed up and restored as it is, with its holds, and goes on there', async () => {
+  const quiet = makeProducer('web')
+  await send(quiet, [quiet.start(), ...quiet.decisions(5), quiet.head({ counts: { allow: 5, deny: 0, fault: 0 } })])
+  const late = quiet.decision()
+  await send(quiet, [quiet.decision()]) // Another is missing before it.
+  const { olderThan, orders } = await filled()
+  await backup() // What a pruning takes later goes from it too.
+  await setHold(store, hold())
+  await setHold(store, hold({ case: 'case-8', filter: { caller: 'spiffe://bank.example/none' } }))
+  await expect(backup()).rejects.toMatchObject({ code: 'unavailable', message: expect.stringContaining('case-7') })
+  await retained(olderThan)
+  await liftHold(store, 'case-8', 'Ann', 'settled')
+  await auditor.checkpoint()
+  await backup()
+  await expect(access(join(world.dir, 'backup/log/0/tile/entries/000'))).rejects.toThrow()
+
+  const other = await openTestStore()
+  try {
+    const to = { store: other, logDir: join(world.dir, 'restored'), verifyHead, sha256, now }
+    const { shards, verification } = await restoreBackup(join(world.dir, 'backup'), to)
+    expect(shards).toMatchObject([{ shard: 0, from: 512 }])
+    const broken = verification.findings.filter(({ level, code }) => level === 'broken' && code !== 'head_invalid')
+    expect(broken).toEqual([]) // No roots are pinned here.
+    const tables = await tablesOf(other)
+    expect(tables).toEqual(await tablesOf(store))
+    expect(tables.holds.map(({ name }) => name)).toEqual(['case-7'])
+    expect(tables.gaps).toHaveLength(1)
+    expect((await listHolds(other.db)).map(({ lifted }) => lifted)).toEqual([false, true])
+
+    Object.assign(other.db.means!, { files: (shard: number) => tileReader(join(to.logDir, String(shard))) })
+    const next = await world.open(other, { logDir: to.logDir })
+    await next.ingest(0, [message(offset++, quiet.producer, [late, ...quiet.decisions(3)])])
+    await next.ingest(0, [message(offset++, orders.producer, orders.decisions(3))])
+    await next.checkpoint()
+    expect(next.status().tally).toMatchObject({ anomalies: 0 })
+    expect((await tablesOf(other)).gaps.filter(({ closedIndex }) => closedIndex === null)).toEqual([])
+    await next.close()
+  } finally {
+    await other.close()
+  }
+})
+
+test.each([100, 600])(
+  'a store that stayed at %i entries while 512 were pruned is brought up from the folder',
+  async (count) => {
+    const orders = makeProducer('web')
+    await send(orders, [orders.start(), ...orders.decisions(count)])
+    await auditor.checkpoint()
+    const other = await openTestStore()
+    try {
+      const to = { store: other, logDir: join(world.dir, 'log'), verifyHead, sha256, now }
+      await rebuildStore(world.signer.verifierKey, to)
+      const { olderThan } = await filled()
+      await retained(olderThan)
+      await auditor.checkpoint()
+      await rebuildStore(world.signer.verifierKey, to)
+      expect(await tablesOf(other)).toEqual(await tablesOf(store))
+    } finally {
+      await other.close()
+    }
+  },
+)
