@@ -40,7 +40,7 @@ export interface Telemetry {
 }
 
 /** Envoy's response flags, as far as they have a meaning here; dashboards and people know them. */
-export const flags = ['-', 'UAEX', 'NR', 'DPE', 'DT', 'UF', 'UC', 'UPE', 'UT', 'DC', 'LR'] as const
+export const flags = ['-', 'UAEX', 'NR', 'DPE', 'DT', 'UF', 'UC', 'UPE', 'UT', 'UO', 'RL', 'DC', 'LR'] as const
 export type Flag = (typeof flags)[number]
 
 /** The first thing that went wrong: a decision that is no yes comes before what became of its refusal. */
@@ -60,6 +60,8 @@ export function flagOf({ decision, outcome }: Pick<Served, 'decision' | 'outcome
       return 'UPE'
     case 'upstream_timeout':
       return 'UT'
+    case 'circuit_open':
+      return 'UO'
     case 'caller_gone':
       return 'DC'
     case 'drained':
@@ -80,6 +82,8 @@ function decisionFlag(code: Decision['code']): Flag {
       return 'DPE'
     case 'body_timeout':
       return 'DT'
+    case 'rate_limited':
+      return 'RL'
     default:
       return 'UAEX'
   }
