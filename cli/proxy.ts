@@ -78,40 +78,45 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
   const { id } = source.current().svid
   const client = meshClient({ url: options.control, expect: controlId(trustDomainOf(id)), source, nowMs })
   let logKey = ''
-  const opened: { close(): Promise<void> }[] = []
-  const sidecar = await openSidecar({
-    dir,
-    source,
-    client,
-    recorder: async (snapshot) => {
-      const stream = await openStream(snapshot.stream, id, onEvent)
-      const recorder = await openSpool({
-        dir: join(dir, 'spool'),
-        snapshot,
-        stream,
-        findReceipt: client.findReceipt,
-        vault: client.vault,
-        logKey: () => logKey,
-        now,
-        onEvent,
-      })
-      opened.push({ close: () => recorder.close({ timeoutMs: 10_000 }) }, stream)
-      return recorder
-    },
-    onSnapshot: (snapshot) => {
-      logKey = snapshot.logKey
-    },
-    authenticate: openTokens(onEvent),
-    reusePort: worker !== undefined,
-    now,
-    onEvent,
-  })
-  for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
-  process.stdout.write(`ready      ${id}\n`)
-  await stop.wait()
-  await sidecar.close(options.drain)
-  for (const part of opened) await part.close()
-  source.close()
+  const opened: { close(): Promise<unknown> }[] = []
+  try {
+    const sidecar = await openSidecar({
+      dir,
+      source,
+      client,
+      recorder: async (snapshot) => {
+        const stream = await openStream(snapshot.stream, id, onEvent)
+        opened.unshift(stream)
+        const recorder = await openSpool({
+          dir: join(dir, 'spool'),
+          snapshot,
+          stream,
+          findReceipt: client.findReceipt,
+          vault: client.vault,
+          logKey: () => logKey,
+          now,
+          onEvent,
+        })
+        opened.unshift({ close: () => recorder.close({ timeoutMs: 10_000 }) })
+        return recorder
+      },
+      onSnapshot: (snapshot) => {
+        logKey = snapshot.logKey
+      },
+      authenticate: openTokens(onEvent),
+      reusePort: worker !== undefined,
+      now,
+      onEvent,
+    })
+    for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
+    process.stdout.write(`ready      ${id}\n`)
+    await stop.wait()
+    await sidecar.close(options.drain)
+  } finally {
+    // Also where the start failed half way: what stays open would keep a process alive that serves nobody.
+    for (const part of opened) await part.close()
+    source.close()
+  }
 }
 
 function joinOptions(options: Options, dir: string, onEvent: ReturnType<typeof printEvents>) {
