@@ -100,53 +100,54 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
   })
   let recorderStatus: Recorder['status'] | undefined
   let logKey = ''
-  const opened: { close(): Promise<void> }[] = []
-  const sidecar = await openSidecar({
-    dir,
-    source,
-    client,
-    recorder: async (snapshot) => {
-      const stream = await openStream(snapshot.stream, id, onEvent)
-      const recorder = await openSpool({
-        dir: join(dir, 'spool'),
-        snapshot,
-        stream,
-        findReceipt: client.findReceipt,
-        vault: client.vault,
-        logKey: () => logKey,
-        now,
-        onEvent,
-      })
-      recorderStatus = () => recorder.status()
-      opened.push({ close: () => recorder.close({ timeoutMs: 10_000 }) }, stream)
-      return recorder
-    },
-    onSnapshot: (snapshot) => {
-      logKey = snapshot.logKey
-      observed
-        .follow(snapshot)
-        .catch((thrown: unknown) => onEvent({ level: 'error', from: 'traces', text: messageOf(thrown) }))
-    },
-    authenticate: openTokens(onEvent),
-    reusePort: worker !== undefined,
-    telemetry: observed.telemetry,
-    now,
-    onEvent,
-  }).catch(async (thrown: unknown) => {
-    await observed.close() // An open door would keep a process alive that does nothing.
-    throw thrown
-  })
-  for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
-  observed.ready({ stats: () => sidecar.proxy.stats(), recorder: recorderStatus! })
-  if (observed.port !== undefined)
-    process.stdout.write(`admin      http://${options.admin!.address}:${observed.port}\n`)
-  process.stdout.write(`ready      ${id}\n`)
-  await stop.wait()
-  observed.draining()
-  await sidecar.close(options.drain)
-  for (const part of opened) await part.close()
-  await observed.close()
-  source.close()
+  const opened: { close(): Promise<unknown> }[] = [observed]
+  try {
+    const sidecar = await openSidecar({
+      dir,
+      source,
+      client,
+      recorder: async (snapshot) => {
+        const stream = await openStream(snapshot.stream, id, onEvent)
+        opened.unshift(stream)
+        const recorder = await openSpool({
+          dir: join(dir, 'spool'),
+          snapshot,
+          stream,
+          findReceipt: client.findReceipt,
+          vault: client.vault,
+          logKey: () => logKey,
+          now,
+          onEvent,
+        })
+        recorderStatus = () => recorder.status()
+        opened.unshift({ close: () => recorder.close({ timeoutMs: 10_000 }) })
+        return recorder
+      },
+      onSnapshot: (snapshot) => {
+        logKey = snapshot.logKey
+        observed
+          .follow(snapshot)
+          .catch((thrown: unknown) => onEvent({ level: 'error', from: 'traces', text: messageOf(thrown) }))
+      },
+      authenticate: openTokens(onEvent),
+      reusePort: worker !== undefined,
+      telemetry: observed.telemetry,
+      now,
+      onEvent,
+    })
+    for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
+    observed.ready({ stats: () => sidecar.proxy.stats(), recorder: recorderStatus! })
+    if (observed.port !== undefined)
+      process.stdout.write(`admin      http://${options.admin!.address}:${observed.port}\n`)
+    process.stdout.write(`ready      ${id}\n`)
+    await stop.wait()
+    observed.draining()
+    await sidecar.close(options.drain)
+  } finally {
+    // Also where the start failed half way: what stays open would keep a process alive that serves nobody.
+    for (const part of opened) await part.close()
+    source.close()
+  }
 }
 
 function joinOptions(options: Options, dir: string, onEvent: ReturnType<typeof printEvents>) {

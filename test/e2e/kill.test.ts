@@ -275,4 +275,15 @@ describe('a mesh whose parts are killed', () => {
     },
     minute,
   )
+
+  test('a proxy whose start fails half way ends, and says why', async () => {
+    const token = await mesh.writ('token', 'web', '--state', join(mesh.folder, 'control'))
+    const file = join(mesh.folder, 'second.token')
+    await writeFile(file, token.text.trim(), { mode: 0o600 })
+    const second = ['--state', join(mesh.folder, 'second'), '--token-file', file]
+    // Its spool is open and its epoch has begun when it finds the port taken.
+    const { code, text } = await mesh.writ('proxy', ...mesh.words, ...second)
+    expect(text).toMatch(/error in_use: cannot listen on /)
+    expect(code).not.toBe(0)
+  })
 })

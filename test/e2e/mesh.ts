@@ -75,6 +75,8 @@ export interface Mesh {
   readonly client: { readonly cert: string; readonly key: string }
   readonly logDir: string
   readonly logKey: string
+  /** By which a command joins the mesh, beside `--state` and `--token-file`. */
+  readonly words: readonly string[]
   /** Runs one of our commands to its end; gives its exit code and what it printed. */
   writ(...args: readonly string[]): Promise<{ readonly code: number; readonly text: string }>
   /** A new certificate for the client. */
@@ -195,6 +197,7 @@ export async function openMesh(
     client: { cert: join(out, 'svid.pem'), key: join(out, 'key.pem') },
     logDir: join(folder, 'auditor/log'),
     logKey: signer ? join(folder, 'auditor/log/log.pub') : join(folder, 'auditor/signer/log.pub'),
+    words,
     writ,
     renewClient,
     async close() {

@@ -75,6 +75,14 @@ test('in bounded an allow within the window may be missing, and in any mode none
   const allowed = await judged(leaves, mesh, { ...bounded, answers: within })
   expect(allowed).toMatchObject({ wrong: [], missing: 1, missingAllowed: 1, oldestLostMs: 340 })
 
+  // The power goes while the next run starts: what was not synced when the process died goes with it, and no more.
+  const early = kill({ atMs: killMs + 1000, early: true })
+  const process = kill({ lost: undefined })
+  const late = { durability: 'bounded', kills: [process, early], answers: within } as const
+  expect(await judged(leaves, mesh, late)).toMatchObject({ wrong: [], missingAllowed: 1, oldestLostMs: 340 })
+  const up = { ...late, kills: [process, { ...early, early: false }] }
+  expect((await judged(leaves, mesh, up)).wrong).toEqual([expect.stringContaining('only the process was killed')])
+
   const at = mesh.leaves.length - 3
   const { wrong } = await judged(leaves.toSpliced(at, 1), mesh, { ...bounded, answers: answers.slice(2) })
   expect(wrong).toEqual([expect.stringContaining('later ones'), expect.stringMatching(/-4 is missing, and no gap$/)])

@@ -144,14 +144,22 @@ function excuseFor(
   if (!kill) return { why: 'nothing was killed after it' }
   const wiped = kills.find((each) => each.wiped && each.atMs >= kill.atMs)
   if (wiped) return { lostMs: 0 } // Still in the spool when that went: not in Kafka yet.
-  if (!kill.lost) return { why: 'only the process was killed' }
+  const cut = cutAfter(kill, kills)
+  if (!cut) return { why: 'only the process was killed' }
   if (durability === 'strict') return { why: 'it was synced' }
   if (answer.status === 403) return { why: 'a denial is synced' }
   const lostMs = kill.atMs - answer.gotMs
-  const windowMs = syncEveryMs + 2 * kill.longestSyncMs + scheduleMs
+  const windowMs = syncEveryMs + 2 * Math.max(kill.longestSyncMs, cut.longestSyncMs) + scheduleMs
   return lostMs <= windowMs
     ? { lostMs }
     : { why: `it was answered ${lostMs} ms before the cut, and ${windowMs} is the window` }
+}
+
+/** The power cut that a kill was, or that came before the next run of the proxy was up and had synced what it found. */
+function cutAfter(kill: Kill, kills: readonly Kill[]): Kill | undefined {
+  if (kill.lost) return kill
+  const next = kills.find(({ victim, atMs }) => victim === 'proxy' && atMs > kill.atMs)
+  return next?.early ? cutAfter(next, kills) : undefined
 }
 
 interface Log {
