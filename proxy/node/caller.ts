@@ -13,6 +13,7 @@ import { type CallerSide, SocketExchange } from './exchange.ts'
 import type { OpenLeg } from './leg.ts'
 import { openLegs } from './legs.ts'
 import type { Pool } from './pool.ts'
+import { reset } from './under.ts'
 
 /** Bytes of a caller that nobody wants yet; beyond them its socket is not read. */
 const maxHeld = 65_536
@@ -106,9 +107,12 @@ export class Caller implements CallerSide, Connection {
   }
 
   cut(): void {
+    const halfway = this.#exchange !== undefined
     this.gone = true
     this.#exchange?.onCallerGone()
-    this.socket.destroy()
+    if (halfway)
+      reset(this.socket) // Where a body ends with its connection, a mere close would make it whole.
+    else this.socket.destroy()
   }
 
   touch(): void {

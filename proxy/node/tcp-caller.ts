@@ -12,7 +12,7 @@ import type { Found } from '../flow/route.ts'
 import { noAnswer, type OpaqueConnection, serveConnection } from '../serve-connection.ts'
 import type { CallerParts, Connection } from './connection.ts'
 import { requestIdIn, type TcpUpstream } from './tcp-upstream.ts'
-import { under } from './under.ts'
+import { reset } from './under.ts'
 
 export class TcpCaller implements Connection, OpaqueConnection {
   readonly peer: Peer
@@ -57,7 +57,7 @@ export class TcpCaller implements Connection, OpaqueConnection {
 
   refuse(): Outcome {
     this.#code ??= 'refused'
-    cut(this.#socket)
+    reset(this.#socket)
     return this.#outcome()
   }
 
@@ -96,8 +96,8 @@ export class TcpCaller implements Connection, OpaqueConnection {
   /** Ends both sides, so that each sees that what it has is not whole. */
   fail(code: OutcomeCode): void {
     this.#code ??= code
-    cut(this.#socket)
-    if (this.#upstream) cut(this.#upstream.socket)
+    reset(this.#socket)
+    if (this.#upstream) reset(this.#upstream.socket)
     this.#finish?.(this.#outcome())
   }
 
@@ -164,13 +164,4 @@ export class TcpCaller implements Connection, OpaqueConnection {
       ...(this.#calls && { peer: noAnswer }),
     }
   }
-}
-
-/** By a reset where that is possible: a TLS socket that is destroyed ends as if it had said all. */
-function cut(socket: Socket): void {
-  if (socket.destroyed) return
-  const below = under(socket)
-  // A Unix socket has no port. What is above it closes with it.
-  if (below.remotePort === undefined) socket.destroy()
-  else if (!below.destroyed) below.resetAndDestroy()
 }

@@ -20,6 +20,7 @@ import {
   orders,
   outbound,
   service,
+  snapshotOf,
   spoolFull,
   startAnswering,
   startProxy,
@@ -193,6 +194,18 @@ test('a connection is closed when a newer policy would not open it, or its calle
   await second.closed()
   await eventually(() => callee.sink.outcomes.length === 2 && app.sockets.every((one) => one.destroyed))
   expect(callee.sink.outcomes[1]).toMatchObject({ code: 'revoked' })
+})
+
+test('a connection is closed when its caller is put in quarantine', async () => {
+  const { app, callee, caller } = await startMesh()
+  const connection = call(caller.port)
+  connection.send('x')
+  await connection.until('x')
+  const workload = { name: 'orders', id: orders, listeners: [opaqueIn(app.port)] }
+  await callee.proxy.apply({ ...snapshotOf([workload]), name: 'next', quarantine: [{ id: web, reason: 'odd calls' }] })
+  await connection.closed()
+  await eventually(() => callee.sink.outcomes.length === 1)
+  expect(callee.sink.outcomes).toMatchObject([{ code: 'revoked', requestBytes: 1 }])
 })
 
 test('an upstream that is revoked while it is spoken to loses the connection', async () => {

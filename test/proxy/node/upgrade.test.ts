@@ -4,6 +4,7 @@ import { type Decision, refuse } from '../../../core/decision.ts'
 import {
   allow,
   call,
+  callerTls,
   eventually,
   inbound,
   makeCa,
@@ -11,6 +12,7 @@ import {
   orders,
   outbound,
   service,
+  snapshotOf,
   startApp,
   startProxy,
   web,
@@ -103,6 +105,42 @@ test('a tunnel ends when its identity does', async () => {
   await closed
   await eventually(() => callee.sink.outcomes.length === 1)
   expect(callee.sink.outcomes[0]).toMatchObject({ code: 'revoked' })
+})
+
+test('a tunnel ends when its caller is put in quarantine', async () => {
+  const { app, callee, caller } = await startMesh()
+  const socket = await open(caller.port)
+  const closed = new Promise((resolve) => {
+    socket.onclose = resolve
+  })
+  const workload = { name: 'orders', id: orders, listeners: [inbound(app.port)] }
+  await callee.proxy.apply({ ...snapshotOf([workload]), name: 'next', quarantine: [{ id: web, reason: 'odd calls' }] })
+  await closed
+  await eventually(() => callee.sink.outcomes.length === 1)
+  expect(callee.sink.outcomes[0]).toMatchObject({ code: 'revoked', status: 101 })
+})
+
+test('what ends with its connection is reset when it is not whole, also below TLS', async () => {
+  let whole = false
+  const app = await startApp((_, socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n')
+    setTimeout(() => (whole ? socket.end('0\r\n\r\n') : socket.destroy()), 50)
+  })
+  const callee = await startProxy({ source: makeSource(ordersSvid, ca), listener: inbound(app.port) })
+  const ask = async (): Promise<readonly [string, string | undefined]> => {
+    const connection = call(callee.port, callerTls(webSvid, ca))
+    let code: string | undefined
+    connection.socket.on('error', (error: NodeJS.ErrnoException) => {
+      code = error.code
+    })
+    connection.send('GET / HTTP/1.0\r\nHost: orders\r\n\r\n')
+    return [await connection.closed(), code]
+  }
+  expect(await ask()).toEqual([expect.stringMatching(/connection: close.*\r\n\r\nhalf$/s), 'ECONNRESET'])
+  whole = true
+  expect(await ask()).toEqual([expect.stringMatching(/\r\n\r\nhalf$/), undefined])
+  await eventually(() => callee.sink.outcomes.length === 2)
+  expect(callee.sink.outcomes).toMatchObject([{ code: 'upstream_reset' }, { code: 'completed' }])
 })
 
 test('a 101 that nobody asked for, or to another protocol, opens nothing', async () => {
