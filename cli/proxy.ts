@@ -90,18 +90,19 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
   const source = await joinAs(joinOptions(options, join(dir, 'identity'), onEvent))
   const { id } = source.current().svid
   const client = meshClient({ url: options.control, expect: controlId(trustDomainOf(id)), source, nowMs })
-  const observed = await openObserved({
-    source,
-    socketPath: join(dir, 'admin.sock'),
-    ...(options.admin && { door: { ...options.admin, port: options.admin.port + (worker ?? 0) } }),
-    ...(options.accessLog && { accessLog: { format: options.accessLog, file: options.accessLogFile } }),
-    nowMs,
-    onEvent,
-  })
   let recorderStatus: Recorder['status'] | undefined
   let logKey = ''
-  const opened: { close(): Promise<unknown> }[] = [observed]
+  const opened: { close(): Promise<unknown> }[] = []
   try {
+    const observed = await openObserved({
+      source,
+      socketPath: join(dir, 'admin.sock'),
+      ...(options.admin && { door: { ...options.admin, port: options.admin.port + (worker ?? 0) } }),
+      ...(options.accessLog && { accessLog: { format: options.accessLog, file: options.accessLogFile } }),
+      nowMs,
+      onEvent,
+    })
+    opened.unshift(observed)
     const sidecar = await openSidecar({
       dir,
       source,
