@@ -338,6 +338,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       if (shard.replay) return // Nothing shorter than what was signed is ever signed.
       await takeOrders(partition, shard)
       const { state } = shard
+      if (state.size === 0) return // A log begins with its first entry: a folder without a checkpoint proves nothing.
       shard.folder ??= await openLogFolder(join(settings.logDir, String(shard.number)), sha256)
       await catchUp(shard.folder, store.db, shard.number, state.size, sha256)
       const signed = await signTree(shard.folder, shard.number, state.checkpointed, { ...settings, db: store.db })
