@@ -8,6 +8,7 @@ import { type AccessSpec, accessSpec, type FindingsSpec, findingsSpec } from './
 import { type HttpSpec, httpSpec } from './http.ts'
 import { type KafkaSpec, kafkaSpec } from './kafka.ts'
 import { type TimestampSpec, timestamps, type WitnessSpec, witnesses, witnessPolicy } from './outside.ts'
+import { type TargetRef, targetRefs } from './target-refs.ts'
 import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
 import { type TracingSpec, tracingSpec } from './tracing.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
@@ -76,12 +77,7 @@ export interface ServiceSpec {
 }
 
 export interface PolicyBindingSpec {
-  readonly targetRefs: readonly {
-    readonly group?: 'writ.dev' | 'gateway.networking.k8s.io'
-    readonly kind: 'Workload' | 'Service' | 'HTTPRoute'
-    readonly name: string
-    readonly sectionName?: string
-  }[]
+  readonly targetRefs: readonly TargetRef[]
   readonly bundle: string
   readonly entrypoint: string
   readonly body?: BodySpec
@@ -276,22 +272,7 @@ export const serviceSpec: z.ZodType<ServiceSpec> = z.strictObject({
 })
 
 export const policyBindingSpec: z.ZodType<PolicyBindingSpec> = z.strictObject({
-  targetRefs: z
-    .array(
-      z.strictObject({
-        group: z
-          .enum(['writ.dev', 'gateway.networking.k8s.io'])
-          .describe('That of the kind; an HTTPRoute needs it.')
-          .exactOptional(),
-        kind: z
-          .enum(['Workload', 'Service', 'HTTPRoute'])
-          .describe('The most specific one wins: a route over a workload over a service.'),
-        name,
-        sectionName: name.describe('One rule of an HTTPRoute, by its name. Default all of them.').exactOptional(),
-      }),
-    )
-    .min(1)
-    .max(256),
+  targetRefs: targetRefs('The most specific one wins: a route over a workload over a service.'),
   bundle: bundleName.describe('Name of a policy bundle.'),
   entrypoint: entrypoint.describe('Path of the rule that is asked.'),
   body: bodySpec.exactOptional(),

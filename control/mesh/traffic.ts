@@ -9,7 +9,8 @@ import {
   type RateLimit,
   type ServiceTraffic,
 } from '../../core/traffic.ts'
-import { duration, durationMs, name } from './words.ts'
+import { type TargetRef, targetRefs } from './target-refs.ts'
+import { duration, durationMs } from './words.ts'
 
 type KeySpec = { readonly header: string } | { readonly cookie: string } | { readonly caller: true }
 
@@ -23,12 +24,7 @@ export interface LimitSpec {
 }
 
 export interface TrafficPolicySpec {
-  readonly targetRefs: readonly {
-    readonly group?: 'writ.dev' | 'gateway.networking.k8s.io'
-    readonly kind: 'Workload' | 'Service' | 'HTTPRoute'
-    readonly name: string
-    readonly sectionName?: string
-  }[]
+  readonly targetRefs: readonly TargetRef[]
   readonly loadBalancer?: { readonly type: AlgorithmName; readonly hashOn?: KeySpec }
   readonly outlierEjection?: {
     readonly consecutiveFailures?: number
@@ -71,22 +67,7 @@ const limit: z.ZodType<LimitSpec> = z.strictObject({
 
 export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
   .strictObject({
-    targetRefs: z
-      .array(
-        z.strictObject({
-          group: z
-            .enum(['writ.dev', 'gateway.networking.k8s.io'])
-            .describe('That of the kind; an HTTPRoute needs it.')
-            .exactOptional(),
-          kind: z
-            .enum(['Workload', 'Service', 'HTTPRoute'])
-            .describe('Limits hold at inbound listeners; everything else is of a Service alone.'),
-          name,
-          sectionName: name.describe('One rule of an HTTPRoute, by its name. Default all of them.').exactOptional(),
-        }),
-      )
-      .min(1)
-      .max(256),
+    targetRefs: targetRefs('Limits hold at inbound listeners; everything else is of a Service alone.'),
     loadBalancer: z
       .strictObject({
         type: z.enum(['PeakEwma', 'LeastRequest', 'RoundRobin', 'Random', 'RingHash', 'Maglev']),
