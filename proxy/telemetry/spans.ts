@@ -23,7 +23,8 @@ export function makeTrace(tracer: Tracer, ways: readonly Propagation[]): Telemet
     const span = tracer.startSpan(name, { kind, startTime: hrTime(atNs) }, parent ? contextOf(parent) : ROOT_CONTEXT)
     const { traceId, spanId, traceFlags } = span.spanContext()
     const told = new Set(parent ? [...ways, parent.said] : ways)
-    const headers = spanHeaders({ traceId, spanId, sampled: (traceFlags & TraceFlags.SAMPLED) !== 0 }, told)
+    const [sampled, random] = [(traceFlags & TraceFlags.SAMPLED) !== 0, parent?.random === true]
+    const headers = spanHeaders({ traceId, spanId, sampled, random }, told)
     return {
       traceId,
       headers,

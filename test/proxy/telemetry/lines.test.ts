@@ -79,9 +79,13 @@ test('each member of a filter must hold', () => {
 const parentOf = (headers: Record<string, string>) => readParent(head({ headers }))
 
 test('W3C, B3 in one field and B3 in several are read alike', () => {
-  const same = { traceId, spanId, sampled: true }
-  expect(parentOf({ traceparent: `00-${traceId}-${spanId}-01` })).toEqual({ ...same, said: 'w3c' })
-  expect(parentOf({ traceparent: `cc-${traceId}-${spanId}-01-later` })).toEqual({ ...same, said: 'w3c' })
+  const same = { traceId, spanId, sampled: true, random: false, stateHolds: false }
+  expect(parentOf({ traceparent: `00-${traceId}-${spanId}-01` })).toEqual({ ...same, stateHolds: true, said: 'w3c' })
+  expect(parentOf({ traceparent: `cc-${traceId}-${spanId}-01-later` })).toEqual({
+    ...same,
+    stateHolds: true,
+    said: 'w3c',
+  })
   expect(parentOf({ b3: `${traceId}-${spanId}-1` })).toEqual({ ...same, said: 'b3' })
   expect(parentOf({ 'x-b3-traceid': traceId, 'x-b3-spanid': spanId, 'x-b3-sampled': '1' })).toEqual({
     ...same,
@@ -124,7 +128,7 @@ test('what is written is read back, in every way, and nothing that is read break
       fc.constantFrom('w3c', 'b3', 'b3multi'),
       (trace, span, sampled, way) => {
         const headers = spanHeaders({ traceId: trace, spanId: span, sampled }, [way as 'w3c'])
-        expect(parentOf(headers)).toEqual({ traceId: trace, spanId: span, sampled, said: way })
+        expect(parentOf(headers)).toMatchObject({ traceId: trace, spanId: span, sampled, said: way })
       },
     ),
   )
