@@ -299,7 +299,9 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       this.fail('upstream_reset')
       return
     }
-    if (!clean || !this.#responseBody?.closed()) {
+    // A tunnel's end is for the protocol in it to vouch for.
+    const said = clean && (this.tunnels || this.#upstream?.endIsProven)
+    if (!said || !this.#responseBody?.closed()) {
       this.fail('upstream_reset')
       return
     }

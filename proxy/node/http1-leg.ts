@@ -104,7 +104,8 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
   onUpstreamEnd(clean: boolean): void {
     if (this.#over) return
     if (!this.#response && this.#retry()) return
-    if (clean && this.#response && this.#body?.closed()) this.#complete(false)
+    const said = clean && this.#upstream?.endIsProven
+    if (said && this.#response && this.#body?.closed()) this.#complete(false)
     else this.#fail('upstream_reset')
   }
 

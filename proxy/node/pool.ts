@@ -25,7 +25,10 @@ export interface UpstreamUser {
   /** `bytes` is used again as soon as this returns. False holds further ones back until `socket.resume()`. */
   onUpstreamBytes(bytes: Buffer, length: number): boolean
   onUpstreamDrain(): void
-  /** The upstream will send no more: `clean` where it said so, rather than broke. */
+  /**
+   * The upstream will send no more: `clean` where it said so, rather than broke. Below TLS that is the word of whoever is
+   * on the way: `Upstream.endIsProven`.
+   */
   onUpstreamEnd(clean: boolean): void
 }
 
@@ -72,6 +75,14 @@ export class Upstream {
     socket.on('end', () => this.#over(true))
     socket.on('error', () => this.#over(false))
     socket.on('close', () => this.#over(false))
+  }
+
+  /**
+   * Whether a clean end is surely the upstream's. Node ends a TLS socket alike after a `close_notify` and after a mere FIN,
+   * which anybody on the way can make (RFC 8446 section 6.1): a body that ends with its connection is not known to be whole.
+   */
+  get endIsProven(): boolean {
+    return this.peer === undefined
   }
 
   /** Ends the loan. `keep` where the connection is in order for the next request. */

@@ -1,9 +1,11 @@
 import { constants } from 'node:crypto'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
-import type { TLSSocket } from 'node:tls'
-import { expect, test } from 'vitest'
+import { createServer, type TLSSocket } from 'node:tls'
+import { expect, onTestFinished, test } from 'vitest'
 import type { SpiffeId } from '../../../core/spiffe.ts'
 import { serverTls } from '../../../proxy/node/tls.ts'
+import { under } from '../../../proxy/node/under.ts'
 import {
   believe,
   call,
@@ -249,4 +251,45 @@ test('a caller that leaves while its name is judged leaves nothing behind', asyn
   judging.resolve()
   await new Promise((resolve) => setTimeout(resolve, 30))
   expect(proxy.stats().listeners[0]?.connections).toBe(0)
+})
+
+/** An endpoint that proves `orders` and answers with a body that ends with its connection. */
+async function startUnframed(end: (socket: TLSSocket) => void): Promise<number> {
+  const server = createServer(
+    { ...serverTls(makeSource(ordersSvid, ca).current()), ALPNProtocols: ['http/1.1'] },
+    (socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nhalf')
+        setTimeout(() => end(socket), 50)
+      })
+    },
+  )
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  return (server.address() as { port: number }).port
+}
+
+test.each([
+  ['a FIN that anybody on the way can make', (socket: TLSSocket) => under(socket).destroySoon()],
+  ['a close_notify, which Node does not tell from it', (socket: TLSSocket) => void socket.end()],
+])('a body that only the end of a TLS connection ends is not passed on as whole: %s', async (_, end) => {
+  const services = [service('orders', await startUnframed(end), orders)]
+  const caller = await startProxy({ source: makeSource(webSvid, ca), listener: outbound(), services })
+
+  const connection = call(caller.port)
+  const broke = new Promise((resolve) => connection.socket.on('error', resolve))
+  connection.send('GET / HTTP/1.1\r\nHost: orders\r\n\r\n')
+  expect(await connection.closed()).toMatch(/\r\n\r\n4\r\nhalf\r\n$/) // Without the last chunk.
+  expect(await broke).toMatchObject({ code: 'ECONNRESET' })
+
+  const session = connectHttp2(`http://127.0.0.1:${caller.port}`)
+  onTestFinished(() => session.destroy())
+  session.on('error', () => {})
+  const stream = session.request({ ':path': '/', ':authority': 'orders' })
+  stream.resume()
+  const failed = new Promise((resolve) => stream.on('error', resolve))
+  expect(await failed).toMatchObject({ code: 'ERR_HTTP2_STREAM_ERROR' })
+  await eventually(() => caller.sink.outcomes.length === 2)
+  expect(caller.sink.outcomes).toMatchObject([{ code: 'upstream_reset' }, { code: 'upstream_reset' }])
 })
