@@ -190,8 +190,9 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   /** What the mesh file says; in force is that without the canaries that were taken back. */
   let given = options.config
   let config = await inForce(given)
+  /** Bundles by digest, of now and of before: a proxy may still be on its way to that. */
   const known = new Map<string, PolicyBundle>()
-  /** What is served now, and what was before it: a proxy may still be on its way to that. */
+  /** Data, the same. */
   let served: readonly ServedData[] = []
   const publishedData = new Map<string, string>()
 
@@ -272,6 +273,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       await sink.keep({ kind: 'policy', action: 'published', ...bundle.ref })
       known.set(bundle.ref.sha256, bundle)
     }
+    const needed = new Set([...next.bundles, ...config.bundles].map(({ ref }) => ref.sha256))
+    for (const digest of known.keys()) if (!needed.has(digest)) known.delete(digest)
     for (const { name, bundle, revision, sha256 } of next.data) {
       if (publishedData.get(name) === sha256) continue
       await sink.keep({ kind: 'policy', action: 'data_published', bundle, data: name, revision, sha256 })
