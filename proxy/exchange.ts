@@ -5,6 +5,8 @@ import type { HeadFault, RequestHead } from '../core/facts.ts'
 import type { Peer } from '../core/identity.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Endpoint } from '../core/snapshot.ts'
+import type { TryTimes } from '../core/traffic.ts'
+import type { Attempts } from './flow/attempts.ts'
 
 /** What a refused caller gets: RFC 9457 problem details unless the policy wrote a body of its own. */
 export interface Refusal {
@@ -22,6 +24,10 @@ export interface Onward {
   readonly setResponseHeaders: NonNullable<HeaderEffects['setOnResponse']>
   /** Time for the whole exchange, in milliseconds; 0 is none. */
   readonly timeoutMs: number
+  /** Of each attempt. Default none. */
+  readonly times?: TryTimes
+  /** Where it may be sent more than once. */
+  readonly attempts?: Attempts
   /** Of an upgrade alone: whether it would be allowed now. */
   readonly stillAllowed?: () => Promise<boolean>
 }

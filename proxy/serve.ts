@@ -8,7 +8,9 @@ import type { RecordId } from '../core/record.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 import type { Exchange, Onward } from './exchange.ts'
 import { stillAllowed } from './flow/again.ts'
+import { Attempts } from './flow/attempts.ts'
 import { seeBody } from './flow/body/see.ts'
+import { tellCalls } from './flow/calls.ts'
 import { readFacts } from './flow/facts.ts'
 import { judge } from './flow/judge.ts'
 import { underRules } from './flow/log-rules.ts'
@@ -100,25 +102,28 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   over(outcome, decision, kept)
   if (!kept) return // It is counted, and there is nothing that could be said of it.
   parts.sink.outcome(kept, outcome)
-  if (outcome.peer && found?.endpoint.identity) {
-    const { service, endpoint } = found
-    parts.sink.called?.(kept, { ...outcome.peer, requestId: facts.requestId, target: endpoint.identity!, service })
-  }
+  if (found) tellCalls(parts.sink, kept, facts, found, outcome)
   void parts.trials?.answered({ facts, found, decision, use, kept })
 
   function over(outcome: Outcome, of = decision, kept?: RecordId): void {
     if (!parts.telemetry) return
-    const served = { facts, found, use, decision: of, kept, outcome }
+    const reached = found && outcome.endpoint ? { ...found, endpoint: outcome.endpoint } : found
+    const served = { facts, found: reached, use, decision: of, kept, outcome }
     parts.telemetry.served(served)
     traced?.end(served)
   }
 }
 
 /** Who counts what becomes of an upstream's requests hears of this one, or says that it is not to be asked. */
-function send(exchange: Exchange, facts: RequestFacts, { begin }: Found, onward: Onward): Promise<Outcome> {
-  if (!begin) return exchange.forward(onward)
-  const ended = begin()
-  if (!ended) return withhold(exchange, facts, onward)
+function send(exchange: Exchange, facts: RequestFacts, found: Found, onward: Onward): Promise<Outcome> {
+  const { begin, retry, endpoint } = found
+  const ended = begin?.()
+  if (begin && !ended) return withhold(exchange, facts, onward)
+  if (retry && !exchange.upgrades) {
+    const attempts = new Attempts(retry, facts.head!, endpoint, ended, performance.now.bind(performance))
+    return exchange.forward({ ...onward, attempts }).then((outcome) => attempts.over(outcome))
+  }
+  if (!ended) return exchange.forward(onward)
   return exchange.forward(onward).then((outcome) => {
     ended(outcome)
     return outcome

@@ -34,6 +34,10 @@ const internal = 13
 const unavailable = 14
 const unauthenticated = 16
 
+/** `grpc-status` of a field or trailer; undefined where it is none of gRPC's. */
+export const readGrpcStatus = (field: string | undefined): number | undefined =>
+  field !== undefined && /^(?:[0-9]|1[0-6])$/.test(field) ? Number(field) : undefined
+
 /** The status of each of our codes. */
 export function grpcStatusOf(code: RefusalCode): number {
   switch (code) {

@@ -61,6 +61,7 @@ export function onward(
     removeHeaders: traced ? [...alike, ...traced.remove] : alike,
     setResponseHeaders,
     timeoutMs: found.timeoutMs,
+    ...(found.times && { times: found.times }),
     ...deadline(facts, found, setHeaders),
   }
 }

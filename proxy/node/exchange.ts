@@ -14,7 +14,7 @@ import type { BodyRead, Exchange, Onward, Refusal } from '../exchange.ts'
 import { isGrpc } from '../flow/grpc.ts'
 import { type ProblemIds, problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
 import { BodyReader } from '../http1/body.ts'
-import { type Framing, fieldValue, noBody } from '../http1/fields.ts'
+import { type Framing, noBody } from '../http1/fields.ts'
 import { Gathered } from '../http1/gather.ts'
 import { Request } from '../http1/request.ts'
 import { type Response, readResponse } from '../http1/response.ts'
@@ -22,7 +22,8 @@ import { headEnd, more } from '../http1/scan.ts'
 import { chunkedEnd } from '../http1/trailers.ts'
 import { writeAnswer, writeRequest, writeResponse } from '../http1/write.ts'
 import type { Limits } from '../limits.ts'
-import { Http1Relay, type Side } from './http1-relay.ts'
+import { framingFor, Http1Relay, type Side } from './http1-relay.ts'
+import { peerAnswer } from './peer-answer.ts'
 import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
 
 /** The caller's connection, as far as an exchange needs it. */
@@ -167,7 +168,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       this.#finish = resolve
       this.#onward = onward
       if (this.#caller.gone) return this.#end('caller_gone')
-      if (onward.endpoint.protocol === 'h2c' && this.head instanceof Request) {
+      if (this.head instanceof Request && takesLeg(onward, this.head)) {
         this.#finish = undefined
         const ahead = this.#gathered?.bytes
         this.#relay = new Http1Relay(this.#caller, this.head, this.#requestBody, ahead, this.#continued)
@@ -513,10 +514,9 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
 
   /** Undefined where nothing was sent to a proxy of the mesh. */
   get #peerAnswer(): PeerAnswer | undefined {
-    if (this.#upstreamName === '' || this.#onward?.endpoint.identity === undefined) return undefined
-    const response = this.#response
-    const decision = response ? (fieldValue(response.fields, 'x-writ-decision') ?? '') : ''
-    return { status: response?.status ?? 0, decision, again: !this.#mayRetry }
+    const target = this.#onward?.endpoint.identity
+    if (this.#upstreamName === '' || target === undefined) return undefined
+    return peerAnswer(target, this.#response, !this.#mayRetry)
   }
 
   #outcome(code: OutcomeCode): Outcome {
@@ -548,11 +548,8 @@ const callerGone: BodyRead = { kind: 'gone' }
 const ignore = (): void => {}
 const none: readonly string[] = []
 const lengthOnly: readonly string[] = ['content-length']
-const chunkedBody: Framing = { kind: 'chunked' }
 const untilClose: Framing = { kind: 'close' }
 
-/** HTTP/1.0 knows no chunks: a body without a length ends with its connection there. */
-function framingFor(request: Request, { framing }: Response): Framing {
-  if (framing.kind === 'none' || framing.kind === 'length') return framing
-  return request.protocol === 'HTTP/1.1' ? chunkedBody : untilClose
-}
+/** Whether the request takes more than passing bytes from one socket to another. A tunnel is never tried twice. */
+const takesLeg = ({ endpoint, attempts, times }: Onward, { upgrades }: Request): boolean =>
+  endpoint.protocol === 'h2c' || (!upgrades && (attempts !== undefined || times !== undefined))

@@ -1,6 +1,7 @@
 /** Which protocol an upstream is spoken to in. */
 
 import type { Limits } from '../limits.ts'
+import { AttemptsLeg } from './attempts-leg.ts'
 import { Http1Leg } from './http1-leg.ts'
 import { Http2Leg } from './http2-leg.ts'
 import type { Http2Pool } from './http2-pool.ts'
@@ -18,7 +19,13 @@ export interface Pools {
  * An application is spoken to in what it declares. Another proxy is spoken to in what the caller speaks: HTTP/1.1 costs
  * less, and only HTTP/2 carries what its callers may need. One that does not know HTTP/2 yet gets HTTP/1.1.
  */
-export const openLegs =
+export function openLegs(pools: Pick<Pools, 'http1' | 'http2'>, limits: Limits): OpenLeg {
+  const one = openOne(pools, limits)
+  return (request, onward, user) =>
+    onward.attempts || onward.times ? new AttemptsLeg(request, onward, user, one) : one(request, onward, user)
+}
+
+const openOne =
   ({ http1, http2 }: Pick<Pools, 'http1' | 'http2'>, limits: Limits): OpenLeg =>
   (request, onward, user) => {
     const { identity, protocol } = onward.endpoint

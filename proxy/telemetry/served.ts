@@ -40,7 +40,7 @@ export interface Telemetry {
 }
 
 /** Envoy's response flags, as far as they have a meaning here; dashboards and people know them. */
-export const flags = ['-', 'UAEX', 'NR', 'DPE', 'DT', 'UF', 'UC', 'UPE', 'UT', 'UO', 'RL', 'DC', 'LR'] as const
+export const flags = ['-', 'UAEX', 'NR', 'DPE', 'DT', 'UF', 'UC', 'UPE', 'UT', 'UO', 'URX', 'RL', 'DC', 'LR'] as const
 export type Flag = (typeof flags)[number]
 
 /** The first thing that went wrong: a decision that is no yes comes before what became of its refusal. */
@@ -48,7 +48,7 @@ export function flagOf({ decision, outcome }: Pick<Served, 'decision' | 'outcome
   if (decision.verdict !== 'allow') return decisionFlag(decision.code)
   switch (outcome.code) {
     case 'completed':
-      return '-'
+      return outcome.stopped === 'retry_limit' ? 'URX' : '-'
     case 'refused':
       return 'DPE' // It was allowed, and then its body could not be read.
     case 'upstream_unreachable':
