@@ -62,11 +62,11 @@ export function compileMesh(text: string, world: World): Compiled {
     trustDomain,
   })
   const parts = { routes: found.HTTPRoute, gateways: found.Gateway, workloads: found.Workload, services }
-  const { routes, problems: ofRoutes } = resolveRoutes(parts)
+  const { routes: resolved, problems: ofRoutes } = resolveRoutes(parts)
   const { policies, problems: ofBindings } = resolveBindings({
     ...parts,
     trustDomain,
-    resolved: routes,
+    resolved,
     bindings: found.PolicyBinding,
     bundles: world.bundles,
     readKeyFile: world.readKeyFile,
@@ -78,11 +78,12 @@ export function compileMesh(text: string, world: World): Compiled {
   const {
     traffic,
     limits,
+    routes,
     problems: ofTraffic,
   } = resolveTraffic({
     ...parts,
     trustDomain,
-    resolved: routes,
+    resolved,
     traffic: found.TrafficPolicy,
   })
   problems.push(...ofTraffic)

@@ -78,7 +78,9 @@ export function routePoliciesOf(
     ways.push({ way, bound: boundOf(parts.owner, parts.rule) })
   }
   for (const [index, { way, bound }] of ways.entries()) {
-    if (bound && way.match.headers) problems.push(byHeader(way, bound))
+    const { headers, headerPatterns, query, queryPatterns } = way.match
+    if (bound && (headers ?? headerPatterns)) problems.push(byCallersWord(way, 'a header', bound))
+    if (bound && (query ?? queryPatterns)) problems.push(byCallersWord(way, 'the query', bound))
     const rival = ways.slice(0, index).find((other) => contradicts(other, { way, bound }))
     const blamed = bound ?? rival?.bound
     if (rival && blamed) problems.push(contradiction(workload, rival.way, way, blamed))
@@ -109,8 +111,11 @@ export function leadsTo(
   )
 }
 
-const textOf = ({ path, method, headers }: RouteMatch): string =>
-  JSON.stringify([path.type, path.value, method, Object.entries(headers ?? {}).sort()])
+const textOf = ({ path, method, ...more }: RouteMatch): string => {
+  const { headers, headerPatterns, query, queryPatterns } = more
+  const sorted = [headers, headerPatterns, query, queryPatterns].map((one) => Object.entries(one ?? {}).sort())
+  return JSON.stringify([path.type, path.value, method, sorted])
+}
 
 /** The same requests under other hosts, and not the same policy: which is asked would be the caller's choice. */
 const contradicts = (
@@ -126,8 +131,8 @@ function contradiction(workload: Placed<unknown>, a: Route, b: Route, { binding,
   return problemAt(binding, [...path, 'name'], problem, 'bind both to one policy, or give them other paths')
 }
 
-function byHeader(way: Route, { binding, path }: Bound): Problem {
-  const problem = `route ${way.name} is told by a header, so a caller chooses by it which policy is asked`
+function byCallersWord(way: Route, word: string, { binding, path }: Bound): Problem {
+  const problem = `route ${way.name} is told by ${word}, so a caller chooses by it which policy is asked`
   const cure = 'tell it by its path, unless both policies may be asked about anything'
   return problemAt(binding, [...path, 'name'], problem, cure, 'warning')
 }
