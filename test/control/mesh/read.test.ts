@@ -14,7 +14,7 @@ test('a problem names document, line, column and field', () => {
       column: 19,
       field: 'spec.rules[0].matches[1].path.type',
       problem: '"Regex" is not supported',
-      cure: 'use Exact, PathPrefix or RegularExpression',
+      cure: 'use Exact or PathPrefix or RegularExpression',
     },
   ])
 })
