@@ -11,6 +11,10 @@ export type OutcomeCode =
   | 'upstream_reset' // It closed before or within its response.
   | 'upstream_invalid' // Its response could not be read.
   | 'upstream_timeout'
+  | 'route_answered' // Its route has an answer of its own: a redirect, a text, a preflight's.
+  | 'fault_injected' // Its route answered as if something had failed, for a test of callers.
+  | 'request_unpatched' // Its body is no JSON, or too long, and its route changes it.
+  | 'answer_unpatched' // The same of the answer's.
   | 'circuit_open' // Nobody was asked, since the service has kept failing.
   | 'caller_gone' // The caller closed first.
   | 'drained' // We stopped while it was in flight.
@@ -33,6 +37,8 @@ export interface Outcome {
   readonly peer?: PeerAnswer
   /** What was tried in vain before, in order. Default nothing. */
   readonly attempts?: readonly Attempt[]
+  /** How long its route held it back, for a test of callers, in milliseconds. */
+  readonly delayedMs?: number
   /** Where the last of several attempts went. */
   readonly endpoint?: Endpoint
   /** Why it was not tried again, though its rules ask for that. Default there was nothing to try again. */

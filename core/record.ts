@@ -139,6 +139,8 @@ export interface OutcomeItem {
   readonly attempts?: readonly string[]
   /** Why there was no further one, where its rules ask for one. */
   readonly stopped?: RetryStop
+  /** How long its route held it back, for a test of callers. */
+  readonly delayed_ms?: number
 }
 
 export interface OutcomesBody {

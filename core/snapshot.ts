@@ -1,5 +1,6 @@
 /** What a proxy runs: one immutable value, named by the hash of its own content. */
 
+import type { RouteFilters } from './filters.ts'
 import type { PolicyDataUse, PolicyRef, PolicyUse } from './policy.ts'
 import type { SpiffeId, TrustDomain } from './spiffe.ts'
 import type { KeyPlace, RateLimit, RetryRules, ServiceTraffic } from './traffic.ts'
@@ -104,6 +105,8 @@ export interface Route {
   readonly backends: readonly { readonly service: string; readonly weight: number }[]
   /** What keeps requests at one of several backends. Default chance decides about each. */
   readonly sticky?: KeyPlace
+  /** What it does besides. Default it sends requests on. */
+  readonly filters?: RouteFilters
   /** Time for the whole request, in milliseconds. Default 15 000; 0 is none. */
   readonly timeoutMs: number
   /** Time for one attempt, in milliseconds. Default that of the service. */

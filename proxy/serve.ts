@@ -1,14 +1,12 @@
 /** Serves one request from first byte to last record. Read this file first. */
 
-import type { RequestFacts } from '../core/facts.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { PolicyUse } from '../core/policy.ts'
 import type { Authenticate, Decide, Identify, LogRules, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
 import type { RecordId } from '../core/record.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
-import type { Exchange, Onward } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
 import { stillAllowed } from './flow/again.ts'
-import { Attempts } from './flow/attempts.ts'
 import { seeBody } from './flow/body/see.ts'
 import { tellCalls } from './flow/calls.ts'
 import { readFacts } from './flow/facts.ts'
@@ -18,9 +16,9 @@ import { onward, refusalOf } from './flow/onward.ts'
 import { cutOff, type FindQuarantine } from './flow/quarantine.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute, Found } from './flow/route.ts'
+import { send } from './flow/send.ts'
 import { seeToken } from './flow/token.ts'
 import type { Trials } from './flow/trial.ts'
-import { withhold } from './flow/withhold.ts'
 import type { AskRates } from './limit/rates.ts'
 import type { Telemetry } from './telemetry/served.ts'
 
@@ -81,7 +79,7 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   if (kept && 'unavailable' in kept) {
     const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
     if (passes && decision.verdict === 'allow' && found) {
-      over(await send(exchange, facts, found, onward(facts, found, decision, undefined, traced)))
+      over(await send(exchange, facts, found, onward(facts, found, decision, undefined, traced), parts.sink))
     } else over(await exchange.refuse(refusalOf(kept.unavailable, facts)), kept.unavailable)
     return
   }
@@ -97,6 +95,8 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
                 stillAllowed: () => stillAllowed(exchange, facts, latest()),
               }
             : onward(facts, found, decision, kept, traced),
+          parts.sink,
+          kept,
         )
       : await exchange.refuse(refusalOf(decision, facts, kept, parts.policy))
   over(outcome, decision, kept)
@@ -112,20 +112,4 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
     parts.telemetry.served(served)
     traced?.end(served)
   }
-}
-
-/** Who counts what becomes of an upstream's requests hears of this one, or says that it is not to be asked. */
-function send(exchange: Exchange, facts: RequestFacts, found: Found, onward: Onward): Promise<Outcome> {
-  const { begin, retry, endpoint } = found
-  const ended = begin?.()
-  if (begin && !ended) return withhold(exchange, facts, onward)
-  if (retry && !exchange.upgrades) {
-    const attempts = new Attempts(retry, facts.head!, endpoint, ended, performance.now.bind(performance))
-    return exchange.forward({ ...onward, attempts }).then((outcome) => attempts.over(outcome))
-  }
-  if (!ended) return exchange.forward(onward)
-  return exchange.forward(onward).then((outcome) => {
-    ended(outcome)
-    return outcome
-  })
 }

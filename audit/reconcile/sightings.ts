@@ -72,8 +72,8 @@ function called(event: AuditEvent, shard: number): readonly Sighting[] {
   })
 }
 
-/** Most attempts before the last one; another number is nobody's. */
-const mostAttempts = 10
+/** Attempts before the last one are 1 to 10, and mirrors stand behind them; another number is nobody's. */
+const mostAttempts = 20
 
 const idOf = (decision: string, attempt: Json | undefined): string =>
   typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 1 && attempt <= mostAttempts

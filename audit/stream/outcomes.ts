@@ -33,6 +33,7 @@ export function addOutcome(outcomes: Outcomes, seq: number, outcome: Outcome, no
     duration_us: count(outcome.durationUs),
     upstream: bounded(outcome.upstream),
     ...attemptsOf(outcome, outcomes),
+    ...delayOf(outcome, outcomes),
   })
   return true
 }
@@ -48,6 +49,12 @@ function attemptsOf({ attempts, stopped }: Outcome, outcomes: Outcomes): Pick<Ou
 }
 
 const nothing = {}
+
+function delayOf({ delayedMs }: Outcome, outcomes: Outcomes): Pick<OutcomeItem, 'delayed_ms'> {
+  if (delayedMs === undefined) return nothing
+  outcomes.extra += 32
+  return { delayed_ms: count(delayedMs) }
+}
 
 /** A status where there was an answer, else what happened. */
 const attemptText = ({ upstream, code, status, grpcStatus }: Attempt): string => {

@@ -42,6 +42,7 @@ export const readGrpcStatus = (field: string | undefined): number | undefined =>
 export function grpcStatusOf(code: RefusalCode): number {
   switch (code) {
     case 'bad_request':
+    case 'request_unpatched':
     case 'token_ambiguous':
       return invalidArgument
     case 'head_too_large':
@@ -65,6 +66,7 @@ export function grpcStatusOf(code: RefusalCode): number {
     case 'method_unsupported':
       return unimplemented
     case 'upstream_invalid':
+    case 'answer_unpatched':
       return internal
     case 'drained':
       return unavailable
@@ -74,13 +76,18 @@ export function grpcStatusOf(code: RefusalCode): number {
 }
 
 /** The same refusal as a response of trailers only: HTTP says 200, and `grpc-status` what happened. */
-export function grpcRefusal(refusal: Refusal, code: RefusalCode, told: string): Refusal {
+export function grpcRefusal(
+  refusal: Refusal,
+  code: RefusalCode,
+  told: string,
+  status: number = grpcStatusOf(code),
+): Refusal {
   const { 'content-type': _, ...headers } = refusal.headers
   return {
     status: 200,
     headers: {
       'content-type': 'application/grpc',
-      'grpc-status': String(grpcStatusOf(code)),
+      'grpc-status': String(status),
       'grpc-message': percentEncoded(`${code}: ${told}`),
       ...headers,
     },

@@ -1,13 +1,15 @@
 /** Where a request would go. The snapshot holds routes in order of precedence, so the first that matches wins. */
 
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
+import type { RouteFilters } from '../../core/filters.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch } from '../../core/snapshot.ts'
 import { type KeyPlace, retryDefaults, type TryTimes } from '../../core/traffic.ts'
 import { hash32 } from '../balance/hash.ts'
-import { isHead } from '../exchange.ts'
+import { isHead, type MirrorTo } from '../exchange.ts'
 import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan } from './attempts.ts'
+import { type Injected, injectedInto } from './filters/answer.ts'
 import { type Reach, reachOf, rotation, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
 
@@ -29,6 +31,14 @@ export interface Found {
   readonly times?: TryTimes
   /** Where it may be tried more than once. */
   readonly retry?: RetryPlan
+  /** What the route does besides. Default it sends requests on. */
+  readonly filters?: RouteFilters
+  /** The prefix that it matched. */
+  readonly prefix?: string
+  /** What chance injects into this request. Default nothing. */
+  readonly injected?: Injected
+  /** Where copies of this request go. Default nowhere. */
+  readonly mirrors?: readonly MirrorTo[]
 }
 
 /** `caller`: by whom an endpoint may be chosen. */
@@ -96,9 +106,9 @@ export function routesOf(
     const host = hostOf(head.authority)
     const known = ways.get(host)
     const way = known?.(head) ?? (wild ? ofWildcards(host, head) : undefined)
-    if (way) return to(way, backendOf(way, head, pick), head, caller)
+    if (way) return to(way, backendOf(way, head, pick), head, caller, pick)
     const service = known ? undefined : plain.get(host)
-    return service && to(service, service.backends[0], head, caller)
+    return service && to(service, service.backends[0], head, caller, pick)
   }
 
   /** `*.b.c` holds `a.b.c` and `x.a.b.c`, not `b.c`; more of the name goes first (HTTPRoute hostnames). */
@@ -118,6 +128,8 @@ interface Way {
   readonly sticky: KeyPlace | undefined
   readonly timeoutMs: number
   readonly backends: readonly Backend[]
+  readonly filters: RouteFilters | undefined
+  readonly mirrors: readonly { readonly reach: Reach | undefined; readonly share: number }[]
 }
 
 interface Backend {
@@ -135,6 +147,8 @@ const wayOf = (route: Route, services: ReadonlyMap<string, Reach>): Way => ({
   sticky: route.sticky,
   timeoutMs: route.timeoutMs,
   backends: route.backends.map(({ service, weight }) => backend(services.get(service), weight, route)),
+  filters: route.filters,
+  mirrors: (route.filters?.mirrors ?? []).map(({ service, share }) => ({ reach: services.get(service), share })),
 })
 
 const plainWay = (reach: Reach): Way => ({
@@ -143,6 +157,8 @@ const plainWay = (reach: Reach): Way => ({
   sticky: undefined,
   timeoutMs: reach.traffic?.timeoutMs ?? defaultTimeoutMs,
   backends: [backend(reach, 1, {})],
+  filters: undefined,
+  mirrors: [],
 })
 
 /** What the route says of attempts goes before what the service says. */
@@ -155,13 +171,45 @@ function backend(reach: Reach | undefined, weight: number, route: Pick<Route, 't
 }
 
 function to(
-  { name, timeoutMs }: Way,
+  way: Way,
   backend: Backend | undefined,
   head: RequestHead,
   caller: string | undefined,
+  pick: Fraction,
 ): Found | undefined {
   const place = backend?.reach?.pick(head, caller)
-  return place && { route: name, service: backend!.reach!.name, timeoutMs, ...place, ...backend!.more }
+  if (!place)
+    return way.filters && answersItself(way.filters)
+      ? { ...ofWay(way), ...nowhere, ...filtered(way, head, pick) }
+      : undefined
+  const found = { ...ofWay(way), service: backend!.reach!.name, ...place, ...backend!.more }
+  return way.filters ? { ...found, ...filtered(way, head, pick) } : found
+}
+
+const ofWay = ({ name, timeoutMs }: Way): Pick<Found, 'route' | 'timeoutMs'> => ({ route: name, timeoutMs })
+
+/** A route that answers itself needs no service; nothing is ever sent here. */
+const nowhere = { service: '', endpoint: { address: '', port: 0, identity: undefined } } as const
+
+export const answersItself = ({ redirect, answer }: RouteFilters): boolean => (redirect ?? answer) !== undefined
+
+/** What the route's filters come to for this request. */
+function filtered(
+  { filters, match, mirrors }: Way,
+  head: RequestHead,
+  pick: Fraction,
+): Pick<Found, 'filters' | 'prefix' | 'injected' | 'mirrors'> {
+  const injected = filters!.inject && injectedInto(head, filters!.inject, pick)
+  const copies = mirrors.flatMap(({ reach, share }) => {
+    const place = pick() < share ? reach?.pick(head, undefined) : undefined
+    return place ? { service: reach!.name, endpoint: place.endpoint } : []
+  })
+  return {
+    filters: filters!,
+    prefix: match.path.type === 'prefix' ? match.path.value : '/',
+    ...(injected && { injected }),
+    ...(copies.length > 0 && { mirrors: copies }),
+  }
 }
 
 /** By chance and weight; where the route is sticky and the request has its key, by that in place of chance. */

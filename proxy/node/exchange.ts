@@ -22,6 +22,7 @@ import { headEnd, more } from '../http1/scan.ts'
 import { chunkedEnd } from '../http1/trailers.ts'
 import { writeAnswer, writeRequest, writeResponse } from '../http1/write.ts'
 import type { Limits } from '../limits.ts'
+import { requestChanges, responseChanges } from './changes.ts'
 import { framingFor, Http1Relay, type Side } from './http1-relay.ts'
 import { peerAnswer } from './peer-answer.ts'
 import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
@@ -194,8 +195,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#upstream = upstream
     this.#upstreamName = upstream.name
     upstream.user = this
-    const { setHeaders, removeHeaders } = this.#onward!
-    const text = writeRequest(head, { set: setHeaders, remove: removeHeaders })
+    const text = writeRequest(head, requestChanges(this.#onward!))
     const held = this.#caller.takeHeld()
     const { framing } = head
     const small = framing.kind === 'length' && held && held.length >= framing.length && framing.length <= smallBytes
@@ -371,10 +371,8 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#responseBody = new BodyReader(untilClose)
     this.#callerFraming = untilClose
     this.#caller.closeAfter()
-    this.#out += writeResponse({ status: 101, framing: untilClose, close: false, upgrades: true }, response.fields, {
-      set: this.#onward!.setResponseHeaders,
-      remove: none,
-    })
+    const shape = { status: 101, framing: untilClose, close: false, upgrades: true }
+    this.#out += writeResponse(shape, response.fields, responseChanges(this.#onward!, 101))
     const held = this.#caller.takeHeld()
     if (held) this.onCallerBytes(held)
     this.#caller.resume()
@@ -400,7 +398,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#out += writeResponse(
       { status: response.status, framing: this.#callerFraming, close: this.#caller.last },
       response.fields,
-      { set: this.#onward!.setResponseHeaders, remove: response.status === 204 ? lengthOnly : none },
+      responseChanges(this.#onward!, response.status),
     )
   }
 
@@ -547,9 +545,9 @@ const nothingRead: BodyRead = { kind: 'none' }
 const callerGone: BodyRead = { kind: 'gone' }
 const ignore = (): void => {}
 const none: readonly string[] = []
-const lengthOnly: readonly string[] = ['content-length']
 const untilClose: Framing = { kind: 'close' }
 
 /** Whether the request takes more than passing bytes from one socket to another. A tunnel is never tried twice. */
-const takesLeg = ({ endpoint, attempts, times }: Onward, { upgrades }: Request): boolean =>
-  endpoint.protocol === 'h2c' || (!upgrades && (attempts !== undefined || times !== undefined))
+const takesLeg = (onward: Onward, { upgrades }: Request): boolean =>
+  onward.endpoint.protocol === 'h2c' ||
+  (!upgrades && (onward.attempts ?? onward.times ?? onward.transform ?? onward.mirrors) !== undefined)

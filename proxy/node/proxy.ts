@@ -122,7 +122,12 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     if (known) return known
     const identify = options.identify(workload)
     const parts = { limits, nowMs, source: options.source(workload), identify }
-    const made = { http1: makePool(parts), http2: makeHttp2Pool(parts), connectTcp: makeConnectTcp(parts) }
+    const made = {
+      http1: makePool(parts),
+      http2: makeHttp2Pool(parts),
+      connectTcp: makeConnectTcp(parts),
+      mirrors: { most: limits.mirrors, open: 0, leftOut: 0 },
+    }
     pools.set(workload, made)
     return made
   }

@@ -13,6 +13,7 @@ import type { Request } from '../http1/request.ts'
 import type { Response } from '../http1/response.ts'
 import type { Trailers } from '../http1/trailers.ts'
 import type { FieldChanges } from '../http1/write.ts'
+import { responseChanges } from './changes.ts'
 import type { Leg, LegUser, OpenLeg } from './leg.ts'
 import { peerAnswer } from './peer-answer.ts'
 
@@ -120,8 +121,7 @@ export class Relay implements LegUser {
     this.#status = response.status
     this.#response = response
     this.#grpcStatus = readGrpcStatus(fieldValue(response.fields, 'grpc-status')) // There in an answer of trailers only.
-    const remove = response.status === 204 ? lengthOnly : none
-    this.#caller.begin(response, { set: this.#onward.setResponseHeaders, remove })
+    this.#caller.begin(response, responseChanges(this.#onward, response.status))
   }
 
   onBody(bytes: Uint8Array): boolean {
@@ -189,9 +189,6 @@ export class Relay implements LegUser {
     })
   }
 }
-
-const none: readonly string[] = []
-const lengthOnly: readonly string[] = ['content-length']
 
 function valueIn(trailers: Trailers, name: string): string | undefined {
   for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === name) return trailers[i + 1]
