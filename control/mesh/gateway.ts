@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod'
+import { type HttpRouteFilter, routeFilters } from './filters.ts'
 import { type RouteRetrySpec, routeRetrySpec } from './retry.ts'
 import { type HttpRouteMatch, routeMatch } from './route-match.ts'
 import { duration, host, name, port } from './words.ts'
@@ -29,7 +30,9 @@ export interface BackendRef {
 export interface HttpRouteRule {
   readonly name?: string
   readonly matches?: readonly HttpRouteMatch[]
-  readonly backendRefs: readonly BackendRef[]
+  /** Default none: only where a filter answers. */
+  readonly backendRefs?: readonly BackendRef[]
+  readonly filters?: readonly HttpRouteFilter[]
   readonly timeouts?: { readonly request?: string; readonly backendRequest?: string }
   readonly retry?: RouteRetrySpec
 }
@@ -78,7 +81,8 @@ export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
       z.strictObject({
         name: name.exactOptional(),
         matches: z.array(routeMatch).min(1).max(64).describe('Any one of them. Default: every path.').exactOptional(),
-        backendRefs: z.array(backendRef).min(1).max(16),
+        backendRefs: z.array(backendRef).min(1).max(16).exactOptional(),
+        filters: routeFilters.exactOptional(),
         timeouts: z
           .strictObject({
             request: duration.describe('Time for the whole request; 0s is none. Default 15s.').exactOptional(),

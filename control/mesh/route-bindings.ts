@@ -75,7 +75,9 @@ export function routePoliciesOf(
   for (const way of world.resolved) {
     const parts = partsOf(way)
     if (!parts || !leadsTo(way, workload, world)) continue
-    ways.push({ way, bound: boundOf(parts.owner, parts.rule) })
+    const bound = boundOf(parts.owner, parts.rule)
+    if (arrivesAsMatched(way)) ways.push({ way, bound })
+    else if (bound) problems.push(arrivesChanged(way, bound))
   }
   for (const [index, { way, bound }] of ways.entries()) {
     const { headers, headerPatterns, query, queryPatterns } = way.match
@@ -109,6 +111,21 @@ export function leadsTo(
   return backends.some(
     ({ service }) => service === serviceOf(workload) || (services.get(service)?.service.endpoints ?? []).some(isIt),
   )
+}
+
+/** Whether the other side can tell a request of this route by what the route matches. */
+export function arrivesAsMatched({ match, filters }: Route): boolean {
+  if (!filters) return true
+  const { request, rewrite, redirect, answer } = filters
+  if (rewrite?.path || redirect || answer) return false
+  const told = Object.keys({ ...match.headers, ...match.headerPatterns })
+  const changed = [...Object.keys({ ...request?.set, ...request?.add }), ...(request?.remove ?? [])]
+  return !told.some((name) => changed.includes(name))
+}
+
+function arrivesChanged(way: Route, { binding, path }: Bound): Problem {
+  const problem = `requests of route ${way.name} arrive changed by its own filters, and are not told by its match there`
+  return problemAt(binding, [...path, 'name'], problem, 'bind the Workload or its Service, or take the filter out')
 }
 
 const textOf = ({ path, method, ...more }: RouteMatch): string => {

@@ -3,6 +3,7 @@
 import { RE2JS } from 're2js'
 import { z } from 'zod'
 import type { Route, RouteMatch } from '../../core/snapshot.ts'
+import { filters } from './filters-wire.ts'
 import { keyPlace } from './traffic-wire.ts'
 
 const text = z.string().max(4096)
@@ -39,6 +40,7 @@ export const route: z.ZodType<Route> = z.strictObject({
   match,
   backends: z.array(z.strictObject({ service: text, weight: count })),
   sticky: keyPlace.exactOptional(),
+  filters: filters.exactOptional(),
   timeoutMs: count,
   tryMs: z.int().min(1).exactOptional(),
   retry: z

@@ -1,9 +1,12 @@
 /** Routes: HTTPRoutes of the mesh and of gateways, in Gateway API's order of precedence. */
 
+import type { RouteFilters } from '../../core/filters.ts'
 import type { Route } from '../../core/snapshot.ts'
+import type { RouteFilterSpec } from './filters.ts'
 import type { GatewaySpec, HttpRouteRule, HttpRouteSpec, ParentRef } from './gateway.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { routeRetryOf } from './retry.ts'
+import { filtersOf } from './route-filters.ts'
 import { byNarrowness, matchOf, repeatedIn } from './route-match.ts'
 import type { KnownService } from './services.ts'
 import { byText, durationMs } from './words.ts'
@@ -14,6 +17,7 @@ interface Input {
   readonly routes: readonly Placed<HttpRouteSpec>[]
   readonly gateways: readonly Placed<GatewaySpec>[]
   readonly services: ReadonlyMap<string, KnownService>
+  readonly routeFilters: readonly Placed<RouteFilterSpec>[]
 }
 
 /** A route with what decides between equals. */
@@ -32,7 +36,8 @@ export function resolveRoutes(input: Input): { readonly routes: readonly Route[]
   for (const placed of input.routes) {
     const hosts = hostsOf(placed, input, routed, problems)
     for (const [index, rule] of placed.spec.rules.entries()) {
-      checkRule(placed, index, rule, input, problems)
+      const filters = filtersOf(placed, ['spec', 'rules', index], rule, input, problems)
+      checkRule(placed, index, rule, filters, input, problems)
       for (const [at, match] of (rule.matches ?? [{}]).entries()) {
         for (const [field, twice, name] of repeatedIn(match)) {
           const path: Path = ['spec', 'rules', index, 'matches', at, field, twice, 'name']
@@ -42,9 +47,10 @@ export function resolveRoutes(input: Input): { readonly routes: readonly Route[]
           name: `${placed.name}/${rule.name ?? index}/${at}`,
           hosts,
           match: matchOf(match),
-          backends: rule.backendRefs.map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 })),
+          backends: (rule.backendRefs ?? []).map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 })),
           timeoutMs: rule.timeouts?.request === undefined ? defaultTimeoutMs : durationMs(rule.timeouts.request),
           ...attemptsOf(rule),
+          ...(filters && { filters }),
         }
         ranked.push({ route, createdAt: ageOf(placed.createdAt), owner: placed.name, rule: index, match: at })
       }
@@ -170,6 +176,7 @@ function checkRule(
   placed: Placed<HttpRouteSpec>,
   index: number,
   rule: HttpRouteRule,
+  filters: RouteFilters | undefined,
   { services }: Input,
   problems: Problem[],
 ): void {
@@ -180,7 +187,8 @@ function checkRule(
   if (rule.name !== undefined && /^[0-9]+$/.test(rule.name)) {
     problems.push(problemAt(placed, [...path, 'name'], 'is a number, like the rules without a name', 'use a word'))
   }
-  for (const [at, ref] of rule.backendRefs.entries()) {
+  const backendRefs = rule.backendRefs ?? []
+  for (const [at, ref] of backendRefs.entries()) {
     const known = services.get(ref.name)
     const refPath: Path = [...path, 'backendRefs', at]
     if (!known) {
@@ -203,7 +211,12 @@ function checkRule(
       problemAt(placed, [...path, 'timeouts', 'backendRequest'], 'is no time', 'write 1ms or more, or leave it out'),
     )
   }
-  if (rule.backendRefs.every((ref) => ref.weight === 0)) {
+  if ((filters?.redirect || filters?.answer) && backendRefs.length > 0) {
+    const problem = 'are never asked, since a filter answers'
+    problems.push(problemAt(placed, [...path, 'backendRefs'], problem, 'remove them, or the filter'))
+  } else if (backendRefs.length === 0 && !filters?.redirect && !filters?.answer) {
+    problems.push(problemAt(placed, path, 'has no backendRefs', 'add one, or a filter that answers'))
+  } else if (backendRefs.length > 0 && backendRefs.every((ref) => ref.weight === 0)) {
     problems.push(problemAt(placed, [...path, 'backendRefs'], 'has no weight above 0', 'give one backend a weight'))
   }
 }

@@ -5,7 +5,7 @@ import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
 import { keyOf, textOf, wrongTarget } from './bindings.ts'
 import type { HttpRouteSpec } from './gateway.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
-import { leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
+import { arrivesAsMatched, leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
 import { tcpServices } from './tcp.ts'
 import { hashes, placeOf, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
 import { durationMs } from './words.ts'
@@ -72,7 +72,7 @@ export function resolveTraffic(input: TrafficInput): {
     const all = own ?? limitsOf(attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) }))) ?? []
     const ways = input.resolved.flatMap((way) => {
       const parts = partsOf(way)
-      if (!parts || !leadsTo(way, workload, input)) return []
+      if (!parts || !leadsTo(way, workload, input) || !arrivesAsMatched(way)) return []
       const { owner, rule } = parts
       const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
       const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
