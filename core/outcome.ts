@@ -1,5 +1,8 @@
 /** How an allowed request ended. Written after the fact, in batches; a missing outcome is shown as unknown. */
 
+import type { Endpoint } from './snapshot.ts'
+import type { SpiffeId } from './spiffe.ts'
+
 export type OutcomeCode =
   | 'completed' // A whole response went to the caller.
   | 'refused' // The refusal went to the caller.
@@ -8,6 +11,10 @@ export type OutcomeCode =
   | 'upstream_reset' // It closed before or within its response.
   | 'upstream_invalid' // Its response could not be read.
   | 'upstream_timeout'
+  | 'route_answered' // Its route has an answer of its own: a redirect, a text, a preflight's.
+  | 'fault_injected' // Its route answered as if something had failed, for a test of callers.
+  | 'request_unpatched' // Its body is no JSON, or too long, and its route changes it.
+  | 'answer_unpatched' // The same of the answer's.
   | 'circuit_open' // Nobody was asked, since the service has kept failing.
   | 'caller_gone' // The caller closed first.
   | 'drained' // We stopped while it was in flight.
@@ -28,9 +35,39 @@ export interface Outcome {
   readonly grpcStatus?: number
   /** Of a request that was sent to another proxy of the mesh: what came back. */
   readonly peer?: PeerAnswer
+  /** What was tried in vain before, in order. Default nothing. */
+  readonly attempts?: readonly Attempt[]
+  /** How long its route held it back, for a test of callers, in milliseconds. */
+  readonly delayedMs?: number
+  /** Where the last of several attempts went. */
+  readonly endpoint?: Endpoint
+  /** Why it was not tried again, though its rules ask for that. Default there was nothing to try again. */
+  readonly stopped?: RetryStop
 }
 
+/** One of several attempts: it failed, or its answer was not taken. */
+export interface Attempt {
+  /** `completed` where there was an answer. */
+  readonly code: OutcomeCode
+  /** 0 where there was none. */
+  readonly status: number
+  readonly grpcStatus?: number
+  /** `address:port`, empty where nothing was sent. */
+  readonly upstream: string
+  /** Where it was sent to another proxy of the mesh. */
+  readonly peer?: PeerAnswer
+}
+
+export type RetryStop =
+  | 'retry_limit' // As many attempts as its rules allow.
+  | 'retry_budget' // Too many of the service's requests are retries already.
+  | 'retry_unsafe' // The method is not one to be repeated, and something of the request had been sent.
+  | 'retry_body' // More of the body had been sent than is kept.
+  | 'retry_nowhere' // The circuit is open, or there is no endpoint.
+
 export interface PeerAnswer {
+  /** The name that the other proxy proved. */
+  readonly target: SpiffeId
   /** 0 where no answer came. */
   readonly status: number
   /** `x-writ-decision` of the answer, empty where it had none. */

@@ -96,8 +96,9 @@ export interface KeyVault {
 
 export interface PeerCall extends PeerAnswer {
   readonly requestId: string
-  readonly target: SpiffeId
   readonly service: string
+  /** Of a call that was followed by another attempt: which one it was, from 1 on. */
+  readonly attempt?: number
 }
 
 /** This process's own identity, renewed behind the scenes. */

@@ -8,7 +8,7 @@ import { fromUtf8, toHex, utf8 } from './bytes.ts'
 import { isPlainlyCanonical } from './canonical.ts'
 import type { DecisionCode, Verdict, WorldAnswers } from './decision.ts'
 import { canonicalJson, isObject, type Json, parseJson } from './json.ts'
-import type { OutcomeCode } from './outcome.ts'
+import type { OutcomeCode, RetryStop } from './outcome.ts'
 import type { TrialNumbers } from './policy.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from './spiffe.ts'
 import { parseTime } from './time.ts'
@@ -135,6 +135,12 @@ export interface OutcomeItem {
   readonly response_bytes: number
   readonly duration_us: number
   readonly upstream: string
+  /** Attempts before this one, as `127.0.0.1:8443 upstream_reset` or `127.0.0.1:8443 503`. Default none. */
+  readonly attempts?: readonly string[]
+  /** Why there was no further one, where its rules ask for one. */
+  readonly stopped?: RetryStop
+  /** How long its route held it back, for a test of callers. */
+  readonly delayed_ms?: number
 }
 
 export interface OutcomesBody {
@@ -450,6 +456,8 @@ export interface CallItem {
   readonly decision?: string
   /** It was sent twice, since the first connection died. */
   readonly again?: true
+  /** Of a call that was followed by another attempt: which one it was, from 1 on. */
+  readonly attempt?: number
 }
 
 /** Calls that went to another proxy of the mesh: what its own records must show too. */

@@ -1,8 +1,9 @@
 /** What a proxy runs: one immutable value, named by the hash of its own content. */
 
+import type { RouteFilters } from './filters.ts'
 import type { PolicyDataUse, PolicyRef, PolicyUse } from './policy.ts'
 import type { SpiffeId, TrustDomain } from './spiffe.ts'
-import type { RateLimit, ServiceTraffic } from './traffic.ts'
+import type { KeyPlace, RateLimit, RetryRules, ServiceTraffic } from './traffic.ts'
 
 /** A process reads the version it writes and the one before. */
 export const snapshotVersion = 1
@@ -102,15 +103,30 @@ export interface Route {
   readonly hosts: readonly string[]
   readonly match: RouteMatch
   readonly backends: readonly { readonly service: string; readonly weight: number }[]
+  /** What keeps requests at one of several backends. Default chance decides about each. */
+  readonly sticky?: KeyPlace
+  /** What it does besides. Default it sends requests on. */
+  readonly filters?: RouteFilters
   /** Time for the whole request, in milliseconds. Default 15 000; 0 is none. */
   readonly timeoutMs: number
+  /** Time for one attempt, in milliseconds. Default that of the service. */
+  readonly tryMs?: number
+  /** In place of what the service says of them. Default as the service says. */
+  readonly retry?: Partial<Pick<RetryRules, 'attempts' | 'statuses' | 'backoffMs' | 'maxBackoffMs'>>
 }
 
 /** Every member that is given must hold (Gateway API HTTPRouteMatch). */
 export interface RouteMatch {
-  readonly path: { readonly type: 'exact' | 'prefix'; readonly value: string }
+  /** A `regex` is one of RE2's and fits the whole path. */
+  readonly path: { readonly type: 'exact' | 'prefix' | 'regex'; readonly value: string }
   readonly method?: string
+  /** By lower-case name. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Regular expressions of RE2 that fit whole values. */
+  readonly headerPatterns?: Readonly<Record<string, string>>
+  /** First parameters of these names, decoded. */
+  readonly query?: Readonly<Record<string, string>>
+  readonly queryPatterns?: Readonly<Record<string, string>>
 }
 
 /** One workload and what stands in front of it. A worker serves many. */

@@ -6,6 +6,69 @@ export interface ServiceTraffic {
   readonly outlier?: OutlierOptions
   /** Default none: requests go on to a service that keeps failing. */
   readonly breaker?: BreakerOptions
+  /** Default nothing is tried again. */
+  readonly retry?: RetryRules
+  readonly times?: TryTimes
+  /** Time for a whole request where its route names none, in milliseconds. Default 15 000; 0 is none. */
+  readonly timeoutMs?: number
+}
+
+/** When a request is sent once more. All of it holds for one request; the budget is the service's. */
+export interface RetryRules {
+  /** Most further attempts. Default 2. */
+  readonly attempts: number
+  /** Default `connect-failure`, `reset` and `timeout`. */
+  readonly on: readonly RetryCause[]
+  /** Statuses that are not taken for an answer, beside those of `on`. Default none. */
+  readonly statuses: readonly number[]
+  /** The same of gRPC, where nothing else has come of the answer. Default none. */
+  readonly grpcStatuses: readonly number[]
+  /** Least wait before the first further attempt, in milliseconds; twice as long before each next. Default 25. */
+  readonly backoffMs: number
+  /** Longest wait, in milliseconds, to which up to half of it is added by chance. Default 250. */
+  readonly maxBackoffMs: number
+  /** Methods that may be repeated when something of the request has been sent. Default the idempotent ones. */
+  readonly methods: readonly string[]
+  /** Body that is kept for it, in bytes. Default 65 536; a request that has sent more is not tried again. */
+  readonly bodyBytes: number
+  readonly budget: RetryBudget
+}
+
+export type RetryCause =
+  | 'connect-failure' // Nothing was sent: no connection, or the other end did not prove its name.
+  | 'reset' // The connection ended before the answer began, or the answer was no HTTP.
+  | 'timeout' // The time of one attempt was over before the answer began.
+  | '5xx'
+  | 'gateway-error' // 502, 503 and 504.
+
+/** How many of a service's requests may be retries, so that a service that fails is not asked many times as much. */
+export interface RetryBudget {
+  /** Share of the requests of the last ten seconds, from 0 to 1. Default 0.2. */
+  readonly share: number
+  /** Retries a second that are allowed beside them, so that few requests are retried too. Default 10. */
+  readonly perSecond: number
+}
+
+/** Of one attempt, in milliseconds; none where it is left out. */
+export interface TryTimes {
+  /** From its beginning to the end of its answer. */
+  readonly tryMs?: number
+  /** Until there is a connection, a new one or one that is free. */
+  readonly connectMs?: number
+  /** Without a byte either way. */
+  readonly idleMs?: number
+}
+
+export const retryDefaults: RetryRules = {
+  attempts: 2,
+  on: ['connect-failure', 'reset', 'timeout'],
+  statuses: [],
+  grpcStatuses: [],
+  backoffMs: 25,
+  maxBackoffMs: 250,
+  methods: ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'],
+  bodyBytes: 65_536,
+  budget: { share: 0.2, perSecond: 10 },
 }
 
 export type Balance =

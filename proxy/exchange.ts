@@ -2,9 +2,13 @@
 
 import type { HeaderEffects } from '../core/decision.ts'
 import type { HeadFault, RequestHead } from '../core/facts.ts'
+import type { Transform } from '../core/filters.ts'
 import type { Peer } from '../core/identity.ts'
-import type { Outcome } from '../core/outcome.ts'
+import type { Outcome, PeerAnswer } from '../core/outcome.ts'
 import type { Endpoint } from '../core/snapshot.ts'
+import type { TryTimes } from '../core/traffic.ts'
+import type { Attempts } from './flow/attempts.ts'
+import type { Target } from './flow/filters/target.ts'
 
 /** What a refused caller gets: RFC 9457 problem details unless the policy wrote a body of its own. */
 export interface Refusal {
@@ -22,8 +26,30 @@ export interface Onward {
   readonly setResponseHeaders: NonNullable<HeaderEffects['setOnResponse']>
   /** Time for the whole exchange, in milliseconds; 0 is none. */
   readonly timeoutMs: number
+  /** What the request line and the host say in place of what was judged. Default that. */
+  readonly target?: Target
+  /** Lower-case names; beside what the upstream sent. Default none. */
+  readonly addResponseHeaders?: readonly (readonly [string, string])[]
+  /** Of what the upstream sent. Default none. */
+  readonly removeResponseHeaders?: readonly string[]
+  /** Of JSON bodies. Default they are as they come. */
+  readonly transform?: Transform
+  /** Where copies go. Default nowhere. */
+  readonly mirrors?: readonly MirrorTo[]
+  /** Of each attempt. Default none. */
+  readonly times?: TryTimes
+  /** Where it may be sent more than once. */
+  readonly attempts?: Attempts
   /** Of an upgrade alone: whether it would be allowed now. */
   readonly stillAllowed?: () => Promise<boolean>
+}
+
+/** Where a copy of a request goes; its answer is read by nobody. */
+export interface MirrorTo {
+  readonly service: string
+  readonly endpoint: Endpoint
+  /** Told once it is over, where it went to another proxy of the mesh. */
+  readonly over?: (peer: PeerAnswer) => void
 }
 
 /** What was read of a body before the request was judged. */

@@ -25,6 +25,8 @@ export interface Limits {
   readonly upstreams: number
   /** Requests that wait for a connection to one endpoint. Default 1024; further ones see 503. */
   readonly pending: number
+  /** Copies of requests under way to mirrors, of one workload. Default 128; further ones are left out. */
+  readonly mirrors: number
   /** Time an unused connection to another proxy is kept, in milliseconds. Default 30 000. */
   readonly upstreamIdleMs: number
   /** The same for an application, below the 5 s after which many servers close. Default 4000. */
@@ -52,6 +54,7 @@ export const limitDefaults: Limits = {
   connectMs: 5000,
   upstreams: 256,
   pending: 1024,
+  mirrors: 128,
   upstreamIdleMs: 30_000,
   appIdleMs: 4000,
   streams: 100,

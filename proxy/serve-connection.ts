@@ -1,7 +1,9 @@
 /** Serves one connection that is passed as bytes: one decision, one record, and its outcome at the end. */
 
 import type { Outcome, PeerAnswer } from '../core/outcome.ts'
+import type { SpiffeId } from '../core/spiffe.ts'
 import type { Exchange } from './exchange.ts'
+import { tellCalls } from './flow/calls.ts'
 import { connectionFacts } from './flow/facts.ts'
 import { judgeConnection } from './flow/judge.ts'
 import { cutOff } from './flow/quarantine.ts'
@@ -55,10 +57,7 @@ export async function serveConnection(
   const outcome = passed ? await connection.forward(found, facts.requestId, again) : connection.refuse()
   telemetry?.served({ facts, found, use, decision, kept, outcome })
   parts.sink.outcome(kept, outcome)
-  if (outcome.peer && found?.endpoint.identity) {
-    const { service, endpoint } = found
-    parts.sink.called?.(kept, { ...outcome.peer, requestId: facts.requestId, target: endpoint.identity!, service })
-  }
+  if (found) tellCalls(parts.sink, kept, facts, found, outcome)
   void parts.trials?.answered({ facts, found, decision, use: parts.policy, kept })
 }
 
@@ -74,4 +73,4 @@ async function decided(connection: OpaqueConnection, parts: Parts, requestId: st
 }
 
 /** What came back of a connection says nothing of the decision at its other end. */
-export const noAnswer: PeerAnswer = { status: 0, decision: '', again: false }
+export const noAnswer = (target: SpiffeId): PeerAnswer => ({ target, status: 0, decision: '', again: false })

@@ -1,14 +1,14 @@
 /** Serves one request from first byte to last record. Read this file first. */
 
-import type { RequestFacts } from '../core/facts.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { PolicyUse } from '../core/policy.ts'
 import type { Authenticate, Decide, Identify, LogRules, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
 import type { RecordId } from '../core/record.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
-import type { Exchange, Onward } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
 import { stillAllowed } from './flow/again.ts'
 import { seeBody } from './flow/body/see.ts'
+import { tellCalls } from './flow/calls.ts'
 import { readFacts } from './flow/facts.ts'
 import { judge } from './flow/judge.ts'
 import { underRules } from './flow/log-rules.ts'
@@ -16,9 +16,9 @@ import { onward, refusalOf } from './flow/onward.ts'
 import { cutOff, type FindQuarantine } from './flow/quarantine.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute, Found } from './flow/route.ts'
+import { send } from './flow/send.ts'
 import { seeToken } from './flow/token.ts'
 import type { Trials } from './flow/trial.ts'
-import { withhold } from './flow/withhold.ts'
 import type { AskRates } from './limit/rates.ts'
 import type { Telemetry } from './telemetry/served.ts'
 
@@ -79,7 +79,7 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   if (kept && 'unavailable' in kept) {
     const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
     if (passes && decision.verdict === 'allow' && found) {
-      over(await send(exchange, facts, found, onward(facts, found, decision, undefined, traced)))
+      over(await send(exchange, facts, found, onward(facts, found, decision, undefined, traced), parts.sink))
     } else over(await exchange.refuse(refusalOf(kept.unavailable, facts)), kept.unavailable)
     return
   }
@@ -95,32 +95,21 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
                 stillAllowed: () => stillAllowed(exchange, facts, latest()),
               }
             : onward(facts, found, decision, kept, traced),
+          parts.sink,
+          kept,
         )
       : await exchange.refuse(refusalOf(decision, facts, kept, parts.policy))
   over(outcome, decision, kept)
   if (!kept) return // It is counted, and there is nothing that could be said of it.
   parts.sink.outcome(kept, outcome)
-  if (outcome.peer && found?.endpoint.identity) {
-    const { service, endpoint } = found
-    parts.sink.called?.(kept, { ...outcome.peer, requestId: facts.requestId, target: endpoint.identity!, service })
-  }
+  if (found) tellCalls(parts.sink, kept, facts, found, outcome)
   void parts.trials?.answered({ facts, found, decision, use, kept })
 
   function over(outcome: Outcome, of = decision, kept?: RecordId): void {
     if (!parts.telemetry) return
-    const served = { facts, found, use, decision: of, kept, outcome }
+    const reached = found && outcome.endpoint ? { ...found, endpoint: outcome.endpoint } : found
+    const served = { facts, found: reached, use, decision: of, kept, outcome }
     parts.telemetry.served(served)
     traced?.end(served)
   }
-}
-
-/** Who counts what becomes of an upstream's requests hears of this one, or says that it is not to be asked. */
-function send(exchange: Exchange, facts: RequestFacts, { begin }: Found, onward: Onward): Promise<Outcome> {
-  if (!begin) return exchange.forward(onward)
-  const ended = begin()
-  if (!ended) return withhold(exchange, facts, onward)
-  return exchange.forward(onward).then((outcome) => {
-    ended(outcome)
-    return outcome
-  })
 }

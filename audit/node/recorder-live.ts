@@ -257,10 +257,11 @@ export function newLive(options: LiveOptions): Live {
         if (ended || id.epoch !== producer.epoch || !addOutcome(outcomes, id.seq, outcome, tickMs)) writer.lost++
         else if (outcomesDue(outcomes, tickMs)) emitOutcomes()
       },
-      called(id, { requestId, target, service, status, decision, again }) {
+      called(id, { requestId, target, service, status, decision, again, attempt }) {
         if (ended || id.epoch !== producer.epoch) return
         const named = parseDecisionId(decision) ? { decision } : undefined
-        const item = { seq: id.seq, request_id: requestId, target, service, status, ...named }
+        const which = attempt === undefined ? undefined : { attempt }
+        const item = { seq: id.seq, request_id: requestId, target, service, status, ...named, ...which }
         addCall(calls, again ? { ...item, again } : item, tickMs)
         if (callsDue(calls, tickMs)) emitCalls()
       },

@@ -11,7 +11,7 @@ import type { AuditEvent, UnmatchedBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
 import { Producers } from './producers.ts'
-import { type Sighting, sightingsOf, timeOf } from './sightings.ts'
+import { decisionOf, idsOf, type Sighting, sightingsOf, timeOf } from './sightings.ts'
 
 export interface ReconcileRules {
   /** Who has a sidecar that judges what comes in, and who one that calls. Default: whoever was seen to. */
@@ -44,6 +44,8 @@ export interface ReconcileState {
 
 export interface Unmatched {
   readonly shard: number
+  /** Of the sighting. */
+  readonly id: string
   readonly body: UnmatchedBody
 }
 
@@ -83,7 +85,10 @@ export class Reconciler {
   take(event: AuditEvent, shard: number): void {
     this.#nowMs = Math.max(this.#nowMs, timeOf(event.timestamp))
     this.#producers.take(event)
-    if (event.kind === 'unmatched') this.#forget(String((event as AuditEvent<UnmatchedBody>).of))
+    if (event.kind === 'unmatched') {
+      const of: unknown = (event as AuditEvent<UnmatchedBody>).of
+      if (typeof of === 'string') for (const id of idsOf(of)) this.#forget(id)
+    }
     for (const sighting of sightingsOf(event, shard)) this.#see(sighting)
   }
 
@@ -102,13 +107,13 @@ export class Reconciler {
       else if (this.#producers.explains(silent, atMs)) {
         this.#forget(sighting.id)
         this.tally.explained++
-      } else found.push({ shard: sighting.shard, body: bodyOf(sighting, silent, by) })
+      } else found.push({ shard: sighting.shard, id: sighting.id, body: bodyOf(sighting, silent, by) })
     }
     return found
   }
 
-  told({ body }: Unmatched): void {
-    this.#forget(body.of)
+  told({ id }: Unmatched): void {
+    this.#forget(id)
     this.tally.unmatched++
   }
 
@@ -181,7 +186,7 @@ const bodyOf = ({ side, id, requestId, atMs }: Sighting, silent: string, by: str
   kind: 'unmatched',
   missing: side === 'caller' ? 'callee' : 'caller',
   silent: silent as SpiffeId,
-  of: id,
+  of: decisionOf(id),
   request_id: requestId,
   by: by as SpiffeId,
   at: formatTime(BigInt(atMs) * 1_000_000n),

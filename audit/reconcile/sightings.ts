@@ -7,7 +7,7 @@ import { parseTime } from '../../core/time.ts'
 /** One side's word for one call. */
 export interface Sighting {
   readonly side: 'caller' | 'callee'
-  /** `decision_id` of the record: of the caller's own decision, or of the callee's. */
+  /** `decision_id` of the record: of the caller's own decision, or of the callee's; of an attempt before the last with its number. */
   readonly id: string
   readonly requestId: string
   readonly caller: string
@@ -54,14 +54,37 @@ function called(event: AuditEvent, shard: number): readonly Sighting[] {
   if (!Array.isArray(calls)) return []
   const atMs = timeOf(event.timestamp)
   return (calls as readonly Json[]).flatMap((item): readonly Sighting[] => {
-    const { seq, request_id: requestId, target, status, decision, again } = membersOf(item)
+    const { seq, request_id: requestId, target, status, decision, again, attempt } = membersOf(item)
     if (typeof seq !== 'number' || typeof requestId !== 'string' || typeof target !== 'string') return []
     const named = typeof decision === 'string' && parseDecisionId(decision) ? { named: decision } : undefined
     return [
       {
-        ...{ side: 'caller', id: `${event.epoch}-${seq}`, requestId, caller: event.producer, callee: target },
+        ...{
+          side: 'caller',
+          id: idOf(`${event.epoch}-${seq}`, attempt),
+          requestId,
+          caller: event.producer,
+          callee: target,
+        },
         ...{ atMs, shard, answered: typeof status === 'number' && status > 0, again: again === true, ...named },
       },
     ]
   })
 }
+
+/** Attempts before the last one are 1 to 10, and mirrors stand behind them; another number is nobody's. */
+const mostAttempts = 20
+
+const idOf = (decision: string, attempt: Json | undefined): string =>
+  typeof attempt === 'number' && Number.isInteger(attempt) && attempt >= 1 && attempt <= mostAttempts
+    ? `${decision}/${attempt}`
+    : decision
+
+/** The record that a sighting is of. */
+export const decisionOf = (id: string): string => id.split('/')[0]!
+
+/** Every sighting that a record may have. */
+export const idsOf = (decision: string): readonly string[] => [
+  decision,
+  ...Array.from({ length: mostAttempts }, (_, at) => `${decision}/${at + 1}`),
+]

@@ -8,7 +8,7 @@ import type { AccessLog } from '../../proxy/telemetry/access-log.ts'
 import { family, type Kind, labelsOf, type Sample } from '../../proxy/telemetry/exposition.ts'
 import { istioText } from '../../proxy/telemetry/istio.ts'
 import type { Taps } from '../../proxy/telemetry/tap.ts'
-import type { Traffic } from '../../proxy/telemetry/traffic.ts'
+import type { RetryCount, Traffic } from '../../proxy/telemetry/traffic.ts'
 import { software } from '../version.ts'
 
 export interface Numbers {
@@ -38,8 +38,17 @@ function decisionsOf(traffic: Traffic): string {
   const samples = [...traffic.decisions()].map(
     ({ direction, verdict, code, count }): Sample => [labelsOf({ direction, verdict, code }), count],
   )
+  const byService = (counts: Iterable<RetryCount>): Sample[] =>
+    [...counts].map(({ service, code, count }) => [labelsOf({ service, code }), count])
   return (
     family('writ_decisions_total', 'counter', 'Decisions by verdict and code.', samples) +
+    family('writ_retries_total', 'counter', 'Attempts that were followed by another.', byService(traffic.retries())) +
+    family(
+      'writ_retries_stopped_total',
+      'counter',
+      'Requests that were not tried again, by why.',
+      byService(traffic.retriesStopped()),
+    ) +
     one(
       'writ_metrics_overflow_total',
       'counter',

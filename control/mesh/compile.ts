@@ -14,6 +14,7 @@ import { policySourcesOf } from './policy-sources.ts'
 import { byPlace, type Placed, type Problem, problemAt } from './problem.ts'
 import { quarantineFrom } from './quarantine.ts'
 import { type MeshDocuments, readDocuments } from './read.ts'
+import { checkRouteFilters } from './route-filters.ts'
 import { resolveRoutes } from './routes.ts'
 import { kinds } from './schema.ts'
 import { bundlesOf } from './scope.ts'
@@ -62,11 +63,11 @@ export function compileMesh(text: string, world: World): Compiled {
     trustDomain,
   })
   const parts = { routes: found.HTTPRoute, gateways: found.Gateway, workloads: found.Workload, services }
-  const { routes, problems: ofRoutes } = resolveRoutes(parts)
+  const { routes: resolved, problems: ofRoutes } = resolveRoutes({ ...parts, routeFilters: found.RouteFilter })
   const { policies, problems: ofBindings } = resolveBindings({
     ...parts,
     trustDomain,
-    resolved: routes,
+    resolved,
     bindings: found.PolicyBinding,
     bundles: world.bundles,
     readKeyFile: world.readKeyFile,
@@ -78,18 +79,26 @@ export function compileMesh(text: string, world: World): Compiled {
   const {
     traffic,
     limits,
+    routes,
     problems: ofTraffic,
   } = resolveTraffic({
     ...parts,
     trustDomain,
-    resolved: routes,
+    resolved,
     traffic: found.TrafficPolicy,
   })
   problems.push(...ofTraffic)
   problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
   problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
   problems.push(...tcpProblems({ ...parts, policies }))
-  problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings, ...ofSources, ...ofData)
+  problems.push(
+    ...checkGateways(parts),
+    ...ofRoutes,
+    ...checkRouteFilters(found.RouteFilter),
+    ...ofBindings,
+    ...ofSources,
+    ...ofData,
+  )
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 

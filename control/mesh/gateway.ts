@@ -4,6 +4,9 @@
  */
 
 import { z } from 'zod'
+import { type HttpRouteFilter, routeFilters } from './filters.ts'
+import { type RouteRetrySpec, routeRetrySpec } from './retry.ts'
+import { type HttpRouteMatch, routeMatch } from './route-match.ts'
 import { duration, host, name, port } from './words.ts'
 
 export interface ParentRef {
@@ -24,17 +27,14 @@ export interface BackendRef {
   readonly weight?: number
 }
 
-export interface HttpRouteMatch {
-  readonly path?: { readonly type?: 'Exact' | 'PathPrefix'; readonly value?: string }
-  readonly method?: string
-  readonly headers?: readonly { readonly type?: 'Exact'; readonly name: string; readonly value: string }[]
-}
-
 export interface HttpRouteRule {
   readonly name?: string
   readonly matches?: readonly HttpRouteMatch[]
-  readonly backendRefs: readonly BackendRef[]
-  readonly timeouts?: { readonly request?: string }
+  /** Default none: only where a filter answers. */
+  readonly backendRefs?: readonly BackendRef[]
+  readonly filters?: readonly HttpRouteFilter[]
+  readonly timeouts?: { readonly request?: string; readonly backendRequest?: string }
+  readonly retry?: RouteRetrySpec
 }
 
 export interface HttpRouteSpec {
@@ -64,38 +64,6 @@ const parentRef = z.strictObject({
   port: port.describe('Must be the port of the Service.').exactOptional(),
 })
 
-/** What the proxy's normaliser leaves as it is: other forms would be routes that no request ever takes. */
-const pathValue = z
-  .string()
-  .max(1024)
-  .regex(/^\/(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9A-F]{2})*$/, {
-    error: 'is not an absolute path in normal form (RFC 3986 section 6.2.2)',
-  })
-  .refine((text) => !/\/\/|\/\.{1,2}(?:\/|$)/.test(text), { error: 'has an empty, "." or ".." step' })
-  .refine((text) => !/%(?:2D|2E|2F|3[0-9]|4[1-9A-F]|5[0-9A]|5F|6[1-9A-F]|7[0-9A]|7E|5C|00)/.test(text), {
-    error: 'escapes a character that paths in normal form never have escaped',
-  })
-
-const match = z.strictObject({
-  path: z
-    .strictObject({
-      type: z.enum(['Exact', 'PathPrefix']).describe('Default PathPrefix, step by step.').exactOptional(),
-      value: pathValue.describe('Default /.').exactOptional(),
-    })
-    .exactOptional(),
-  method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']).exactOptional(),
-  headers: z
-    .array(
-      z.strictObject({
-        type: z.literal('Exact').exactOptional(),
-        name: z.string().regex(/^(?!__proto__$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a header name' }),
-        value: z.string().regex(/^[\x20-\x7e]{1,4096}$/, { error: 'is not 1 to 4096 characters of ASCII' }),
-      }),
-    )
-    .max(16)
-    .exactOptional(),
-})
-
 const backendRef = z.strictObject({
   group: z.enum(['', 'core', 'writ.dev']).exactOptional(),
   kind: z.literal('Service').exactOptional(),
@@ -112,13 +80,16 @@ export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
     .array(
       z.strictObject({
         name: name.exactOptional(),
-        matches: z.array(match).min(1).max(64).describe('Any one of them. Default: every path.').exactOptional(),
-        backendRefs: z.array(backendRef).min(1).max(16),
+        matches: z.array(routeMatch).min(1).max(64).describe('Any one of them. Default: every path.').exactOptional(),
+        backendRefs: z.array(backendRef).min(1).max(16).exactOptional(),
+        filters: routeFilters.exactOptional(),
         timeouts: z
           .strictObject({
             request: duration.describe('Time for the whole request; 0s is none. Default 15s.').exactOptional(),
+            backendRequest: duration.describe('Time for one attempt. Default none.').exactOptional(),
           })
           .exactOptional(),
+        retry: routeRetrySpec.exactOptional(),
       }),
     )
     .min(1)

@@ -8,6 +8,7 @@ import type { Sha256 } from '../../core/ports.ts'
 import { type MeshSnapshot, maxQuarantined, snapshotVersion } from '../../core/snapshot.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { kafkaSasl, kafkaTls } from './kafka.ts'
+import { match, route } from './route-wire.ts'
 import { listenerLimits, serviceTraffic } from './traffic-wire.ts'
 
 export function nameSnapshot(content: Omit<MeshSnapshot, 'name'>, sha256: Sha256): MeshSnapshot {
@@ -121,12 +122,6 @@ const policy = z.strictObject({
     .exactOptional(),
 })
 
-const match = z.strictObject({
-  path: z.strictObject({ type: z.enum(['exact', 'prefix']), value: text }),
-  method: text.exactOptional(),
-  headers: z.record(text, text).exactOptional(),
-})
-
 const listener = z.discriminatedUnion('direction', [
   z.strictObject({
     direction: z.literal('inbound'),
@@ -156,15 +151,7 @@ const snapshotShape = z.strictObject({
       traffic: serviceTraffic.exactOptional(),
     }),
   ),
-  routes: z.array(
-    z.strictObject({
-      name: text,
-      hosts: z.array(text),
-      match,
-      backends: z.array(z.strictObject({ service: text, weight: count })),
-      timeoutMs: count,
-    }),
-  ),
+  routes: z.array(route),
   workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener) })),
   bundles: z.array(z.strictObject({ bundle: text, revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
   data: z

@@ -75,10 +75,14 @@ export function routePoliciesOf(
   for (const way of world.resolved) {
     const parts = partsOf(way)
     if (!parts || !leadsTo(way, workload, world)) continue
-    ways.push({ way, bound: boundOf(parts.owner, parts.rule) })
+    const bound = boundOf(parts.owner, parts.rule)
+    if (arrivesAsMatched(way)) ways.push({ way, bound })
+    else if (bound) problems.push(arrivesChanged(way, bound))
   }
   for (const [index, { way, bound }] of ways.entries()) {
-    if (bound && way.match.headers) problems.push(byHeader(way, bound))
+    const { headers, headerPatterns, query, queryPatterns } = way.match
+    if (bound && (headers ?? headerPatterns)) problems.push(byCallersWord(way, 'a header', bound))
+    if (bound && (query ?? queryPatterns)) problems.push(byCallersWord(way, 'the query', bound))
     const rival = ways.slice(0, index).find((other) => contradicts(other, { way, bound }))
     const blamed = bound ?? rival?.bound
     if (rival && blamed) problems.push(contradiction(workload, rival.way, way, blamed))
@@ -109,8 +113,26 @@ export function leadsTo(
   )
 }
 
-const textOf = ({ path, method, headers }: RouteMatch): string =>
-  JSON.stringify([path.type, path.value, method, Object.entries(headers ?? {}).sort()])
+/** Whether the other side can tell a request of this route by what the route matches. */
+export function arrivesAsMatched({ match, filters }: Route): boolean {
+  if (!filters) return true
+  const { request, rewrite, redirect, answer } = filters
+  if (rewrite?.path || redirect || answer) return false
+  const told = Object.keys({ ...match.headers, ...match.headerPatterns })
+  const changed = [...Object.keys({ ...request?.set, ...request?.add }), ...(request?.remove ?? [])]
+  return !told.some((name) => changed.includes(name))
+}
+
+function arrivesChanged(way: Route, { binding, path }: Bound): Problem {
+  const problem = `requests of route ${way.name} arrive changed by its own filters, and are not told by its match there`
+  return problemAt(binding, [...path, 'name'], problem, 'bind the Workload or its Service, or take the filter out')
+}
+
+const textOf = ({ path, method, ...more }: RouteMatch): string => {
+  const { headers, headerPatterns, query, queryPatterns } = more
+  const sorted = [headers, headerPatterns, query, queryPatterns].map((one) => Object.entries(one ?? {}).sort())
+  return JSON.stringify([path.type, path.value, method, sorted])
+}
 
 /** The same requests under other hosts, and not the same policy: which is asked would be the caller's choice. */
 const contradicts = (
@@ -126,8 +148,8 @@ function contradiction(workload: Placed<unknown>, a: Route, b: Route, { binding,
   return problemAt(binding, [...path, 'name'], problem, 'bind both to one policy, or give them other paths')
 }
 
-function byHeader(way: Route, { binding, path }: Bound): Problem {
-  const problem = `route ${way.name} is told by a header, so a caller chooses by it which policy is asked`
+function byCallersWord(way: Route, word: string, { binding, path }: Bound): Problem {
+  const problem = `route ${way.name} is told by ${word}, so a caller chooses by it which policy is asked`
   const cure = 'tell it by its path, unless both policies may be asked about anything'
   return problemAt(binding, [...path, 'name'], problem, cure, 'warning')
 }

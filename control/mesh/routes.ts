@@ -1,8 +1,13 @@
 /** Routes: HTTPRoutes of the mesh and of gateways, in Gateway API's order of precedence. */
 
-import type { Route, RouteMatch } from '../../core/snapshot.ts'
-import type { GatewaySpec, HttpRouteMatch, HttpRouteRule, HttpRouteSpec, ParentRef } from './gateway.ts'
+import type { RouteFilters } from '../../core/filters.ts'
+import type { Route } from '../../core/snapshot.ts'
+import type { RouteFilterSpec } from './filters.ts'
+import type { GatewaySpec, HttpRouteRule, HttpRouteSpec, ParentRef } from './gateway.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
+import { routeRetryOf } from './retry.ts'
+import { filtersOf } from './route-filters.ts'
+import { byNarrowness, matchOf, repeatedIn } from './route-match.ts'
 import type { KnownService } from './services.ts'
 import { byText, durationMs } from './words.ts'
 
@@ -12,6 +17,7 @@ interface Input {
   readonly routes: readonly Placed<HttpRouteSpec>[]
   readonly gateways: readonly Placed<GatewaySpec>[]
   readonly services: ReadonlyMap<string, KnownService>
+  readonly routeFilters: readonly Placed<RouteFilterSpec>[]
 }
 
 /** A route with what decides between equals. */
@@ -30,15 +36,21 @@ export function resolveRoutes(input: Input): { readonly routes: readonly Route[]
   for (const placed of input.routes) {
     const hosts = hostsOf(placed, input, routed, problems)
     for (const [index, rule] of placed.spec.rules.entries()) {
-      checkRule(placed, index, rule, input, problems)
+      const filters = filtersOf(placed, ['spec', 'rules', index], rule, input, problems)
+      checkRule(placed, index, rule, filters, input, problems)
       for (const [at, match] of (rule.matches ?? [{}]).entries()) {
-        checkHeaders(placed, ['spec', 'rules', index, 'matches', at, 'headers'], match, problems)
+        for (const [field, twice, name] of repeatedIn(match)) {
+          const path: Path = ['spec', 'rules', index, 'matches', at, field, twice, 'name']
+          problems.push(problemAt(placed, path, `${name} is matched twice`, 'keep one of the two'))
+        }
         const route: Route = {
           name: `${placed.name}/${rule.name ?? index}/${at}`,
           hosts,
           match: matchOf(match),
-          backends: rule.backendRefs.map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 })),
+          backends: (rule.backendRefs ?? []).map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 })),
           timeoutMs: rule.timeouts?.request === undefined ? defaultTimeoutMs : durationMs(rule.timeouts.request),
+          ...attemptsOf(rule),
+          ...(filters && { filters }),
         }
         ranked.push({ route, createdAt: ageOf(placed.createdAt), owner: placed.name, rule: index, match: at })
       }
@@ -49,6 +61,12 @@ export function resolveRoutes(input: Input): { readonly routes: readonly Route[]
   }
   return { routes: ranked.sort(byPrecedence).map(({ route }) => route), problems }
 }
+
+/** What a rule says of single attempts. */
+const attemptsOf = ({ timeouts, retry }: HttpRouteRule): Pick<Route, 'tryMs' | 'retry'> => ({
+  ...(timeouts?.backendRequest !== undefined && { tryMs: durationMs(timeouts.backendRequest) }),
+  ...(retry && { retry: routeRetryOf(retry) }),
+})
 
 const last = { createdAt: '~', rule: 0, match: 0 }
 
@@ -64,32 +82,15 @@ const defaultRoute = (name: string, hosts: readonly string[]): Route => ({
   timeoutMs: defaultTimeoutMs,
 })
 
-/** Gateway API HTTPRouteRule: exact path, longest prefix, method, most headers; then age, name, order in the route. */
+/** The narrower match; then age, name, order in the route (Gateway API HTTPRouteRule). */
 function byPrecedence(a: Ranked, b: Ranked): number {
-  const [x, y] = [a.route.match, b.route.match]
   return (
-    Number(y.path.type === 'exact') - Number(x.path.type === 'exact') ||
-    y.path.value.length - x.path.value.length ||
-    Number(y.method !== undefined) - Number(x.method !== undefined) ||
-    Object.keys(y.headers ?? {}).length - Object.keys(x.headers ?? {}).length ||
+    byNarrowness(a.route.match, b.route.match) ||
     byText(a.createdAt, b.createdAt) ||
     byText(a.owner, b.owner) ||
     a.rule - b.rule ||
     a.match - b.match
   )
-}
-
-function matchOf({ path, method, headers }: HttpRouteMatch): RouteMatch {
-  const value = path?.value ?? '/'
-  const exact = path?.type === 'Exact'
-  return {
-    // A prefix matches step by step, so that a slash at its end says nothing (HTTPPathMatch).
-    path: exact ? { type: 'exact', value } : { type: 'prefix', value: value.replace(/(?<=.)\/$/, '') },
-    ...(method === undefined ? {} : { method }),
-    ...(headers?.length
-      ? { headers: Object.fromEntries(headers.map((header) => [header.name.toLowerCase(), header.value])) }
-      : {}),
-  }
 }
 
 /** The host names of everything that the route is attached to. */
@@ -175,6 +176,7 @@ function checkRule(
   placed: Placed<HttpRouteSpec>,
   index: number,
   rule: HttpRouteRule,
+  filters: RouteFilters | undefined,
   { services }: Input,
   problems: Problem[],
 ): void {
@@ -185,7 +187,8 @@ function checkRule(
   if (rule.name !== undefined && /^[0-9]+$/.test(rule.name)) {
     problems.push(problemAt(placed, [...path, 'name'], 'is a number, like the rules without a name', 'use a word'))
   }
-  for (const [at, ref] of rule.backendRefs.entries()) {
+  const backendRefs = rule.backendRefs ?? []
+  for (const [at, ref] of backendRefs.entries()) {
     const known = services.get(ref.name)
     const refPath: Path = [...path, 'backendRefs', at]
     if (!known) {
@@ -196,23 +199,24 @@ function checkRule(
       problems.push(problemAt(placed, [...refPath, field], problem, cure))
     }
   }
-  if (rule.backendRefs.every((ref) => ref.weight === 0)) {
-    problems.push(problemAt(placed, [...path, 'backendRefs'], 'has no weight above 0', 'give one backend a weight'))
-  }
-}
-
-function checkHeaders(
-  placed: Placed<HttpRouteSpec>,
-  path: Path,
-  { headers }: HttpRouteMatch,
-  problems: Problem[],
-): void {
-  const names = new Set<string>()
-  for (const [index, header] of (headers ?? []).entries()) {
-    const name = header.name.toLowerCase()
-    if (names.has(name)) {
-      problems.push(problemAt(placed, [...path, index, 'name'], `${name} is matched twice`, 'keep one of the two'))
+  const { request, backendRequest } = rule.timeouts ?? {}
+  if (backendRequest !== undefined && request !== undefined && durationMs(request) > 0) {
+    if (durationMs(backendRequest) > durationMs(request)) {
+      const problem = 'is longer than the whole request may take'
+      problems.push(problemAt(placed, [...path, 'timeouts', 'backendRequest'], problem, `write ${request} or less`))
     }
-    names.add(name)
+  }
+  if (backendRequest !== undefined && durationMs(backendRequest) === 0) {
+    problems.push(
+      problemAt(placed, [...path, 'timeouts', 'backendRequest'], 'is no time', 'write 1ms or more, or leave it out'),
+    )
+  }
+  if ((filters?.redirect || filters?.answer) && backendRefs.length > 0) {
+    const problem = 'are never asked, since a filter answers'
+    problems.push(problemAt(placed, [...path, 'backendRefs'], problem, 'remove them, or the filter'))
+  } else if (backendRefs.length === 0 && !filters?.redirect && !filters?.answer) {
+    problems.push(problemAt(placed, path, 'has no backendRefs', 'add one, or a filter that answers'))
+  } else if (backendRefs.length > 0 && backendRefs.every((ref) => ref.weight === 0)) {
+    problems.push(problemAt(placed, [...path, 'backendRefs'], 'has no weight above 0', 'give one backend a weight'))
   }
 }

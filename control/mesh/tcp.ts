@@ -48,11 +48,17 @@ export function tcpProblems(input: Input): Problem[] {
   }
   for (const route of input.routes) {
     for (const [at, rule] of route.spec.rules.entries()) {
-      for (const [index, { name }] of rule.backendRefs.entries()) {
+      for (const [index, { name }] of (rule.backendRefs ?? []).entries()) {
         if (!tcp.has(name)) continue
         const path: Path = ['spec', 'rules', at, 'backendRefs', index, 'name']
         const cure = 'remove it: callers reach it by outbound.tcp'
         problems.push(problemAt(route, path, `${name} speaks tcp, which no HTTPRoute leads to`, cure))
+      }
+      for (const [index, filter] of (rule.filters ?? []).entries()) {
+        if (filter.type !== 'RequestMirror' || !tcp.has(filter.requestMirror.backendRef.name)) continue
+        const path: Path = ['spec', 'rules', at, 'filters', index, 'requestMirror', 'backendRef', 'name']
+        const problem = `${filter.requestMirror.backendRef.name} speaks tcp, and requests are mirrored`
+        problems.push(problemAt(route, path, problem, 'remove it'))
       }
     }
   }

@@ -1,12 +1,13 @@
 /** What traffic policies come to: for each service what its callers do, and for each inbound listener what it takes. */
 
-import type { ListenerLimits, Service, Workload } from '../../core/snapshot.ts'
+import type { ListenerLimits, Route, Service, Workload } from '../../core/snapshot.ts'
 import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
 import { keyOf, textOf, wrongTarget } from './bindings.ts'
+import type { HttpRouteSpec } from './gateway.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
-import { leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
+import { arrivesAsMatched, leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
 import { tcpServices } from './tcp.ts'
-import { hashes, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
+import { hashes, placeOf, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
 import { durationMs } from './words.ts'
 import { serviceOf } from './workloads.ts'
 
@@ -21,6 +22,8 @@ export function resolveTraffic(input: TrafficInput): {
   readonly traffic: ReadonlyMap<string, ServiceTraffic>
   /** By workload. */
   readonly limits: ReadonlyMap<string, ListenerLimits>
+  /** As they were resolved, with what policies say of them. */
+  readonly routes: readonly Route[]
   readonly problems: Problem[]
 } {
   const problems: Problem[] = []
@@ -35,8 +38,14 @@ export function resolveTraffic(input: TrafficInput): {
       const wrong = outside ? undefined : wrongTarget(target, input)
       if (wrong) problems.push(problemAt(policy, [...path, wrong.field], wrong.problem, wrong.cure))
       if (target.kind !== 'Service' && serviceTrafficOf(policy.spec)) {
-        const problem = `only limits are of a ${target.kind}: endpoints and circuits are of a Service`
+        const problem = `only limits are of a ${target.kind}: endpoints, circuits, retries and timeouts are of a Service`
         problems.push(problemAt(policy, [...path, 'kind'], problem, 'attach the rest to the Service'))
+      }
+      if (target.kind !== 'HTTPRoute' && policy.spec.sticky) {
+        const problem = `only an HTTPRoute has several backends to be sticky to, not a ${target.kind}`
+        problems.push(
+          problemAt(policy, [...path, 'kind'], problem, 'take sticky out, or choose by loadBalancer.hashOn'),
+        )
       }
       if (target.kind === 'Service' && tcp.has(target.name) && serviceTrafficOf(policy.spec)) {
         const problem = `${target.name} speaks tcp, and only requests are spread and watched`
@@ -63,7 +72,7 @@ export function resolveTraffic(input: TrafficInput): {
     const all = own ?? limitsOf(attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) }))) ?? []
     const ways = input.resolved.flatMap((way) => {
       const parts = partsOf(way)
-      if (!parts || !leadsTo(way, workload, input)) return []
+      if (!parts || !leadsTo(way, workload, input) || !arrivesAsMatched(way)) return []
       const { owner, rule } = parts
       const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
       const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
@@ -76,19 +85,51 @@ export function resolveTraffic(input: TrafficInput): {
     if (workload.spec.inbound.app.appProtocol === 'tcp') problems.push(countsNothing(workload))
     limits.set(workload.name, { all, ...(routes.length > 0 && { routes }) })
   }
-  return { traffic, limits, problems }
+  const routes = input.resolved.map((way) => ({
+    ...way,
+    ...stickyOf(way, attached),
+    ...timeoutOf(way, input.routes, traffic),
+  }))
+  return { traffic, limits, routes, problems }
+}
+
+function stickyOf(way: Route, attached: ReadonlyMap<string, Attached>): Pick<Route, 'sticky'> {
+  const parts = partsOf(way)
+  if (!parts) return {}
+  const { owner, rule } = parts
+  const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
+  const sticky = section?.spec.sticky ?? attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))?.spec.sticky
+  return sticky ? { sticky: placeOf(sticky) } : {}
+}
+
+/** What the rule says itself; else what its services say, of several the longest. */
+function timeoutOf(
+  way: Route,
+  routes: readonly Placed<HttpRouteSpec>[],
+  traffic: ReadonlyMap<string, ServiceTraffic>,
+): Pick<Route, 'timeoutMs'> | undefined {
+  const parts = partsOf(way)
+  const spec = parts && routes.find(({ name }) => name === parts.owner)?.spec
+  const rule = spec?.rules.find((one, index) => (one.name ?? String(index)) === parts!.rule)
+  if (rule?.timeouts?.request !== undefined) return undefined
+  const all = way.backends.map(({ service }) => traffic.get(service)?.timeoutMs ?? way.timeoutMs)
+  return all.length === 0 ? undefined : { timeoutMs: all.includes(0) ? 0 : Math.max(...all) }
 }
 
 const limitsOf = (policy: Attached | undefined): readonly RateLimit[] | undefined =>
   policy?.spec.limits?.map(rateLimitOf)
 
 function checkPolicy(policy: Attached): Problem[] {
-  const { loadBalancer, outlierEjection, circuitBreaker, limits } = policy.spec
+  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky } = policy.spec
   const problems: Problem[] = []
   const say = (path: Path, problem: string, cure: string): void =>
     void problems.push(problemAt(policy, ['spec', ...path], problem, cure))
-  if (!loadBalancer && !outlierEjection && !circuitBreaker && !limits) {
-    say([], 'says nothing', 'add loadBalancer, outlierEjection, circuitBreaker or limits')
+  if (!serviceTrafficOf(policy.spec) && !limits && !sticky) {
+    say([], 'says nothing', 'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits or sticky')
+  }
+  if (retry?.grpcCodes && retry.methods?.includes('POST') !== true) {
+    const problem = 'says nothing as long as a POST is not repeated, and each call of gRPC is one'
+    say(['retry', 'grpcCodes'], problem, 'add methods: [POST] where every call may be repeated')
   }
   if (loadBalancer && hashes(loadBalancer.type) !== (loadBalancer.hashOn !== undefined)) {
     const { type, hashOn } = loadBalancer
@@ -99,6 +140,9 @@ function checkPolicy(policy: Attached): Problem[] {
     [['outlierEjection', 'baseTime'], outlierEjection?.baseTime],
     [['outlierEjection', 'maxTime'], outlierEjection?.maxTime],
     [['circuitBreaker', 'openFor'], circuitBreaker?.openFor],
+    [['timeouts', 'perTry'], timeouts?.perTry],
+    [['timeouts', 'connect'], timeouts?.connect],
+    [['timeouts', 'idle'], timeouts?.idle],
     ...(limits ?? []).map(({ per }, index) => [['limits', index, 'per'], per] as const),
   ] as const) {
     if (text !== undefined && durationMs(text) === 0) say(path, 'is no time', 'write 1ms or more')

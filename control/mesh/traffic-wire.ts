@@ -2,12 +2,13 @@
 
 import { z } from 'zod'
 import type { ListenerLimits, RouteMatch } from '../../core/snapshot.ts'
-import type { ServiceTraffic } from '../../core/traffic.ts'
+import type { KeyPlace, ServiceTraffic } from '../../core/traffic.ts'
 
 const text = z.string().max(4096)
 const some = z.int().min(1)
+const count = z.int().min(0)
 
-const keyPlace = z.discriminatedUnion('kind', [
+export const keyPlace: z.ZodType<KeyPlace> = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('header'), name: text }),
   z.strictObject({ kind: z.literal('cookie'), name: text }),
   z.strictObject({ kind: z.literal('caller') }),
@@ -26,6 +27,23 @@ export const serviceTraffic: z.ZodType<ServiceTraffic> = z.strictObject({
   breaker: z
     .strictObject({ failureThreshold: some, openForMs: some, successThreshold: some, minimumRequests: some })
     .exactOptional(),
+  retry: z
+    .strictObject({
+      attempts: count.max(10),
+      on: z.array(z.enum(['connect-failure', 'reset', 'timeout', '5xx', 'gateway-error'])),
+      statuses: z.array(count),
+      grpcStatuses: z.array(count),
+      backoffMs: count,
+      maxBackoffMs: count,
+      methods: z.array(text),
+      bodyBytes: count,
+      budget: z.strictObject({ share: z.number().min(0).max(1), perSecond: z.number().min(0) }),
+    })
+    .exactOptional(),
+  times: z
+    .strictObject({ tryMs: some.exactOptional(), connectMs: some.exactOptional(), idleMs: some.exactOptional() })
+    .exactOptional(),
+  timeoutMs: count.exactOptional(),
 })
 
 const limits = z.array(z.strictObject({ perSecond: z.number().positive(), burst: some, by: keyPlace.exactOptional() }))

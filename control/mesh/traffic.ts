@@ -9,6 +9,7 @@ import {
   type RateLimit,
   type ServiceTraffic,
 } from '../../core/traffic.ts'
+import { type RetrySpec, retryOf, retrySpec, type TimeoutsSpec, timeoutsSpec, timesOf } from './retry.ts'
 import { type TargetRef, targetRefs } from './target-refs.ts'
 import { duration, durationMs } from './words.ts'
 
@@ -38,23 +39,31 @@ export interface TrafficPolicySpec {
     readonly successThreshold?: number
     readonly minimumRequests?: number
   }
+  readonly retry?: RetrySpec
+  readonly timeouts?: TimeoutsSpec
   readonly limits?: readonly LimitSpec[]
+  readonly sticky?: StickySpec
 }
+
+/** What keeps requests at one of several backends. */
+type StickySpec = Exclude<KeySpec, { readonly caller: true }>
 
 const headerName = z
   .string()
   .regex(/^(?!__proto__$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a header name' })
 
-const key: z.ZodType<KeySpec> = z.union(
-  [
-    z.strictObject({ header: headerName }),
-    z.strictObject({
-      cookie: z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a cookie name' }),
-    }),
-    z.strictObject({ caller: z.literal(true) }),
-  ],
-  { error: 'is none of {header: name}, {cookie: name} and {caller: true}' },
-)
+const byHeader = z.strictObject({ header: headerName })
+const byCookie = z.strictObject({
+  cookie: z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a cookie name' }),
+})
+
+const sticky: z.ZodType<StickySpec> = z.union([byHeader, byCookie], {
+  error: 'is neither {header: name} nor {cookie: name}',
+})
+
+const key: z.ZodType<KeySpec> = z.union([byHeader, byCookie, z.strictObject({ caller: z.literal(true) })], {
+  error: 'is none of {header: name}, {cookie: name} and {caller: true}',
+})
 
 const some = z.int().min(1).max(1_000_000)
 
@@ -67,7 +76,9 @@ const limit: z.ZodType<LimitSpec> = z.strictObject({
 
 export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
   .strictObject({
-    targetRefs: targetRefs('Limits hold at inbound listeners; everything else is of a Service alone.'),
+    targetRefs: targetRefs(
+      'Limits hold at inbound listeners; sticky is of an HTTPRoute alone, everything else of a Service.',
+    ),
     loadBalancer: z
       .strictObject({
         type: z.enum(['PeakEwma', 'LeastRequest', 'RoundRobin', 'Random', 'RingHash', 'Maglev']),
@@ -101,6 +112,13 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
       })
       .describe('Default none.')
       .exactOptional(),
+    retry: retrySpec.exactOptional(),
+    timeouts: timeoutsSpec.exactOptional(),
+    sticky: sticky
+      .describe(
+        'Of an HTTPRoute: requests of one value go to one of the weighted backends. Default chance decides about each.',
+      )
+      .exactOptional(),
     limits: z.array(limit).min(1).max(16).describe('Default none. Each that is given must have room.').exactOptional(),
   })
   .describe('How requests are spread among endpoints, and how many are taken.')
@@ -118,8 +136,8 @@ export const hashes = (type: AlgorithmName): boolean => type === 'RingHash' || t
 
 /** Undefined where a policy says nothing of this. Its shape is right, and a way that hashes has a key. */
 export function serviceTrafficOf(spec: TrafficPolicySpec): ServiceTraffic | undefined {
-  const { loadBalancer: lb, outlierEjection: out, circuitBreaker: cut } = spec
-  if (!lb && !out && !cut) return undefined
+  const { loadBalancer: lb, outlierEjection: out, circuitBreaker: cut, retry, timeouts } = spec
+  if (!lb && !out && !cut && !retry && !timeouts) return undefined
   return {
     ...(lb && { balance: { type: algorithms[lb.type], ...(lb.hashOn && { hashOn: placeOf(lb.hashOn) }) } as Balance }),
     ...(out && {
@@ -138,6 +156,8 @@ export function serviceTrafficOf(spec: TrafficPolicySpec): ServiceTraffic | unde
         minimumRequests: cut.minimumRequests ?? breakerDefaults.minimumRequests,
       },
     }),
+    ...(retry && { retry: retryOf(retry) }),
+    ...(timeouts && timesOf(timeouts)),
   }
 }
 
@@ -150,7 +170,7 @@ export const rateLimitOf = ({ requests, per, burst, by }: LimitSpec): RateLimit 
 const msOf = (text: string | undefined, otherwise: number): number =>
   text === undefined ? otherwise : durationMs(text)
 
-function placeOf(key: KeySpec): KeyPlace {
+export function placeOf(key: KeySpec): KeyPlace {
   if ('header' in key) return { kind: 'header', name: key.header.toLowerCase() }
   return 'cookie' in key ? { kind: 'cookie', name: key.cookie } : { kind: 'caller' }
 }

@@ -19,8 +19,11 @@ export interface BalancerOptions {
 }
 
 export interface Balancer {
-  /** Undefined where there is no endpoint. `key`: of the request, where it is chosen by its hash. */
-  pick(key?: string): Member | undefined
+  /**
+   * Undefined where there is no endpoint. `key`: of the request, where it is chosen by its hash. `tried`: endpoints that are
+   * left out as long as there is another one.
+   */
+  pick(key?: string, tried?: readonly Endpoint[]): Member | undefined
   /** A request goes there; to be called with its outcome once it is over. */
   begin(member: Member): (outcome: Pick<Outcome, 'code' | 'status' | 'durationUs'>) => void
   /** Takes the endpoints of a newer snapshot; what is known of those that stay is kept. */
@@ -67,12 +70,13 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
   }
 
   return {
-    pick(key) {
+    pick(key, tried) {
       if (members.length < 2) return members[0]
       const now = nowMs()
       const ejected = ejectedAt(now)
-      const able =
+      const well =
         ejected === 0 || ejected === members.length ? members : members.filter((one) => !isEjected(one.health, now))
+      const able = tried ? withoutTried(well, tried) : well
       return able.length === 1 ? able[0] : choose(able, now, key)
     },
     begin(member) {
@@ -101,4 +105,9 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
       })
     },
   }
+}
+
+function withoutTried(members: readonly Member[], tried: readonly Endpoint[]): readonly Member[] {
+  const others = members.filter(({ endpoint }) => !tried.includes(endpoint))
+  return others.length > 0 ? others : members
 }

@@ -34,10 +34,15 @@ const internal = 13
 const unavailable = 14
 const unauthenticated = 16
 
+/** `grpc-status` of a field or trailer; undefined where it is none of gRPC's. */
+export const readGrpcStatus = (field: string | undefined): number | undefined =>
+  field !== undefined && /^(?:[0-9]|1[0-6])$/.test(field) ? Number(field) : undefined
+
 /** The status of each of our codes. */
 export function grpcStatusOf(code: RefusalCode): number {
   switch (code) {
     case 'bad_request':
+    case 'request_unpatched':
     case 'token_ambiguous':
       return invalidArgument
     case 'head_too_large':
@@ -61,6 +66,7 @@ export function grpcStatusOf(code: RefusalCode): number {
     case 'method_unsupported':
       return unimplemented
     case 'upstream_invalid':
+    case 'answer_unpatched':
       return internal
     case 'drained':
       return unavailable
@@ -70,13 +76,18 @@ export function grpcStatusOf(code: RefusalCode): number {
 }
 
 /** The same refusal as a response of trailers only: HTTP says 200, and `grpc-status` what happened. */
-export function grpcRefusal(refusal: Refusal, code: RefusalCode, told: string): Refusal {
+export function grpcRefusal(
+  refusal: Refusal,
+  code: RefusalCode,
+  told: string,
+  status: number = grpcStatusOf(code),
+): Refusal {
   const { 'content-type': _, ...headers } = refusal.headers
   return {
     status: 200,
     headers: {
       'content-type': 'application/grpc',
-      'grpc-status': String(grpcStatusOf(code)),
+      'grpc-status': String(status),
       'grpc-message': percentEncoded(`${code}: ${told}`),
       ...headers,
     },

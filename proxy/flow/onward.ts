@@ -2,11 +2,13 @@
 
 import { type Decision, statusOf } from '../../core/decision.ts'
 import type { RequestFacts } from '../../core/facts.ts'
+import { isOwnField } from '../../core/filters.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import { decisionId, type RecordId } from '../../core/record.ts'
 import { fieldOf, type Onward, type Refusal } from '../exchange.ts'
 import { isFieldValue, isTokenText } from '../http1/fields.ts'
 import type { Traced } from '../telemetry/served.ts'
+import { changesOf } from './filters/changes.ts'
 import { grpcRefusal, grpcTimeoutMs, isGrpc } from './grpc.ts'
 import { problem, titles } from './problem.ts'
 import { boundedReasons } from './record.ts'
@@ -15,23 +17,6 @@ import { challengeOf, withoutToken } from './token.ts'
 
 /** Envoy's header for the identity that a proxy vouches for. Only we write it. */
 const forwardedIdentity = 'x-forwarded-client-cert'
-
-/** Framing, routing, connection and identity: what a policy never sets or removes. */
-const ours: ReadonlySet<string> = new Set([
-  'host',
-  'content-length',
-  'transfer-encoding',
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'upgrade',
-  'expect',
-  'x-request-id',
-  'x-writ-decision',
-  forwardedIdentity,
-])
 
 /** `kept` is left out where the mesh lets requests pass that could not be recorded. */
 export function onward(
@@ -43,17 +28,23 @@ export function onward(
 ): Onward {
   const effects = decision.verdict === 'allow' ? decision.effects : undefined
   const withheld = withoutToken(facts)
-  const setHeaders = { ...withheld.set, ...theirs(effects?.setOnRequest) }
+  const changes = found.filters && changesOf(facts.head!, found)
+  const setHeaders = { ...withheld.set, ...changes?.set, ...theirs(effects?.setOnRequest) }
   setHeaders['x-request-id'] = facts.requestId
   if (traced) Object.assign(setHeaders, traced.headers)
   const vouched = vouchedFor(facts)
   if (vouched !== undefined) setHeaders[forwardedIdentity] = vouched
-  const setResponseHeaders = theirs(effects?.setOnResponse)
+  const setResponseHeaders = { ...changes?.setOnResponse, ...theirs(effects?.setOnResponse) }
   setResponseHeaders['x-writ-decision'] = kept ? decisionId(kept) : 'unrecorded'
   const removed = effects?.removeFromRequest?.map((name) => name.toLowerCase()).filter(isTheirs)
   const alike =
-    removed || withheld.remove
-      ? [...(removed ?? []), ...(withheld.remove ? [withheld.remove] : []), forwardedIdentity]
+    removed || withheld.remove || changes
+      ? [
+          ...(removed ?? []),
+          ...(changes?.remove ?? []),
+          ...(withheld.remove ? [withheld.remove] : []),
+          forwardedIdentity,
+        ]
       : alwaysRemoved
   return {
     endpoint: found.endpoint,
@@ -61,6 +52,8 @@ export function onward(
     removeHeaders: traced ? [...alike, ...traced.remove] : alike,
     setResponseHeaders,
     timeoutMs: found.timeoutMs,
+    ...(found.times && { times: found.times }),
+    ...changes?.onward,
     ...deadline(facts, found, setHeaders),
   }
 }
@@ -97,8 +90,7 @@ function theirs(fields: Readonly<Record<string, string>> | undefined): Record<st
   return kept
 }
 
-/** An underscore counts as a hyphen, as in servers that read CGI variables. */
-const isTheirs = (name: string): boolean => isTokenText(name) && !ours.has(name.replaceAll('_', '-'))
+const isTheirs = (name: string): boolean => isTokenText(name) && !isOwnField(name)
 
 /** What a refused caller reads, in the words of the protocol that it speaks. */
 export function refusalOf(decision: Decision, facts: RequestFacts, kept?: RecordId, policy?: PolicyUse): Refusal {

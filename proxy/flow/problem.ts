@@ -11,7 +11,7 @@ export interface ProblemIds {
   readonly decisionId: string | undefined
 }
 
-export type UpstreamFailure = Exclude<OutcomeCode, 'completed' | 'refused' | 'caller_gone'>
+export type UpstreamFailure = Exclude<OutcomeCode, 'completed' | 'refused' | 'route_answered' | 'caller_gone'>
 
 type ProblemCode = Exclude<DecisionCode, AllowCode> | UpstreamFailure
 
@@ -47,6 +47,9 @@ export const titles: Readonly<Record<ProblemCode, string>> = {
   upstream_reset: 'The service closed the connection.',
   upstream_invalid: 'The service sent a response that cannot be read.',
   upstream_timeout: 'The service did not answer in time.',
+  request_unpatched: 'The body is no JSON or too long, and its route would change it.',
+  answer_unpatched: 'The service sent a body that cannot be changed as its route says.',
+  fault_injected: 'The route injects this fault, for a test of its callers.',
   circuit_open: 'The service has kept failing and is not asked for a while.',
   drained: 'The proxy is stopping.',
   revoked: 'The caller is allowed no longer.',
@@ -85,6 +88,9 @@ const upstreamStatus: Readonly<Record<UpstreamFailure, number>> = {
   upstream_reset: 502,
   upstream_invalid: 502,
   upstream_timeout: 504,
+  request_unpatched: 400,
+  answer_unpatched: 502,
+  fault_injected: 503,
   circuit_open: 503,
   drained: 503,
   revoked: 403,

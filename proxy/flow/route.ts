@@ -1,16 +1,17 @@
 /** Where a request would go. The snapshot holds routes in order of precedence, so the first that matches wins. */
 
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
-import type { Outcome } from '../../core/outcome.ts'
+import type { RouteFilters } from '../../core/filters.ts'
 import type { PolicyUse } from '../../core/policy.ts'
-import type { Endpoint, Listener, MeshSnapshot, Route, Service } from '../../core/snapshot.ts'
-import type { KeyPlace } from '../../core/traffic.ts'
-import type { Balancer } from '../balance/balancer.ts'
-import type { Circuit } from '../balance/breaker.ts'
-import { saidOf } from '../balance/member.ts'
-import { isHead } from '../exchange.ts'
+import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch } from '../../core/snapshot.ts'
+import { type KeyPlace, retryDefaults, type TryTimes } from '../../core/traffic.ts'
+import { hash32 } from '../balance/hash.ts'
+import { isHead, type MirrorTo } from '../exchange.ts'
 import { keyAt } from '../limit/key.ts'
-import { matches } from './match.ts'
+import type { Ended, RetryPlan } from './attempts.ts'
+import { type Injected, injectedInto } from './filters/answer.ts'
+import { type Reach, reachOf, rotation, type Watch } from './reach.ts'
+import { routeIndex } from './route-index.ts'
 
 export interface Found {
   /** Name of the route, or of the service where no route spoke. */
@@ -25,7 +26,19 @@ export interface Found {
    * Says that the request goes there, where somebody counts; what it gives is told the outcome. Undefined where the
    * service is not to be asked, since it keeps failing. Default nobody counts.
    */
-  readonly begin?: () => ((outcome: Outcome) => void) | undefined
+  readonly begin?: () => Ended | undefined
+  /** Of each attempt. Default none. */
+  readonly times?: TryTimes
+  /** Where it may be tried more than once. */
+  readonly retry?: RetryPlan
+  /** What the route does besides. Default it sends requests on. */
+  readonly filters?: RouteFilters
+  /** The prefix that it matched. */
+  readonly prefix?: string
+  /** What chance injects into this request. Default nothing. */
+  readonly injected?: Injected
+  /** Where copies of this request go. Default nowhere. */
+  readonly mirrors?: readonly MirrorTo[]
 }
 
 /** `caller`: by whom an endpoint may be chosen. */
@@ -49,7 +62,8 @@ export function appRoute(listener: Extract<Listener, { direction: 'inbound' }>):
     match,
     found: policy ? { ...found, route, policy } : { ...found, route },
   }))
-  return (head) => (isHead(head) && routes.find(({ match }) => matches(match, head))?.found) || found
+  const first = routeIndex(routes)
+  return (head) => (isHead(head) && first(head)?.found) || found
 }
 
 /** The workload itself. The caller's side keeps the time. */
@@ -61,81 +75,159 @@ export const appOf = ({ service, app }: Extract<Listener, { direction: 'inbound'
 })
 
 /**
- * Outbound: the host picks the routes, exactly and without its port; then each route's match is asked in order. A host
- * that no route names goes to the service of that host. A host whose routes all decline, a service without endpoints and
- * backends without weight find nothing. `balance` chooses among several endpoints; default one after the other.
- * `circuit` is asked once for each service that has a breaker; default none is watched.
+ * Outbound: the host picks the routes, exactly and without its port, else by the longest wildcard that holds it; then each
+ * route's match is asked in order. A host that no route names goes to the service of that host. A host whose routes all
+ * decline, a service without endpoints and backends without weight find nothing. `watch`: what is known of services.
  */
 export function routesOf(
   snapshot: Pick<MeshSnapshot, 'services' | 'routes'>,
   pick: Fraction,
-  balance?: (service: Service) => Balancer,
-  circuit?: (service: Service) => Circuit | undefined,
+  watch: Watch = {},
 ): FindRoute {
   const spoken = snapshot.services.filter(({ protocol }) => protocol === undefined)
-  const services = new Map(
-    spoken.map((service) => [
-      service.name,
-      {
-        next: rotation(service),
-        balancer: balance && service.endpoints.length > 1 ? balance(service) : undefined,
-        circuit: circuit?.(service),
-        hashOn: hashOnOf(service),
-      },
-    ]),
-  )
-  const byHost = new Map<string, Route[]>()
+  const services = new Map(spoken.map((service) => [service.name, reachOf(service, pick, watch)]))
+  const byHost = new Map<string, Way[]>()
   for (const route of snapshot.routes) {
-    for (const host of route.hosts) byHost.set(host, [...(byHost.get(host) ?? []), route])
+    const way = wayOf(route, services)
+    for (const host of route.hosts) {
+      const known = byHost.get(host)
+      if (known) known.push(way)
+      else byHost.set(host, [way])
+    }
   }
-  const hosts = new Map(spoken.flatMap((service) => service.hosts.map((host) => [host, service.name])))
+  const ways = new Map([...byHost].map(([host, of]) => [host, routeIndex(of)]))
+  const wild = [...byHost.keys()].some((host) => host.startsWith('*.'))
+  const plain = new Map(
+    spoken.flatMap(({ hosts, name }) => hosts.map((host) => [host, plainWay(services.get(name)!)] as const)),
+  )
 
   return (head, caller) => {
     if (!isHead(head)) return undefined
     const host = hostOf(head.authority)
-    const routes = byHost.get(host)
-    const service = hosts.get(host)
-    if (!routes) return service === undefined ? undefined : to(service, service, defaultTimeoutMs, head, caller)
-    const route = routes.find(({ match }) => matches(match, head))
-    const backend = route && weighted(route.backends, pick)
-    return backend === undefined ? undefined : to(route!.name, backend, route!.timeoutMs, head, caller)
+    const known = ways.get(host)
+    const way = known?.(head) ?? (wild ? ofWildcards(host, head) : undefined)
+    if (way) return to(way, backendOf(way, head, pick), head, caller, pick)
+    const service = known ? undefined : plain.get(host)
+    return service && to(service, service.backends[0], head, caller, pick)
   }
 
-  function to(
-    route: string,
-    service: string,
-    timeoutMs: number,
-    head: RequestHead,
-    caller: string | undefined,
-  ): Found | undefined {
-    const of = services.get(service)
-    if (!of) return undefined
-    const { balancer, circuit, hashOn } = of
-    const member = balancer?.pick(hashOn && keyAt(hashOn, head, caller))
-    const endpoint = balancer ? member?.endpoint : of.next()
-    if (!endpoint) return undefined
-    if (!member && !circuit) return { route, service, endpoint, timeoutMs }
-    const counted = member && (() => balancer!.begin(member))
-    return { route, service, endpoint, timeoutMs, begin: circuit ? () => guarded(circuit, counted) : counted! }
+  /** `*.b.c` holds `a.b.c` and `x.a.b.c`, not `b.c`; more of the name goes first (HTTPRoute hostnames). */
+  function ofWildcards(host: string, head: RequestHead): Way | undefined {
+    for (let dot = host.indexOf('.'); dot > 0; dot = host.indexOf('.', dot + 1)) {
+      const way = ways.get(`*${host.slice(dot)}`)?.(head)
+      if (way) return way
+    }
+    return undefined
   }
 }
 
-/** Passes where the circuit lets it, and tells it and the balancer how the request ended. */
-function guarded(
-  circuit: Circuit,
-  begin: (() => (outcome: Outcome) => void) | undefined,
-): ((outcome: Outcome) => void) | undefined {
-  const over = circuit.admit()
-  if (!over) return undefined
-  const ended = begin?.()
-  return (outcome) => {
-    over(saidOf(outcome))
-    ended?.(outcome)
+/** A route, ready to be taken. */
+interface Way {
+  readonly name: string
+  readonly match: RouteMatch
+  readonly sticky: KeyPlace | undefined
+  readonly timeoutMs: number
+  readonly backends: readonly Backend[]
+  readonly filters: RouteFilters | undefined
+  readonly mirrors: readonly { readonly reach: Reach | undefined; readonly share: number }[]
+}
+
+interface Backend {
+  /** Undefined for a service that is not there, or speaks no HTTP. */
+  readonly reach: Reach | undefined
+  readonly weight: number
+  readonly more: Pick<Found, 'times' | 'retry'>
+}
+
+const everything: RouteMatch = { path: { type: 'prefix', value: '/' } }
+
+const wayOf = (route: Route, services: ReadonlyMap<string, Reach>): Way => ({
+  name: route.name,
+  match: route.match,
+  sticky: route.sticky,
+  timeoutMs: route.timeoutMs,
+  backends: route.backends.map(({ service, weight }) => backend(services.get(service), weight, route)),
+  filters: route.filters,
+  mirrors: (route.filters?.mirrors ?? []).map(({ service, share }) => ({ reach: services.get(service), share })),
+})
+
+const plainWay = (reach: Reach): Way => ({
+  name: reach.name,
+  match: everything,
+  sticky: undefined,
+  timeoutMs: reach.traffic?.timeoutMs ?? defaultTimeoutMs,
+  backends: [backend(reach, 1, {})],
+  filters: undefined,
+  mirrors: [],
+})
+
+/** What the route says of attempts goes before what the service says. */
+function backend(reach: Reach | undefined, weight: number, route: Pick<Route, 'tryMs' | 'retry'>): Backend {
+  const traffic = reach?.traffic
+  const times = route.tryMs === undefined ? traffic?.times : { ...traffic?.times, tryMs: route.tryMs }
+  const asked = route.retry || traffic?.retry
+  const retry = asked && reach?.retry({ ...retryDefaults, ...traffic?.retry, ...route.retry })
+  return { reach, weight, more: { ...(times && { times }), ...(retry && { retry }) } }
+}
+
+function to(
+  way: Way,
+  backend: Backend | undefined,
+  head: RequestHead,
+  caller: string | undefined,
+  pick: Fraction,
+): Found | undefined {
+  const place = backend?.reach?.pick(head, caller)
+  if (!place)
+    return way.filters && answersItself(way.filters)
+      ? { ...ofWay(way), ...nowhere, ...filtered(way, head, pick) }
+      : undefined
+  const found = { ...ofWay(way), service: backend!.reach!.name, ...place, ...backend!.more }
+  return way.filters ? { ...found, ...filtered(way, head, pick) } : found
+}
+
+const ofWay = ({ name, timeoutMs }: Way): Pick<Found, 'route' | 'timeoutMs'> => ({ route: name, timeoutMs })
+
+/** A route that answers itself needs no service; nothing is ever sent here. */
+const nowhere = { service: '', endpoint: { address: '', port: 0, identity: undefined } } as const
+
+export const answersItself = ({ redirect, answer }: RouteFilters): boolean => (redirect ?? answer) !== undefined
+
+/** What the route's filters come to for this request. */
+function filtered(
+  { filters, match, mirrors }: Way,
+  head: RequestHead,
+  pick: Fraction,
+): Pick<Found, 'filters' | 'prefix' | 'injected' | 'mirrors'> {
+  const injected = filters!.inject && injectedInto(head, filters!.inject, pick)
+  const copies = mirrors.flatMap(({ reach, share }) => {
+    const place = pick() < share ? reach?.pick(head, undefined) : undefined
+    return place ? { service: reach!.name, endpoint: place.endpoint } : []
+  })
+  return {
+    filters: filters!,
+    prefix: match.path.type === 'prefix' ? match.path.value : '/',
+    ...(injected && { injected }),
+    ...(copies.length > 0 && { mirrors: copies }),
   }
 }
 
-const hashOnOf = ({ traffic }: Service): KeyPlace | undefined =>
-  traffic?.balance && 'hashOn' in traffic.balance ? traffic.balance.hashOn : undefined
+/** By chance and weight; where the route is sticky and the request has its key, by that in place of chance. */
+function backendOf({ name, backends, sticky }: Way, head: RequestHead, pick: Fraction): Backend | undefined {
+  if (backends.length === 1) return backends[0]!.weight > 0 ? backends[0] : undefined
+  const key = sticky && keyAt(sticky, head, undefined)
+  const total = backends.reduce((sum, { weight }) => sum + weight, 0)
+  // A weight that grows takes keys over, and leaves those that the backend has.
+  let left = (key === undefined ? pick() : hash32(`${ruleOf(name)} ${key}`) / 2 ** 32) * total
+  for (const backend of backends) {
+    if (backend.weight > 0 && left < backend.weight) return backend
+    left -= backend.weight
+  }
+  return undefined
+}
+
+/** Matches of one rule share its keys: `orders/admin/0` and `orders/admin/1`. */
+const ruleOf = (route: string): string => route.slice(0, Math.max(0, route.lastIndexOf('/')))
 
 /** Outbound, where a port is for one service: the snapshot's routes say nothing of it. */
 export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: string): () => Found | undefined {
@@ -147,29 +239,8 @@ export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: str
   }
 }
 
-/** The service's endpoints one after the other. */
-function rotation({ endpoints }: Service): () => Endpoint | undefined {
-  let next = 0
-  return () => {
-    const endpoint = endpoints[next]
-    next = next + 1 < endpoints.length ? next + 1 : 0
-    return endpoint
-  }
-}
-
 /** A port does not change which service is meant (Gateway API, HTTPRoute hostnames). */
 function hostOf(authority: string): string {
   const colon = authority.lastIndexOf(':')
   return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
-}
-
-function weighted(backends: Route['backends'], pick: Fraction): string | undefined {
-  if (backends.length === 1) return backends[0]!.weight > 0 ? backends[0]!.service : undefined
-  const total = backends.reduce((sum, { weight }) => sum + weight, 0)
-  let left = pick() * total
-  for (const { service, weight } of backends) {
-    if (weight > 0 && left < weight) return service
-    left -= weight
-  }
-  return undefined
 }

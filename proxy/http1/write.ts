@@ -7,12 +7,20 @@ import type { Request } from './request.ts'
 export interface FieldChanges {
   readonly set: Readonly<Record<string, string>>
   readonly remove: readonly string[]
+  /** Fields beside those of the same name. Default none. */
+  readonly add?: readonly (readonly [string, string])[]
+}
+
+/** What goes upstream in place of the request's own. */
+export interface RequestChanges extends FieldChanges {
+  readonly target?: { readonly authority: string; readonly path: string } | undefined
 }
 
 /** The head that goes upstream. A body keeps its kind of framing; `te`, trailers and everything hop-by-hop is gone. */
-export function writeRequest(request: Request, changes: FieldChanges): string {
-  const target = request.query === undefined ? request.path : `${request.path}?${request.query}`
-  let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${request.authority}\r\n`
+export function writeRequest(request: Request, changes: RequestChanges): string {
+  const { path, authority } = changes.target ?? request
+  const target = request.query === undefined ? path : `${path}?${request.query}`
+  let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n`
   if (request.framing.kind === 'chunked') head += 'transfer-encoding: chunked\r\n'
   if (request.upgrades) head += 'connection: upgrade\r\n'
   return `${head}${copied(request.fields, changes)}${added(changes.set)}\r\n`
@@ -33,8 +41,11 @@ export function writeResponse(shape: ResponseShape, fields: Fields, changes: Fie
   if (shape.framing.kind === 'chunked') head += 'transfer-encoding: chunked\r\n'
   if (shape.upgrades) head += 'connection: upgrade\r\n'
   else if (shape.close) head += 'connection: close\r\n'
-  return `${head}${copied(fields, changes)}${added(changes.set)}\r\n`
+  return `${head}${copied(fields, changes)}${added(changes.set)}${beside(changes.add)}\r\n`
 }
+
+const beside = (add: FieldChanges['add']): string =>
+  add === undefined ? '' : add.map(([name, value]) => `${name}: ${value}\r\n`).join('')
 
 /** An answer of our own, with a body that is all there. */
 export function writeAnswer(
@@ -43,7 +54,8 @@ export function writeAnswer(
   length: number,
   close: boolean,
 ): string {
-  const head = `HTTP/1.1 ${status} ${reasonOf(status)}\r\ncontent-length: ${length}\r\n`
+  const bodiless = status === 204 // RFC 9110 section 8.6.
+  const head = `HTTP/1.1 ${status} ${reasonOf(status)}\r\n${bodiless ? '' : `content-length: ${length}\r\n`}`
   return `${head}${close ? 'connection: close\r\n' : ''}${added(headers)}\r\n`
 }
 

@@ -6,7 +6,7 @@ import type { Identified } from '../../core/identity.ts'
 import type { ListenerLimits } from '../../core/snapshot.ts'
 import type { RateLimit } from '../../core/traffic.ts'
 import { isHead } from '../exchange.ts'
-import { matches } from '../flow/match.ts'
+import { routeIndex } from '../flow/route-index.ts'
 import { type Bucket, fullBucket, refilled, taken, waitMs } from './bucket.ts'
 import { keyAt } from './key.ts'
 
@@ -32,7 +32,7 @@ interface Limit {
 export function makeRates(first: ListenerLimits): Rates {
   let known = new Map<string, Limit>()
   let all: readonly Limit[] = []
-  let routes: readonly { readonly limits: readonly Limit[]; readonly match: Match }[] = []
+  let ofRoutes: (head: RequestHead) => { readonly limits: readonly Limit[] } | undefined = () => undefined
 
   function use(limits: ListenerLimits): void {
     const next = new Map<string, Limit>()
@@ -43,10 +43,11 @@ export function makeRates(first: ListenerLimits): Rates {
       return one
     }
     all = limits.all.map((limit) => limitOf('this listener', limit))
-    routes = (limits.routes ?? []).map(({ route, match, limits }) => ({
+    const routes = (limits.routes ?? []).map(({ route, match, limits }) => ({
       match,
       limits: limits.map((limit) => limitOf(`route ${ruleOf(route)}`, limit)),
     }))
+    ofRoutes = routeIndex(routes)
     known = next
   }
 
@@ -55,7 +56,7 @@ export function makeRates(first: ListenerLimits): Rates {
     use,
     ask(identified, head, nowMs) {
       if (!identified.ok || !isHead(head)) return undefined // Refused by what it is, whatever the rates say.
-      const ofRoute = routes.find(({ match }) => matches(match, head))?.limits
+      const ofRoute = ofRoutes(head)?.limits
       const asked = ofRoute ? [...all, ...ofRoute] : all
       const caller = identified.identity.id
       const found: { readonly one: Limit; readonly key: string; readonly bucket: Bucket }[] = []
@@ -75,8 +76,6 @@ export function makeRates(first: ListenerLimits): Rates {
     },
   }
 }
-
-type Match = NonNullable<ListenerLimits['routes']>[number]['match']
 
 /** The matches of one rule share its buckets: `orders/admin/0` and `orders/admin/1`. */
 const ruleOf = (route: string): string => route.slice(0, route.lastIndexOf('/'))

@@ -14,7 +14,7 @@ import type { BodyRead, Exchange, Onward, Refusal } from '../exchange.ts'
 import { isGrpc } from '../flow/grpc.ts'
 import { type ProblemIds, problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
 import { BodyReader } from '../http1/body.ts'
-import { type Framing, fieldValue, noBody } from '../http1/fields.ts'
+import { type Framing, noBody } from '../http1/fields.ts'
 import { Gathered } from '../http1/gather.ts'
 import { Request } from '../http1/request.ts'
 import { type Response, readResponse } from '../http1/response.ts'
@@ -22,7 +22,9 @@ import { headEnd, more } from '../http1/scan.ts'
 import { chunkedEnd } from '../http1/trailers.ts'
 import { writeAnswer, writeRequest, writeResponse } from '../http1/write.ts'
 import type { Limits } from '../limits.ts'
-import { Http1Relay, type Side } from './http1-relay.ts'
+import { requestChanges, responseChanges } from './changes.ts'
+import { framingFor, Http1Relay, type Side } from './http1-relay.ts'
+import { peerAnswer } from './peer-answer.ts'
 import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
 
 /** The caller's connection, as far as an exchange needs it. */
@@ -167,7 +169,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       this.#finish = resolve
       this.#onward = onward
       if (this.#caller.gone) return this.#end('caller_gone')
-      if (onward.endpoint.protocol === 'h2c' && this.head instanceof Request) {
+      if (this.head instanceof Request && takesLeg(onward, this.head)) {
         this.#finish = undefined
         const ahead = this.#gathered?.bytes
         this.#relay = new Http1Relay(this.#caller, this.head, this.#requestBody, ahead, this.#continued)
@@ -193,8 +195,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#upstream = upstream
     this.#upstreamName = upstream.name
     upstream.user = this
-    const { setHeaders, removeHeaders } = this.#onward!
-    const text = writeRequest(head, { set: setHeaders, remove: removeHeaders })
+    const text = writeRequest(head, requestChanges(this.#onward!))
     const held = this.#caller.takeHeld()
     const { framing } = head
     const small = framing.kind === 'length' && held && held.length >= framing.length && framing.length <= smallBytes
@@ -372,10 +373,8 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#responseBody = new BodyReader(untilClose)
     this.#callerFraming = untilClose
     this.#caller.closeAfter()
-    this.#out += writeResponse({ status: 101, framing: untilClose, close: false, upgrades: true }, response.fields, {
-      set: this.#onward!.setResponseHeaders,
-      remove: none,
-    })
+    const shape = { status: 101, framing: untilClose, close: false, upgrades: true }
+    this.#out += writeResponse(shape, response.fields, responseChanges(this.#onward!, 101))
     const held = this.#caller.takeHeld()
     if (held) this.onCallerBytes(held)
     this.#caller.resume()
@@ -401,7 +400,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#out += writeResponse(
       { status: response.status, framing: this.#callerFraming, close: this.#caller.last },
       response.fields,
-      { set: this.#onward!.setResponseHeaders, remove: response.status === 204 ? lengthOnly : none },
+      responseChanges(this.#onward!, response.status),
     )
   }
 
@@ -515,10 +514,9 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
 
   /** Undefined where nothing was sent to a proxy of the mesh. */
   get #peerAnswer(): PeerAnswer | undefined {
-    if (this.#upstreamName === '' || this.#onward?.endpoint.identity === undefined) return undefined
-    const response = this.#response
-    const decision = response ? (fieldValue(response.fields, 'x-writ-decision') ?? '') : ''
-    return { status: response?.status ?? 0, decision, again: !this.#mayRetry }
+    const target = this.#onward?.endpoint.identity
+    if (this.#upstreamName === '' || target === undefined) return undefined
+    return peerAnswer(target, this.#response, !this.#mayRetry)
   }
 
   #outcome(code: OutcomeCode): Outcome {
@@ -549,12 +547,9 @@ const nothingRead: BodyRead = { kind: 'none' }
 const callerGone: BodyRead = { kind: 'gone' }
 const ignore = (): void => {}
 const none: readonly string[] = []
-const lengthOnly: readonly string[] = ['content-length']
-const chunkedBody: Framing = { kind: 'chunked' }
 const untilClose: Framing = { kind: 'close' }
 
-/** HTTP/1.0 knows no chunks: a body without a length ends with its connection there. */
-function framingFor(request: Request, { framing }: Response): Framing {
-  if (framing.kind === 'none' || framing.kind === 'length') return framing
-  return request.protocol === 'HTTP/1.1' ? chunkedBody : untilClose
-}
+/** Whether the request takes more than passing bytes from one socket to another. A tunnel is never tried twice. */
+const takesLeg = (onward: Onward, { upgrades }: Request): boolean =>
+  onward.endpoint.protocol === 'h2c' ||
+  (!upgrades && (onward.attempts ?? onward.times ?? onward.transform ?? onward.mirrors) !== undefined)

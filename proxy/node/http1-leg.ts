@@ -9,6 +9,7 @@ import { headEnd, more } from '../http1/scan.ts'
 import { chunkedEnd, type Trailers } from '../http1/trailers.ts'
 import { writeRequest } from '../http1/write.ts'
 import type { Limits } from '../limits.ts'
+import { requestChanges } from './changes.ts'
 import type { Leg, LegUser } from './leg.ts'
 import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
 
@@ -45,8 +46,7 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
     }
     this.#upstream = upstream
     upstream.user = this
-    const { setHeaders, removeHeaders } = this.#onward
-    upstream.socket.write(writeRequest(this.#request, { set: setHeaders, remove: removeHeaders }), 'latin1')
+    upstream.socket.write(writeRequest(this.#request, requestChanges(this.#onward)), 'latin1')
     this.#user.onReady(upstream.name)
   }
 

@@ -106,13 +106,11 @@ export class Http1Relay implements CallerEnd {
   }
 
   begin(response: Response, changes: FieldChanges): void {
-    const { framing } = response
-    const chunks = this.request.protocol === 'HTTP/1.1'
-    this.#framing = framing.kind === 'chunked' && !chunks ? 'close' : framing.kind
-    if (!this.request.keepAlive || this.#framing === 'close') this.#side.closeAfter()
-    const shape = { status: response.status, close: this.#side.last }
-    const shown: Framing = this.#framing === 'close' ? { kind: 'close' } : framing
-    this.#side.write(writeResponse({ ...shape, framing: shown }, response.fields, changes))
+    const framing = framingFor(this.request, response)
+    this.#framing = framing.kind
+    if (!this.request.keepAlive || framing.kind === 'close') this.#side.closeAfter()
+    const shape = { status: response.status, close: this.#side.last, framing }
+    this.#side.write(writeResponse(shape, response.fields, changes))
   }
 
   write(bytes: Uint8Array): boolean {
@@ -141,4 +139,13 @@ export class Http1Relay implements CallerEnd {
   cut(): void {
     this.#side.cut()
   }
+}
+
+const chunkedBody: Framing = { kind: 'chunked' }
+const untilClose: Framing = { kind: 'close' }
+
+/** HTTP/1.0 knows no chunks: a body without a length ends with its connection there. */
+export function framingFor(request: Request, { framing }: Response): Framing {
+  if (framing.kind === 'none' || framing.kind === 'length') return framing
+  return request.protocol === 'HTTP/1.1' ? chunkedBody : untilClose
 }

@@ -8,6 +8,7 @@ import { readTrailers, type Trailers } from '../http1/trailers.ts'
 import { readHttp2Response } from '../http2/head.ts'
 import { http2Request } from '../http2/write.ts'
 import type { Limits } from '../limits.ts'
+import { requestChanges } from './changes.ts'
 import type { Http2Pool, SessionBorrower } from './http2-pool.ts'
 import type { Leg, LegUser } from './leg.ts'
 
@@ -42,9 +43,8 @@ export class Http2Leg implements Leg, SessionBorrower {
       release()
       return
     }
-    const { setHeaders, removeHeaders, endpoint } = this.#onward
-    const scheme = endpoint.identity === undefined ? 'http' : 'https'
-    const head = http2Request(this.#request, { set: setHeaders, remove: removeHeaders }, scheme)
+    const scheme = this.#onward.endpoint.identity === undefined ? 'http' : 'https'
+    const head = http2Request(this.#request, requestChanges(this.#onward), scheme)
     const kind = this.#request.framing.kind
     let stream: ClientHttp2Stream
     try {

@@ -18,8 +18,11 @@ export interface Leg {
 
 /** Who listens to it. After `onBodyEnd` or `onFailure` nothing more is heard. */
 export interface LegUser {
-  /** The head has been sent to `address:port`, and the body may follow. */
-  onReady(upstream: string): void
+  /**
+   * The head has been sent to `address:port`, and the body may follow. `sentAgain`: what was written of it before has been
+   * sent again, and it goes on where it was.
+   */
+  onReady(upstream: string, sentAgain?: boolean): void
   onResponse(response: Response): void
   /** `bytes` are the listener's to keep. False holds further ones back until `resume`. */
   onBody(bytes: Uint8Array): boolean

@@ -15,8 +15,10 @@ import type {
 } from '../../core/ports.ts'
 import type { Bind, Listener, MeshSnapshot, Service, Workload } from '../../core/snapshot.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import type { RetryRules } from '../../core/traffic.ts'
 import { type Balancer, makeBalancer } from '../balance/balancer.ts'
 import { type Circuit, makeCircuit } from '../balance/breaker.ts'
+import { type Budget, makeBudget } from '../balance/budget.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
 import { appOf, appRoute, type FindRoute, type Found, routesOf, serviceRoute } from '../flow/route.ts'
@@ -99,6 +101,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const trials = new Map<SpiffeId, Trials>()
   const balancers = new Map<string, Balancer>()
   const circuits = new Map<string, Circuit>()
+  const budgets = new Map<string, Budget>()
   const rates = new Map<string, Rates>()
   const later = oneATurn()
   const running = new Map<string, Running>()
@@ -119,7 +122,12 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     if (known) return known
     const identify = options.identify(workload)
     const parts = { limits, nowMs, source: options.source(workload), identify }
-    const made = { http1: makePool(parts), http2: makeHttp2Pool(parts), connectTcp: makeConnectTcp(parts) }
+    const made = {
+      http1: makePool(parts),
+      http2: makeHttp2Pool(parts),
+      connectTcp: makeConnectTcp(parts),
+      mirrors: { most: limits.mirrors, open: 0, leftOut: 0 },
+    }
     pools.set(workload, made)
     return made
   }
@@ -166,6 +174,13 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const made = circuits.get(name) ?? makeCircuit(nowMs, traffic.breaker)
     made.use(traffic.breaker)
     circuits.set(name, made)
+    return made
+  }
+
+  function budget({ name }: Service, { budget }: RetryRules): Budget {
+    const made = budgets.get(name) ?? makeBudget(nowMs, budget)
+    made.use(budget)
+    budgets.set(name, made)
     return made
   }
 
@@ -219,7 +234,9 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const name of balancers.keys()) if (!several.has(name)) balancers.delete(name)
     const broken = new Set(snapshot.services.flatMap(({ name, traffic }) => (traffic?.breaker ? name : [])))
     for (const name of circuits.keys()) if (!broken.has(name)) circuits.delete(name)
-    const outbound = routesOf(snapshot, () => fraction(random), balance, circuit)
+    const served = new Set(snapshot.services.map(({ name }) => name))
+    for (const name of budgets.keys()) if (!served.has(name)) budgets.delete(name)
+    const outbound = routesOf(snapshot, () => fraction(random), { balance, circuit, budget })
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads

@@ -3,16 +3,19 @@
  * pieces, and whoever is slow holds the other side back.
  */
 
-import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
+import type { Outcome, OutcomeCode, PeerAnswer } from '../../core/outcome.ts'
 import type { Onward, Refusal } from '../exchange.ts'
-import { isGrpc } from '../flow/grpc.ts'
+import type { Attempts } from '../flow/attempts.ts'
+import { isGrpc, readGrpcStatus } from '../flow/grpc.ts'
 import { problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
 import { fieldValue } from '../http1/fields.ts'
 import type { Request } from '../http1/request.ts'
 import type { Response } from '../http1/response.ts'
 import type { Trailers } from '../http1/trailers.ts'
 import type { FieldChanges } from '../http1/write.ts'
+import { responseChanges } from './changes.ts'
 import type { Leg, LegUser, OpenLeg } from './leg.ts'
+import { peerAnswer } from './peer-answer.ts'
 
 /** The caller's half. */
 export interface CallerEnd {
@@ -42,6 +45,9 @@ export class Relay implements LegUser {
   readonly #leg: Leg
   #over = false
   #upstream = ''
+  /** Whether it was sent twice, since the first connection died. */
+  #sentTwice = false
+  #response: Response | undefined
   #status = 0
   #requestBytes = 0
   #responseBytes = 0
@@ -102,19 +108,20 @@ export class Relay implements LegUser {
     if (begun) this.#caller.cut()
   }
 
-  onReady(upstream: string): void {
+  onReady(upstream: string, sentAgain = false): void {
     if (this.#over) return
+    this.#sentTwice = this.#upstream !== ''
     this.#upstream = upstream
-    this.#caller.startBody()
+    if (!sentAgain) this.#caller.startBody()
   }
 
   onResponse(response: Response): void {
     if (this.#over) return
     this.#caller.touch()
     this.#status = response.status
-    this.#grpcStatus = grpcStatusOf(fieldValue(response.fields, 'grpc-status')) // There in an answer of trailers only.
-    const remove = response.status === 204 ? lengthOnly : none
-    this.#caller.begin(response, { set: this.#onward.setResponseHeaders, remove })
+    this.#response = response
+    this.#grpcStatus = readGrpcStatus(fieldValue(response.fields, 'grpc-status')) // There in an answer of trailers only.
+    this.#caller.begin(response, responseChanges(this.#onward, response.status))
   }
 
   onBody(bytes: Uint8Array): boolean {
@@ -126,7 +133,7 @@ export class Relay implements LegUser {
 
   onBodyEnd(trailers: Trailers): void {
     if (this.#over) return
-    this.#grpcStatus ??= grpcStatusOf(valueIn(trailers, 'grpc-status'))
+    this.#grpcStatus ??= readGrpcStatus(valueIn(trailers, 'grpc-status'))
     this.#caller.end(trailers)
     this.#end('completed')
   }
@@ -146,6 +153,19 @@ export class Relay implements LegUser {
     return { requestId: setHeaders['x-request-id'] ?? '', decisionId: setResponseHeaders['x-writ-decision'] }
   }
 
+  /** The last attempt. */
+  get #last(): Pick<Attempts, 'endpoint' | 'upstream' | 'sentTwice'> {
+    const { attempts, endpoint } = this.#onward
+    return attempts ?? { endpoint, upstream: this.#upstream, sentTwice: this.#sentTwice }
+  }
+
+  /** Undefined where nothing was sent to a proxy of the mesh. */
+  get #peer(): PeerAnswer | undefined {
+    const { endpoint, upstream, sentTwice } = this.#last
+    const { identity } = endpoint
+    return identity === undefined || upstream === '' ? undefined : peerAnswer(identity, this.#response, sentTwice)
+  }
+
   #answer(refusal: Refusal): void {
     this.#status = refusal.status
     this.#responseBytes = this.#caller.answer(refusal)
@@ -155,6 +175,7 @@ export class Relay implements LegUser {
     if (this.#over) return
     this.#over = true
     clearTimeout(this.#timer)
+    const peer = this.#peer
     queueMicrotask(() => this.#leg.close()) // It may not be there yet, where opening it failed at once.
     this.#finish({
       code,
@@ -162,20 +183,14 @@ export class Relay implements LegUser {
       requestBytes: this.#requestBytes,
       responseBytes: this.#responseBytes,
       durationUs: Math.round((performance.now() - this.#startMs) * 1000),
-      upstream: this.#upstream,
+      upstream: this.#last.upstream,
       ...(this.#grpcStatus !== undefined && { grpcStatus: this.#grpcStatus }),
+      ...(peer && { peer }),
     })
   }
 }
-
-const none: readonly string[] = []
-const lengthOnly: readonly string[] = ['content-length']
 
 function valueIn(trailers: Trailers, name: string): string | undefined {
   for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === name) return trailers[i + 1]
   return undefined
 }
-
-/** Undefined where it is none of gRPC's. */
-const grpcStatusOf = (field: string | undefined): number | undefined =>
-  field !== undefined && /^(?:[0-9]|1[0-6])$/.test(field) ? Number(field) : undefined

@@ -8,6 +8,7 @@ import type { TLSSocket } from 'node:tls'
 import { messageOf } from '../../core/fault.ts'
 import type { Peer } from '../../core/identity.ts'
 import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
 import type { Found } from '../flow/route.ts'
 import { noAnswer, type OpaqueConnection, serveConnection } from '../serve-connection.ts'
 import type { CallerParts, Connection } from './connection.ts'
@@ -24,7 +25,8 @@ export class TcpCaller implements Connection, OpaqueConnection {
   #sinceMs: number
   #upstream: TcpUpstream | undefined
   /** Whether the other end is a proxy, which records the connection too. */
-  #calls = false
+  /** The proxy of the mesh that it was connected to. */
+  #calls: SpiffeId | undefined
   #stillAllowed: (() => Promise<boolean>) | undefined
   #judging = false
   #finish: ((outcome: Outcome) => void) | undefined
@@ -67,7 +69,7 @@ export class TcpCaller implements Connection, OpaqueConnection {
     else if (this.#code !== undefined) upstream.socket.destroy()
     else {
       this.#upstream = upstream
-      this.#calls = found.endpoint.identity !== undefined
+      this.#calls = found.endpoint.identity
       this.#stillAllowed = stillAllowed
       return new Promise((resolve) => {
         this.#finish = resolve
@@ -161,7 +163,7 @@ export class TcpCaller implements Connection, OpaqueConnection {
       responseBytes: this.#received,
       durationUs: Math.round((performance.now() - this.#startMs) * 1000),
       upstream: this.#upstream?.name ?? '',
-      ...(this.#calls && { peer: noAnswer }),
+      ...(this.#calls !== undefined && { peer: noAnswer(this.#calls) }),
     }
   }
 }

@@ -33,6 +33,8 @@ export interface AccessEntry {
   readonly service: string
   readonly route: string
   readonly upstream: string
+  /** Attempts in all, where there were several. */
+  readonly attempts?: number
   readonly request_bytes: number
   readonly response_bytes: number
   readonly duration_ms: number
@@ -66,6 +68,7 @@ export function entryOf(served: Served): AccessEntry {
     service: facts.destination.service ?? '',
     route: found?.route ?? '',
     upstream: outcome.upstream,
+    ...(outcome.attempts && { attempts: outcome.attempts.length + 1 }),
     request_bytes: outcome.requestBytes,
     response_bytes: outcome.responseBytes,
     duration_ms: outcome.durationUs / 1000,

@@ -40,7 +40,24 @@ export interface Telemetry {
 }
 
 /** Envoy's response flags, as far as they have a meaning here; dashboards and people know them. */
-export const flags = ['-', 'UAEX', 'NR', 'DPE', 'DT', 'UF', 'UC', 'UPE', 'UT', 'UO', 'RL', 'DC', 'LR'] as const
+export const flags = [
+  '-',
+  'UAEX',
+  'NR',
+  'DPE',
+  'DT',
+  'UF',
+  'UC',
+  'UPE',
+  'UT',
+  'UO',
+  'URX',
+  'FI',
+  'DI',
+  'RL',
+  'DC',
+  'LR',
+] as const
 export type Flag = (typeof flags)[number]
 
 /** The first thing that went wrong: a decision that is no yes comes before what became of its refusal. */
@@ -48,7 +65,11 @@ export function flagOf({ decision, outcome }: Pick<Served, 'decision' | 'outcome
   if (decision.verdict !== 'allow') return decisionFlag(decision.code)
   switch (outcome.code) {
     case 'completed':
+      return outcome.stopped === 'retry_limit' ? 'URX' : outcome.delayedMs === undefined ? '-' : 'DI'
+    case 'route_answered':
       return '-'
+    case 'fault_injected':
+      return 'FI'
     case 'refused':
       return 'DPE' // It was allowed, and then its body could not be read.
     case 'upstream_unreachable':
@@ -56,7 +77,10 @@ export function flagOf({ decision, outcome }: Pick<Served, 'decision' | 'outcome
       return 'UF'
     case 'upstream_reset':
       return 'UC'
+    case 'request_unpatched':
+      return 'DPE'
     case 'upstream_invalid':
+    case 'answer_unpatched':
       return 'UPE'
     case 'upstream_timeout':
       return 'UT'
@@ -97,7 +121,8 @@ export const answeredBy = ({ outcome }: Pick<Served, 'outcome'>): 'upstream' | '
 export function grpcStatusIn({ facts: { head }, decision, outcome }: Served): number {
   if (head?.protocol !== 'HTTP/2' || !isGrpc(head)) return -1
   if (decision.verdict !== 'allow') return grpcStatusOf(decision.code)
-  return outcome.code === 'completed' ? (outcome.grpcStatus ?? -1) : grpcStatusOf(outcome.code)
+  if (outcome.grpcStatus !== undefined) return outcome.grpcStatus
+  return outcome.code === 'completed' || outcome.code === 'route_answered' ? -1 : grpcStatusOf(outcome.code)
 }
 
 /** The caller's name, or empty. */

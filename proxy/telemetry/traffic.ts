@@ -42,12 +42,24 @@ export interface DecisionCount {
   count: number
 }
 
+/** Attempts of requests to one service that were followed by another, by what they came to, or why none followed. */
+export interface RetryCount {
+  readonly service: string
+  /** A code of `OutcomeCode` or `RetryStop`; `answered` for an answer that was not taken. */
+  readonly code: string
+  count: number
+}
+
 export interface Traffic {
   served(served: Served): void
   opened(facts: Served['facts'], found: Found): void
   cells(): Iterable<Cell>
   tcpCells(): Iterable<TcpCell>
   decisions(): Iterable<DecisionCount>
+  /** Retries, by what made them. */
+  retries(): Iterable<RetryCount>
+  /** Requests that were not tried again, by why. */
+  retriesStopped(): Iterable<RetryCount>
   /** Requests that had no room for a cell of their own. */
   overflowed(): number
 }
@@ -153,10 +165,17 @@ export function makeTraffic(maxCells = 500): Traffic {
     else of.set(code, { direction, verdict, code, count: 1 })
   }
 
+  const retries = countsOf(maxCells)
+  const stopped = countsOf(maxCells)
+
   return {
     served(served) {
       count(served)
       const { facts, found, outcome } = served
+      if (found && outcome.attempts) {
+        for (const { code } of outcome.attempts) retries.add(found.service, code === 'completed' ? 'answered' : code)
+      }
+      if (found && outcome.stopped !== undefined) stopped.add(found.service, outcome.stopped)
       if (facts.protocol === 'tcp') {
         if (served.decision.verdict !== 'allow') return
         const cell = tcpCell(facts, found, flagOf(served))
@@ -177,7 +196,24 @@ export function makeTraffic(maxCells = 500): Traffic {
     cells: () => cells.values(),
     tcpCells: () => tcp.values(),
     decisions: () => [...decisions.inbound.values(), ...decisions.outbound.values()],
+    retries: retries.all,
+    retriesStopped: stopped.all,
     overflowed: () => overflowed,
+  }
+}
+
+/** What has no room of its own is counted as `other`. */
+function countsOf(most: number): { add(service: string, code: string): void; all(): Iterable<RetryCount> } {
+  const counts = new Map<string, RetryCount>()
+  return {
+    add(service, code) {
+      const key = `${service} ${code}`
+      const of = counts.has(key) || counts.size < most ? { key, service } : { key: other, service: other }
+      const known = counts.get(of.key)
+      if (known) known.count++
+      else counts.set(of.key, { service: of.service, code, count: 1 })
+    },
+    all: () => counts.values(),
   }
 }
 

@@ -31,7 +31,10 @@ class Pair {
     this.leaves.push(this.orders.decision({ caller: id('web'), requestId }))
     return `${this.orders.epoch}-${seq}`
   }
-  called(requestId: string, more: { decision?: string; status?: number; again?: true } = {}): void {
+  called(
+    requestId: string,
+    more: { decision?: string; status?: number; again?: true; attempt?: number; seq?: number } = {},
+  ): void {
     const item = {
       seq: this.web.seq,
       request_id: requestId,
@@ -100,6 +103,25 @@ test('one record does not stand for two calls of the same id, nor one that was a
     'callee orders r-1',
     'callee orders r-2',
   ])
+})
+
+test('each attempt of one call has its own other side: none is missed, and one that the callee left out is told once', () => {
+  const pair = new Pair()
+  const { seq } = pair.web
+  const first = pair.judged('r-1')
+  pair.called('r-1', { seq, attempt: 1, decision: first })
+  pair.called('r-1', { seq, attempt: 2, decision: `${pair.orders.epoch}-999` })
+  pair.judged('r-1')
+  pair.called('r-1', { seq, attempt: 3, status: 0 })
+  const last = pair.judged('r-1')
+  pair.called('r-1', { seq, decision: last })
+  pair.later(2 * minute)
+  const reconciler = pair.read()
+  expect(reconciler.tally.matched).toBe(3)
+  const due = reconciler.due()
+  expect(due.map(({ body }) => [body.missing, body.of])).toEqual([['callee', `${pair.web.epoch}-${seq}`]])
+  for (const one of due) reconciler.told(one)
+  expect(reconciler.due()).toEqual([])
 })
 
 test('a caller whose sidecar did not note its call is named', () => {

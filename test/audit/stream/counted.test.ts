@@ -51,6 +51,41 @@ test('256 of the longest outcomes fit into a leaf, and an outcome of nonsense is
   ])
 })
 
+test('outcomes with the most attempts fit into a leaf, which is full before there are 256', () => {
+  const outcomes = newOutcomes()
+  const most = Number.MAX_SAFE_INTEGER
+  const attempt = { code: 'upstream_unreachable', status: 0, upstream: 'x'.repeat(100) } as const
+  const longest = { ...outcome, requestBytes: most, responseBytes: most, durationUs: most, upstream: 'x'.repeat(100) }
+  for (const [plain, attempts] of [
+    [0, 10],
+    [200, 10],
+    [100, 1],
+  ] as const) {
+    for (let i = 0; i < plain; i++) addOutcome(outcomes, most, longest, 0)
+    while (!outcomesDue(outcomes, 0)) {
+      const tried = { attempts: Array.from({ length: attempts }, () => attempt) }
+      expect(addOutcome(outcomes, most, { ...longest, ...tried, stopped: 'retry_nowhere' }, 0)).toBe(true)
+    }
+    const body = takeOutcomes(outcomes)
+    expect(utf8(canonicalJson(body as unknown as Json)).length).toBeLessThan(65_535 - 3000)
+  }
+  const tried = { code: 'completed', status: 200, grpcStatus: 14, upstream: '10.0.0.1:80' } as const
+  addOutcome(
+    outcomes,
+    1,
+    {
+      ...outcome,
+      attempts: [attempt, tried, { code: 'completed', status: 200, upstream: '10.0.0.1:80' }],
+      stopped: 'retry_limit',
+    },
+    0,
+  )
+  expect(takeOutcomes(outcomes)?.outcomes[0]).toMatchObject({
+    attempts: [`${'x'.repeat(56)} upstream_unreachable`, '10.0.0.1:80 grpc 14', '10.0.0.1:80 200'],
+    stopped: 'retry_limit',
+  })
+})
+
 test('whatever strangers send, each refusal is counted once, distinct ones stay below 256 and records below a leaf', () => {
   const refusal = record({
     listener: string({ maxLength: 2 }),

@@ -5,16 +5,16 @@ import { bankText, compiled, meshWith, own, problemsOf, route, served } from '..
 const lineOf = (text: string, needle: string): number => text.slice(0, text.indexOf(needle)).split('\n').length
 
 test('a problem names document, line, column and field', () => {
-  const text = bankText.replace('type: Exact', 'type: RegularExpression')
+  const text = bankText.replace('type: Exact', 'type: Regex')
   expect(problemsOf(text)).toEqual([
     {
       level: 'error',
       document: 'HTTPRoute/payments',
-      line: lineOf(text, 'type: RegularExpression'),
+      line: lineOf(text, 'type: Regex'),
       column: 19,
       field: 'spec.rules[0].matches[1].path.type',
-      problem: '"RegularExpression" is not supported',
-      cure: 'use Exact or PathPrefix',
+      problem: '"Regex" is not supported',
+      cure: 'use Exact or PathPrefix or RegularExpression',
     },
   ])
 })
@@ -25,11 +25,11 @@ test('nothing is silently ignored: fields, kinds, versions, YAML tags', () => {
     expect(text).not.toBe(bankText)
     return problemsOf(text).filter(({ level }) => level === 'error')
   }
-  expect(ignored('timeouts: {', 'filters: []\n      timeouts: {')).toMatchObject([
-    { field: 'spec.rules[0].filters', problem: 'is unknown or not supported' },
+  expect(ignored('timeouts: {', 'sessionPersistence: {}\n      timeouts: {')).toMatchObject([
+    { field: 'spec.rules[0].sessionPersistence', problem: 'is unknown or not supported' },
   ])
-  expect(ignored('timeouts: { request: 2s500ms }', 'timeouts: { backendRequest: 1s }')).toMatchObject([
-    { field: 'spec.rules[0].timeouts.backendRequest' },
+  expect(ignored('timeouts: { request: 2s500ms }', 'timeouts: { idle: 1s }')).toMatchObject([
+    { field: 'spec.rules[0].timeouts.idle' },
   ])
   expect(ignored('kind: Gateway\n', 'kind: GRPCRoute\n')).toMatchObject([{ document: 'document 10', field: 'kind' }])
   expect(ignored('k8s.io/v1', 'k8s.io/v1beta1')).toMatchObject([

@@ -1,0 +1,54 @@
+/** What a snapshot says of routes, as it comes over the wire. */
+
+import { RE2JS } from 're2js'
+import { z } from 'zod'
+import type { Route, RouteMatch } from '../../core/snapshot.ts'
+import { filters } from './filters-wire.ts'
+import { keyPlace } from './traffic-wire.ts'
+
+const text = z.string().max(4096)
+const count = z.int().min(0)
+
+/** One that does not compile would stop the proxy when it takes the snapshot into force. */
+const pattern = text.refine(
+  (given) => {
+    try {
+      RE2JS.compile(given)
+      return true
+    } catch {
+      return false
+    }
+  },
+  { error: 'no regular expression of RE2' },
+)
+
+export const match: z.ZodType<RouteMatch> = z.strictObject({
+  path: z.union([
+    z.strictObject({ type: z.enum(['exact', 'prefix']), value: text }),
+    z.strictObject({ type: z.literal('regex'), value: pattern }),
+  ]),
+  method: text.exactOptional(),
+  headers: z.record(text, text).exactOptional(),
+  headerPatterns: z.record(text, pattern).exactOptional(),
+  query: z.record(text, text).exactOptional(),
+  queryPatterns: z.record(text, pattern).exactOptional(),
+})
+
+export const route: z.ZodType<Route> = z.strictObject({
+  name: text,
+  hosts: z.array(text),
+  match,
+  backends: z.array(z.strictObject({ service: text, weight: count })),
+  sticky: keyPlace.exactOptional(),
+  filters: filters.exactOptional(),
+  timeoutMs: count,
+  tryMs: z.int().min(1).exactOptional(),
+  retry: z
+    .strictObject({
+      attempts: count.max(10).exactOptional(),
+      statuses: z.array(count).exactOptional(),
+      backoffMs: count.exactOptional(),
+      maxBackoffMs: count.exactOptional(),
+    })
+    .exactOptional(),
+})

@@ -1,0 +1,39 @@
+/** Where a request goes under another path or host (Gateway API HTTPURLRewriteFilter, HTTPRequestRedirectFilter). */
+
+import type { RequestHead } from '../../../core/facts.ts'
+import type { PathChange, Redirect, Rewrite } from '../../../core/filters.ts'
+import { bareOf } from '../match.ts'
+
+/** What stands in the request line and the host in place of what was judged. */
+export interface Target {
+  readonly authority: string
+  readonly path: string
+}
+
+/** `prefix`: the one that the route matched. */
+export const rewritten = (head: RequestHead, prefix: string, { host, path }: Rewrite): Target => ({
+  authority: host ?? head.authority,
+  path: path ? changed(head.path, prefix, path) : head.path,
+})
+
+/** Both are in normal form, and so is what they come to. */
+function changed(path: string, prefix: string, { type, value }: PathChange): string {
+  if (type === 'full') return value
+  return `${bareOf(value)}${path.slice(bareOf(prefix).length)}` || '/'
+}
+
+/** An absolute URL. Without a scheme of its own the port stays, unless one is named. */
+export function locationOf(head: RequestHead, prefix: string, { scheme, host, port, path }: Redirect): string {
+  const to = scheme ?? head.scheme
+  const [name, own] = hostAndPort(head.authority)
+  const wanted = port ?? (scheme === undefined ? own : undefined)
+  const shown = wanted === undefined || wanted === (to === 'https' ? 443 : 80) ? '' : `:${wanted}`
+  const query = head.query === undefined ? '' : `?${head.query}`
+  return `${to}://${host ?? name}${shown}${path ? changed(head.path, prefix, path) : head.path}${query}`
+}
+
+function hostAndPort(authority: string): readonly [string, number | undefined] {
+  const colon = authority.lastIndexOf(':')
+  if (colon < 0 || authority.endsWith(']')) return [authority, undefined]
+  return [authority.slice(0, colon), Number(authority.slice(colon + 1))]
+}

@@ -1,0 +1,100 @@
+/** A service as its callers reach it: which endpoint is asked, and who hears what became of it. */
+
+import type { RequestHead } from '../../core/facts.ts'
+import type { Endpoint, Service } from '../../core/snapshot.ts'
+import type { KeyPlace, RetryRules, ServiceTraffic } from '../../core/traffic.ts'
+import type { Balancer } from '../balance/balancer.ts'
+import type { Circuit } from '../balance/breaker.ts'
+import type { Budget } from '../balance/budget.ts'
+import { type Member, saidOf } from '../balance/member.ts'
+import { keyAt } from '../limit/key.ts'
+import type { Ended, RetryPlan } from './attempts.ts'
+
+/** What is known of services over many requests, and outlives a snapshot. Default nothing is. */
+export interface Watch {
+  /** Chooses among several endpoints. Default one after the other. */
+  readonly balance?: (service: Service) => Balancer
+  /** Asked once for each service that has a breaker. */
+  readonly circuit?: (service: Service) => Circuit | undefined
+  /** Asked once for each service whose requests may be tried again. */
+  readonly budget?: (service: Service, rules: RetryRules) => Budget
+}
+
+export interface Place {
+  readonly endpoint: Endpoint
+  /** Undefined where nobody counts. */
+  readonly begin?: () => Ended | undefined
+}
+
+export interface Reach {
+  readonly name: string
+  readonly traffic: ServiceTraffic | undefined
+  /** Undefined where there is no endpoint. `caller`: by whom an endpoint may be chosen. */
+  pick(head: RequestHead, caller: string | undefined): Place | undefined
+  /** How requests are tried again by these rules. */
+  retry(rules: RetryRules): RetryPlan | undefined
+}
+
+/** `fraction`: a number from 0 up to 1. */
+export function reachOf(
+  service: Service,
+  fraction: () => number,
+  { balance, circuit: circuitOf, budget }: Watch,
+): Reach {
+  const next = rotation(service)
+  const balancer = balance && service.endpoints.length > 1 ? balance(service) : undefined
+  const circuit = circuitOf?.(service)
+  const hashOn = hashOnOf(service)
+
+  function place(member: Member | undefined): Place | undefined {
+    const endpoint = balancer ? member?.endpoint : next()
+    if (!endpoint) return undefined
+    if (!member && !circuit) return { endpoint }
+    const counted = member && (() => balancer!.begin(member))
+    return { endpoint, begin: circuit ? () => guarded(circuit, counted) : counted! }
+  }
+
+  return {
+    name: service.name,
+    traffic: service.traffic,
+    pick: (head, caller) => place(balancer?.pick(hashOn && keyAt(hashOn, head, caller))),
+    retry(rules) {
+      if (!budget || rules.attempts === 0) return undefined
+      return {
+        rules,
+        fraction,
+        budget: budget(service, rules),
+        elsewhere(tried) {
+          const there = place(balancer?.pick(undefined, tried))
+          if (!there?.begin) return there
+          const ended = there.begin()
+          return ended && { endpoint: there.endpoint, ended }
+        },
+      }
+    },
+  }
+}
+
+/** Passes where the circuit lets it, and tells it and the balancer how the request ended. */
+function guarded(circuit: Circuit, begin: (() => Ended) | undefined): Ended | undefined {
+  const over = circuit.admit()
+  if (!over) return undefined
+  const ended = begin?.()
+  return (outcome) => {
+    over(saidOf(outcome))
+    ended?.(outcome)
+  }
+}
+
+const hashOnOf = ({ traffic }: Service): KeyPlace | undefined =>
+  traffic?.balance && 'hashOn' in traffic.balance ? traffic.balance.hashOn : undefined
+
+/** The service's endpoints one after the other. */
+export function rotation({ endpoints }: Service): () => Endpoint | undefined {
+  let next = 0
+  return () => {
+    const endpoint = endpoints[next]
+    next = next + 1 < endpoints.length ? next + 1 : 0
+    return endpoint
+  }
+}
