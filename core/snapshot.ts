@@ -147,6 +147,46 @@ export type Listener =
       /** The service that every connection here is for, passed as bytes. Default HTTP, whose requests name theirs. */
       readonly tcp?: string
     }
+  | GatewayListener
+
+/** A port for callers from outside: what they ask is judged here, and goes on into the mesh by its host. */
+export interface GatewayListener {
+  readonly direction: 'gateway'
+  readonly name: string
+  readonly bind: Bind
+  /** All of them are plain HTTP, or all of them TLS. No other host is served. */
+  readonly sites: readonly Site[]
+  /** Whether callers are asked for a certificate. Default they are not. */
+  readonly clients?: ClientCertificates
+  /** In order of precedence, as those of the mesh; what none of them matches is not served. */
+  readonly routes: readonly Route[]
+  readonly policy: PolicyUse | undefined
+  /** What is asked about a route, by its name, in place of `policy`. */
+  readonly policies?: readonly Omit<RoutePolicy, 'match'>[]
+  /** Default it takes what comes. */
+  readonly limits?: ListenerLimits
+}
+
+/** One host of a gateway, in lower case and without port. */
+export type Site = { readonly host: string } & (
+  | { readonly serves: 'http' }
+  /** TLS alone: whoever comes without is sent to that port. */
+  | { readonly serves: 'redirect'; readonly port: number }
+  /** TLS that ends here. Certificates are named; each machine has them by itself, and the first that fits is shown. */
+  | { readonly serves: 'https'; readonly certificates: readonly string[] }
+  /** TLS that ends where it leads: passed on as bytes, by one decision for each connection. */
+  | { readonly serves: 'tls'; readonly backends: Route['backends'] }
+)
+
+export interface ClientCertificates {
+  /** One that is shown must hold in both. */
+  readonly mode: 'required' | 'optional'
+  /**
+   * Roots, by the names under which each machine has them, of certificates that are no SVIDs. Whoever shows one is called
+   * by its DNS name, in a trust domain that is nobody else's. Default SVIDs alone are taken.
+   */
+  readonly roots?: { readonly names: readonly string[]; readonly trustDomain: TrustDomain }
+}
 
 /** Which rule an inbound listener asks about the requests of one route. */
 export interface RoutePolicy {

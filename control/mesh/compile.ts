@@ -6,7 +6,9 @@ import { auditDefaults, type MeshSnapshot, snapshotVersion } from '../../core/sn
 import { parseTrustDomain } from '../../core/spiffe.ts'
 import { resolveBindings } from './bindings.ts'
 import { accessProblems } from './findings.ts'
+import { isIngress } from './gateway.ts'
 import { checkGateways } from './gateways.ts'
+import { ingressProblems, namedSections, withGateway } from './ingress.ts'
 import type { MeshSpec } from './kinds.ts'
 import { nameSnapshot } from './name.ts'
 import { dataUsesOf, policyDataOf } from './policy-data.ts'
@@ -62,8 +64,12 @@ export function compileMesh(text: string, world: World): Compiled {
     trustDomain,
   })
   const parts = { routes: found.HTTPRoute, gateways: found.Gateway, workloads: found.Workload, services }
-  const { routes, problems: ofRoutes } = resolveRoutes(parts)
-  const { policies, problems: ofBindings } = resolveBindings({
+  const { routes, entered, problems: ofRoutes } = resolveRoutes(parts)
+  const {
+    policies,
+    policyOf,
+    problems: ofBindings,
+  } = resolveBindings({
     ...parts,
     trustDomain,
     resolved: routes,
@@ -78,6 +84,7 @@ export function compileMesh(text: string, world: World): Compiled {
   const {
     traffic,
     limits,
+    limitsOf,
     problems: ofTraffic,
   } = resolveTraffic({
     ...parts,
@@ -85,18 +92,29 @@ export function compileMesh(text: string, world: World): Compiled {
     resolved: routes,
     traffic: found.TrafficPolicy,
   })
-  problems.push(...ofTraffic)
+  const portsOf = (name: string): readonly number[] =>
+    found.Gateway.filter((one) => one.name === name && isIngress(one)).flatMap(({ spec }) => [
+      ...new Set(spec.listeners.map(({ port }) => port)),
+    ])
+  problems.push(...ofTraffic, ...ingressProblems({ ...parts, trustDomain }))
   problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
-  problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
+  problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain, portsOf), ...ofServices)
   problems.push(...tcpProblems({ ...parts, policies }))
   problems.push(...checkGateways(parts), ...ofRoutes, ...ofBindings, ...ofSources, ...ofData)
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
+  const named = namedSections(found.HTTPRoute)
+  const ingress = { entered, passed: new Map(), named, policyOf, limitsOf }
   const workloads = found.Workload.map((workload) =>
-    withLimits(
-      workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
-      limits.get(workload.name),
+    withGateway(
+      withLimits(
+        workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+        limits.get(workload.name),
+      ),
+      workload,
+      found.Gateway,
+      ingress,
     ),
   )
   const tcp = tcpServices(found.Workload)

@@ -127,6 +127,17 @@ const match = z.strictObject({
   headers: z.record(text, text).exactOptional(),
 })
 
+const backends = z.array(z.strictObject({ service: text, weight: count }))
+
+const route = z.strictObject({ name: text, hosts: z.array(text), match, backends, timeoutMs: count })
+
+const site = z.discriminatedUnion('serves', [
+  z.strictObject({ host: text, serves: z.literal('http') }),
+  z.strictObject({ host: text, serves: z.literal('redirect'), port }),
+  z.strictObject({ host: text, serves: z.literal('https'), certificates: z.array(text) }),
+  z.strictObject({ host: text, serves: z.literal('tls'), backends }),
+])
+
 const listener = z.discriminatedUnion('direction', [
   z.strictObject({
     direction: z.literal('inbound'),
@@ -140,6 +151,22 @@ const listener = z.discriminatedUnion('direction', [
     limits: listenerLimits(match).exactOptional(),
   }),
   z.strictObject({ direction: z.literal('outbound'), name: text, bind, tcp: text.exactOptional() }),
+  z.strictObject({
+    direction: z.literal('gateway'),
+    name: text,
+    bind,
+    sites: z.array(site),
+    clients: z
+      .strictObject({
+        mode: z.enum(['required', 'optional']),
+        roots: z.strictObject({ names: z.array(text), trustDomain }).exactOptional(),
+      })
+      .exactOptional(),
+    routes: z.array(route),
+    policy: policy.optional(),
+    policies: z.array(z.strictObject({ route: text, policy: policy.optional() })).exactOptional(),
+    limits: listenerLimits(match).exactOptional(),
+  }),
 ])
 
 const snapshotShape = z.strictObject({
@@ -156,15 +183,7 @@ const snapshotShape = z.strictObject({
       traffic: serviceTraffic.exactOptional(),
     }),
   ),
-  routes: z.array(
-    z.strictObject({
-      name: text,
-      hosts: z.array(text),
-      match,
-      backends: z.array(z.strictObject({ service: text, weight: count })),
-      timeoutMs: count,
-    }),
-  ),
+  routes: z.array(route),
   workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener) })),
   bundles: z.array(z.strictObject({ bundle: text, revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
   data: z

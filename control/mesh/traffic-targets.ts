@@ -1,8 +1,9 @@
 /** What traffic policies come to: for each service what its callers do, and for each inbound listener what it takes. */
 
-import type { ListenerLimits, Service, Workload } from '../../core/snapshot.ts'
+import type { ListenerLimits, Route, Service, Workload } from '../../core/snapshot.ts'
 import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
 import { keyOf, textOf, wrongTarget } from './bindings.ts'
+import type { IngressWorld } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
 import { tcpServices } from './tcp.ts'
@@ -21,6 +22,7 @@ export function resolveTraffic(input: TrafficInput): {
   readonly traffic: ReadonlyMap<string, ServiceTraffic>
   /** By workload. */
   readonly limits: ReadonlyMap<string, ListenerLimits>
+  readonly limitsOf: IngressWorld['limitsOf']
   readonly problems: Problem[]
 } {
   const problems: Problem[] = []
@@ -61,22 +63,37 @@ export function resolveTraffic(input: TrafficInput): {
     if (!workload.spec.inbound) continue
     const own = limitsOf(attached.get(keyOf({ kind: 'Workload', name: workload.name })))
     const all = own ?? limitsOf(attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) }))) ?? []
-    const ways = input.resolved.flatMap((way) => {
-      const parts = partsOf(way)
-      if (!parts || !leadsTo(way, workload, input)) return []
-      const { owner, rule } = parts
-      const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
-      const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
-      return [{ route: way.name, match: way.match, limits: of }]
-    })
-    // Routes without limits stand among them, so that no broader one counts their requests.
-    const last = ways.findLastIndex((way) => way.limits.length > 0)
-    const routes = ways.slice(0, last + 1)
-    if (all.length === 0 && routes.length === 0) continue
+    const routes = input.resolved.filter((way) => partsOf(way) && leadsTo(way, workload, input))
+    const of = together(all, routes, attached)
+    if (!of) continue
     if (workload.spec.inbound.app.appProtocol === 'tcp') problems.push(countsNothing(workload))
-    limits.set(workload.name, { all, ...(routes.length > 0 && { routes }) })
+    limits.set(workload.name, of)
   }
-  return { traffic, limits, problems }
+  const ofGateway: IngressWorld['limitsOf'] = (name, routes) =>
+    together(limitsOf(attached.get(keyOf({ kind: 'Gateway', name }))) ?? [], routes, attached)
+  return { traffic, limits, limitsOf: ofGateway, problems }
+}
+
+/** Those of a listener, and of its routes in order of precedence. Undefined where there are none. */
+function together(
+  all: readonly RateLimit[],
+  routes: readonly Route[],
+  attached: ReadonlyMap<string, Attached>,
+): ListenerLimits | undefined {
+  const ways = routes.flatMap((way) => {
+    const parts = partsOf(way)
+    if (!parts) return []
+    const { owner, rule } = parts
+    const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
+    const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
+    return [{ route: way.name, match: way.match, limits: of }]
+  })
+  // Routes without limits stand among them, so that no broader one counts their requests.
+  const last = ways.findLastIndex((way) => way.limits.length > 0)
+  const ofRoutes = ways.slice(0, last + 1)
+  return all.length === 0 && ofRoutes.length === 0
+    ? undefined
+    : { all, ...(ofRoutes.length > 0 && { routes: ofRoutes }) }
 }
 
 const limitsOf = (policy: Attached | undefined): readonly RateLimit[] | undefined =>

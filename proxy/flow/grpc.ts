@@ -58,6 +58,7 @@ export function grpcStatusOf(code: RefusalCode): number {
     case 'revoked':
       return permissionDenied
     case 'no_route':
+    case 'tls_required':
     case 'method_unsupported':
       return unimplemented
     case 'upstream_invalid':

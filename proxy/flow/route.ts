@@ -21,6 +21,8 @@ export interface Found {
   readonly timeoutMs: number
   /** What is asked about requests of this route, in place of the listener's own policy. Default that. */
   readonly policy?: PolicyUse
+  /** Asked from outside of the mesh: what the caller says of hops before it is replaced by what is seen. Default not. */
+  readonly fromOutside?: true
   /**
    * Says that the request goes there, where somebody counts; what it gives is told the outcome. Undefined where the
    * service is not to be asked, since it keeps failing. Default nobody counts.
@@ -158,7 +160,7 @@ function rotation({ endpoints }: Service): () => Endpoint | undefined {
 }
 
 /** A port does not change which service is meant (Gateway API, HTTPRoute hostnames). */
-function hostOf(authority: string): string {
+export function hostOf(authority: string): string {
   const colon = authority.lastIndexOf(':')
   return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
 }
