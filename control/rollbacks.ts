@@ -46,7 +46,7 @@ export function withoutRolledBack(snapshot: MeshSnapshot, list: readonly RolledB
   const workloads = snapshot.workloads.map((workload) => ({
     ...workload,
     listeners: workload.listeners.map((listener): Listener => {
-      if (listener.direction === 'outbound') return listener
+      if (!('policy' in listener)) return 'outside' in listener ? withOutside(listener, without) : listener
       const policy = without(listener.policy)
       if (listener.direction === 'gateway') return { ...listener, policy, ...withEach(listener.policies, without) }
       return { ...listener, policy, ...withEach(listener.policies, without) }
@@ -56,6 +56,14 @@ export function withoutRolledBack(snapshot: MeshSnapshot, list: readonly RolledB
   const bundles = snapshot.bundles.filter(({ bundle }) => asked.has(bundle))
   return nameSnapshot({ ...snapshot, workloads, bundles }, sha256)
 }
+
+const withOutside = <Leading extends Extract<Listener, { direction: 'outbound' | 'egress' }>>(
+  listener: Leading,
+  without: (use: PolicyUse | undefined) => PolicyUse | undefined,
+): Leading => ({
+  ...listener,
+  ...(listener.outside && { outside: listener.outside.map((one) => ({ ...one, policy: without(one.policy) })) }),
+})
 
 const withEach = <Route extends { readonly policy: PolicyUse | undefined }>(
   policies: readonly Route[] | undefined,

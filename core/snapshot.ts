@@ -84,6 +84,8 @@ export interface Service {
   readonly endpoints: readonly Endpoint[]
   /** Its connections are passed as bytes, and no request is routed to it. Default HTTP. */
   readonly protocol?: 'tcp'
+  /** Whether CONNECT opens tunnels to it. Default not. */
+  readonly connect?: true
   /** Default as every service. */
   readonly traffic?: ServiceTraffic
 }
@@ -95,6 +97,23 @@ export interface Endpoint {
   readonly identity: SpiffeId | undefined
   /** What a plaintext upstream speaks. Default HTTP/1.1; proxies are spoken to as their callers speak. */
   readonly protocol?: 'h2c'
+  /** It is outside of the mesh. Default it is a proxy, or our own application. */
+  readonly outside?: Outside
+}
+
+/** How a host outside of the mesh is reached. */
+export interface Outside {
+  /** The name that its certificate must have, and our own roots by their names; default public ones. Default no TLS. */
+  readonly tls?: { readonly serverName: string; readonly roots?: readonly string[] }
+  /** Whether its name may stand for an address of a private network. Never for one of this machine or its link. */
+  readonly privateAddresses: boolean
+}
+
+/** A host outside of the mesh that a listener leads to, judged there since nobody else will. */
+export interface OutsideService {
+  readonly service: Service
+  /** Default every request is denied. */
+  readonly policy: PolicyUse | undefined
 }
 
 export interface Route {
@@ -146,8 +165,19 @@ export type Listener =
       readonly bind: Bind
       /** The service that every connection here is for, passed as bytes. Default HTTP, whose requests name theirs. */
       readonly tcp?: string
+      /** Default nothing outside of the mesh is reached. */
+      readonly outside?: readonly OutsideService[]
     }
   | GatewayListener
+  | EgressListener
+
+/** A port for callers of the mesh, by mTLS, which leads out of it. */
+export interface EgressListener {
+  readonly direction: 'egress'
+  readonly name: string
+  readonly bind: Bind
+  readonly outside: readonly OutsideService[]
+}
 
 /** A port for callers from outside: what they ask is judged here, and goes on into the mesh by its host. */
 export interface GatewayListener {

@@ -1,5 +1,6 @@
 /** One workload's sidecar: an identity, a snapshot and its bundles, a producer of records, and the listeners. */
 
+import { lookup } from 'node:dns'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Recorder } from '../../audit/node/recorder.ts'
@@ -16,7 +17,7 @@ import type { Json } from '../../core/json.ts'
 import type { Authenticate, Certificates, NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makeLogRules, makePolicies } from '../../engine/index.ts'
-import { openHttpTransport } from '../../engine/node/http-transport.ts'
+import { lookupOf, openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
@@ -94,6 +95,10 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     source: () => options.source,
     identify: () => identify,
     certificates: options.certificates,
+    outside: {
+      lookup: (privateAddresses) => lookupOf(lookup, privateAddresses),
+      certificates: options.certificates,
+    },
     identifyClients: (_, { names, trustDomain }) =>
       makeIdentifyClients({
         identify,

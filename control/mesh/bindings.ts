@@ -103,6 +103,10 @@ export function wrongTarget(target: Target, input: RouteWorld): Wrong | undefine
   if (target.sectionName !== undefined) {
     return { field: 'sectionName', problem: `a ${kind} has no sections`, cure: 'remove it' }
   }
+  if (kind === 'ExternalService') {
+    if (input.externals.some((one) => one.name === name)) return undefined
+    return { field: 'name', problem: `there is no ExternalService ${name}`, cure: 'add it, or correct the name' }
+  }
   const reached = input.workloads.some(
     (workload) => workload.spec.inbound && (kind === 'Workload' ? workload.name : serviceOf(workload)) === name,
   )

@@ -5,6 +5,7 @@ import type { Sha256 } from '../../core/ports.ts'
 import { auditDefaults, type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
 import { parseTrustDomain } from '../../core/spiffe.ts'
 import { resolveBindings } from './bindings.ts'
+import { externalProblems, throughGateways, withOutside } from './external.ts'
 import { accessProblems } from './findings.ts'
 import { isIngress } from './gateway.ts'
 import { checkGateways } from './gateways.ts'
@@ -63,7 +64,18 @@ export function compileMesh(text: string, world: World): Compiled {
     workloads: found.Workload,
     trustDomain,
   })
-  const parts = { routes: found.HTTPRoute, gateways: found.Gateway, workloads: found.Workload, services }
+  const ofMesh = new Map(services)
+  const externals = found.ExternalService
+  for (const service of throughGateways(externals, found.Workload, trustDomain)) {
+    if (!services.has(service.name)) services.set(service.name, { service, port: 80 })
+  }
+  const parts = {
+    externals,
+    routes: found.HTTPRoute,
+    gateways: found.Gateway,
+    workloads: found.Workload,
+    services,
+  }
   const { routes, entered, problems: ofRoutes } = resolveRoutes(parts)
   const {
     policies,
@@ -97,6 +109,7 @@ export function compileMesh(text: string, world: World): Compiled {
       ...new Set(spec.listeners.map(({ port }) => port)),
     ])
   problems.push(...ofTraffic, ...ingressProblems({ ...parts, trustDomain }))
+  problems.push(...externalProblems({ ...parts, services: ofMesh, policyOf }))
   problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
   problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain, portsOf), ...ofServices)
   problems.push(...tcpProblems({ ...parts, policies }))
@@ -107,14 +120,18 @@ export function compileMesh(text: string, world: World): Compiled {
   const named = namedSections(found.HTTPRoute)
   const ingress = { entered, passed: new Map(), named, policyOf, limitsOf }
   const workloads = found.Workload.map((workload) =>
-    withGateway(
-      withLimits(
-        workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
-        limits.get(workload.name),
+    withOutside(
+      withGateway(
+        withLimits(
+          workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+          limits.get(workload.name),
+        ),
+        workload,
+        found.Gateway,
+        ingress,
       ),
       workload,
-      found.Gateway,
-      ingress,
+      { externals, policyOf },
     ),
   )
   const tcp = tcpServices(found.Workload)

@@ -149,7 +149,7 @@ export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
     .max(64),
 })
 
-const folderRef = z.strictObject({
+export const folderRef: z.ZodType<FolderRef> = z.strictObject({
   group: z.enum(['', 'core']).exactOptional(),
   kind: z.enum(['Secret', 'ConfigMap']).exactOptional(),
   namespace: namespace.exactOptional(),

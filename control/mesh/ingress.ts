@@ -113,7 +113,11 @@ export interface IngressWorld {
   readonly passed: ReadonlyMap<string, Route['backends']>
   /** Listeners that a route names by their section. */
   readonly named: ReadonlySet<string>
-  readonly policyOf: (kind: 'Gateway' | 'HTTPRoute', name: string, rule?: string) => PolicyUse | undefined
+  readonly policyOf: (
+    kind: 'Gateway' | 'HTTPRoute' | 'ExternalService',
+    name: string,
+    rule?: string,
+  ) => PolicyUse | undefined
   readonly limitsOf: (gateway: string, routes: readonly Route[]) => ListenerLimits | undefined
 }
 

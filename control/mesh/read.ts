@@ -23,6 +23,7 @@ export function readDocuments(text: string): { readonly found: MeshDocuments; re
     PolicyData: [],
     Quarantine: [],
     TrafficPolicy: [],
+    ExternalService: [],
     HTTPRoute: [],
     Gateway: [],
   }

@@ -20,6 +20,7 @@ export interface RouteWorld {
   /** What the routes came to, in order of precedence. */
   readonly resolved: readonly Route[]
   readonly gateways: readonly Placed<GatewaySpec>[]
+  readonly externals: readonly Placed<unknown>[]
 }
 
 /** A binding and where it names its target. */

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import type { Json } from '../../core/json.ts'
+import { type ExternalServiceSpec, externalServiceSpec } from './external.ts'
 import { type GatewaySpec, gatewaySpec, type HttpRouteSpec, httpRouteSpec } from './gateway.ts'
 import {
   type MeshSpec,
@@ -28,6 +29,7 @@ export interface Specs {
   readonly PolicyData: PolicyDataSpec
   readonly Quarantine: QuarantineSpec
   readonly TrafficPolicy: TrafficPolicySpec
+  readonly ExternalService: ExternalServiceSpec
   readonly HTTPRoute: HttpRouteSpec
   readonly Gateway: GatewaySpec
 }
@@ -43,6 +45,7 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   PolicyData: 'writ.dev/v1',
   Quarantine: 'writ.dev/v1',
   TrafficPolicy: 'writ.dev/v1',
+  ExternalService: 'writ.dev/v1',
   HTTPRoute: 'gateway.networking.k8s.io/v1',
   Gateway: 'gateway.networking.k8s.io/v1',
 }
@@ -82,6 +85,7 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   PolicyData: whole('PolicyData', policyDataSpec),
   Quarantine: whole('Quarantine', quarantineSpec),
   TrafficPolicy: whole('TrafficPolicy', trafficPolicySpec),
+  ExternalService: whole('ExternalService', externalServiceSpec),
   HTTPRoute: whole('HTTPRoute', httpRouteSpec),
   Gateway: whole('Gateway', gatewaySpec),
 }

@@ -45,7 +45,8 @@ export function bundlesOf(workload: Workload): ReadonlySet<string> {
 }
 
 /** Every policy that a listener asks. */
-export const usesOf = (listener: Listener): readonly PolicyUse[] =>
-  listener.direction === 'outbound'
-    ? []
-    : [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)].filter((use) => use !== undefined)
+export function usesOf(listener: Listener): readonly PolicyUse[] {
+  const outside = 'outside' in listener ? (listener.outside ?? []) : []
+  const own = 'policy' in listener ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)] : []
+  return [...own, ...outside.map(({ policy }) => policy)].filter((use) => use !== undefined)
+}

@@ -5,7 +5,7 @@ import { name } from './words.ts'
 
 export interface TargetRef {
   readonly group?: 'writ.dev' | 'gateway.networking.k8s.io'
-  readonly kind: 'Workload' | 'Service' | 'HTTPRoute' | 'Gateway'
+  readonly kind: 'Workload' | 'Service' | 'HTTPRoute' | 'Gateway' | 'ExternalService'
   readonly name: string
   readonly sectionName?: string
 }
@@ -19,7 +19,7 @@ export const targetRefs = (kinds: string): z.ZodType<readonly TargetRef[]> =>
           .enum(['writ.dev', 'gateway.networking.k8s.io'])
           .describe('That of the kind; an HTTPRoute and a Gateway need it.')
           .exactOptional(),
-        kind: z.enum(['Workload', 'Service', 'HTTPRoute', 'Gateway']).describe(kinds),
+        kind: z.enum(['Workload', 'Service', 'HTTPRoute', 'Gateway', 'ExternalService']).describe(kinds),
         name,
         sectionName: name.describe('One rule of an HTTPRoute, by its name. Default all of them.').exactOptional(),
       }),

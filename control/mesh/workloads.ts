@@ -55,9 +55,9 @@ function checkIdentities(workloads: readonly PlacedWorkload[], trustDomain: Trus
 }
 
 function checkListeners(workload: PlacedWorkload): Problem[] {
-  const { inbound, outbound, service, gateway } = workload.spec
+  const { inbound, outbound, service, gateway, egress } = workload.spec
   const problems: Problem[] = []
-  if (!inbound && !outbound && !gateway) {
+  if (!inbound && !outbound && !gateway && !egress) {
     const cure = 'add one, or leave it so if its calls are recorded through the collector only'
     problems.push(problemAt(workload, ['spec'], 'has no listener', cure, 'warning'))
   }
@@ -151,14 +151,18 @@ function bindsOf({ spec }: PlacedWorkload): Placement[] {
 }
 
 const gatewayBinds = (
-  { spec: { gateway } }: PlacedWorkload,
+  { spec: { gateway, egress } }: PlacedWorkload,
   portsOf: (gateway: string) => readonly number[],
-): Placement[] =>
-  (gateway ? portsOf(gateway.name) : []).map((port) => ({
+): Placement[] => [
+  ...(egress ? [{ name: 'egress', bind: placeAt(egress.port, egress.address), path: ['spec', 'egress', 'port'] }] : []),
+  ...(gateway ? portsOf(gateway.name) : []).map((port) => ({
     name: `gateway-${port}`,
-    bind: { kind: 'tcp', address: gateway?.address ?? '127.0.0.1', port },
+    bind: placeAt(port, gateway?.address),
     path: ['spec', 'gateway', 'name'],
-  }))
+  })),
+]
+
+const placeAt = (port: number, address = '127.0.0.1'): Bind => ({ kind: 'tcp', address, port })
 
 /** What an inbound listener asks: of its own, and about some of its routes. */
 export type Judged = Pick<Extract<Listener, { direction: 'inbound' }>, 'policy' | 'policies'>

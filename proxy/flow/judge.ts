@@ -32,6 +32,9 @@ export function judge(
   const { identified } = facts.source
   if (!isJudged(identified, parts.strangers)) return refuse(identified.code, identified.detail)
   if (!found) return refuse('no_route', `nothing serves ${exchange.head.authority}`)
+  if (exchange.head.method === 'CONNECT' && !found.connect) {
+    return refuse('method_unsupported', 'no tunnel is opened to it')
+  }
   if (token?.ok === false) return refusedToken(token)
   if (isBodyFault(body)) return refuse(body.code, body.detail)
   return permitted(facts, found, parts)
@@ -49,7 +52,7 @@ export function judgeConnection(
 }
 
 function permitted(facts: RequestFacts, found: Found, parts: JudgeParts): Decision | Promise<Decision> {
-  if (parts.direction === 'outbound') return routed // Judged where it arrives.
+  if (parts.direction === 'outbound' && !found.endpoint.outside) return routed // Judged where it arrives.
   try {
     const use = found.policy ?? parts.policy
     const decision = parts.decide(facts, use)

@@ -47,7 +47,7 @@ export function onward(
   setHeaders['x-request-id'] = facts.requestId
   if (traced) Object.assign(setHeaders, traced.headers)
   if (found.fromOutside) Object.assign(setHeaders, seenOutside(facts))
-  const vouched = vouchedFor(facts)
+  const vouched = found.endpoint.outside ? undefined : vouchedFor(facts) // Names of the mesh are not for others.
   if (vouched !== undefined) setHeaders[forwardedIdentity] = vouched
   const setResponseHeaders = theirs(effects?.setOnResponse)
   setResponseHeaders['x-writ-decision'] = kept ? decisionId(kept) : 'unrecorded'

@@ -21,6 +21,8 @@ export interface Found {
   readonly timeoutMs: number
   /** What is asked about requests of this route, in place of the listener's own policy. Default that. */
   readonly policy?: PolicyUse
+  /** Whether CONNECT opens a tunnel there. Default not. */
+  readonly connect?: true
   /** Asked from outside of the mesh: what the caller says of hops before it is replaced by what is seen. Default not. */
   readonly fromOutside?: true
   /**
@@ -83,6 +85,7 @@ export function routesOf(
         balancer: balance && service.endpoints.length > 1 ? balance(service) : undefined,
         circuit: circuit?.(service),
         hashOn: hashOnOf(service),
+        more: service.connect ? ({ connect: true } as const) : undefined,
       },
     ]),
   )
@@ -112,13 +115,13 @@ export function routesOf(
   ): Found | undefined {
     const of = services.get(service)
     if (!of) return undefined
-    const { balancer, circuit, hashOn } = of
+    const { balancer, circuit, hashOn, more } = of
     const member = balancer?.pick(hashOn && keyAt(hashOn, head, caller))
     const endpoint = balancer ? member?.endpoint : of.next()
     if (!endpoint) return undefined
-    if (!member && !circuit) return { route, service, endpoint, timeoutMs }
+    if (!member && !circuit) return { route, service, endpoint, timeoutMs, ...more }
     const counted = member && (() => balancer!.begin(member))
-    return { route, service, endpoint, timeoutMs, begin: circuit ? () => guarded(circuit, counted) : counted! }
+    return { route, service, endpoint, timeoutMs, ...more, begin: circuit ? () => guarded(circuit, counted) : counted! }
   }
 }
 
@@ -150,7 +153,7 @@ export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: str
 }
 
 /** The service's endpoints one after the other. */
-function rotation({ endpoints }: Service): () => Endpoint | undefined {
+export function rotation({ endpoints }: Pick<Service, 'endpoints'>): () => Endpoint | undefined {
   let next = 0
   return () => {
     const endpoint = endpoints[next]

@@ -11,7 +11,8 @@ export interface FieldChanges {
 
 /** The head that goes upstream. A body keeps its kind of framing; `te`, trailers and everything hop-by-hop is gone. */
 export function writeRequest(request: Request, changes: FieldChanges): string {
-  const target = request.query === undefined ? request.path : `${request.path}?${request.query}`
+  const path = request.query === undefined ? request.path : `${request.path}?${request.query}`
+  const target = request.connects ? request.authority : path
   let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${request.authority}\r\n`
   if (request.framing.kind === 'chunked') head += 'transfer-encoding: chunked\r\n'
   if (request.upgrades) head += 'connection: upgrade\r\n'

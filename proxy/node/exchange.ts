@@ -93,7 +93,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   }
 
   get upgrades(): boolean {
-    return this.head instanceof Request && this.head.upgrades
+    return this.head instanceof Request && (this.head.upgrades || this.head.connects)
   }
 
   get #method(): string {
@@ -193,6 +193,11 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#upstream = upstream
     this.#upstreamName = upstream.name
     upstream.user = this
+    if (head.connects && this.#onward!.endpoint.identity === undefined) {
+      this.#beginTunnel(established)
+      this.#flush()
+      return
+    }
     const { setHeaders, removeHeaders } = this.#onward!
     const text = writeRequest(head, { set: setHeaders, remove: removeHeaders })
     const held = this.#caller.takeHeld()
@@ -344,7 +349,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
         return false
       }
       if (response.status >= 200 || response.status === 101) {
-        if (response.status === 101) this.#beginTunnel(response)
+        if (response.status === 101 || this.#isTunnelled(response)) this.#beginTunnel(response)
         else this.#begin(response)
         return this.#readBody(bytes, end, to)
       }
@@ -360,6 +365,10 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     return upgrade !== undefined && fields.upgrade === upgrade
   }
 
+  #isTunnelled({ status }: Response): boolean {
+    return this.head instanceof Request && this.head.connects && status >= 200 && status < 300
+  }
+
   /** From now on bytes go both ways as they come, until one side closes or the caller is allowed no longer. */
   #beginTunnel(response: Response): void {
     clearTimeout(this.#timer)
@@ -370,10 +379,15 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#responseBody = new BodyReader(untilClose)
     this.#callerFraming = untilClose
     this.#caller.closeAfter()
-    this.#out += writeResponse({ status: 101, framing: untilClose, close: false, upgrades: true }, response.fields, {
-      set: this.#onward!.setResponseHeaders,
-      remove: none,
-    })
+    const upgrades = response.status === 101
+    this.#out += writeResponse(
+      { status: response.status, framing: untilClose, close: false, upgrades },
+      response.fields,
+      {
+        set: this.#onward!.setResponseHeaders,
+        remove: upgrades ? none : lengthOnly, // RFC 9110 section 9.3.6: what follows is not a body.
+      },
+    )
     const held = this.#caller.takeHeld()
     if (held) this.onCallerBytes(held)
     this.#caller.resume()
@@ -550,6 +564,9 @@ const none: readonly string[] = []
 const lengthOnly: readonly string[] = ['content-length']
 const chunkedBody: Framing = { kind: 'chunked' }
 const untilClose: Framing = { kind: 'close' }
+
+/** What the caller of CONNECT reads once the connection to the host is there. */
+const established = readResponse('HTTP/1.1 200 OK\r\n\r\n', 'CONNECT', { headFields: 1 }) as Response
 
 /** HTTP/1.0 knows no chunks: a body without a length ends with its connection there. */
 function framingFor(request: Request, { framing }: Response): Framing {

@@ -8,19 +8,20 @@ import { appOf, type Found, serviceRoute } from '../flow/route.ts'
 import { isTls } from './gateways.ts'
 
 /** Every policy that a workload's listeners ask. */
-export const usesOf = ({ listeners }: Workload): readonly PolicyUse[] =>
-  listeners.flatMap((listener) =>
-    listener.direction === 'outbound'
-      ? []
-      : [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)].filter((use) => use !== undefined),
-  )
+export const usesOf = ({ listeners }: Workload): readonly PolicyUse[] => listeners.flatMap(usesAt)
+
+function usesAt(listener: Listener): readonly PolicyUse[] {
+  const outside = 'outside' in listener ? (listener.outside ?? []) : []
+  const own = 'policy' in listener ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)] : []
+  return [...own, ...outside.map(({ policy }) => policy)].filter((use) => use !== undefined)
+}
 
 /** Where connections go that are passed as bytes; undefined where a listener speaks HTTP. */
 export function opaqueTarget(listener: Listener, snapshot: MeshSnapshot): (() => Found | undefined) | undefined {
   if (listener.direction === 'outbound') {
     return listener.tcp === undefined ? undefined : serviceRoute(snapshot, listener.tcp)
   }
-  if (listener.direction === 'gateway' || listener.protocol === undefined) return undefined
+  if (listener.direction !== 'inbound' || listener.protocol === undefined) return undefined
   const found = appOf(listener)
   return () => found
 }
@@ -36,6 +37,8 @@ function spokenAt(listener: Listener): string {
       return listener.protocol ?? 'http'
     case 'outbound':
       return listener.tcp === undefined ? 'http' : 'tcp'
+    case 'egress':
+      return 'http'
     case 'gateway':
       return isTls(listener) ? `tls ${listener.clients?.mode ?? ''}` : 'http'
   }

@@ -16,6 +16,7 @@ import type { SpiffeId } from '../../core/spiffe.ts'
 import { type Balancer, makeBalancer } from '../balance/balancer.ts'
 import { type Circuit, makeCircuit } from '../balance/breaker.ts'
 import type { RoutesOver } from '../flow/gateway.ts'
+import { outsideRoute } from '../flow/outside.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
 import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
@@ -29,6 +30,7 @@ import { makeHttp2Pool } from './http2-pool.ts'
 import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
 import { meshTls } from './listener-tls.ts'
+import type { OutsideWorld } from './outside.ts'
 import { declared, opaqueTarget, placeOf, usesOf } from './place.ts'
 import { makePool } from './pool.ts'
 import { makeConnectTcp } from './tcp-upstream.ts'
@@ -41,6 +43,8 @@ export interface ProxyOptions extends Pick<GatewayWorld, 'identifyClients' | 'ce
   readonly workloads: readonly string[]
   readonly source: (workload: SpiffeId) => IdentitySource
   readonly identify: (workload: SpiffeId) => Identify
+  /** How hosts outside of the mesh are reached. Default they are not. */
+  readonly outside?: OutsideWorld
   /** Judges the tokens of requests, where a binding takes any. Default nobody can, and such a binding passes nobody. */
   readonly authenticate?: Authenticate
   readonly decide: Decide
@@ -122,7 +126,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const known = pools.get(workload)
     if (known) return known
     const identify = options.identify(workload)
-    const parts = { limits, nowMs, source: options.source(workload), identify }
+    const { outside } = options
+    const parts = { limits, nowMs, source: options.source(workload), identify, outside }
     const made = { http1: makePool(parts), http2: makeHttp2Pool(parts), connectTcp: makeConnectTcp(parts) }
     pools.set(workload, made)
     return made
@@ -140,8 +145,14 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       direction: listener.direction === 'outbound' ? 'outbound' : 'inbound',
       listener: name,
       workload: workload.id,
-      policy: listener.direction === 'outbound' ? undefined : listener.policy,
-      findRoute: listener.direction === 'inbound' ? appRoute(listener) : outbound,
+      policy: 'policy' in listener ? listener.policy : undefined,
+      findRoute:
+        listener.direction === 'inbound'
+          ? appRoute(listener)
+          : outsideRoute(
+              'outside' in listener ? (listener.outside ?? []) : [],
+              listener.direction === 'egress' ? undefined : outbound,
+            ),
       connectTo: opaqueTarget(listener, snapshot),
       identify: options.identify(workload.id),
       authenticate: options.authenticate,
@@ -178,7 +189,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   }
 
   function limitedAt(name: string, listener: Listener): AskRates | undefined {
-    const limits = listener.direction === 'outbound' ? undefined : listener.limits
+    const limits = 'limits' in listener ? listener.limits : undefined
     const made = limits && (rates.get(name) ?? makeRates(limits, listener.direction === 'gateway'))
     if (!made) {
       rates.delete(name)
@@ -205,8 +216,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       bind: listener.bind,
       reusePort: options.reusePort ?? false,
       tls:
-        listener.direction === 'inbound'
-          ? meshTls(source, listener.protocol && opaque)
+        listener.direction === 'inbound' || listener.direction === 'egress'
+          ? meshTls(source, 'protocol' in listener ? opaque : undefined)
           : listener.direction === 'gateway'
             ? gateways.tlsOf(parts.listener, workload, listener)
             : undefined,
