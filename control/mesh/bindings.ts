@@ -87,7 +87,9 @@ const judged = (policy: PolicyUse | undefined, policies: readonly RoutePolicy[])
   ...(policies.length > 0 && { policies }),
 })
 
-export const keyOf = ({ kind, name, sectionName = '' }: Target): string => `${kind} ${name} ${sectionName}`
+/** A route has its name alone among those of both kinds. */
+export const keyOf = ({ kind, name, sectionName = '' }: Target): string =>
+  `${kind === 'GRPCRoute' ? 'HTTPRoute' : kind} ${name} ${sectionName}`
 
 export const textOf = ({ kind, name, sectionName }: Target): string =>
   `${kind} ${name}${sectionName === undefined ? '' : `, rule ${sectionName},`}`
@@ -95,7 +97,7 @@ export const textOf = ({ kind, name, sectionName }: Target): string =>
 /** What is wrong with a place that something is attached to. */
 export function wrongTarget(target: Target, input: RouteWorld): Wrong | undefined {
   const { kind, name } = target
-  if (kind === 'HTTPRoute') return wrongRoute(target, input)
+  if (kind === 'HTTPRoute' || kind === 'GRPCRoute') return wrongRoute(target, input)
   if (kind === 'Gateway') return wrongGateway(target, input)
   if (target.group === 'gateway.networking.k8s.io') {
     return { field: 'group', problem: `a ${kind} is not of this group`, cure: 'remove it, or write writ.dev' }

@@ -9,6 +9,7 @@ import { externalProblems, throughGateways, withOutside } from './external.ts'
 import { accessProblems } from './findings.ts'
 import { isIngress } from './gateway.ts'
 import { checkGateways } from './gateways.ts'
+import { asHttpRoutes, grpcRouteProblems } from './grpc-routes.ts'
 import { ingressProblems, namedSections, withGateway } from './ingress.ts'
 import type { MeshSpec } from './kinds.ts'
 import { nameSnapshot } from './name.ts'
@@ -71,7 +72,7 @@ export function compileMesh(text: string, world: World): Compiled {
   }
   const parts = {
     externals,
-    routes: found.HTTPRoute,
+    routes: [...found.HTTPRoute, ...asHttpRoutes(found.GRPCRoute)],
     gateways: found.Gateway,
     workloads: found.Workload,
     services,
@@ -108,6 +109,7 @@ export function compileMesh(text: string, world: World): Compiled {
     found.Gateway.filter((one) => one.name === name && isIngress(one)).flatMap(({ spec }) => [
       ...new Set(spec.listeners.map(({ port }) => port)),
     ])
+  problems.push(...grpcRouteProblems(found.GRPCRoute, found.HTTPRoute))
   problems.push(...ofTraffic, ...ingressProblems({ ...parts, trustDomain }))
   problems.push(...externalProblems({ ...parts, services: ofMesh, policyOf }))
   problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
@@ -117,7 +119,7 @@ export function compileMesh(text: string, world: World): Compiled {
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
-  const named = namedSections(found.HTTPRoute)
+  const named = namedSections(parts.routes)
   const ingress = { entered, passed: new Map(), named, policyOf, limitsOf }
   const workloads = found.Workload.map((workload) =>
     withOutside(

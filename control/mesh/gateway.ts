@@ -79,7 +79,7 @@ export const isIngress = ({ spec }: { readonly spec: GatewaySpec }): boolean => 
 
 const namespace = z.literal('default').describe('A mesh file has one namespace.')
 
-const parentRef = z.strictObject({
+export const parentRef: z.ZodType<ParentRef> = z.strictObject({
   group: z.enum(['', 'core', 'gateway.networking.k8s.io']).exactOptional(),
   kind: z.enum(['Service', 'Gateway']).describe('Default Gateway.').exactOptional(),
   namespace: namespace.exactOptional(),
@@ -100,6 +100,16 @@ const pathValue = z
     error: 'escapes a character that paths in normal form never have escaped',
   })
 
+export const headerMatches: z.ZodType<NonNullable<HttpRouteMatch['headers']>> = z
+  .array(
+    z.strictObject({
+      type: z.literal('Exact').exactOptional(),
+      name: z.string().regex(/^(?!__proto__$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a header name' }),
+      value: z.string().regex(/^[\x20-\x7e]{1,4096}$/, { error: 'is not 1 to 4096 characters of ASCII' }),
+    }),
+  )
+  .max(16)
+
 const match = z.strictObject({
   path: z
     .strictObject({
@@ -108,19 +118,10 @@ const match = z.strictObject({
     })
     .exactOptional(),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']).exactOptional(),
-  headers: z
-    .array(
-      z.strictObject({
-        type: z.literal('Exact').exactOptional(),
-        name: z.string().regex(/^(?!__proto__$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a header name' }),
-        value: z.string().regex(/^[\x20-\x7e]{1,4096}$/, { error: 'is not 1 to 4096 characters of ASCII' }),
-      }),
-    )
-    .max(16)
-    .exactOptional(),
+  headers: headerMatches.exactOptional(),
 })
 
-const backendRef = z.strictObject({
+export const backendRef: z.ZodType<BackendRef> = z.strictObject({
   group: z.enum(['', 'core', 'writ.dev']).exactOptional(),
   kind: z.literal('Service').exactOptional(),
   namespace: namespace.exactOptional(),

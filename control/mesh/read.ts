@@ -25,6 +25,7 @@ export function readDocuments(text: string): { readonly found: MeshDocuments; re
     TrafficPolicy: [],
     ExternalService: [],
     HTTPRoute: [],
+    GRPCRoute: [],
     Gateway: [],
   }
   const problems: Problem[] = []

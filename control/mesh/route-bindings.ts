@@ -42,13 +42,13 @@ type Target = PolicyBindingSpec['targetRefs'][number]
 /** The binding of a rule of an HTTPRoute. */
 export type BoundOf = (route: string, rule: string) => Bound | undefined
 
-export function wrongRoute({ group, name, sectionName }: Target, world: RouteWorld): Wrong | undefined {
+export function wrongRoute({ kind, group, name, sectionName }: Target, world: RouteWorld): Wrong | undefined {
   if (group !== 'gateway.networking.k8s.io') {
-    const problem = 'an HTTPRoute is of the group gateway.networking.k8s.io'
+    const problem = 'a route is of the group gateway.networking.k8s.io'
     return { field: 'group', problem, cure: 'write group: gateway.networking.k8s.io' }
   }
-  const route = world.routes.find((it) => it.name === name)
-  if (!route) return { field: 'name', problem: `there is no HTTPRoute ${name}`, cure: 'add it, or correct the name' }
+  const route = world.routes.find((it) => it.name === name && it.label.startsWith(kind))
+  if (!route) return { field: 'name', problem: `there is no ${kind} ${name}`, cure: 'add it, or correct the name' }
   const named = route.spec.rules.flatMap((rule) => rule.name ?? [])
   if (sectionName !== undefined && !named.includes(sectionName)) {
     const cure = named.length > 0 ? `one of ${named.slice(0, 8).join(', ')}` : 'give the rule a name'

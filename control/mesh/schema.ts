@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Json } from '../../core/json.ts'
 import { type ExternalServiceSpec, externalServiceSpec } from './external.ts'
 import { type GatewaySpec, gatewaySpec, type HttpRouteSpec, httpRouteSpec } from './gateway.ts'
+import { type GrpcRouteSpec, grpcRouteSpec } from './grpc-routes.ts'
 import {
   type MeshSpec,
   meshSpec,
@@ -31,6 +32,7 @@ export interface Specs {
   readonly TrafficPolicy: TrafficPolicySpec
   readonly ExternalService: ExternalServiceSpec
   readonly HTTPRoute: HttpRouteSpec
+  readonly GRPCRoute: GrpcRouteSpec
   readonly Gateway: GatewaySpec
 }
 
@@ -47,6 +49,7 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   TrafficPolicy: 'writ.dev/v1',
   ExternalService: 'writ.dev/v1',
   HTTPRoute: 'gateway.networking.k8s.io/v1',
+  GRPCRoute: 'gateway.networking.k8s.io/v1',
   Gateway: 'gateway.networking.k8s.io/v1',
 }
 
@@ -87,6 +90,7 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   TrafficPolicy: whole('TrafficPolicy', trafficPolicySpec),
   ExternalService: whole('ExternalService', externalServiceSpec),
   HTTPRoute: whole('HTTPRoute', httpRouteSpec),
+  GRPCRoute: whole('GRPCRoute', grpcRouteSpec),
   Gateway: whole('Gateway', gatewaySpec),
 }
 
