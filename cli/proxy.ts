@@ -6,6 +6,7 @@ import { Command, Option } from 'commander'
 import type { Recorder } from '../audit/node/recorder.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { parseTrustDomain, trustDomainOf } from '../core/spiffe.ts'
+import { openCertificates } from '../proxy/node/certificates.ts'
 import { onOrphaned, runWorkers } from '../proxy/node/workers.ts'
 import type { AccessFormat } from '../proxy/telemetry/access-log.ts'
 import { hostAndPort, number } from './options.ts'
@@ -28,6 +29,7 @@ interface Options {
   readonly state: string
   readonly workers: number
   readonly drain: number
+  readonly secrets?: string
   readonly admin?: { readonly address: string; readonly port: number }
   readonly accessLog?: AccessFormat
   readonly accessLogFile?: string
@@ -42,6 +44,10 @@ export function proxyCommand(): Command {
     .option('--state <dir>', 'where identity and spool live; mode 0700', '.writ-proxy')
     .option('--workers <n>', 'worker processes that share the ports', number, 1)
     .option('--drain <ms>', 'time that requests in flight get at the end', number, 10_000)
+    .option(
+      '--secrets <dir>',
+      'certificates of a gateway: <dir>/<name>/tls.crt, tls.key, ca.crt (default: <state>/secrets)',
+    )
     .option(
       '--admin <host:port>',
       'serve /ready, /live and /metrics there, a worker each a port higher (default: nowhere)',
@@ -103,6 +109,8 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
       onEvent,
     })
     opened.unshift(observed)
+    const certificates = openCertificates({ dir: options.secrets ?? join(options.state, 'secrets'), onEvent })
+    opened.unshift({ close: async () => certificates.close() })
     const sidecar = await openSidecar({
       dir,
       source,
@@ -131,6 +139,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
           .catch((thrown: unknown) => onEvent({ level: 'error', from: 'traces', text: messageOf(thrown) }))
       },
       authenticate: openTokens(onEvent),
+      certificates,
       reusePort: worker !== undefined,
       telemetry: observed.telemetry,
       now,

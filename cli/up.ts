@@ -15,6 +15,7 @@ interface Options {
   readonly listen?: { readonly address: string; readonly port: number }
   readonly collector?: { readonly address: string; readonly port: number }
   readonly signer?: string
+  readonly secrets?: string
 }
 
 export function upCommand(): Command {
@@ -34,6 +35,10 @@ export function upCommand(): Command {
       'where edge functions hand in records: plain HTTP on loopback, behind a TLS terminator; default nowhere',
       hostAndPort,
     )
+    .option(
+      '--secrets <dir>',
+      'certificates of gateways: <dir>/<name>/tls.crt, tls.key, ca.crt (default: <state>/secrets)',
+    )
     .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
     .action(async (options: Options) => {
       const onEvent = printEvents()
@@ -47,6 +52,7 @@ export function upCommand(): Command {
         ...(options.listen === undefined ? {} : { listen: options.listen }),
         ...(options.collector === undefined ? {} : { collector: options.collector }),
         ...(options.signer === undefined ? {} : { signerSocket: options.signer }),
+        ...(options.secrets === undefined ? {} : { secretsDir: options.secrets }),
         onEvent,
       })
       try {

@@ -52,6 +52,7 @@ const verdicts: Readonly<Record<DecisionCode, Verdict>> = {
   method_unsupported: 'deny',
   quarantined: 'deny',
   rate_limited: 'deny',
+  tls_required: 'deny',
   token_invalid: 'deny',
   token_expired: 'deny',
   token_ambiguous: 'deny',

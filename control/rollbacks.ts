@@ -46,15 +46,30 @@ export function withoutRolledBack(snapshot: MeshSnapshot, list: readonly RolledB
   const workloads = snapshot.workloads.map((workload) => ({
     ...workload,
     listeners: workload.listeners.map((listener): Listener => {
-      if (listener.direction === 'outbound') return listener
-      const policies = listener.policies?.map((route) => ({ ...route, policy: without(route.policy) }))
-      return { ...listener, policy: without(listener.policy), ...(policies && { policies }) }
+      if (!('policy' in listener)) return 'outside' in listener ? withOutside(listener, without) : listener
+      const policy = without(listener.policy)
+      if (listener.direction === 'gateway') return { ...listener, policy, ...withEach(listener.policies, without) }
+      return { ...listener, policy, ...withEach(listener.policies, without) }
     }),
   }))
   const asked = new Set(workloads.flatMap((workload) => [...bundlesOf(workload)]))
   const bundles = snapshot.bundles.filter(({ bundle }) => asked.has(bundle))
   return nameSnapshot({ ...snapshot, workloads, bundles }, sha256)
 }
+
+const withOutside = <Leading extends Extract<Listener, { direction: 'outbound' | 'egress' }>>(
+  listener: Leading,
+  without: (use: PolicyUse | undefined) => PolicyUse | undefined,
+): Leading => ({
+  ...listener,
+  ...(listener.outside && { outside: listener.outside.map((one) => ({ ...one, policy: without(one.policy) })) }),
+})
+
+const withEach = <Route extends { readonly policy: PolicyUse | undefined }>(
+  policies: readonly Route[] | undefined,
+  without: (use: PolicyUse | undefined) => PolicyUse | undefined,
+): { readonly policies?: readonly Route[] } =>
+  policies ? { policies: policies.map((route) => ({ ...route, policy: without(route.policy) })) } : {}
 
 /** Those that the mesh file still means: the others may be tried again. `snapshot` is what it says, with its canaries. */
 export const stillMeant = (list: readonly RolledBack[], snapshot: MeshSnapshot): readonly RolledBack[] =>
@@ -73,7 +88,7 @@ const refOf = ({ bundles }: MeshSnapshot, bundle: string): PolicyRef | undefined
 const canariesOf = ({ workloads }: MeshSnapshot): readonly PolicyTrial[] =>
   workloads
     .flatMap(({ listeners }) => listeners)
-    .flatMap((listener) => (listener.direction === 'inbound' ? usesOf(listener) : []))
+    .flatMap(usesOf)
     .flatMap(({ trial }) => (trial?.mode === 'canary' ? [trial] : []))
 
 export const rolledBackText = ({ name, bundle, revision, numbers }: RolledBack): string => {

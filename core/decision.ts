@@ -18,6 +18,7 @@ export type DenyCode =
   | 'body_timeout' // The body that a policy was to see did not come in time.
   | 'method_unsupported' // CONNECT, TRACE or an upgrade on a listener that has none.
   | 'quarantined' // The caller is cut off for a time, by an operator or the mesh file.
+  | 'tls_required' // A gateway serves the host over TLS alone; the answer says where.
   | 'rate_limited' // More than its listener, its route or its caller may ask at the moment.
   | TokenRefusal
   | IdentityRefusal
@@ -102,6 +103,8 @@ export function statusOf(code: DecisionCode): number {
     case 'fault_passed':
     case 'routed':
       return 200
+    case 'tls_required':
+      return 308
     case 'bad_request':
     case 'token_ambiguous':
       return 400

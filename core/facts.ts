@@ -56,6 +56,12 @@ export interface TokenFacts {
   readonly strip?: TokenPlace
 }
 
+/** What a gRPC call is of: `/bank.Ledger/Post` is the method Post of the service bank.Ledger. */
+export interface GrpcCall {
+  readonly method: string
+  readonly service: string
+}
+
 /** What became of a request's token; `token_unverifiable` means that no keys of its issuer are known. */
 export type Authenticated =
   | { readonly ok: true; readonly token: TokenFacts }
@@ -82,6 +88,8 @@ export interface RequestFacts {
   readonly protocol?: 'tcp'
   /** Undefined where the head could not be read, and where there is none. */
   readonly head: RequestHead | undefined
+  /** Of a gRPC call, by its path. Default it is none. */
+  readonly grpc?: GrpcCall
   /** Where the binding lets the policy see bodies; a request without one has an empty one. */
   readonly body?: RequestBody
   /** Where the binding takes tokens and the request brings one that is good. */

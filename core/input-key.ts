@@ -125,12 +125,17 @@ const ofInput: Readonly<Record<string, FactsOf>> = {
   source_principal: () => [principal],
   version: () => [],
   writ: (below) => {
-    const context = below === 'whole' ? below : new Map([...below].filter(([name]) => name !== 'token'))
+    const context =
+      below === 'whole' ? below : new Map([...below].filter(([name]) => name !== 'token' && name !== 'grpc'))
     const facts = within(context, ofContext) ?? [constant(contextOf, context)]
     const token = below === 'whole' ? below : below.get('token')
-    return token === undefined ? facts : [...facts, ofToken(token)]
+    const call = below === 'whole' || below.has('grpc')
+    return [...facts, ...(token === undefined ? [] : [ofToken(token)]), ...(call ? [grpc] : [])]
   },
 }
+
+/** Neither of the two has a slash. */
+const grpc: Fact = { of: 'request', read: (facts) => facts.grpc && `${facts.grpc.service}/${facts.grpc.method}` }
 
 function ofToken(below: Parts): Fact {
   const write = tokenWriter(below)

@@ -69,13 +69,14 @@ const token = closed(
 const writ = closed(
   {
     direction: { enum: ['inbound', 'outbound'], type: 'string' },
+    grpc: closed({ method: text('Its method.'), service: text('With its package: bank.Ledger.') }),
     listener: text('workload/listener.'),
     protocol: { enum: ['tcp'], type: 'string', description: 'Of a connection that is passed as bytes; else missing.' },
     service: text('The service asked for, where a route was found.'),
     token,
     workload: text('SPIFFE id of the workload that the listener stands for.'),
   },
-  ['protocol', 'service', 'token'],
+  ['grpc', 'protocol', 'service', 'token'],
 )
 
 export const policyInputSchema: Members = {

@@ -5,7 +5,7 @@
 
 import { exactText, projectedExact } from './exact.ts'
 import type { RequestBody, RequestFacts, RequestHead, TokenFacts } from './facts.ts'
-import { contextOf, destinationOf, parsePath, parseQuery, pathAndQuery, sourceOf } from './input.ts'
+import { contextOf, destinationOf, grpcOf, parsePath, parseQuery, pathAndQuery, sourceOf } from './input.ts'
 import { bodyText, httpBodyText } from './input-body.ts'
 import { type Parts, partsOf, projected } from './input-path.ts'
 import { tokenText } from './input-token.ts'
@@ -111,14 +111,20 @@ const inputMembers: Readonly<Record<string, MemberOf>> = {
 function contextMember(below: Parts): MemberWriter {
   const context = constantMember('writ', contextOf, below)
   const token = below === 'whole' ? below : below.get('token')
-  if (token === undefined) return context
-  const write = tokenWriter(token)
+  const call = below === 'whole' ? below : below.get('grpc')
+  if (token === undefined && call === undefined) return context
+  const writeToken = token && tokenWriter(token)
   return (facts) => {
-    const text = context(facts)
-    if (!facts.token) return text
-    return `${text.slice(0, -1)}${text.endsWith('{}') ? '' : ','}"token":${write(facts.token)}}`
+    let text = context(facts)
+    if (call && facts.grpc) text = withMember(text, `"grpc":${canonicalJson(projected(grpcOf(facts.grpc), call))}`)
+    if (writeToken && facts.token) text = withMember(text, `"token":${writeToken(facts.token)}`)
+    return text
   }
 }
+
+/** An object's text with one member more at its end. */
+const withMember = (text: string, member: string): string =>
+  `${text.slice(0, -1)}${text.endsWith('{}') ? '' : ','}${member}}`
 
 const contextText = contextMember('whole')
 

@@ -3,7 +3,7 @@
  * One function for what is judged and one for what is recorded, so that a replay rebuilds the former from the latter.
  */
 
-import type { RequestFacts, RequestHead } from './facts.ts'
+import type { GrpcCall, RequestFacts, RequestHead } from './facts.ts'
 import { httpBody, judgedBody, recordedBody, sizeOf } from './input-body.ts'
 import { judgedToken, recordedToken } from './input-token.ts'
 import { constantJson, type Json } from './json.ts'
@@ -30,12 +30,27 @@ export function policyInput(facts: RequestFacts): Json {
 export function recordedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
   const http = facts.head && recordedHttp(facts, facts.head, use)
   const token = facts.token && recordedToken(facts.token, use?.recordClaims ?? [])
-  const input = { attributes: attributes(facts, http), writ: withToken(facts, token) }
+  const hidden = facts.grpc && use?.personal?.includes('path') // It is the path in other words.
+  const input = { attributes: attributes(facts, http), writ: withToken(hidden ? withoutCall(facts) : facts, token) }
   return facts.body ? { ...input, ...recordedBody(facts.body, use?.recordBody ?? []) } : input
 }
 
-const withToken = (facts: RequestFacts, token: Json | undefined): Json =>
-  token === undefined ? contextOf(facts) : { ...(contextOf(facts) as Members), token }
+function withToken(facts: RequestFacts, token: Json | undefined): Json {
+  const { grpc } = facts
+  if (token === undefined && !grpc) return contextOf(facts)
+  return {
+    ...(contextOf(facts) as Members),
+    ...(grpc && { grpc: grpcOf(grpc) }),
+    ...(token !== undefined && { token }),
+  }
+}
+
+function withoutCall(facts: RequestFacts): RequestFacts {
+  const { grpc: _, ...rest } = facts
+  return rest
+}
+
+export const grpcOf = ({ method, service }: GrpcCall): Json => ({ method, service })
 
 function attributes(facts: RequestFacts, http: Members | undefined): Json {
   const destination = destinationOf(facts.destination)
@@ -106,7 +121,7 @@ function commonHttp(facts: RequestFacts, head: RequestHead, path: string): Membe
   }
 }
 
-/** `input.writ` without the token, which is not the same for all requests of a connection. */
+/** `input.writ` without the token and the call, which are not the same for all requests of a connection. */
 export function contextOf({ direction, listener, workload, destination, protocol }: RequestFacts): Json {
   const known = contexts.get(destination)
   if (known?.direction === direction && known.listener === listener && known.workload === workload) return known.json

@@ -108,6 +108,16 @@ export interface IdentitySource {
   subscribe(changed: (state: IdentityState) => void): () => void
 }
 
+/** Certificates and keys of servers, and roots of clients, by the names under which this machine has them. */
+export interface Certificates {
+  /** PEM. Undefined where there is none, or none that can be used. */
+  serving(name: string): { readonly certificates: string; readonly key: string } | undefined
+  /** PEM; empty where there is none. */
+  roots(name: string): string
+  /** Calls back after each change, until the returned function is called. */
+  subscribe(changed: () => void): () => void
+}
+
 /** Signs a head payload with the producer's SVID key (ECDSA P-256, SHA-256, r and s, 64 bytes). */
 export type SignHead = (payload: Uint8Array) => {
   /** SHA-256 of the signing leaf certificate, lower-case hex. */

@@ -85,6 +85,8 @@ export interface Service {
   readonly endpoints: readonly Endpoint[]
   /** Its connections are passed as bytes, and no request is routed to it. Default HTTP. */
   readonly protocol?: 'tcp'
+  /** Whether CONNECT opens tunnels to it. Default not. */
+  readonly connect?: true
   /** Default as every service. */
   readonly traffic?: ServiceTraffic
 }
@@ -96,6 +98,23 @@ export interface Endpoint {
   readonly identity: SpiffeId | undefined
   /** What a plaintext upstream speaks. Default HTTP/1.1; proxies are spoken to as their callers speak. */
   readonly protocol?: 'h2c'
+  /** It is outside of the mesh. Default it is a proxy, or our own application. */
+  readonly outside?: Outside
+}
+
+/** How a host outside of the mesh is reached. */
+export interface Outside {
+  /** The name that its certificate must have, and our own roots by their names; default public ones. Default no TLS. */
+  readonly tls?: { readonly serverName: string; readonly roots?: readonly string[] }
+  /** Whether its name may stand for an address of a private network. Never for one of this machine or its link. */
+  readonly privateAddresses: boolean
+}
+
+/** A host outside of the mesh that a listener leads to, judged there since nobody else will. */
+export interface OutsideService {
+  readonly service: Service
+  /** Default every request is denied. */
+  readonly policy: PolicyUse | undefined
 }
 
 export interface Route {
@@ -162,7 +181,58 @@ export type Listener =
       readonly bind: Bind
       /** The service that every connection here is for, passed as bytes. Default HTTP, whose requests name theirs. */
       readonly tcp?: string
+      /** Default nothing outside of the mesh is reached. */
+      readonly outside?: readonly OutsideService[]
     }
+  | GatewayListener
+  | EgressListener
+
+/** A port for callers of the mesh, by mTLS, which leads out of it. */
+export interface EgressListener {
+  readonly direction: 'egress'
+  readonly name: string
+  readonly bind: Bind
+  readonly outside: readonly OutsideService[]
+}
+
+/** A port for callers from outside: what they ask is judged here, and goes on into the mesh by its host. */
+export interface GatewayListener {
+  readonly direction: 'gateway'
+  readonly name: string
+  readonly bind: Bind
+  /** All of them are plain HTTP, or all of them TLS. No other host is served. */
+  readonly sites: readonly Site[]
+  /** Whether callers are asked for a certificate. Default they are not. */
+  readonly clients?: ClientCertificates
+  /** In order of precedence, as those of the mesh; what none of them matches is not served. */
+  readonly routes: readonly Route[]
+  readonly policy: PolicyUse | undefined
+  /** What is asked about a route, by its name, in place of `policy`. */
+  readonly policies?: readonly Omit<RoutePolicy, 'match'>[]
+  /** Default it takes what comes. */
+  readonly limits?: ListenerLimits
+}
+
+/** One host of a gateway, in lower case and without port. */
+export type Site = { readonly host: string } & (
+  | { readonly serves: 'http' }
+  /** TLS alone: whoever comes without is sent to that port. */
+  | { readonly serves: 'redirect'; readonly port: number }
+  /** TLS that ends here. Certificates are named; each machine has them by itself, and the first that fits is shown. */
+  | { readonly serves: 'https'; readonly certificates: readonly string[] }
+  /** TLS that ends where it leads: passed on as bytes, by one decision for each connection. */
+  | { readonly serves: 'tls'; readonly backends: Route['backends'] }
+)
+
+export interface ClientCertificates {
+  /** One that is shown must hold in both. */
+  readonly mode: 'required' | 'optional'
+  /**
+   * Roots, by the names under which each machine has them, of certificates that are no SVIDs. Whoever shows one is called
+   * by its DNS name, in a trust domain that is nobody else's. Default SVIDs alone are taken.
+   */
+  readonly roots?: { readonly names: readonly string[]; readonly trustDomain: TrustDomain }
+}
 
 /** Which rule an inbound listener asks about the requests of one route. */
 export interface RoutePolicy {

@@ -31,7 +31,7 @@ export async function serveConnection(
   const { telemetry } = parts
   const use = parts.policy
   const { ok } = facts.source.identified
-  if (!ok) {
+  if (!ok && !parts.strangers?.keeps(decision, Number(facts.atNs / 1_000_000n))) {
     // Counted, not kept: no stranger can fill the spool.
     parts.sink.refused(strangerOf(facts, decision))
     telemetry?.served({ facts, found, use, decision, kept: undefined, outcome: connection.refuse() })

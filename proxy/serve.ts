@@ -1,5 +1,7 @@
 /** Serves one request from first byte to last record. Read this file first. */
 
+import type { Decision } from '../core/decision.ts'
+
 import type { Outcome } from '../core/outcome.ts'
 import type { PolicyUse } from '../core/policy.ts'
 import type { Authenticate, Decide, Identify, LogRules, NowNs, RandomBytes, RecordSink } from '../core/ports.ts'
@@ -16,7 +18,11 @@ import { onward, refusalOf } from './flow/onward.ts'
 import { cutOff, type FindQuarantine } from './flow/quarantine.ts'
 import { decisionBody, keep, strangerOf } from './flow/record.ts'
 import type { FindRoute, Found } from './flow/route.ts'
+
 import { send } from './flow/send.ts'
+
+import type { Strangers } from './flow/strangers.ts'
+
 import { seeToken } from './flow/token.ts'
 import type { Trials } from './flow/trial.ts'
 import type { AskRates } from './limit/rates.ts'
@@ -33,6 +39,8 @@ export interface Parts {
   /** Where connections go that are passed as bytes. Default they are HTTP, and each request is routed. */
   readonly connectTo?: (() => Found | undefined) | undefined
   readonly identify: Identify
+  /** Callers who prove no name are judged like any other. Default they are refused. */
+  readonly strangers?: Strangers | undefined
   /** Judges tokens, where the policy's binding takes any. Default nobody can, and then such a binding passes nobody. */
   readonly authenticate?: Authenticate | undefined
   readonly decide: Decide
@@ -40,6 +48,8 @@ export interface Parts {
   readonly logRules?: LogRules | undefined
   /** Callers that are cut off for now. Default nobody. */
   readonly quarantined?: FindQuarantine | undefined
+  /** Refuses what has to be asked elsewhere, and says where. Default nothing has. */
+  readonly diverted?: ((head: Exchange['head']) => Decision | undefined) | undefined
   /** Refuses what is over a limit. Default everything is taken. */
   readonly limited?: AskRates | undefined
   /** Policies that are tried out beside those in force. Default none. */
@@ -56,18 +66,23 @@ export async function serve(exchange: Exchange, parts: Parts, latest: () => Part
   const atNs = parts.now()
   const atMs = Number(atNs / 1_000_000n)
   const source = await parts.identify(exchange.peer, atMs)
-  const barred = cutOff(source, parts.quarantined, atMs) ?? parts.limited?.(source, exchange.head, atMs)
+  const barred =
+    cutOff(source, parts.quarantined, atMs) ??
+    parts.diverted?.(exchange.head) ??
+    parts.limited?.(source, exchange.head, atMs, exchange.peer)
   const found = parts.findRoute(exchange.head, parts.workload)
   const traced = parts.telemetry?.trace(exchange.head, atNs, parts.direction)
   const use = found?.policy ?? parts.policy
   const token = use?.tokens && !barred ? await seeToken(exchange, source, found, use.tokens, atNs, parts) : undefined
   const body =
-    use?.bodyBytes && !barred && token?.ok !== false ? await seeBody(exchange, source, found, use.bodyBytes) : undefined
+    use?.bodyBytes && !barred && token?.ok !== false
+      ? await seeBody(exchange, source, found, use.bodyBytes, parts.strangers)
+      : undefined
   const facts = readFacts(exchange, source, found, atNs, parts, body, token, traced)
   const decision = barred ?? (await judge(exchange, facts, found, parts, body, token))
 
-  if (!source.ok) {
-    // Counted, not kept: no stranger can fill the spool. It is refused whatever it asked.
+  if (!source.ok && !parts.strangers?.keeps(decision, atMs)) {
+    // Counted, not kept: no stranger can fill the spool.
     parts.sink.refused(strangerOf(facts, decision))
     over(await exchange.refuse(refusalOf(decision, facts)))
     return

@@ -70,6 +70,7 @@ function readFacts(body: Members, input: Members): Recalled {
   const direction = oneOf(directions, writ['direction'], 'writ.direction')
   const workload = idOf(writ['workload'], 'writ.workload')
   const token = tokenOf(writ['token'])
+  const grpc = writ['grpc'] === undefined ? undefined : membersOf(writ['grpc'])
   const facts: RequestFacts = {
     direction,
     workload,
@@ -78,6 +79,9 @@ function readFacts(body: Members, input: Members): Recalled {
     destination: destinationOf(membersOf(attributes['destination']), writ['service'], workload),
     ...(writ['protocol'] === 'tcp' && { protocol: 'tcp' as const }),
     head,
+    ...(grpc && {
+      grpc: { method: text(grpc['method'], 'grpc.method'), service: text(grpc['service'], 'grpc.service') },
+    }),
     requestId: head ? text(membersOf(http)['id'], 'http.id') : '',
     traceId: '',
     atNs: parseTime(text(request['time'] ?? body['timestamp'], 'time')) ?? fail('time'),

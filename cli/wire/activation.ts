@@ -136,9 +136,7 @@ export async function openActivation(options: ActivationOptions): Promise<Activa
 
 /** What its listeners ask, for their routes too. */
 const usesIn = ({ workloads }: MeshSnapshot): readonly PolicyUse[] =>
-  workloads
-    .flatMap(({ listeners }) => listeners)
-    .flatMap((listener) => (listener.direction === 'inbound' ? usesOf(listener) : []))
+  workloads.flatMap(({ listeners }) => listeners).flatMap(usesOf)
 
 /** Whether any binding lets this bundle's policy call `http.send`, in force or on trial; without one it is not opened. */
 const mayAsk = (uses: readonly PolicyUse[], bundle: string): boolean =>

@@ -1,20 +1,23 @@
 /** One workload's sidecar: an identity, a snapshot and its bundles, a producer of records, and the listeners. */
 
+import { lookup } from 'node:dns'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Recorder } from '../../audit/node/recorder.ts'
+import { makeIdentifyClients } from '../../ca/clients.ts'
 import { makeIdentify } from '../../ca/identify.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
 import { signHeadWith } from '../../ca/node/heads.ts'
+import { certificatesOf } from '../../ca/node/pem.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
 import { maxTrials } from '../../control/health.ts'
 import { snapshotFor } from '../../control/mesh/scope.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
-import type { Authenticate, NowNs } from '../../core/ports.ts'
+import type { Authenticate, Certificates, NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makeLogRules, makePolicies } from '../../engine/index.ts'
-import { openHttpTransport } from '../../engine/node/http-transport.ts'
+import { lookupOf, openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
@@ -36,6 +39,8 @@ export interface SidecarOptions {
   readonly onSnapshot?: (snapshot: MeshSnapshot) => void
   /** Judges tokens of requests; shared, so that issuers are asked for their keys once a process. */
   readonly authenticate: Authenticate
+  /** What gateways show, and their roots of clients. */
+  readonly certificates: Certificates
   readonly reusePort: boolean
   /** Counts, lists, shows and traces requests. Default nobody does. */
   readonly telemetry?: Telemetry
@@ -89,6 +94,19 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     workloads: [workload.name],
     source: () => options.source,
     identify: () => identify,
+    certificates: options.certificates,
+    outside: {
+      lookup: (privateAddresses) => lookupOf(lookup, privateAddresses),
+      certificates: options.certificates,
+    },
+    identifyClients: (_, { names, trustDomain }) =>
+      makeIdentifyClients({
+        identify,
+        state: () => options.source.current(),
+        roots: rootsOf(options.certificates, names),
+        trustDomain,
+        verify: verifySignature,
+      }),
     authenticate: options.authenticate,
     decide: makeDecide(policies, { asOf: activation.asOf, http: openHttpTransport() }),
     logRules: makeLogRules(policies),
@@ -229,6 +247,18 @@ function trialStatus(trials: Pick<Trials, 'reports' | 'faultsPassed'>): { readon
     return { ...rest, ...(numbers && { numbers: { ...numbers } }), rolled_back: rolledBack }
   })
   return { ...(passed > 0 && { faults_passed: passed }), ...(told.length > 0 && { trials: told }) }
+}
+
+/** The roots of these names as DER; the same array while their text is the same. */
+export function rootsOf(certificates: Pick<Certificates, 'roots'>, names: readonly string[]) {
+  let text: string | undefined
+  let roots: readonly Uint8Array[] = []
+  return (): readonly Uint8Array[] => {
+    const now = names.map((name) => certificates.roots(name)).join('\n')
+    if (now !== text) roots = certificatesOf(now)
+    text = now
+    return roots
+  }
 }
 
 /** Resolves after that time, or at once when stopped. */

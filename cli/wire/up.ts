@@ -20,6 +20,7 @@ import type { PolicyBundle } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { readPolicyFolder } from '../../engine/node/open.ts'
+import { openCertificates } from '../../proxy/node/certificates.ts'
 import { logPlace, writeReports } from './audit.ts'
 import {
   type Config,
@@ -59,6 +60,8 @@ export interface UpOptions {
   readonly collector?: { readonly address: string; readonly port: number }
   /** Socket of a signer that is another process. Default: this process signs. */
   readonly signerSocket?: string
+  /** Folder of what gateways show. Default `secrets` in the state folder. */
+  readonly secretsDir?: string
   readonly onEvent: OnEvent
 }
 
@@ -209,6 +212,8 @@ export async function openUp(options: UpOptions): Promise<Up> {
     closing.push(() => Promise.all([sources.close(), data.close()])) // Before control: what comes now is for the next start.
 
     const url = `https://${control.door.address}:${control.door.port}`
+    const certificates = openCertificates({ dir: options.secretsDir ?? join(state.root, 'secrets'), onEvent })
+    closing.push(() => certificates.close())
     const sidecars: Sidecar[] = []
     closing.push(() => Promise.all(sidecars.map((sidecar) => sidecar.close(drainMs))))
     for (const workload of control.snapshot().workloads) {
@@ -229,6 +234,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
         client,
         recorder: async () => recorder,
         authenticate,
+        certificates,
         reusePort: false,
         now,
         onEvent,

@@ -9,9 +9,10 @@ import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
 import type { RoutePolicy } from '../../core/snapshot.ts'
 import { bodyUse, pathsOf } from './body.ts'
 import { allowanceOf } from './http.ts'
+import type { IngressWorld } from './ingress.ts'
 import type { PolicyBindingSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
-import { type Bound, type RouteWorld, routePoliciesOf, type Wrong, wrongRoute } from './route-bindings.ts'
+import { type Bound, type RouteWorld, routePoliciesOf, type Wrong, wrongGateway, wrongRoute } from './route-bindings.ts'
 import { checkTokens, type ReadKeyFile, tokenUse } from './tokens.ts'
 import { checkTrial, trialOf } from './trials.ts'
 import { byText } from './words.ts'
@@ -30,6 +31,8 @@ type Target = PolicyBindingSpec['targetRefs'][number]
 
 export function resolveBindings(input: BindingsInput): {
   readonly policies: ReadonlyMap<string, Judged>
+  /** What is asked about a gateway or one of its routes, the rule before the whole of it. */
+  readonly policyOf: IngressWorld['policyOf']
   readonly problems: Problem[]
 } {
   const problems: Problem[] = []
@@ -66,7 +69,17 @@ export function resolveBindings(input: BindingsInput): {
       problems.push(problemAt(workload, ['spec', 'inbound'], problem, 'add one that names it', 'warning'))
     }
   }
-  return { policies, problems }
+  const policyOf: IngressWorld['policyOf'] = (kind, name, rule) =>
+    ((rule !== undefined && bound.get(keyOf({ kind, name, sectionName: rule }))) || bound.get(keyOf({ kind, name })))
+      ?.use
+  for (const { spec, label, name, at } of input.workloads) {
+    if (!spec.gateway || policyOf('Gateway', spec.gateway.name)) continue
+    const problem = `Gateway ${spec.gateway.name} has no PolicyBinding: it denies what its routes do not bind`
+    problems.push(
+      problemAt({ label: label || name, at }, ['spec', 'gateway'], problem, 'add one that names it', 'warning'),
+    )
+  }
+  return { policies, policyOf, problems }
 }
 
 const judged = (policy: PolicyUse | undefined, policies: readonly RoutePolicy[]): Judged => ({
@@ -74,7 +87,9 @@ const judged = (policy: PolicyUse | undefined, policies: readonly RoutePolicy[])
   ...(policies.length > 0 && { policies }),
 })
 
-export const keyOf = ({ kind, name, sectionName = '' }: Target): string => `${kind} ${name} ${sectionName}`
+/** A route has its name alone among those of both kinds. */
+export const keyOf = ({ kind, name, sectionName = '' }: Target): string =>
+  `${kind === 'GRPCRoute' ? 'HTTPRoute' : kind} ${name} ${sectionName}`
 
 export const textOf = ({ kind, name, sectionName }: Target): string =>
   `${kind} ${name}${sectionName === undefined ? '' : `, rule ${sectionName},`}`
@@ -82,12 +97,17 @@ export const textOf = ({ kind, name, sectionName }: Target): string =>
 /** What is wrong with a place that something is attached to. */
 export function wrongTarget(target: Target, input: RouteWorld): Wrong | undefined {
   const { kind, name } = target
-  if (kind === 'HTTPRoute') return wrongRoute(target, input)
+  if (kind === 'HTTPRoute' || kind === 'GRPCRoute') return wrongRoute(target, input)
+  if (kind === 'Gateway') return wrongGateway(target, input)
   if (target.group === 'gateway.networking.k8s.io') {
     return { field: 'group', problem: `a ${kind} is not of this group`, cure: 'remove it, or write writ.dev' }
   }
   if (target.sectionName !== undefined) {
     return { field: 'sectionName', problem: `a ${kind} has no sections`, cure: 'remove it' }
+  }
+  if (kind === 'ExternalService') {
+    if (input.externals.some((one) => one.name === name)) return undefined
+    return { field: 'name', problem: `there is no ExternalService ${name}`, cure: 'add it, or correct the name' }
   }
   const reached = input.workloads.some(
     (workload) => workload.spec.inbound && (kind === 'Workload' ? workload.name : serviceOf(workload)) === name,

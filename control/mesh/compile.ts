@@ -5,8 +5,12 @@ import type { Sha256 } from '../../core/ports.ts'
 import { auditDefaults, type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
 import { parseTrustDomain } from '../../core/spiffe.ts'
 import { resolveBindings } from './bindings.ts'
+import { externalProblems, throughGateways, withOutside } from './external.ts'
 import { accessProblems } from './findings.ts'
+import { isIngress } from './gateway.ts'
 import { checkGateways } from './gateways.ts'
+import { asHttpRoutes, grpcRouteProblems } from './grpc-routes.ts'
+import { ingressProblems, namedSections, withGateway } from './ingress.ts'
 import type { MeshSpec } from './kinds.ts'
 import { nameSnapshot } from './name.ts'
 import { dataUsesOf, policyDataOf } from './policy-data.ts'
@@ -62,9 +66,28 @@ export function compileMesh(text: string, world: World): Compiled {
     workloads: found.Workload,
     trustDomain,
   })
-  const parts = { routes: found.HTTPRoute, gateways: found.Gateway, workloads: found.Workload, services }
-  const { routes: resolved, problems: ofRoutes } = resolveRoutes({ ...parts, routeFilters: found.RouteFilter })
-  const { policies, problems: ofBindings } = resolveBindings({
+  const ofMesh = new Map(services)
+  const externals = found.ExternalService
+  for (const service of throughGateways(externals, found.Workload, trustDomain)) {
+    if (!services.has(service.name)) services.set(service.name, { service, port: 80 })
+  }
+  const parts = {
+    externals,
+    routes: [...found.HTTPRoute, ...asHttpRoutes(found.GRPCRoute)],
+    gateways: found.Gateway,
+    workloads: found.Workload,
+    services,
+  }
+  const {
+    routes: resolved,
+    entered: ofGateways,
+    problems: ofRoutes,
+  } = resolveRoutes({ ...parts, routeFilters: found.RouteFilter })
+  const {
+    policies,
+    policyOf,
+    problems: ofBindings,
+  } = resolveBindings({
     ...parts,
     trustDomain,
     resolved,
@@ -79,7 +102,8 @@ export function compileMesh(text: string, world: World): Compiled {
   const {
     traffic,
     limits,
-    routes,
+    limitsOf,
+    governed,
     problems: ofTraffic,
   } = resolveTraffic({
     ...parts,
@@ -87,9 +111,15 @@ export function compileMesh(text: string, world: World): Compiled {
     resolved,
     traffic: found.TrafficPolicy,
   })
-  problems.push(...ofTraffic)
+  const portsOf = (name: string): readonly number[] =>
+    found.Gateway.filter((one) => one.name === name && isIngress(one)).flatMap(({ spec }) => [
+      ...new Set(spec.listeners.map(({ port }) => port)),
+    ])
+  problems.push(...grpcRouteProblems(found.GRPCRoute, found.HTTPRoute))
+  problems.push(...ofTraffic, ...ingressProblems({ ...parts, trustDomain }))
+  problems.push(...externalProblems({ ...parts, services: ofMesh, policyOf }))
   problems.push(...accessProblems(mesh, world.bundles, found.PolicySource))
-  problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain), ...ofServices)
+  problems.push(...ofQuarantine, ...ofSettings, ...checkWorkloads(found.Workload, trustDomain, portsOf), ...ofServices)
   problems.push(...tcpProblems({ ...parts, policies }))
   problems.push(
     ...checkGateways(parts),
@@ -102,10 +132,23 @@ export function compileMesh(text: string, world: World): Compiled {
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
+  const named = namedSections(parts.routes)
+  const routes = governed(resolved)
+  const entered = new Map([...ofGateways].map(([key, ways]) => [key, governed(ways)]))
+  const ingress = { entered, passed: new Map(), named, policyOf, limitsOf }
   const workloads = found.Workload.map((workload) =>
-    withLimits(
-      workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
-      limits.get(workload.name),
+    withOutside(
+      withGateway(
+        withLimits(
+          workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+          limits.get(workload.name),
+        ),
+        workload,
+        found.Gateway,
+        ingress,
+      ),
+      workload,
+      { externals, policyOf },
     ),
   )
   const tcp = tcpServices(found.Workload)

@@ -1,5 +1,6 @@
 /**
- * Gateway API v1 as far as it is carried out: HTTPRoute for the mesh (GAMMA) and Gateway for further host names.
+ * Gateway API v1 as far as it is carried out: HTTPRoute for the mesh (GAMMA), and Gateway for further host names and for
+ * callers from outside.
  * Every field that is not here is refused by name; none is silently ignored.
  */
 
@@ -43,19 +44,42 @@ export interface HttpRouteSpec {
   readonly rules: readonly HttpRouteRule[]
 }
 
-export interface GatewaySpec {
-  readonly gatewayClassName: 'writ'
-  readonly listeners: readonly {
-    readonly name: string
-    readonly hostname: string
-    readonly port: number
-    readonly protocol: 'HTTP'
-  }[]
+export type GatewayProtocol = 'HTTP' | 'HTTPS' | 'TLS'
+
+/** A Secret or a ConfigMap as Kubernetes mounts it: a folder of that name, which each machine has by itself. */
+export interface FolderRef {
+  readonly group?: '' | 'core'
+  readonly kind?: 'Secret' | 'ConfigMap'
+  readonly namespace?: 'default'
+  readonly name: string
 }
+
+export interface GatewayListenerSpec {
+  readonly name: string
+  readonly hostname: string
+  readonly port: number
+  readonly protocol: GatewayProtocol
+  readonly tls?: { readonly mode?: 'Terminate' | 'Passthrough'; readonly certificateRefs?: readonly FolderRef[] }
+}
+
+export interface ValidationSpec {
+  readonly mode?: 'AllowValidOnly' | 'AllowMissing'
+  readonly caCertificateRefs?: readonly FolderRef[]
+  readonly trustDomain?: string
+}
+
+export interface GatewaySpec {
+  readonly gatewayClassName: 'writ' | 'writ-ingress'
+  readonly listeners: readonly GatewayListenerSpec[]
+  readonly tls?: { readonly frontend: { readonly default: { readonly validation: ValidationSpec } } }
+}
+
+/** For callers from outside of the mesh. */
+export const isIngress = ({ spec }: { readonly spec: GatewaySpec }): boolean => spec.gatewayClassName === 'writ-ingress'
 
 const namespace = z.literal('default').describe('A mesh file has one namespace.')
 
-const parentRef = z.strictObject({
+export const parentRef: z.ZodType<ParentRef> = z.strictObject({
   group: z.enum(['', 'core', 'gateway.networking.k8s.io']).exactOptional(),
   kind: z.enum(['Service', 'Gateway']).describe('Default Gateway.').exactOptional(),
   namespace: namespace.exactOptional(),
@@ -64,7 +88,7 @@ const parentRef = z.strictObject({
   port: port.describe('Must be the port of the Service.').exactOptional(),
 })
 
-const backendRef = z.strictObject({
+export const backendRef: z.ZodType<BackendRef> = z.strictObject({
   group: z.enum(['', 'core', 'writ.dev']).exactOptional(),
   kind: z.literal('Service').exactOptional(),
   namespace: namespace.exactOptional(),
@@ -96,19 +120,68 @@ export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
     .max(64),
 })
 
+export const folderRef: z.ZodType<FolderRef> = z.strictObject({
+  group: z.enum(['', 'core']).exactOptional(),
+  kind: z.enum(['Secret', 'ConfigMap']).exactOptional(),
+  namespace: namespace.exactOptional(),
+  name: name.describe('Folder of that name below --secrets, as Kubernetes mounts one.'),
+})
+
+const validation = z.strictObject({
+  mode: z
+    .enum(['AllowValidOnly', 'AllowMissing'])
+    .describe(
+      'Whether a certificate must be shown; one that is shown must hold in both. AllowMissing is ours. Default AllowValidOnly.',
+    )
+    .exactOptional(),
+  caCertificateRefs: z
+    .array(folderRef)
+    .min(1)
+    .max(8)
+    .describe('Roots (ca.crt) of certificates that are no SVIDs. Default SVIDs of the mesh alone are taken.')
+    .exactOptional(),
+  trustDomain: z
+    .string()
+    .regex(/^[a-z0-9._-]{1,255}$/, { error: 'is not a trust domain: lower-case letters, digits, ".", "_", "-"' })
+    .describe(
+      'Ours: callers by those roots are spiffe://<trustDomain>/<DNS name of the certificate>. Needed beside caCertificateRefs.',
+    )
+    .exactOptional(),
+})
+
 export const gatewaySpec: z.ZodType<GatewaySpec> = z
   .strictObject({
-    gatewayClassName: z.literal('writ'),
+    gatewayClassName: z
+      .enum(['writ', 'writ-ingress'])
+      .describe('writ: further names at outbound listeners. writ-ingress: ports for callers from outside.'),
     listeners: z
       .array(
         z.strictObject({
           name,
-          hostname: host.describe('A name that outbound listeners answer for beside the Services’ own.'),
-          port: port.describe('TCP port of at least one outbound listener.'),
-          protocol: z.literal('HTTP'),
+          hostname: host.describe('A name that is answered for; of a mesh gateway, beside the Services’ own.'),
+          port: port.describe('Of a mesh gateway: TCP port of at least one outbound listener.'),
+          protocol: z.enum(['HTTP', 'HTTPS', 'TLS']).describe('HTTPS and TLS on gateways of class writ-ingress.'),
+          tls: z
+            .strictObject({
+              mode: z
+                .enum(['Terminate', 'Passthrough'])
+                .describe('Terminate for HTTPS, Passthrough for TLS. Default that of the protocol.')
+                .exactOptional(),
+              certificateRefs: z
+                .array(folderRef)
+                .min(1)
+                .max(8)
+                .describe('tls.crt and tls.key; the first that can be used is shown.')
+                .exactOptional(),
+            })
+            .exactOptional(),
         }),
       )
       .min(1)
       .max(64),
+    tls: z
+      .strictObject({ frontend: z.strictObject({ default: z.strictObject({ validation }) }) })
+      .describe('Certificates of callers, at all of its HTTPS listeners. Default nobody is asked for one.')
+      .exactOptional(),
   })
-  .describe('Host names that outbound listeners route by HTTPRoutes instead of to one Service.')
+  .describe('Host names that outbound listeners route by HTTPRoutes, or ports for callers from outside of the mesh.')

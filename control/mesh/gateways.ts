@@ -1,6 +1,6 @@
 /** Gateways: further host names that outbound listeners answer for, each at a port that is really listened on. */
 
-import type { GatewaySpec, HttpRouteSpec } from './gateway.ts'
+import { type GatewaySpec, type HttpRouteSpec, isIngress } from './gateway.ts'
 import type { WorkloadSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import type { KnownService } from './services.ts'
@@ -16,7 +16,11 @@ export function checkGateways(input: {
   const hosts = new Map<string, string>()
   for (const [name, { service }] of input.services) for (const host of service.hosts) hosts.set(host, `Service ${name}`)
 
-  for (const gateway of input.gateways) {
+  for (const gateway of input.gateways.filter((one) => !isIngress(one))) {
+    if (gateway.spec.tls) {
+      const problem = 'is for gateways of class writ-ingress'
+      problems.push(problemAt(gateway, ['spec', 'tls'], problem, 'remove it, or write writ-ingress'))
+    }
     const names = new Set<string>()
     for (const [index, listener] of gateway.spec.listeners.entries()) {
       const path: Path = ['spec', 'listeners', index]
@@ -25,6 +29,11 @@ export function checkGateways(input: {
         problems.push(problemAt(gateway, [...path, 'name'], problem, 'give each its own name'))
       }
       names.add(listener.name)
+      if (listener.protocol !== 'HTTP' || listener.tls) {
+        const field = listener.tls ? 'tls' : 'protocol'
+        const problem = 'is for gateways of class writ-ingress'
+        problems.push(problemAt(gateway, [...path, field], problem, 'write HTTP, or the class writ-ingress'))
+      }
       const owner = hosts.get(listener.hostname)
       if (owner !== undefined) {
         const problem = `${listener.hostname} is a host of ${owner} too`

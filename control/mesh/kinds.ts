@@ -63,6 +63,8 @@ export interface WorkloadSpec {
     readonly socket?: string
     readonly tcp?: readonly TcpSpec[]
   }
+  readonly gateway?: { readonly name: string; readonly address?: string }
+  readonly egress?: { readonly port: number; readonly address?: string }
 }
 
 export interface ServiceSpec {
@@ -235,6 +237,19 @@ export const workloadSpec: z.ZodType<WorkloadSpec> = z.strictObject({
     })
     .refine((out) => out.socket === undefined || out.address === undefined, {
       error: 'has an address, which a socket does not take',
+    })
+    .exactOptional(),
+  egress: z
+    .strictObject({
+      port,
+      address: address.describe('Address to listen on for mTLS. Default 127.0.0.1.').exactOptional(),
+    })
+    .describe('Where other workloads reach the ExternalServices that name this one as their gateway.')
+    .exactOptional(),
+  gateway: z
+    .strictObject({
+      name: name.describe('A Gateway of class writ-ingress, whose ports it listens on.'),
+      address: address.describe('Address to listen on for callers from outside. Default 127.0.0.1.').exactOptional(),
     })
     .exactOptional(),
 })

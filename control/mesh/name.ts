@@ -122,6 +122,38 @@ const policy = z.strictObject({
     .exactOptional(),
 })
 
+const backends = z.array(z.strictObject({ service: text, weight: count }))
+
+const site = z.discriminatedUnion('serves', [
+  z.strictObject({ host: text, serves: z.literal('http') }),
+  z.strictObject({ host: text, serves: z.literal('redirect'), port }),
+  z.strictObject({ host: text, serves: z.literal('https'), certificates: z.array(text) }),
+  z.strictObject({ host: text, serves: z.literal('tls'), backends }),
+])
+
+const service = z.strictObject({
+  name: text,
+  hosts: z.array(text),
+  endpoints: z.array(
+    z.strictObject({
+      address: text,
+      port,
+      identity: id.optional(),
+      outside: z
+        .strictObject({
+          tls: z.strictObject({ serverName: text, roots: z.array(text).exactOptional() }).exactOptional(),
+          privateAddresses: z.boolean(),
+        })
+        .exactOptional(),
+    }),
+  ),
+  protocol: z.literal('tcp').exactOptional(),
+  connect: z.literal(true).exactOptional(),
+  traffic: serviceTraffic.exactOptional(),
+})
+
+const outside = z.array(z.strictObject({ service, policy: policy.optional() }))
+
 const listener = z.discriminatedUnion('direction', [
   z.strictObject({
     direction: z.literal('inbound'),
@@ -134,7 +166,30 @@ const listener = z.discriminatedUnion('direction', [
     policies: z.array(z.strictObject({ route: text, match, policy: policy.optional() })).exactOptional(),
     limits: listenerLimits(match).exactOptional(),
   }),
-  z.strictObject({ direction: z.literal('outbound'), name: text, bind, tcp: text.exactOptional() }),
+  z.strictObject({
+    direction: z.literal('outbound'),
+    name: text,
+    bind,
+    tcp: text.exactOptional(),
+    outside: outside.exactOptional(),
+  }),
+  z.strictObject({ direction: z.literal('egress'), name: text, bind, outside }),
+  z.strictObject({
+    direction: z.literal('gateway'),
+    name: text,
+    bind,
+    sites: z.array(site),
+    clients: z
+      .strictObject({
+        mode: z.enum(['required', 'optional']),
+        roots: z.strictObject({ names: z.array(text), trustDomain }).exactOptional(),
+      })
+      .exactOptional(),
+    routes: z.array(route),
+    policy: policy.optional(),
+    policies: z.array(z.strictObject({ route: text, policy: policy.optional() })).exactOptional(),
+    limits: listenerLimits(match).exactOptional(),
+  }),
 ])
 
 const snapshotShape = z.strictObject({
@@ -142,15 +197,7 @@ const snapshotShape = z.strictObject({
   name: text,
   trustDomain,
   cluster: text,
-  services: z.array(
-    z.strictObject({
-      name: text,
-      hosts: z.array(text),
-      endpoints: z.array(z.strictObject({ address: text, port, identity: id.optional() })),
-      protocol: z.literal('tcp').exactOptional(),
-      traffic: serviceTraffic.exactOptional(),
-    }),
-  ),
+  services: z.array(service),
   routes: z.array(route),
   workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener) })),
   bundles: z.array(z.strictObject({ bundle: text, revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),

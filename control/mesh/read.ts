@@ -24,7 +24,9 @@ export function readDocuments(text: string): { readonly found: MeshDocuments; re
     Quarantine: [],
     TrafficPolicy: [],
     RouteFilter: [],
+    ExternalService: [],
     HTTPRoute: [],
+    GRPCRoute: [],
     Gateway: [],
   }
   const problems: Problem[] = []

@@ -6,7 +6,7 @@
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Endpoint, Route, RouteMatch, RoutePolicy } from '../../core/snapshot.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
-import type { HttpRouteSpec } from './gateway.ts'
+import { type GatewaySpec, type HttpRouteSpec, isIngress } from './gateway.ts'
 import type { PolicyBindingSpec, WorkloadSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import type { KnownService } from './services.ts'
@@ -19,6 +19,8 @@ export interface RouteWorld {
   readonly routes: readonly Placed<HttpRouteSpec>[]
   /** What the routes came to, in order of precedence. */
   readonly resolved: readonly Route[]
+  readonly gateways: readonly Placed<GatewaySpec>[]
+  readonly externals: readonly Placed<unknown>[]
 }
 
 /** A binding and where it names its target. */
@@ -40,18 +42,19 @@ type Target = PolicyBindingSpec['targetRefs'][number]
 /** The binding of a rule of an HTTPRoute. */
 export type BoundOf = (route: string, rule: string) => Bound | undefined
 
-export function wrongRoute({ group, name, sectionName }: Target, world: RouteWorld): Wrong | undefined {
+export function wrongRoute({ kind, group, name, sectionName }: Target, world: RouteWorld): Wrong | undefined {
   if (group !== 'gateway.networking.k8s.io') {
-    const problem = 'an HTTPRoute is of the group gateway.networking.k8s.io'
+    const problem = 'a route is of the group gateway.networking.k8s.io'
     return { field: 'group', problem, cure: 'write group: gateway.networking.k8s.io' }
   }
-  const route = world.routes.find((it) => it.name === name)
-  if (!route) return { field: 'name', problem: `there is no HTTPRoute ${name}`, cure: 'add it, or correct the name' }
+  const route = world.routes.find((it) => it.name === name && it.label.startsWith(kind))
+  if (!route) return { field: 'name', problem: `there is no ${kind} ${name}`, cure: 'add it, or correct the name' }
   const named = route.spec.rules.flatMap((rule) => rule.name ?? [])
   if (sectionName !== undefined && !named.includes(sectionName)) {
     const cure = named.length > 0 ? `one of ${named.slice(0, 8).join(', ')}` : 'give the rule a name'
     return { field: 'sectionName', problem: `${route.label} has no rule named ${sectionName}`, cure }
   }
+  if (entersBy(route, world)) return undefined
   const ways = world.resolved.filter((way) => {
     const of = partsOf(way)
     return of?.owner === name && (sectionName === undefined || of.rule === sectionName)
@@ -59,6 +62,33 @@ export function wrongRoute({ group, name, sectionName }: Target, world: RouteWor
   if (world.workloads.some((workload) => ways.some((way) => leadsTo(way, workload, world)))) return undefined
   const problem = `no workload with an inbound listener here serves what ${route.label} leads to`
   return { field: 'name', problem, cure: 'bind it where its backends are served, or name a Workload' }
+}
+
+/** Whether a gateway for callers from outside has the route: then it is judged there too. */
+const entersBy = ({ spec }: Placed<HttpRouteSpec>, { gateways, workloads }: RouteWorld): boolean =>
+  spec.parentRefs.some(
+    (parent) =>
+      parent.kind !== 'Service' &&
+      gateways.some((one) => one.name === parent.name && isIngress(one)) &&
+      workloads.some((workload) => workload.spec.gateway?.name === parent.name),
+  )
+
+export function wrongGateway({ group, name, sectionName }: Target, world: RouteWorld): Wrong | undefined {
+  if (group !== 'gateway.networking.k8s.io') {
+    const problem = 'a Gateway is of the group gateway.networking.k8s.io'
+    return { field: 'group', problem, cure: 'write group: gateway.networking.k8s.io' }
+  }
+  const gateway = world.gateways.find((one) => one.name === name)
+  if (!gateway) return { field: 'name', problem: `there is no Gateway ${name}`, cure: 'add it, or correct the name' }
+  if (!isIngress(gateway)) {
+    const problem = `${gateway.label} is for outbound listeners, which judge nothing`
+    return { field: 'name', problem, cure: 'bind what serves the calls, or give it the class writ-ingress' }
+  }
+  if (sectionName !== undefined) {
+    const cure = 'leave it out, and bind the HTTPRoutes that are to have another policy'
+    return { field: 'sectionName', problem: 'a listener of a Gateway is not bound by itself', cure }
+  }
+  return undefined
 }
 
 /**

@@ -83,10 +83,12 @@ const parameterName = z
   .string()
   .regex(/^(?!__proto__$)[^\0-\x1f\x7f\ud800-\udfff]{1,256}$/, { error: 'is not 1 to 256 characters of text' })
 
+export const headerMatches: z.ZodType<readonly ValueMatch[]> = values(headerName)
+
 export const routeMatch: z.ZodType<HttpRouteMatch> = z.strictObject({
   path: path.exactOptional(),
   method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']).exactOptional(),
-  headers: values(headerName).exactOptional(),
+  headers: headerMatches.exactOptional(),
   queryParams: values(parameterName).describe('The first parameter of that name, its escapes decoded.').exactOptional(),
 })
 

@@ -3,7 +3,8 @@
 import type { RouteFilters } from '../../core/filters.ts'
 import type { Route } from '../../core/snapshot.ts'
 import type { RouteFilterSpec } from './filters.ts'
-import type { GatewaySpec, HttpRouteRule, HttpRouteSpec, ParentRef } from './gateway.ts'
+import { type GatewaySpec, type HttpRouteRule, type HttpRouteSpec, isIngress, type ParentRef } from './gateway.ts'
+import { attachedTo, portKey } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { routeRetryOf } from './retry.ts'
 import { filtersOf } from './route-filters.ts'
@@ -27,14 +28,22 @@ interface Ranked {
   readonly owner: string
   readonly rule: number
   readonly match: number
+  /** The port of a gateway where it holds. Default in the mesh. */
+  readonly entry?: string
 }
 
-export function resolveRoutes(input: Input): { readonly routes: readonly Route[]; readonly problems: Problem[] } {
+export function resolveRoutes(input: Input): {
+  /** Those of the mesh. */
+  readonly routes: readonly Route[]
+  /** Those of gateways for callers from outside, by `portKey`. */
+  readonly entered: ReadonlyMap<string, readonly Route[]>
+  readonly problems: Problem[]
+} {
   const problems: Problem[] = []
   const ranked: Ranked[] = []
   const routed = new Set<string>() // Services that have an HTTPRoute of their own.
   for (const placed of input.routes) {
-    const hosts = hostsOf(placed, input, routed, problems)
+    const { mesh, entries } = hostsOf(placed, input, routed, problems)
     for (const [index, rule] of placed.spec.rules.entries()) {
       const filters = filtersOf(placed, ['spec', 'rules', index], rule, input, problems)
       checkRule(placed, index, rule, filters, input, problems)
@@ -45,21 +54,29 @@ export function resolveRoutes(input: Input): { readonly routes: readonly Route[]
         }
         const route: Route = {
           name: `${placed.name}/${rule.name ?? index}/${at}`,
-          hosts,
+          hosts: mesh ?? [],
           match: matchOf(match),
           backends: (rule.backendRefs ?? []).map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 })),
           timeoutMs: rule.timeouts?.request === undefined ? defaultTimeoutMs : durationMs(rule.timeouts.request),
           ...attemptsOf(rule),
           ...(filters && { filters }),
         }
-        ranked.push({ route, createdAt: ageOf(placed.createdAt), owner: placed.name, rule: index, match: at })
+        const rank = { createdAt: ageOf(placed.createdAt), owner: placed.name, rule: index, match: at }
+        if (mesh) ranked.push({ route, ...rank })
+        for (const [entry, hosts] of entries) ranked.push({ route: { ...route, hosts }, ...rank, entry })
       }
     }
   }
   for (const [name, { service }] of input.services) {
     if (!routed.has(name)) ranked.push({ route: defaultRoute(name, service.hosts), ...last, owner: name })
   }
-  return { routes: ranked.sort(byPrecedence).map(({ route }) => route), problems }
+  const routes: Route[] = []
+  const entered = new Map<string, Route[]>()
+  for (const { route, entry } of ranked.sort(byPrecedence)) {
+    if (entry === undefined) routes.push(route)
+    else entered.set(entry, [...(entered.get(entry) ?? []), route])
+  }
+  return { routes, entered, problems }
 }
 
 /** What a rule says of single attempts. */
@@ -93,15 +110,17 @@ function byPrecedence(a: Ranked, b: Ranked): number {
   )
 }
 
-/** The host names of everything that the route is attached to. */
+/** The host names of everything that the route is attached to: in the mesh, if it is at all, and at ports of gateways. */
 function hostsOf(
   placed: Placed<HttpRouteSpec>,
   { services, gateways }: Input,
   routed: Set<string>,
   problems: Problem[],
-): readonly string[] {
+): { readonly mesh: readonly string[] | undefined; readonly entries: ReadonlyMap<string, readonly string[]> } {
   const { parentRefs, hostnames } = placed.spec
   const hosts = new Set<string>()
+  const entries = new Map<string, readonly string[]>()
+  let inMesh = false
   for (const [index, parent] of parentRefs.entries()) {
     const path: Path = ['spec', 'parentRefs', index]
     const names = parent.kind === 'Service' ? ofService(parent, services) : ofGateway(parent, gateways)
@@ -110,6 +129,7 @@ function hostsOf(
       continue
     }
     if (parent.kind === 'Service') {
+      inMesh = true
       routed.add(parent.name)
       for (const host of names.hosts) hosts.add(host)
       if (hostnames) {
@@ -119,7 +139,16 @@ function hostsOf(
         )
       }
     } else {
-      for (const host of names.hosts) if (!hostnames || hostnames.includes(host)) hosts.add(host)
+      const gateway = gateways.find(({ name }) => name === parent.name)!
+      if (isIngress(gateway)) {
+        for (const { hostname, port } of attachedTo(gateway, parent.sectionName)) {
+          if (hostnames && !hostnames.includes(hostname)) continue
+          const key = portKey(gateway.name, port)
+          entries.set(key, [...new Set([...(entries.get(key) ?? []), hostname])].sort(byText))
+        }
+      } else inMesh = true
+      for (const host of isIngress(gateway) ? [] : names.hosts)
+        if (!hostnames || hostnames.includes(host)) hosts.add(host)
       for (const [at, host] of (hostnames ?? []).entries()) {
         if (names.hosts.includes(host)) continue
         const problem = `no listener of Gateway ${parent.name} has ${host}`
@@ -127,7 +156,7 @@ function hostsOf(
       }
     }
   }
-  return [...hosts].sort(byText)
+  return { mesh: inMesh || entries.size === 0 ? [...hosts].sort(byText) : undefined, entries }
 }
 
 type Names =

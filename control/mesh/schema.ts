@@ -2,8 +2,10 @@
 
 import { z } from 'zod'
 import type { Json } from '../../core/json.ts'
+import { type ExternalServiceSpec, externalServiceSpec } from './external.ts'
 import { type RouteFilterSpec, routeFilterSpec } from './filters.ts'
 import { type GatewaySpec, gatewaySpec, type HttpRouteSpec, httpRouteSpec } from './gateway.ts'
+import { type GrpcRouteSpec, grpcRouteSpec } from './grpc-routes.ts'
 import {
   type MeshSpec,
   meshSpec,
@@ -30,7 +32,9 @@ export interface Specs {
   readonly Quarantine: QuarantineSpec
   readonly TrafficPolicy: TrafficPolicySpec
   readonly RouteFilter: RouteFilterSpec
+  readonly ExternalService: ExternalServiceSpec
   readonly HTTPRoute: HttpRouteSpec
+  readonly GRPCRoute: GrpcRouteSpec
   readonly Gateway: GatewaySpec
 }
 
@@ -46,7 +50,9 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   Quarantine: 'writ.dev/v1',
   TrafficPolicy: 'writ.dev/v1',
   RouteFilter: 'writ.dev/v1',
+  ExternalService: 'writ.dev/v1',
   HTTPRoute: 'gateway.networking.k8s.io/v1',
+  GRPCRoute: 'gateway.networking.k8s.io/v1',
   Gateway: 'gateway.networking.k8s.io/v1',
 }
 
@@ -86,7 +92,9 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   Quarantine: whole('Quarantine', quarantineSpec),
   TrafficPolicy: whole('TrafficPolicy', trafficPolicySpec),
   RouteFilter: whole('RouteFilter', routeFilterSpec),
+  ExternalService: whole('ExternalService', externalServiceSpec),
   HTTPRoute: whole('HTTPRoute', httpRouteSpec),
+  GRPCRoute: whole('GRPCRoute', grpcRouteSpec),
   Gateway: whole('Gateway', gatewaySpec),
 }
 

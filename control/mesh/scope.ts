@@ -2,7 +2,7 @@
 
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Sha256 } from '../../core/ports.ts'
-import type { Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import type { GatewayListener, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { nameSnapshot } from './name.ts'
 
@@ -18,6 +18,7 @@ export function snapshotFor(mesh: MeshSnapshot, workloadId: SpiffeId, sha256: Sh
   const bundles = bundlesOf(workload)
   for (const listener of workload.listeners) {
     if (listener.direction === 'inbound') serves.add(listener.service)
+    if (listener.direction === 'gateway') for (const service of leadsTo(listener)) serves.add(service)
   }
   const content: MeshSnapshot = {
     ...mesh,
@@ -31,12 +32,21 @@ export function snapshotFor(mesh: MeshSnapshot, workloadId: SpiffeId, sha256: Sh
   return nameSnapshot(data.length > 0 ? { ...without, data } : without, sha256)
 }
 
+/** Services that callers from outside may reach. */
+const leadsTo = ({ routes, sites }: GatewayListener): readonly string[] =>
+  [...routes, ...sites.filter((site) => site.serves === 'tls')].flatMap(({ backends }) =>
+    backends.map(({ service }) => service),
+  )
+
 /** Names of the bundles that a workload's listeners ask, in force and on trial. */
 export function bundlesOf(workload: Workload): ReadonlySet<string> {
-  const uses = workload.listeners.flatMap((listener) => (listener.direction === 'inbound' ? usesOf(listener) : []))
+  const uses = workload.listeners.flatMap(usesOf)
   return new Set(uses.flatMap(({ bundle, trial }) => (trial ? [bundle, trial.bundle] : [bundle])))
 }
 
-/** Every policy that an inbound listener asks. */
-export const usesOf = (listener: Extract<Listener, { direction: 'inbound' }>): readonly PolicyUse[] =>
-  [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)].filter((use) => use !== undefined)
+/** Every policy that a listener asks. */
+export function usesOf(listener: Listener): readonly PolicyUse[] {
+  const outside = 'outside' in listener ? (listener.outside ?? []) : []
+  const own = 'policy' in listener ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)] : []
+  return [...own, ...outside.map(({ policy }) => policy)].filter((use) => use !== undefined)
+}

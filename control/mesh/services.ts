@@ -21,7 +21,7 @@ interface Input {
 
 /** Every service of the mesh: those with a document, and those that a workload of the same name serves. */
 export function resolveServices(input: Input): {
-  readonly services: ReadonlyMap<string, KnownService>
+  readonly services: Map<string, KnownService>
   readonly problems: Problem[]
 } {
   const problems: Problem[] = []

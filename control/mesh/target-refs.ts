@@ -5,7 +5,7 @@ import { name } from './words.ts'
 
 export interface TargetRef {
   readonly group?: 'writ.dev' | 'gateway.networking.k8s.io'
-  readonly kind: 'Workload' | 'Service' | 'HTTPRoute'
+  readonly kind: 'Workload' | 'Service' | 'HTTPRoute' | 'GRPCRoute' | 'Gateway' | 'ExternalService'
   readonly name: string
   readonly sectionName?: string
 }
@@ -17,11 +17,11 @@ export const targetRefs = (kinds: string): z.ZodType<readonly TargetRef[]> =>
       z.strictObject({
         group: z
           .enum(['writ.dev', 'gateway.networking.k8s.io'])
-          .describe('That of the kind; an HTTPRoute needs it.')
+          .describe('That of the kind; routes and Gateways need it.')
           .exactOptional(),
-        kind: z.enum(['Workload', 'Service', 'HTTPRoute']).describe(kinds),
+        kind: z.enum(['Workload', 'Service', 'HTTPRoute', 'GRPCRoute', 'Gateway', 'ExternalService']).describe(kinds),
         name,
-        sectionName: name.describe('One rule of an HTTPRoute, by its name. Default all of them.').exactOptional(),
+        sectionName: name.describe('One rule of a route, by its name. Default all of them.').exactOptional(),
       }),
     )
     .min(1)

@@ -4,6 +4,7 @@ import type { ListenerLimits, Route, Service, Workload } from '../../core/snapsh
 import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
 import { keyOf, textOf, wrongTarget } from './bindings.ts'
 import type { HttpRouteSpec } from './gateway.ts'
+import type { IngressWorld } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { arrivesAsMatched, leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
 import { tcpServices } from './tcp.ts'
@@ -22,8 +23,9 @@ export function resolveTraffic(input: TrafficInput): {
   readonly traffic: ReadonlyMap<string, ServiceTraffic>
   /** By workload. */
   readonly limits: ReadonlyMap<string, ListenerLimits>
-  /** As they were resolved, with what policies say of them. */
-  readonly routes: readonly Route[]
+  /** Routes with what policies say of them, in the same order. */
+  readonly governed: (routes: readonly Route[]) => readonly Route[]
+  readonly limitsOf: IngressWorld['limitsOf']
   readonly problems: Problem[]
 } {
   const problems: Problem[] = []
@@ -70,27 +72,41 @@ export function resolveTraffic(input: TrafficInput): {
     if (!workload.spec.inbound) continue
     const own = limitsOf(attached.get(keyOf({ kind: 'Workload', name: workload.name })))
     const all = own ?? limitsOf(attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) }))) ?? []
-    const ways = input.resolved.flatMap((way) => {
-      const parts = partsOf(way)
-      if (!parts || !leadsTo(way, workload, input) || !arrivesAsMatched(way)) return []
-      const { owner, rule } = parts
-      const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
-      const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
-      return [{ route: way.name, match: way.match, limits: of }]
-    })
-    // Routes without limits stand among them, so that no broader one counts their requests.
-    const last = ways.findLastIndex((way) => way.limits.length > 0)
-    const routes = ways.slice(0, last + 1)
-    if (all.length === 0 && routes.length === 0) continue
+    const routes = input.resolved.filter(
+      (way) => partsOf(way) && leadsTo(way, workload, input) && arrivesAsMatched(way),
+    )
+    const of = together(all, routes, attached)
+    if (!of) continue
     if (workload.spec.inbound.app.appProtocol === 'tcp') problems.push(countsNothing(workload))
-    limits.set(workload.name, { all, ...(routes.length > 0 && { routes }) })
+    limits.set(workload.name, of)
   }
-  const routes = input.resolved.map((way) => ({
-    ...way,
-    ...stickyOf(way, attached),
-    ...timeoutOf(way, input.routes, traffic),
-  }))
-  return { traffic, limits, routes, problems }
+  const governed = (routes: readonly Route[]): readonly Route[] =>
+    routes.map((way) => ({ ...way, ...stickyOf(way, attached), ...timeoutOf(way, input.routes, traffic) }))
+  const ofGateway: IngressWorld['limitsOf'] = (name, routes) =>
+    together(limitsOf(attached.get(keyOf({ kind: 'Gateway', name }))) ?? [], routes, attached)
+  return { traffic, limits, limitsOf: ofGateway, governed, problems }
+}
+
+/** Those of a listener, and of its routes in order of precedence. Undefined where there are none. */
+function together(
+  all: readonly RateLimit[],
+  routes: readonly Route[],
+  attached: ReadonlyMap<string, Attached>,
+): ListenerLimits | undefined {
+  const ways = routes.flatMap((way) => {
+    const parts = partsOf(way)
+    if (!parts) return []
+    const { owner, rule } = parts
+    const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
+    const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
+    return [{ route: way.name, match: way.match, limits: of }]
+  })
+  // Routes without limits stand among them, so that no broader one counts their requests.
+  const last = ways.findLastIndex((way) => way.limits.length > 0)
+  const ofRoutes = ways.slice(0, last + 1)
+  return all.length === 0 && ofRoutes.length === 0
+    ? undefined
+    : { all, ...(ofRoutes.length > 0 && { routes: ofRoutes }) }
 }
 
 function stickyOf(way: Route, attached: ReadonlyMap<string, Attached>): Pick<Route, 'sticky'> {

@@ -18,8 +18,17 @@ export const idOf = (text: string, trustDomain: TrustDomain): SpiffeId | undefin
 export const identityOf = (workload: PlacedWorkload, trustDomain: TrustDomain): SpiffeId | undefined =>
   idOf(workload.spec.identity ?? `/${workload.name}`, trustDomain)
 
-export function checkWorkloads(workloads: readonly PlacedWorkload[], trustDomain: TrustDomain): Problem[] {
-  return [...checkIdentities(workloads, trustDomain), ...workloads.flatMap(checkListeners), ...checkClashes(workloads)]
+/** `portsOf`: those of a Gateway for callers from outside. */
+export function checkWorkloads(
+  workloads: readonly PlacedWorkload[],
+  trustDomain: TrustDomain,
+  portsOf: (gateway: string) => readonly number[] = () => [],
+): Problem[] {
+  return [
+    ...checkIdentities(workloads, trustDomain),
+    ...workloads.flatMap(checkListeners),
+    ...checkClashes(workloads, portsOf),
+  ]
 }
 
 function checkIdentities(workloads: readonly PlacedWorkload[], trustDomain: TrustDomain): Problem[] {
@@ -46,9 +55,9 @@ function checkIdentities(workloads: readonly PlacedWorkload[], trustDomain: Trus
 }
 
 function checkListeners(workload: PlacedWorkload): Problem[] {
-  const { inbound, outbound, service } = workload.spec
+  const { inbound, outbound, service, gateway, egress } = workload.spec
   const problems: Problem[] = []
-  if (!inbound && !outbound) {
+  if (!inbound && !outbound && !gateway && !egress) {
     const cure = 'add one, or leave it so if its calls are recorded through the collector only'
     problems.push(problemAt(workload, ['spec'], 'has no listener', cure, 'warning'))
   }
@@ -79,11 +88,14 @@ function checkListeners(workload: PlacedWorkload): Problem[] {
 }
 
 /** Two listeners of one host at one place: the second could never start. */
-function checkClashes(workloads: readonly PlacedWorkload[]): Problem[] {
+function checkClashes(
+  workloads: readonly PlacedWorkload[],
+  portsOf: (gateway: string) => readonly number[],
+): Problem[] {
   const problems: Problem[] = []
   const taken = new Map<string, { readonly bind: Bind; readonly owner: string }[]>()
   for (const workload of workloads) {
-    for (const { name, bind, path } of bindsOf(workload)) {
+    for (const { name, bind, path } of [...bindsOf(workload), ...gatewayBinds(workload, portsOf)]) {
       const place = bind.kind === 'tcp' ? String(bind.port) : bind.path
       const key = `${workload.spec.host ?? ''} ${bind.kind} ${place}`
       const others = taken.get(key) ?? []
@@ -137,6 +149,20 @@ function bindsOf({ spec }: PlacedWorkload): Placement[] {
   }
   return binds
 }
+
+const gatewayBinds = (
+  { spec: { gateway, egress } }: PlacedWorkload,
+  portsOf: (gateway: string) => readonly number[],
+): Placement[] => [
+  ...(egress ? [{ name: 'egress', bind: placeAt(egress.port, egress.address), path: ['spec', 'egress', 'port'] }] : []),
+  ...(gateway ? portsOf(gateway.name) : []).map((port) => ({
+    name: `gateway-${port}`,
+    bind: placeAt(port, gateway?.address),
+    path: ['spec', 'gateway', 'name'],
+  })),
+]
+
+const placeAt = (port: number, address = '127.0.0.1'): Bind => ({ kind: 'tcp', address, port })
 
 /** What an inbound listener asks: of its own, and about some of its routes. */
 export type Judged = Pick<Extract<Listener, { direction: 'inbound' }>, 'policy' | 'policies'>

@@ -60,7 +60,7 @@ async function readAll(response: IncomingMessage, { maxBytes }: OutgoingRequest)
 }
 
 /** Gives the addresses that the connection is then made to: nothing can change between the look and the connection. */
-const lookupOf =
+export const lookupOf =
   (resolve: Resolve, privateAddresses: boolean): LookupFunction =>
   (name, options, answer) =>
     resolve(name, { all: true, family: options.family }, (wrong, found) => {

@@ -7,6 +7,7 @@ import type { RandomBytes } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { type Exchange, fieldOf, isHead } from '../exchange.ts'
 import { isBodyFault, type SeenBody } from './body/see.ts'
+import { grpcCallOf } from './grpc.ts'
 import type { Found } from './route.ts'
 
 export interface FactParts {
@@ -27,6 +28,7 @@ export function readFacts(
   traced?: { readonly traceId: string },
 ): RequestFacts {
   const head = isHead(exchange.head) ? exchange.head : undefined
+  const grpc = head && grpcCallOf(head)
   const reached = parts.direction === 'outbound' && found ? found.endpoint : exchange.local
   const facts: RequestFacts = {
     direction: parts.direction,
@@ -35,6 +37,7 @@ export function readFacts(
     source: sourceOf(exchange.peer, identified),
     destination: destinationOf(reached, found?.service),
     head,
+    ...(grpc && { grpc }),
     requestId: requestIdOf(head) ?? toHex(parts.random(16)),
     traceId: traced?.traceId ?? (head ? traceIdOf(fieldOf(head, 'traceparent')) : ''),
     atNs,

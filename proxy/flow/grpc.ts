@@ -1,7 +1,7 @@
 /** What gRPC asks of a proxy: its deadline, and refusals that its clients can read (gRPC over HTTP/2, PROTOCOL-HTTP2). */
 
 import type { AllowCode, DecisionCode } from '../../core/decision.ts'
-import type { RequestHead } from '../../core/facts.ts'
+import type { GrpcCall, RequestHead } from '../../core/facts.ts'
 import type { OutcomeCode } from '../../core/outcome.ts'
 import { fieldOf, type Refusal } from '../exchange.ts'
 
@@ -11,6 +11,14 @@ type RefusalCode = Exclude<DecisionCode, AllowCode> | OutcomeCode
 export const isGrpc = (head: RequestHead): boolean => {
   const type = fieldOf(head, 'content-type')
   return type !== undefined && /^application\/grpc(?:\+[^;]*)?(?:$|\s*;)/i.test(type)
+}
+
+/** Service and method of a call, by its path (PROTOCOL-HTTP2, Requests). Undefined of what is no call over HTTP/2. */
+export function grpcCallOf(head: RequestHead): GrpcCall | undefined {
+  if (head.protocol !== 'HTTP/2' || !isGrpc(head)) return undefined
+  const cut = head.path.indexOf('/', 1)
+  if (cut < 2 || cut === head.path.length - 1 || head.path.includes('/', cut + 1)) return undefined
+  return { method: head.path.slice(cut + 1), service: head.path.slice(1, cut) }
 }
 
 const unitsMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
@@ -63,6 +71,7 @@ export function grpcStatusOf(code: RefusalCode): number {
     case 'revoked':
       return permissionDenied
     case 'no_route':
+    case 'tls_required':
     case 'method_unsupported':
       return unimplemented
     case 'upstream_invalid':

@@ -8,12 +8,14 @@ import type { Decide } from '../../core/ports.ts'
 import { type Exchange, isHead } from '../exchange.ts'
 import { isBodyFault, type SeenBody } from './body/see.ts'
 import type { Found } from './route.ts'
+import { isJudged, type Strangers } from './strangers.ts'
 import { refusedToken } from './token.ts'
 
 export interface JudgeParts {
   readonly direction: 'inbound' | 'outbound'
   readonly policy: PolicyUse | undefined
   readonly decide: Decide
+  readonly strangers?: Strangers | undefined
 }
 
 const routed: Decision = { verdict: 'allow', code: 'routed', from: { by: 'proxy' }, reasons: [] }
@@ -28,8 +30,11 @@ export function judge(
 ): Decision | Promise<Decision> {
   if (!isHead(exchange.head)) return refuse(exchange.head.code, exchange.head.detail)
   const { identified } = facts.source
-  if (!identified.ok) return refuse(identified.code, identified.detail)
+  if (!isJudged(identified, parts.strangers)) return refuse(identified.code, identified.detail)
   if (!found) return refuse('no_route', `nothing serves ${exchange.head.authority}`)
+  if (exchange.head.method === 'CONNECT' && !found.connect) {
+    return refuse('method_unsupported', 'no tunnel is opened to it')
+  }
   if (token?.ok === false) return refusedToken(token)
   if (isBodyFault(body)) return refuse(body.code, body.detail)
   return permitted(facts, found, parts)
@@ -42,12 +47,12 @@ export function judgeConnection(
   parts: JudgeParts,
 ): Decision | Promise<Decision> {
   const { identified } = facts.source
-  if (!identified.ok) return refuse(identified.code, identified.detail)
+  if (!isJudged(identified, parts.strangers)) return refuse(identified.code, identified.detail)
   return found ? permitted(facts, found, parts) : refuse('no_route', 'the service of this port has no endpoint')
 }
 
 function permitted(facts: RequestFacts, found: Found, parts: JudgeParts): Decision | Promise<Decision> {
-  if (parts.direction === 'outbound') return routed // Judged where it arrives.
+  if (parts.direction === 'outbound' && !found.endpoint.outside) return routed // Judged where it arrives.
   try {
     const use = found.policy ?? parts.policy
     const decision = parts.decide(facts, use)

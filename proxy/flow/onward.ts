@@ -32,17 +32,19 @@ export function onward(
   const setHeaders = { ...withheld.set, ...changes?.set, ...theirs(effects?.setOnRequest) }
   setHeaders['x-request-id'] = facts.requestId
   if (traced) Object.assign(setHeaders, traced.headers)
-  const vouched = vouchedFor(facts)
+  if (found.fromOutside) Object.assign(setHeaders, seenOutside(facts))
+  const vouched = found.endpoint.outside ? undefined : vouchedFor(facts) // Names of the mesh are not for others.
   if (vouched !== undefined) setHeaders[forwardedIdentity] = vouched
   const setResponseHeaders = { ...changes?.setOnResponse, ...theirs(effects?.setOnResponse) }
   setResponseHeaders['x-writ-decision'] = kept ? decisionId(kept) : 'unrecorded'
   const removed = effects?.removeFromRequest?.map((name) => name.toLowerCase()).filter(isTheirs)
   const alike =
-    removed || withheld.remove || changes
+    removed || withheld.remove || changes || found.fromOutside
       ? [
           ...(removed ?? []),
           ...(changes?.remove ?? []),
           ...(withheld.remove ? [withheld.remove] : []),
+          ...(found.fromOutside ? saidByOutside : []),
           forwardedIdentity,
         ]
       : alwaysRemoved
@@ -70,6 +72,16 @@ function deadline(
   if (timeoutMs > 0) setHeaders['grpc-timeout'] = `${timeoutMs}m`
   return undefined
 }
+
+/** From where and how it was asked, in place of what the caller says of that. */
+const seenOutside = ({ source, head }: RequestFacts): Record<string, string> => ({
+  'x-forwarded-for': source.address,
+  'x-forwarded-proto': head?.scheme ?? 'http',
+  'x-forwarded-host': head?.authority ?? '',
+})
+
+/** RFC 7239, and what is written in its place: of a hop before us, which nobody has proved. */
+const saidByOutside = ['forwarded', 'x-real-ip', 'x-forwarded-port']
 
 const alwaysRemoved = [forwardedIdentity]
 

@@ -23,6 +23,7 @@ export const titles: Readonly<Record<ProblemCode, string>> = {
   body_timeout: 'The request body did not come in time.',
   method_unsupported: 'The method or upgrade is not supported.',
   quarantined: 'The caller is in quarantine.',
+  tls_required: 'The host is served over TLS alone.',
   rate_limited: 'There are more requests than are taken at the moment.',
   token_invalid: 'The token of the request does not hold.',
   token_expired: 'The token of the request is not valid at this time.',

@@ -22,6 +22,8 @@ export interface Watch {
 
 export interface Place {
   readonly endpoint: Endpoint
+  /** Whether CONNECT opens a tunnel there. Default not. */
+  readonly connect?: true
   /** Undefined where nobody counts. */
   readonly begin?: () => Ended | undefined
 }
@@ -45,13 +47,15 @@ export function reachOf(
   const balancer = balance && service.endpoints.length > 1 ? balance(service) : undefined
   const circuit = circuitOf?.(service)
   const hashOn = hashOnOf(service)
+  const { connect } = service
 
   function place(member: Member | undefined): Place | undefined {
     const endpoint = balancer ? member?.endpoint : next()
     if (!endpoint) return undefined
-    if (!member && !circuit) return { endpoint }
+    const there = connect ? { endpoint, connect } : { endpoint }
+    if (!member && !circuit) return there
     const counted = member && (() => balancer!.begin(member))
-    return { endpoint, begin: circuit ? () => guarded(circuit, counted) : counted! }
+    return { ...there, begin: circuit ? () => guarded(circuit, counted) : counted! }
   }
 
   return {
@@ -90,7 +94,7 @@ const hashOnOf = ({ traffic }: Service): KeyPlace | undefined =>
   traffic?.balance && 'hashOn' in traffic.balance ? traffic.balance.hashOn : undefined
 
 /** The service's endpoints one after the other. */
-export function rotation({ endpoints }: Service): () => Endpoint | undefined {
+export function rotation({ endpoints }: Pick<Service, 'endpoints'>): () => Endpoint | undefined {
   let next = 0
   return () => {
     const endpoint = endpoints[next]

@@ -22,6 +22,10 @@ export interface Found {
   readonly timeoutMs: number
   /** What is asked about requests of this route, in place of the listener's own policy. Default that. */
   readonly policy?: PolicyUse
+  /** Whether CONNECT opens a tunnel there. Default not. */
+  readonly connect?: true
+  /** Asked from outside of the mesh: what the caller says of hops before it is replaced by what is seen. Default not. */
+  readonly fromOutside?: true
   /**
    * Says that the request goes there, where somebody counts; what it gives is told the outcome. Undefined where the
    * service is not to be asked, since it keeps failing. Default nobody counts.
@@ -240,7 +244,7 @@ export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: str
 }
 
 /** A port does not change which service is meant (Gateway API, HTTPRoute hostnames). */
-function hostOf(authority: string): string {
+export function hostOf(authority: string): string {
   const colon = authority.lastIndexOf(':')
   return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
 }

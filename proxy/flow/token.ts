@@ -8,6 +8,13 @@ import type { Authenticate } from '../../core/ports.ts'
 import type { TokenUse } from '../../core/token.ts'
 import { type Exchange, isHead } from '../exchange.ts'
 import type { Found } from './route.ts'
+import { isJudged, type Strangers } from './strangers.ts'
+
+interface TokenParts {
+  readonly direction: string
+  readonly authenticate?: Authenticate | undefined
+  readonly strangers?: Strangers | undefined
+}
 
 /** Nothing is verified for a caller who proved no name, or who asks for what is not served: those are refused anyway. */
 export async function seeToken(
@@ -16,9 +23,9 @@ export async function seeToken(
   found: Found | undefined,
   use: TokenUse,
   atNs: bigint,
-  { direction, authenticate }: { readonly direction: string; readonly authenticate?: Authenticate | undefined },
+  { direction, authenticate, strangers }: TokenParts,
 ): Promise<Authenticated | undefined> {
-  if (!isHead(head) || !source.ok || !found || direction !== 'inbound') return undefined
+  if (!isHead(head) || !isJudged(source, strangers) || !found || direction !== 'inbound') return undefined
   if (!authenticate) return { ok: false, code: 'token_unverifiable', detail: 'nothing here verifies tokens' }
   return authenticate(head, peer, use, Number(atNs / 1_000_000n))
 }

@@ -56,10 +56,25 @@ export class Request implements RequestHead {
     return this.fields.expect !== undefined && this.protocol !== 'HTTP/1.0' && this.framing.kind !== 'none'
   }
 
+  /** Whether the caller asks for a tunnel to a host and port (RFC 9110 section 9.3.6). */
+  get connects(): boolean {
+    return this.method === 'CONNECT'
+  }
+
   /** Whether the caller asks to go on in WebSocket (RFC 6455 section 4.1); no other upgrade is ever read. */
   get upgrades(): boolean {
     return this.fields.upgrade !== undefined
   }
+}
+
+/** RFC 9110 section 9.3.6: `host:port`, and nothing that could be taken for the tunnel's own. */
+function connectFault(target: string, { host, framing }: Fields): HeadFault | undefined {
+  if (!/:\d+$/.test(target) || readAuthority(target) === undefined)
+    return bad('a target of CONNECT that is no host and port')
+  if (host !== undefined && readAuthority(host) !== readAuthority(target)) {
+    return bad('a Host that is not the host of the target')
+  }
+  return framing === undefined ? undefined : bad('a CONNECT with a body')
 }
 
 interface RequestLine {
@@ -69,6 +84,8 @@ interface RequestLine {
   readonly protocol: 'HTTP/1.1' | 'HTTP/1.0'
   /** From a target in absolute form. */
   readonly absolute: { readonly scheme: string; readonly authority: string } | undefined
+  /** Target of CONNECT, in authority form. */
+  readonly connect?: string
   /** Where the fields begin. */
   readonly end: number
 }
@@ -90,7 +107,11 @@ export function readRequest(
   if ('code' in fields) return fields
   const http10 = line.protocol === 'HTTP/1.0'
   if (fields.host === undefined && !http10) return bad('no Host')
-  const authority = readAuthority(fields.host ?? '')
+  if (line.connect !== undefined) {
+    const wrong = connectFault(line.connect, fields)
+    if (wrong) return wrong
+  }
+  const authority = readAuthority(line.connect ?? fields.host ?? '')
   if (authority === undefined || (authority === '' && !http10)) return bad('a Host that names no host')
   if (line.absolute) {
     if (line.absolute.scheme !== scheme) return bad('a target of another scheme than the connection')
@@ -99,9 +120,7 @@ export function readRequest(
     if (target !== authority) return bad('a Host that is not the host of the target')
   }
   if (http10 && fields.framing?.kind === 'chunked') return bad('Transfer-Encoding in HTTP/1.0')
-  if (line.method === 'CONNECT' || line.method === 'TRACE') {
-    return { code: 'method_unsupported', detail: `${line.method} is not served` }
-  }
+  if (line.method === 'TRACE') return { code: 'method_unsupported', detail: 'TRACE is not served' }
   if (fields.upgrade !== undefined) {
     const wrong = upgradeFault(line, fields)
     if (wrong) return wrong
@@ -137,7 +156,7 @@ function readLine(text: string): RequestLine | HeadFault {
   if (version !== 'HTTP/1.1' && version !== 'HTTP/1.0') return bad('a version that is neither HTTP/1.1 nor HTTP/1.0')
   const target = text.slice(from, space)
   const rest = { method, protocol: version, end: to + 2 } as const
-  if (method === 'CONNECT') return { ...rest, path: '/', query: undefined, absolute: undefined }
+  if (method === 'CONNECT') return { ...rest, path: '/', query: undefined, absolute: undefined, connect: target }
   if (target === '*') {
     if (method !== 'OPTIONS') return bad('the target * of another method than OPTIONS')
     return { ...rest, path: '*', query: undefined, absolute: undefined }

@@ -19,8 +19,8 @@ export interface RequestChanges extends FieldChanges {
 /** The head that goes upstream. A body keeps its kind of framing; `te`, trailers and everything hop-by-hop is gone. */
 export function writeRequest(request: Request, changes: RequestChanges): string {
   const { path, authority } = changes.target ?? request
-  const target = request.query === undefined ? path : `${path}?${request.query}`
-  let head = `${request.method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n`
+  const whole = request.query === undefined ? path : `${path}?${request.query}`
+  let head = `${request.method} ${request.connects ? authority : whole} HTTP/1.1\r\nhost: ${authority}\r\n`
   if (request.framing.kind === 'chunked') head += 'transfer-encoding: chunked\r\n'
   if (request.upgrades) head += 'connection: upgrade\r\n'
   return `${head}${copied(request.fields, changes)}${added(changes.set)}\r\n`

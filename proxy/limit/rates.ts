@@ -13,8 +13,16 @@ import { keyAt } from './key.ts'
 /** Buckets of one limit. The one that was asked longest ago makes room, and is full when it is asked again. */
 export const maxBuckets = 10_000
 
-/** Takes a token from each bucket that is asked, or none and says why the request is refused. */
-export type AskRates = (identified: Identified, head: RequestHead | HeadFault, nowMs: number) => Decision | undefined
+/**
+ * Takes a token from each bucket that is asked, or none and says why the request is refused. A caller without a name is
+ * counted by its address, where such callers are served at all.
+ */
+export type AskRates = (
+  identified: Identified,
+  head: RequestHead | HeadFault,
+  nowMs: number,
+  peer?: { readonly address: string },
+) => Decision | undefined
 
 export interface Rates {
   readonly ask: AskRates
@@ -29,7 +37,8 @@ interface Limit {
   readonly buckets: Map<string, Bucket>
 }
 
-export function makeRates(first: ListenerLimits): Rates {
+/** `strangers`: whether callers without a name are counted. Default they are refused elsewhere, whatever the rates say. */
+export function makeRates(first: ListenerLimits, strangers = false): Rates {
   let known = new Map<string, Limit>()
   let all: readonly Limit[] = []
   let ofRoutes: (head: RequestHead) => { readonly limits: readonly Limit[] } | undefined = () => undefined
@@ -54,11 +63,11 @@ export function makeRates(first: ListenerLimits): Rates {
   use(first)
   return {
     use,
-    ask(identified, head, nowMs) {
-      if (!identified.ok || !isHead(head)) return undefined // Refused by what it is, whatever the rates say.
+    ask(identified, head, nowMs, peer) {
+      if (!isHead(head) || !(identified.ok || strangers)) return undefined // Refused by what it is, whatever the rates say.
       const ofRoute = ofRoutes(head)?.limits
       const asked = ofRoute ? [...all, ...ofRoute] : all
-      const caller = identified.identity.id
+      const caller = identified.ok ? identified.identity.id : `address ${peer?.address}`
       const found: { readonly one: Limit; readonly key: string; readonly bucket: Bucket }[] = []
       for (const one of asked) {
         const { by } = one.limit

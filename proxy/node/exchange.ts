@@ -95,7 +95,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   }
 
   get upgrades(): boolean {
-    return this.head instanceof Request && this.head.upgrades
+    return this.head instanceof Request && (this.head.upgrades || this.head.connects)
   }
 
   get #method(): string {
@@ -195,6 +195,11 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#upstream = upstream
     this.#upstreamName = upstream.name
     upstream.user = this
+    if (head.connects && this.#onward!.endpoint.identity === undefined) {
+      this.#beginTunnel(established)
+      this.#flush()
+      return
+    }
     const text = writeRequest(head, requestChanges(this.#onward!))
     const held = this.#caller.takeHeld()
     const { framing } = head
@@ -347,7 +352,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
         return false
       }
       if (response.status >= 200 || response.status === 101) {
-        if (response.status === 101) this.#beginTunnel(response)
+        if (response.status === 101 || this.#isTunnelled(response)) this.#beginTunnel(response)
         else this.#begin(response)
         return this.#readBody(bytes, end, to)
       }
@@ -363,6 +368,10 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     return upgrade !== undefined && fields.upgrade === upgrade
   }
 
+  #isTunnelled({ status }: Response): boolean {
+    return this.head instanceof Request && this.head.connects && status >= 200 && status < 300
+  }
+
   /** From now on bytes go both ways as they come, until one side closes or the caller is allowed no longer. */
   #beginTunnel(response: Response): void {
     clearTimeout(this.#timer)
@@ -373,8 +382,14 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#responseBody = new BodyReader(untilClose)
     this.#callerFraming = untilClose
     this.#caller.closeAfter()
-    const shape = { status: 101, framing: untilClose, close: false, upgrades: true }
-    this.#out += writeResponse(shape, response.fields, responseChanges(this.#onward!, 101))
+    const { status } = response
+    const upgrades = status === 101
+    const changes = responseChanges(this.#onward!, status)
+    this.#out += writeResponse(
+      { status, framing: untilClose, close: false, upgrades },
+      response.fields,
+      upgrades ? changes : { ...changes, remove: [...changes.remove, 'content-length'] }, // RFC 9110 section 9.3.6: what follows is not a body.
+    )
     const held = this.#caller.takeHeld()
     if (held) this.onCallerBytes(held)
     this.#caller.resume()
@@ -550,6 +565,9 @@ const none: readonly string[] = []
 const untilClose: Framing = { kind: 'close' }
 
 /** Whether the request takes more than passing bytes from one socket to another. A tunnel is never tried twice. */
-const takesLeg = (onward: Onward, { upgrades }: Request): boolean =>
+const takesLeg = (onward: Onward, { upgrades, connects }: Request): boolean =>
   onward.endpoint.protocol === 'h2c' ||
-  (!upgrades && (onward.attempts ?? onward.times ?? onward.transform ?? onward.mirrors) !== undefined)
+  (!upgrades && !connects && (onward.attempts ?? onward.times ?? onward.transform ?? onward.mirrors) !== undefined)
+
+/** What the caller of CONNECT reads once the connection to the host is there. */
+const established = readResponse('HTTP/1.1 200 OK\r\n\r\n', 'CONNECT', { headFields: 1 }) as Response

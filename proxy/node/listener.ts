@@ -4,18 +4,17 @@ import { chmod, unlink } from 'node:fs/promises'
 import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import { messageOf, WritError } from '../../core/fault.ts'
-import type { Identity, Peer } from '../../core/identity.ts'
-import type { IdentitySource } from '../../core/ports.ts'
+import type { Evidence, Peer } from '../../core/identity.ts'
 import type { Bind } from '../../core/snapshot.ts'
+import { isJudged } from '../flow/strangers.ts'
 import type { Limits } from '../limits.ts'
 import type { Parts } from '../serve.ts'
 import { Caller } from './caller.ts'
 import type { CallerParts, Connection } from './connection.ts'
 import { Http2Caller } from './http2-caller.ts'
 import type { Pools } from './legs.ts'
-import { peerOf } from './peer.ts'
+import type { ListenerTls } from './listener-tls.ts'
 import { TcpCaller } from './tcp-caller.ts'
-import { opaque, serverTls } from './tls.ts'
 import { under } from './under.ts'
 
 /** Diagnostics for people. What happened to requests is in the records. */
@@ -29,10 +28,10 @@ export interface ListenerOptions {
   readonly bind: Bind
   /** Whether other processes may listen on the same TCP port. */
   readonly reusePort: boolean
-  /** Mutual TLS with this identity; undefined for the workload's own plain listener. */
-  readonly tls: { readonly source: IdentitySource } | undefined
-  /** Who the callers of a plain listener are: its workload, by declaration. */
-  readonly identityOf: () => Identity
+  /** Undefined for a plain listener. */
+  readonly tls: ListenerTls | undefined
+  /** What the callers of a plain listener have shown: that they are its workload, by declaration, or nothing. */
+  readonly evidence: () => Evidence
   readonly parts: Parts
   readonly pools: Pools
   readonly limits: Limits
@@ -74,7 +73,6 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   let handshakesFailed = 0
   let dropped = 0
   let closing = false
-  const protocols = parts.connectTo ? opaque : undefined
 
   const callerParts: CallerParts = {
     scheme: tls ? 'https' : 'http',
@@ -115,27 +113,21 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   /** A socket that failed knows its peer no more; the one below it was asked in time. */
   const addressOf = (socket: Socket): string => socket.remoteAddress ?? addresses.get(under(socket)) ?? ''
 
-  const server = tls ? listenTls(tls.source) : createTcpServer({ allowHalfOpen: true, noDelay: true }, acceptOwn)
+  const server = tls ? listenTls(tls) : createTcpServer({ allowHalfOpen: true, noDelay: true }, acceptOwn)
   server.maxConnections = limits.connections
   server.on('drop', () => {
     dropped++
   })
 
   function acceptOwn(socket: Socket): void {
-    const evidence = { kind: 'declared', identity: options.identityOf() } as const
-    accept(socket, { evidence, address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
+    accept(socket, { evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
   }
 
-  function listenTls(source: IdentitySource): TlsServer {
+  function listenTls(tls: ListenerTls): TlsServer {
     const secure = createTlsServer(
-      {
-        ...serverTls(source.current(), protocols),
-        handshakeTimeout: limits.handshakeMs,
-        allowHalfOpen: true,
-        noDelay: true,
-      },
+      { ...tls.options(), handshakeTimeout: limits.handshakeMs, allowHalfOpen: true, noDelay: true },
       (socket) => {
-        void admit(socket)
+        void admit(socket, tls)
       },
     )
     secure.on('connection', (socket: Socket) => {
@@ -152,9 +144,9 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   }
 
   /** Judges the peer before the first byte of a request is read, and again on every request. */
-  async function admit(socket: TLSSocket): Promise<void> {
+  async function admit(socket: TLSSocket, { shown: shownBy }: ListenerTls): Promise<void> {
     socket.on('error', () => {}) // It may break while its peer is judged; the close that follows says so.
-    const shown = peerOf(socket)
+    const shown = shownBy(socket)
     if ('wrong' in shown) {
       refused(socket, 'identity_missing', shown.wrong)
       socket.destroy()
@@ -162,14 +154,14 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
     }
     const answer = await parts.identify(shown.peer, nowMs())
     if (socket.destroyed) return // Its close has been; nobody would ever let go of it.
-    if (answer.ok) return accept(socket, shown.peer)
+    if (isJudged(answer, parts.strangers)) return accept(socket, shown.peer)
     refused(socket, answer.code, answer.detail)
     socket.destroy()
   }
 
-  const unsubscribe = tls?.source.subscribe((state) => {
+  const unsubscribe = tls?.subscribe(() => {
     try {
-      ;(server as TlsServer).setSecureContext(serverTls(state, protocols))
+      ;(server as TlsServer).setSecureContext(tls.options())
     } catch (thrown) {
       // The old context keeps serving; its certificate still has time, or peers refuse it by themselves.
       onEvent({ level: 'error', from: parts.listener, text: `the new certificate cannot be served: ${String(thrown)}` })
@@ -181,7 +173,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   async function recheck(): Promise<void> {
     let count = 0
     for (const caller of [...callers]) {
-      if (!(await parts.identify(caller.peer, nowMs())).ok) caller.revoke()
+      if (!isJudged(await parts.identify(caller.peer, nowMs()), parts.strangers)) caller.revoke()
       if (++count % recheckedAtOnce === 0) await new Promise(setImmediate)
     }
   }

@@ -11,6 +11,7 @@ import type { Identify, IdentitySource } from '../../core/ports.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
 import type { Limits } from '../limits.ts'
+import { connectOutside, type OutsideWorld } from './outside.ts'
 import { peerOf } from './peer.ts'
 import { clientTls } from './tls.ts'
 
@@ -38,6 +39,8 @@ export interface PoolParts {
   /** The workload's own identity, for upstreams that have to prove theirs. */
   readonly source: IdentitySource
   readonly identify: Identify
+  /** How hosts outside of the mesh are reached. Default they are not. */
+  readonly outside?: OutsideWorld | undefined
 }
 
 export interface Pool {
@@ -111,7 +114,8 @@ const provingTls = (state: IdentityState, target: TcpSocketConnectOpts): Connect
 })
 
 /** What endpoints share a pool: those of one address, port and name. */
-export const keyOf = ({ address, port, identity }: Endpoint): string => `${address} ${port} ${identity ?? ''}`
+export const keyOf = ({ address, port, identity, outside }: Endpoint): string =>
+  `${address} ${port} ${identity ?? (outside ? JSON.stringify(outside) : '')}`
 
 /** Whether the other end still proves the name that the endpoint is to have. */
 export async function isExpected(peer: Peer, endpoint: Endpoint, parts: PoolParts): Promise<boolean> {
@@ -245,8 +249,12 @@ class EndpointPool {
       callback: (length: number, bytes: Uint8Array): boolean => upstream.onBytes(length, bytes),
     }
     const target = { host, port, onread, noDelay: true }
-    const socket =
-      identity === undefined ? connectTcp(target) : connectTls(provingTls(this.#parts.source.current(), target))
+    const { outside } = this.#endpoint
+    const socket = outside
+      ? connectOutside(outside, target, this.#parts.outside)
+      : identity === undefined
+        ? connectTcp(target)
+        : connectTls(provingTls(this.#parts.source.current(), target))
     const upstream = new Upstream(`${host}:${port}`, socket, (one, keep) => this.#takeBack(one, keep))
     this.#all.add(upstream)
 
@@ -272,8 +280,9 @@ class EndpointPool {
       failed(refused ? 'upstream_identity' : 'upstream_unreachable')
       this.#gone(upstream)
     })
-    if (identity === undefined) socket.on('connect', () => settle() && this.#offer(upstream))
-    else {
+    if (identity === undefined) {
+      socket.on(outside?.tls ? 'secureConnect' : 'connect', () => settle() && this.#offer(upstream))
+    } else {
       socket.on('secureConnect', async () => {
         const shown = peerOf(socket as TLSSocket)
         if ('wrong' in shown || !(await isExpected(shown.peer, this.#endpoint, this.#parts)))

@@ -1,8 +1,6 @@
 /** All listeners of one worker's workloads, and how a new snapshot takes their place without dropping a request. */
 
 import { WritError } from '../../core/fault.ts'
-import type { Identity, IdentityState } from '../../core/identity.ts'
-import type { PolicyUse } from '../../core/policy.ts'
 import type {
   Authenticate,
   Decide,
@@ -13,33 +11,42 @@ import type {
   RandomBytes,
   RecordSink,
 } from '../../core/ports.ts'
-import type { Bind, Listener, MeshSnapshot, Service, Workload } from '../../core/snapshot.ts'
-import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
+import type { Listener, MeshSnapshot, Service, Workload } from '../../core/snapshot.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RetryRules } from '../../core/traffic.ts'
 import { type Balancer, makeBalancer } from '../balance/balancer.ts'
 import { type Circuit, makeCircuit } from '../balance/breaker.ts'
 import { type Budget, makeBudget } from '../balance/budget.ts'
+import type { RoutesOver } from '../flow/gateway.ts'
+import { outsideRoute } from '../flow/outside.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
-import { appOf, appRoute, type FindRoute, type Found, routesOf, serviceRoute } from '../flow/route.ts'
+import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
 import type { Telemetry } from '../telemetry/served.ts'
+import { type GatewayWorld, makeGateways } from './gateways.ts'
 import { makeHttp2Pool } from './http2-pool.ts'
 import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
+import { meshTls } from './listener-tls.ts'
+import type { OutsideWorld } from './outside.ts'
+import { declared, opaqueTarget, placeOf, usesOf } from './place.ts'
 import { makePool } from './pool.ts'
 import { makeConnectTcp } from './tcp-upstream.ts'
+import { opaque } from './tls.ts'
 import { oneATurn } from './turns.ts'
 
-export interface ProxyOptions {
+export interface ProxyOptions extends Pick<GatewayWorld, 'identifyClients' | 'certificates'> {
   readonly snapshot: MeshSnapshot
   /** Names of the workloads to serve. One that the snapshot does not have has no listeners. */
   readonly workloads: readonly string[]
   readonly source: (workload: SpiffeId) => IdentitySource
   readonly identify: (workload: SpiffeId) => Identify
+  /** How hosts outside of the mesh are reached. Default they are not. */
+  readonly outside?: OutsideWorld
   /** Judges the tokens of requests, where a binding takes any. Default nobody can, and such a binding passes nobody. */
   readonly authenticate?: Authenticate
   readonly decide: Decide
@@ -103,6 +110,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const circuits = new Map<string, Circuit>()
   const budgets = new Map<string, Budget>()
   const rates = new Map<string, Rates>()
+  const gateways = makeGateways({ ...options, onEvent })
   const later = oneATurn()
   const running = new Map<string, Running>()
   const draining = new Set<Promise<void>>()
@@ -121,7 +129,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const known = pools.get(workload)
     if (known) return known
     const identify = options.identify(workload)
-    const parts = { limits, nowMs, source: options.source(workload), identify }
+    const { outside } = options
+    const parts = { limits, nowMs, source: options.source(workload), identify, outside }
     const made = {
       http1: makePool(parts),
       http2: makeHttp2Pool(parts),
@@ -135,30 +144,40 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   function partsOf(
     workload: Workload,
     listener: Listener,
+    snapshot: MeshSnapshot,
     outbound: FindRoute,
     quarantined: FindQuarantine | undefined,
-    connectTo: (() => Found | undefined) | undefined,
   ): Parts {
+    const name = `${workload.name}/${listener.name}`
     return {
-      direction: listener.direction,
-      listener: `${workload.name}/${listener.name}`,
+      direction: listener.direction === 'outbound' ? 'outbound' : 'inbound',
+      listener: name,
       workload: workload.id,
-      policy: listener.direction === 'inbound' ? listener.policy : undefined,
-      findRoute: listener.direction === 'inbound' ? appRoute(listener) : outbound,
-      connectTo,
+      policy: 'policy' in listener ? listener.policy : undefined,
+      findRoute:
+        listener.direction === 'inbound'
+          ? appRoute(listener)
+          : outsideRoute(
+              'outside' in listener ? (listener.outside ?? []) : [],
+              listener.direction === 'egress' ? undefined : outbound,
+            ),
+      connectTo: opaqueTarget(listener, snapshot),
       identify: options.identify(workload.id),
       authenticate: options.authenticate,
       decide: trialsOf(workload.id).decide,
       logRules: options.logRules,
       quarantined,
-      limited: limitedAt(`${workload.name}/${listener.name}`, listener),
+      limited: limitedAt(name, listener),
       trials: trialsOf(workload.id),
       telemetry: options.telemetry,
       sink: options.sink(workload.id),
       now: options.now,
       random,
+      ...(listener.direction === 'gateway' && gateways.partsOf(name, workload, listener, snapshot, routesOver)),
     }
   }
+
+  const routesOver: RoutesOver = (world) => routesOf(world, () => fraction(random), { balance, circuit, budget })
 
   /** What is known of a service's endpoints outlives the snapshot. */
   function balance({ name, endpoints, traffic }: Service): Balancer {
@@ -185,8 +204,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   }
 
   function limitedAt(name: string, listener: Listener): AskRates | undefined {
-    const limits = listener.direction === 'inbound' ? listener.limits : undefined
-    const made = limits && (rates.get(name) ?? makeRates(limits))
+    const limits = 'limits' in listener ? listener.limits : undefined
+    const made = limits && (rates.get(name) ?? makeRates(limits, listener.direction === 'gateway'))
     if (!made) {
       rates.delete(name)
       return undefined
@@ -211,8 +230,16 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     return openListener({
       bind: listener.bind,
       reusePort: options.reusePort ?? false,
-      tls: listener.direction === 'inbound' ? { source } : undefined,
-      identityOf: () => declared(source.current()),
+      tls:
+        listener.direction === 'inbound' || listener.direction === 'egress'
+          ? meshTls(source, 'protocol' in listener ? opaque : undefined)
+          : listener.direction === 'gateway'
+            ? gateways.tlsOf(parts.listener, workload, listener)
+            : undefined,
+      evidence:
+        listener.direction === 'outbound'
+          ? () => ({ kind: 'declared', identity: declared(source.current()) })
+          : () => ({ kind: 'none' }),
       parts,
       pools: poolsOf(workload.id),
       limits,
@@ -236,7 +263,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const name of circuits.keys()) if (!broken.has(name)) circuits.delete(name)
     const served = new Set(snapshot.services.map(({ name }) => name))
     for (const name of budgets.keys()) if (!served.has(name)) budgets.delete(name)
-    const outbound = routesOf(snapshot, () => fraction(random), { balance, circuit, budget })
+    const outbound = routesOver(snapshot)
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
@@ -248,12 +275,13 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const [name, one] of running) {
       const next = wanted.get(name)
       if (!next) rates.delete(name)
+      if (!next) gateways.forget(name)
       if (!next || placeOf(next.workload, next.listener) !== one.place) remove(name, one)
     }
     for (const { workload } of wanted.values()) trialsOf(workload.id).follow(usesOf(workload), snapshot.bundles)
     const failures: unknown[] = []
     for (const [name, { workload, listener }] of wanted) {
-      const parts = partsOf(workload, listener, outbound, quarantined, opaqueTarget(listener, snapshot))
+      const parts = partsOf(workload, listener, snapshot, outbound, quarantined)
       const known = running.get(name)
       if (known) known.listener.use(parts)
       else {
@@ -303,42 +331,6 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     drain,
   }
 }
-
-/** Every policy that a workload's listeners ask. */
-const usesOf = ({ listeners }: Workload): readonly PolicyUse[] =>
-  listeners.flatMap((listener) =>
-    listener.direction === 'inbound'
-      ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)].filter((use) => use !== undefined)
-      : [],
-  )
-
-/** Where connections go that are passed as bytes; undefined where a listener speaks HTTP. */
-function opaqueTarget(listener: Listener, snapshot: MeshSnapshot): (() => Found | undefined) | undefined {
-  if (listener.direction === 'outbound') {
-    return listener.tcp === undefined ? undefined : serviceRoute(snapshot, listener.tcp)
-  }
-  if (listener.protocol === undefined) return undefined
-  const found = appOf(listener)
-  return () => found
-}
-
-/** What a listener cannot change while it is open: whom it stands for, which way, where, and what is spoken there. */
-const placeOf = ({ id }: Workload, listener: Listener): string => {
-  const spoken = listener.direction === 'inbound' ? listener.protocol : listener.tcp && 'tcp'
-  return [id, listener.direction, placeText(listener.bind), spoken ?? 'http'].join(' ')
-}
-
-const placeText = (bind: Bind): string => (bind.kind === 'tcp' ? `${bind.address}:${bind.port}` : bind.path)
-
-/** The callers of an outbound listener are its workload: that is what a 0600 socket or a loopback port declares. */
-const declared = ({ svid }: IdentityState): Identity => ({
-  id: svid.id,
-  trustDomain: trustDomainOf(svid.id),
-  proof: 'declared',
-  serial: svid.serial,
-  notBeforeMs: svid.notBeforeMs,
-  notAfterMs: svid.notAfterMs,
-})
 
 /** A number from 0 up to 1 out of 32 random bits. */
 function fraction(random: RandomBytes): number {

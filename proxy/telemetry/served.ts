@@ -99,6 +99,7 @@ export function flagOf({ decision, outcome }: Pick<Served, 'decision' | 'outcome
 function decisionFlag(code: Decision['code']): Flag {
   switch (code) {
     case 'no_route':
+    case 'tls_required':
       return 'NR'
     case 'bad_request':
     case 'head_too_large':

@@ -1,7 +1,7 @@
 /** Any facts that a proxy may come by, and some that it may not. */
 
 import fc from 'fast-check'
-import type { RequestBody, RequestFacts, TokenFacts } from '../../core/facts.ts'
+import type { GrpcCall, RequestBody, RequestFacts, TokenFacts } from '../../core/facts.ts'
 import type { Identity } from '../../core/identity.ts'
 import type { Json } from '../../core/json.ts'
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
@@ -52,6 +52,9 @@ const token: fc.Arbitrary<TokenFacts> = fc.record({
   claims: fc.dictionary(fc.oneof(fc.constantFrom('sub', 'aud', 'scope'), word), fc.jsonValue() as fc.Arbitrary<Json>),
   sha256: fc.constant('ab'),
 })
+/** Parts of a path, so without slashes. */
+const callWord = fc.stringMatching(/^[A-Za-z."\\]{1,8}$/)
+const call: fc.Arbitrary<GrpcCall> = fc.record({ method: callWord, service: callWord })
 const bare: fc.Arbitrary<Omit<RequestFacts, 'body'>> = fc.record({
   direction: fc.constantFrom('inbound', 'outbound'),
   workload: fc.constant(workload),
@@ -85,9 +88,16 @@ const bare: fc.Arbitrary<Omit<RequestFacts, 'body'>> = fc.record({
   atNs: fc.bigInt({ min: 0n, max: 253_402_300_799_999_999_999n }),
 })
 export const facts: fc.Arbitrary<RequestFacts> = fc
-  .tuple(bare, fc.option(body, { nil: undefined }), fc.option(token, { nil: undefined }), fc.boolean())
-  .map(([of, body, token, opaque]) => ({
+  .tuple(
+    bare,
+    fc.option(body, { nil: undefined }),
+    fc.option(token, { nil: undefined }),
+    fc.boolean(),
+    fc.option(call, { nil: undefined }),
+  )
+  .map(([of, body, token, opaque, grpc]) => ({
     ...of,
+    ...(of.head && grpc && { grpc }),
     ...(body && { body }),
     ...(token && { token }),
     ...(opaque && !of.head && { protocol: 'tcp' }),

@@ -13,6 +13,7 @@ import { openTokens } from '../../cli/wire/tokens.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Stream } from '../../core/ports.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
+import { openCertificates } from '../../proxy/node/certificates.ts'
 import { answering } from './child.ts'
 import { weigh } from './memory.ts'
 
@@ -63,6 +64,7 @@ const sidecar = await openSidecar({
       logKey: () => logKey,
     }),
   authenticate: openTokens(onEvent),
+  certificates: openCertificates({ dir: join(dir, 'secrets'), onEvent }),
 })
 
 answering(undefined, async (ask: SidecarAsk) => {

@@ -5,6 +5,7 @@ import type { RequestBody } from '../../../core/facts.ts'
 import type { Identified } from '../../../core/identity.ts'
 import { type Exchange, isHead } from '../../exchange.ts'
 import type { Found } from '../route.ts'
+import { isJudged, type Strangers } from '../strangers.ts'
 import { parseBody } from './parse.ts'
 
 /** Why a request is refused for its body, without asking the policy. */
@@ -25,8 +26,9 @@ export async function seeBody(
   source: Identified,
   found: Found | undefined,
   maxBytes: number,
+  strangers?: Strangers,
 ): Promise<SeenBody> {
-  if (!isHead(exchange.head) || !source.ok || !found) return undefined
+  if (!isHead(exchange.head) || !isJudged(source, strangers) || !found) return undefined
   const read = await exchange.readBody(maxBytes)
   switch (read.kind) {
     case 'none':

@@ -138,8 +138,29 @@ test('a policy reads the fields of a head that it is given one by one', () => {
   }
 })
 
-test('CONNECT, TRACE and an upgrade are not served; an Upgrade that Connection does not name is only dropped', () => {
-  expect(codeOf('CONNECT orders:443 HTTP/1.1\nHost: orders:443\n\n')).toBe('method_unsupported')
+test('CONNECT names a host and a port, twice the same, and has no body', () => {
+  const head = read(bytesOf('CONNECT Pay.example:443 HTTP/1.1\r\nHost: pay.example:443\r\n\r\n'))
+  expect(head).toMatchObject({ method: 'CONNECT', authority: 'pay.example:443', path: '/', connects: true })
+  expect(writeRequest(head as Request, { set: {}, remove: [] })).toMatch(
+    /^CONNECT pay.example:443 HTTP\/1.1\r\nhost: pay.example:443\r\n/,
+  )
+  expect(codeOf('CONNECT pay.example:443 HTTP/1.0\n\n')).toBe('read')
+  for (const bad of [
+    'CONNECT pay.example HTTP/1.1\nHost: pay.example\n\n',
+    'CONNECT pay.example:443 HTTP/1.1\nHost: other.example:443\n\n',
+    'CONNECT pay.example:443 HTTP/1.1\nHost: pay.example\n\n',
+    'CONNECT pay.example:443 HTTP/1.1\n\n',
+    'CONNECT pay.example:70000 HTTP/1.1\nHost: pay.example:70000\n\n',
+    'CONNECT http://pay.example:443 HTTP/1.1\nHost: pay.example:443\n\n',
+    'CONNECT a@pay.example:443 HTTP/1.1\nHost: a@pay.example:443\n\n',
+    'CONNECT pay.example:443 HTTP/1.1\nHost: pay.example:443\nContent-Length: 1\n\n',
+    'CONNECT pay.example:443 HTTP/1.1\nHost: pay.example:443\nTransfer-Encoding: chunked\n\n',
+  ]) {
+    expect(codeOf(bad), bad).toBe('bad_request')
+  }
+})
+
+test('TRACE and other upgrades are not served; an Upgrade that Connection does not name is only dropped', () => {
   expect(codeOf('TRACE / HTTP/1.1\nHost: a\n\n')).toBe('method_unsupported')
   expect(codeOf('GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: h2c\n\n')).toBe('method_unsupported')
   expect(codeOf('GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n')).toBe('read')

@@ -27,13 +27,18 @@ test('a client and a server of grpc-go speak through two sidecars, unary and str
     await server.printed(/port \d+/, 30_000)
     const port = Number(/port (\d+)/.exec(server.logs())![1])
     const app = { address: '127.0.0.1', port, protocol: 'h2c' as const }
+    const calls: unknown[] = []
     const callee = await startProxy({
       source: makeSource(ca.issue(orders), ca),
       listener: { ...inbound(port), app } as ReturnType<typeof inbound>,
-      decide: ({ head }) => (head?.path === '/shop.Echo/Denied' ? refuse('policy_denied', 'no') : allow),
+      decide: ({ grpc }) => {
+        calls.push(grpc)
+        return grpc?.service === 'shop.Echo' && grpc.method === 'Denied' ? refuse('policy_denied', 'no') : allow
+      },
     })
     const services = [service('orders', callee.port, orders)]
-    const caller = await startProxy({ source: makeSource(ca.issue(web), ca), listener: outbound(), services })
+    const listener = outbound()
+    const caller = await startProxy({ source: makeSource(ca.issue(web), ca), listener, services })
     const said = await run(program, ['call', `127.0.0.1:${caller.port}`])
     expect(said.split('\n')).toEqual([
       'Say hello OK echo hello',
@@ -43,6 +48,9 @@ test('a client and a server of grpc-go speak through two sidecars, unary and str
       '',
     ])
     await eventually(() => callee.sink.outcomes.length === 4)
+    const echo = (method: string) => ({ service: 'shop.Echo', method })
+    expect(calls).toEqual([echo('Say'), echo('Say'), echo('Denied'), echo('Talk')])
+    expect(callee.sink.decisions.map(({ input }) => (input as { writ: { grpc: unknown } }).writ.grpc)).toEqual(calls)
     expect(callee.sink.decisions.map(({ code }) => code)).toEqual(['allowed', 'allowed', 'policy_denied', 'allowed'])
     expect(callee.sink.outcomes.map(({ code }) => code)).toEqual(['completed', 'completed', 'refused', 'completed'])
   } finally {

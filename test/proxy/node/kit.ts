@@ -33,6 +33,8 @@ export interface TestCa {
   issue(id: SpiffeId): Svid
   /** The same through an intermediate, whose certificate stands in the chain. */
   issueBelow(id: SpiffeId): Svid
+  /** PEM of a certificate for these host names, which is no SVID. */
+  issueFor(...hosts: readonly string[]): { readonly certificates: string; readonly key: string }
 }
 
 export function makeCa(): TestCa {
@@ -67,6 +69,12 @@ export function makeCa(): TestCa {
   return {
     root,
     issue: (id) => issue(id, 'ca', []),
+    issueFor(...hosts) {
+      const name = `host${++count}`
+      const names = hosts.map((host) => `DNS:${host}`).join(',')
+      const der = signed(name, 'ca', `subjectAltName=${names}\nkeyUsage=critical,digitalSignature\n`)
+      return { certificates: pem(der), key: readFileSync(join(dir, `${name}.key`), 'utf8') }
+    },
     issueBelow(id) {
       const name = `issuer${++count}`
       return issue(id, name, [signed(name, 'ca', 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n')])

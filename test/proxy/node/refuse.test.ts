@@ -52,12 +52,19 @@ test('their neighbour, a good request, does go upstream', async () => {
 })
 
 test.each([
-  ['CONNECT', 'CONNECT orders:443 HTTP/1.1\r\nHost: orders:443\r\n\r\n', 501, 'method_unsupported'],
+  [
+    'CONNECT to a service of the mesh',
+    'CONNECT orders:443 HTTP/1.1\r\nHost: orders:443\r\n\r\n',
+    501,
+    'method_unsupported',
+  ],
+  ['CONNECT to nobody', 'CONNECT nobody:443 HTTP/1.1\r\nHost: nobody:443\r\n\r\n', 404, 'no_route'],
   ['an upgrade', 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n', 501, 'method_unsupported'],
   ['a head too large', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'y'.repeat(40_000)}\r\n\r\n`, 431, 'head_too_large'],
   ['a host that nobody serves', 'GET / HTTP/1.1\r\nHost: nobody\r\n\r\n', 404, 'no_route'],
 ])('%s is refused with its code', async (_, bytes, status, code) => {
-  const { port, sink } = await startProxy({ source, listener: outbound() })
+  const services = [service('orders', 1)]
+  const { port, sink } = await startProxy({ source, listener: outbound(), services })
   const connection = call(port)
   connection.send(bytes)
   const answer = await connection.until('}\n')

@@ -1,0 +1,104 @@
+/**
+ * GRPCRoute of the Gateway API: methods and services are paths of HTTP/2 (PROTOCOL-HTTP2, Requests), so its rules are those
+ * of an HTTPRoute, and its precedence too: among matches that fit one call, an exact path is the one with a method.
+ */
+
+import { z } from 'zod'
+import { type BackendRef, backendRef, type HttpRouteSpec, type ParentRef, parentRef } from './gateway.ts'
+import { type Placed, type Problem, problemAt } from './problem.ts'
+import { type HttpRouteMatch, headerMatches } from './route-match.ts'
+import { host, name } from './words.ts'
+
+export interface GrpcRouteMatch {
+  readonly method?: { readonly type?: 'Exact'; readonly service?: string; readonly method?: string }
+  readonly headers?: HttpRouteMatch['headers']
+}
+
+export interface GrpcRouteSpec {
+  readonly parentRefs: readonly ParentRef[]
+  readonly hostnames?: readonly string[]
+  readonly rules: readonly {
+    readonly name?: string
+    readonly matches?: readonly GrpcRouteMatch[]
+    readonly backendRefs: readonly BackendRef[]
+  }[]
+}
+
+/** Gateway API: a name of protobuf, with its package. */
+const service = z
+  .string()
+  .max(1024)
+  .regex(/^(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Za-z_][A-Za-z0-9_]*$/, { error: 'is not a service such as bank.Ledger' })
+const method = z
+  .string()
+  .max(1024)
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'is not a method such as Post' })
+
+const match = z.strictObject({
+  method: z
+    .strictObject({
+      type: z.literal('Exact').exactOptional(),
+      service: service.describe('With its package.').exactOptional(),
+      method: method.describe('Needs a service. Default all of its methods.').exactOptional(),
+    })
+    .refine((one) => one.service !== undefined, { error: 'names no service' })
+    .exactOptional(),
+  headers: headerMatches.exactOptional(),
+})
+
+export const grpcRouteSpec: z.ZodType<GrpcRouteSpec> = z.strictObject({
+  parentRefs: z.array(parentRef).min(1).max(32),
+  hostnames: z.array(host).min(1).max(16).describe('Only on routes of a Gateway (GAMMA).').exactOptional(),
+  rules: z
+    .array(
+      z.strictObject({
+        name: name.exactOptional(),
+        matches: z.array(match).min(1).max(64).describe('Any one of them. Default: every call.').exactOptional(),
+        backendRefs: z.array(backendRef).min(1).max(16),
+      }),
+    )
+    .min(1)
+    .max(16),
+})
+
+/** As the routes of HTTP that they are. No time of our own is set: calls bring a deadline, or are streams without one. */
+export const asHttpRoutes = (routes: readonly Placed<GrpcRouteSpec>[]): readonly Placed<HttpRouteSpec>[] =>
+  routes.map((placed) => ({
+    ...placed,
+    spec: {
+      ...placed.spec,
+      rules: placed.spec.rules.map(({ matches, ...rule }) => ({
+        ...rule,
+        ...(matches && { matches: matches.map(httpMatch) }),
+        timeouts: { request: '0s' },
+      })),
+    },
+  }))
+
+function httpMatch({ method, headers }: GrpcRouteMatch): HttpRouteMatch {
+  const path = method?.method === undefined ? `/${method?.service}` : `/${method.service}/${method.method}`
+  const type = method?.method === undefined ? 'PathPrefix' : 'Exact'
+  return { ...(method && { path: { type, value: path } }), ...(headers && { headers }) }
+}
+
+/** One name, or one service, for routes of both kinds would leave open which of them is meant. */
+export function grpcRouteProblems(
+  grpc: readonly Placed<GrpcRouteSpec>[],
+  http: readonly Placed<HttpRouteSpec>[],
+): Problem[] {
+  const names = new Set(http.map(({ name }) => name))
+  const parents = new Map(http.flatMap(({ spec, label }) => spec.parentRefs.map((ref) => [parentKey(ref), label])))
+  return grpc.flatMap((route) => [
+    ...(names.has(route.name)
+      ? [problemAt(route, ['metadata', 'name'], `there is an HTTPRoute ${route.name} too`, 'rename one of them')]
+      : []),
+    ...route.spec.parentRefs.flatMap((ref, index) => {
+      const other = ref.kind === 'Service' ? parents.get(parentKey(ref)) : undefined
+      if (other === undefined) return []
+      const problem = `${ref.name} has ${other} already`
+      return [problemAt(route, ['spec', 'parentRefs', index, 'name'], problem, 'use one kind of route for a Service')]
+    }),
+  ])
+}
+
+const parentKey = ({ kind, name }: ParentRef): string => `${kind ?? 'Gateway'} ${name}`

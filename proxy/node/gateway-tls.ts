@@ -1,0 +1,100 @@
+/**
+ * TLS towards callers from outside: a certificate for each host, chosen by the name that the caller asks for (RFC 6066
+ * section 3). A caller that names no host, or one that is not served, gets no handshake. A certificate that is replaced is
+ * shown to the next connection; those that are open go on.
+ */
+
+import { constants } from 'node:crypto'
+import { createSecureContext, type SecureContext, type TLSSocket, type TlsOptions } from 'node:tls'
+import { messageOf } from '../../core/fault.ts'
+import type { Certificates, IdentitySource } from '../../core/ports.ts'
+import type { ClientCertificates, Site } from '../../core/snapshot.ts'
+import type { ListenerTls, Shown } from './listener-tls.ts'
+import { peerOf } from './peer.ts'
+
+export interface GatewayTlsOptions {
+  readonly certificates: Certificates
+  /** Its bundles say which SVIDs hold: callers are judged again when they change. */
+  readonly source: IdentitySource
+  /** As the newest snapshot has them. */
+  readonly sites: () => readonly Site[]
+  readonly clients: ClientCertificates['mode'] | undefined
+  /** A host has no certificate that can be shown. */
+  readonly onMissing: (text: string) => void
+}
+
+/** Of every context alike, so that none falls back to a default. No session is resumed: it would show no certificate. */
+const common = { minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TICKET } as const
+
+export function gatewayTls(options: GatewayTlsOptions): ListenerTls {
+  const { certificates, source, clients } = options
+  /** By the certificates' names: what was made of them, until one of them changes. */
+  const made = new Map<string, SecureContext | undefined>()
+
+  function contextOf(host: string): SecureContext | undefined {
+    const site = options.sites().find((one) => one.host === host)
+    if (site?.serves !== 'https') return undefined
+    const key = site.certificates.join(' ')
+    if (!made.has(key)) made.set(key, firstOf(site.certificates, host))
+    return made.get(key)
+  }
+
+  function firstOf(names: readonly string[], host: string): SecureContext | undefined {
+    const problems: string[] = []
+    for (const name of names) {
+      const pair = certificates.serving(name)
+      if (!pair) problems.push(`there is no certificate ${name}`)
+      else {
+        try {
+          return createSecureContext({ ...common, cert: pair.certificates, key: pair.key, ca: [] })
+        } catch (thrown) {
+          problems.push(`certificate ${name}: ${messageOf(thrown)}`)
+        }
+      }
+    }
+    options.onMissing(`nothing is served for ${host}: ${problems.join('; ')}`)
+    return undefined
+  }
+
+  return {
+    options: (): TlsOptions => ({
+      ...common,
+      ca: [],
+      ALPNProtocols: ['h2', 'http/1.1'],
+      requestCert: clients !== undefined,
+      rejectUnauthorized: false, // `Identify` is the judge, right after the handshake.
+      SNICallback(name, answer) {
+        const context = contextOf(name.toLowerCase())
+        if (context) answer(null, context)
+        else answer(new Error('no certificate for the host that was asked for'))
+      },
+    }),
+    shown: (socket): Shown => shownBy(socket, clients),
+    subscribe(changed) {
+      const ends = [
+        source.subscribe(changed),
+        certificates.subscribe(() => {
+          made.clear()
+          changed()
+        }),
+      ]
+      return () => {
+        for (const end of ends) end()
+      }
+    },
+  }
+}
+
+/** Nobody is asked for a name that no site wants. One that is wanted and not shown is none, where that may be. */
+function shownBy(socket: TLSSocket, clients: ClientCertificates['mode'] | undefined): Shown {
+  const stranger = {
+    evidence: { kind: 'none' },
+    address: socket.remoteAddress ?? '',
+    port: socket.remotePort ?? 0,
+  } as const
+  if (clients === undefined) return { peer: { ...stranger } }
+  if (clients === 'optional' && !socket.isSessionReused() && !socket.getPeerX509Certificate()) {
+    return { peer: { ...stranger } }
+  }
+  return peerOf(socket)
+}

@@ -1,0 +1,70 @@
+/** What the listeners of gateways have beside those of the mesh. What they know of a listener outlives a snapshot. */
+
+import type { Certificates, Identify, IdentitySource } from '../../core/ports.ts'
+import type { ClientCertificates, GatewayListener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import { gatewayRoute, type RoutesOver, sentToTls } from '../flow/gateway.ts'
+import { judgeStrangers, type Strangers } from '../flow/strangers.ts'
+import type { Parts } from '../serve.ts'
+import { gatewayTls } from './gateway-tls.ts'
+import type { ProxyEvent } from './listener.ts'
+import type { ListenerTls } from './listener-tls.ts'
+
+export interface GatewayWorld {
+  readonly source: (workload: SpiffeId) => IdentitySource
+  readonly identify: (workload: SpiffeId) => Identify
+  readonly identifyClients?: (workload: SpiffeId, clients: NonNullable<ClientCertificates['roots']>) => Identify
+  readonly certificates?: Certificates
+  readonly onEvent: (event: ProxyEvent) => void
+}
+
+export interface Gateways {
+  /** Takes what the newest snapshot says of a listener; it is named `workload/listener`. */
+  partsOf(
+    name: string,
+    workload: Workload,
+    listener: GatewayListener,
+    snapshot: Pick<MeshSnapshot, 'services'>,
+    over: RoutesOver,
+  ): Pick<Parts, 'findRoute' | 'identify' | 'strangers' | 'diverted'>
+  /** Of a listener whose parts were taken before. Undefined where it is plain. */
+  tlsOf(name: string, workload: Workload, listener: GatewayListener): ListenerTls | undefined
+  /** Nothing of this name is listened on any more. */
+  forget(name: string): void
+}
+
+const noCertificates: Certificates = { serving: () => undefined, roots: () => '', subscribe: () => () => {} }
+
+export function makeGateways({ source, identify, identifyClients, certificates, onEvent }: GatewayWorld): Gateways {
+  const known = new Map<string, { sites: GatewayListener['sites']; readonly strangers: Strangers }>()
+
+  return {
+    partsOf(name, { id }, listener, snapshot, over) {
+      const one = known.get(name) ?? { sites: listener.sites, strangers: judgeStrangers() }
+      one.sites = listener.sites
+      known.set(name, one)
+      const roots = listener.clients?.roots
+      return {
+        findRoute: gatewayRoute(listener, snapshot, over),
+        identify: (roots && identifyClients?.(id, roots)) ?? identify(id),
+        strangers: one.strangers,
+        diverted: sentToTls(listener),
+      }
+    },
+    tlsOf(name, { id }, { sites, clients }) {
+      if (!isTls({ sites })) return undefined
+      return gatewayTls({
+        certificates: certificates ?? noCertificates,
+        source: source(id),
+        sites: () => known.get(name)?.sites ?? [],
+        clients: clients?.mode,
+        onMissing: (text) => onEvent({ level: 'error', from: name, text }),
+      })
+    },
+    forget: (name) => void known.delete(name),
+  }
+}
+
+/** A listener is all TLS or all plain. */
+export const isTls = ({ sites }: Pick<GatewayListener, 'sites'>): boolean =>
+  sites.some(({ serves }) => serves === 'https' || serves === 'tls')

@@ -1,0 +1,57 @@
+/** What a listener of the snapshot comes to: where it is, what is spoken there, where its bytes go, and whom it asks. */
+
+import type { Identity, IdentityState } from '../../core/identity.ts'
+import type { PolicyUse } from '../../core/policy.ts'
+import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import { trustDomainOf } from '../../core/spiffe.ts'
+import { appOf, type Found, serviceRoute } from '../flow/route.ts'
+import { isTls } from './gateways.ts'
+
+/** Every policy that a workload's listeners ask. */
+export const usesOf = ({ listeners }: Workload): readonly PolicyUse[] => listeners.flatMap(usesAt)
+
+function usesAt(listener: Listener): readonly PolicyUse[] {
+  const outside = 'outside' in listener ? (listener.outside ?? []) : []
+  const own = 'policy' in listener ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)] : []
+  return [...own, ...outside.map(({ policy }) => policy)].filter((use) => use !== undefined)
+}
+
+/** Where connections go that are passed as bytes; undefined where a listener speaks HTTP. */
+export function opaqueTarget(listener: Listener, snapshot: MeshSnapshot): (() => Found | undefined) | undefined {
+  if (listener.direction === 'outbound') {
+    return listener.tcp === undefined ? undefined : serviceRoute(snapshot, listener.tcp)
+  }
+  if (listener.direction !== 'inbound' || listener.protocol === undefined) return undefined
+  const found = appOf(listener)
+  return () => found
+}
+
+/** What a listener cannot change while it is open: whom it stands for, which way, where, and what is spoken there. */
+export const placeOf = ({ id }: Workload, listener: Listener): string => {
+  return [id, listener.direction, placeText(listener.bind), spokenAt(listener)].join(' ')
+}
+
+function spokenAt(listener: Listener): string {
+  switch (listener.direction) {
+    case 'inbound':
+      return listener.protocol ?? 'http'
+    case 'outbound':
+      return listener.tcp === undefined ? 'http' : 'tcp'
+    case 'egress':
+      return 'http'
+    case 'gateway':
+      return isTls(listener) ? `tls ${listener.clients?.mode ?? ''}` : 'http'
+  }
+}
+
+const placeText = (bind: Bind): string => (bind.kind === 'tcp' ? `${bind.address}:${bind.port}` : bind.path)
+
+/** The callers of an outbound listener are its workload: that is what a 0600 socket or a loopback port declares. */
+export const declared = ({ svid }: IdentityState): Identity => ({
+  id: svid.id,
+  trustDomain: trustDomainOf(svid.id),
+  proof: 'declared',
+  serial: svid.serial,
+  notBeforeMs: svid.notBeforeMs,
+  notAfterMs: svid.notAfterMs,
+})

@@ -1,0 +1,244 @@
+import { lookup } from 'node:dns'
+import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { type Decision, refuse } from '../../../core/decision.ts'
+import type { RequestFacts } from '../../../core/facts.ts'
+import { policyInput } from '../../../core/input.ts'
+import type { EgressListener, Listener, OutsideService, Service } from '../../../core/snapshot.ts'
+import type { SpiffeId } from '../../../core/spiffe.ts'
+import { lookupOf } from '../../../engine/node/http-transport.ts'
+import type { OutsideWorld } from '../../../proxy/node/outside.ts'
+import { pem } from '../../../proxy/node/tls.ts'
+import { allow, call, eventually, makeCa, makeSource, ok, outbound, startAnswering, startProxy, web } from './kit.ts'
+
+const ca = makeCa()
+const publicCa = makeCa()
+const egress = 'spiffe://bank.example/egress' as SpiffeId
+const webSvid = ca.issue(web)
+const egressSvid = ca.issue(egress)
+const policy = { bundle: 'bank', entrypoint: 'writ/authz/result', recordHeaders: [], recordQuery: false }
+
+/** A service on the internet, with a certificate for these names. */
+async function startOutside(...hosts: string[]) {
+  const { certificates, key } = publicCa.issueFor(...hosts)
+  const sockets: TLSSocket[] = []
+  let all = ''
+  const server = createServer({ cert: certificates, key }, (socket) => {
+    sockets.push(socket)
+    socket.on('error', () => {})
+    socket.on('data', (bytes) => {
+      all += bytes
+      socket.write(ok('outside'))
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  return { port: (server.address() as { port: number }).port, sockets, received: () => all }
+}
+
+const world: OutsideWorld = {
+  lookup: (privateAddresses) => lookupOf(lookup, privateAddresses),
+  certificates: { roots: () => pem(publicCa.root) },
+}
+
+const leading = (port: number, more: Partial<Service> = {}, address = '127.0.0.1'): OutsideService => ({
+  service: {
+    name: 'pay',
+    hosts: ['pay.example'],
+    endpoints: [
+      {
+        ...{ address, port, identity: undefined },
+        outside: { tls: { serverName: 'pay.example', roots: ['public'] }, privateAddresses: false },
+      },
+    ],
+    ...more,
+  },
+  policy,
+})
+
+const startCaller = (
+  outside: readonly OutsideService[],
+  decide: (facts: RequestFacts) => Decision = () => allow,
+  services: readonly Service[] = [],
+) => {
+  const listener = { ...outbound(), outside } as Listener
+  return startProxy({ source: makeSource(webSvid, ca), listener, decide, services, more: { outside: world } })
+}
+
+const get = (host: string): string => `GET /charge HTTP/1.1\r\nHost: ${host}\r\n\r\n`
+
+test('what a policy allows goes out over TLS that is verified, and is recorded with its caller', async () => {
+  const inputs: unknown[] = []
+  const pay = await startOutside('pay.example')
+  const caller = await startCaller([leading(pay.port)], (facts) => {
+    inputs.push(policyInput(facts))
+    return allow
+  })
+  const connection = call(caller.port)
+  connection.send(get('pay.example'))
+  expect(await connection.until('outside')).toContain(' 200 OK')
+  expect(inputs).toMatchObject([
+    { source_principal: web, writ: { direction: 'outbound', service: 'pay', workload: web } },
+  ])
+  await eventually(() => caller.sink.outcomes.length === 1)
+  expect(caller.sink.decisions).toMatchObject([{ verdict: 'allow', code: 'allowed', by: 'policy', service: 'pay' }])
+  expect(caller.sink.outcomes).toMatchObject([{ code: 'completed', status: 200 }])
+  expect(pay.received()).toMatch(/^GET \/charge HTTP\/1.1\r\nhost: pay.example\r\n/)
+  expect(pay.received()).not.toMatch(/spiffe:|forwarded-client/i)
+})
+
+test('what is not declared, or not allowed, never leaves', async () => {
+  const pay = await startOutside('pay.example')
+  const caller = await startCaller([leading(pay.port)], () => refuse('policy_denied', 'not you'))
+  const connection = call(caller.port)
+  connection.send(get('other.example'))
+  expect(await connection.until('\r\n\r\n')).toContain(' 404 ')
+  connection.send(get('pay.example:8443'))
+  connection.send(get('pay.example'))
+  const answers = await connection.until(' 403 ')
+  expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 404', 'HTTP/1.1 404', 'HTTP/1.1 403'])
+  expect(caller.sink.decisions.map(({ code }) => code)).toEqual(['no_route', 'no_route', 'policy_denied'])
+  expect(pay.sockets).toEqual([])
+})
+
+test('a host whose certificate has another name, or is of no root that counts, is told nothing', async () => {
+  const wrong = await startOutside('other.example')
+  const caller = await startCaller([leading(wrong.port)])
+  const connection = call(caller.port)
+  connection.send(get('pay.example'))
+  expect(await connection.until('\r\n\r\n')).toContain(' 503 ')
+  expect(caller.sink.outcomes).toMatchObject([{ code: 'upstream_identity' }])
+
+  const pay = await startOutside('pay.example')
+  const byPublicRoots = leading(pay.port)
+  const { outside: _, ...endpoint } = byPublicRoots.service.endpoints[0]!
+  const outside = { tls: { serverName: 'pay.example' }, privateAddresses: false }
+  const service = { ...byPublicRoots.service, endpoints: [{ ...endpoint, outside }] }
+  const strict = await startCaller([{ ...byPublicRoots, service }])
+  const second = call(strict.port)
+  second.send(get('pay.example'))
+  expect(await second.until('\r\n\r\n')).toContain(' 503 ')
+  expect([wrong.received(), pay.received()]).toEqual(['', ''])
+})
+
+test('a name that stands for an address of this machine is not connected to', async () => {
+  const inside = await startAnswering(ok('inside'))
+  const service: Service = {
+    name: 'sneaky',
+    hosts: ['localhost'],
+    connect: true,
+    endpoints: [{ address: 'localhost', port: inside.port, identity: undefined, outside: { privateAddresses: true } }],
+  }
+  const caller = await startCaller([{ service, policy }])
+  const connection = call(caller.port)
+  connection.send(get('localhost'))
+  expect(await connection.until('\r\n\r\n')).toContain(' 503 ')
+  const tunnel = call(caller.port)
+  tunnel.send(`CONNECT localhost:${inside.port} HTTP/1.1\r\nHost: localhost:${inside.port}\r\n\r\n`)
+  expect(await tunnel.until('\r\n\r\n')).toContain(' 503 ')
+  expect(inside.sockets).toEqual([])
+})
+
+/** A tunnel through the proxy, with TLS of the caller's own in it. */
+async function connectThrough(proxyPort: number, target: string) {
+  const tunnel = call(proxyPort)
+  tunnel.send(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`)
+  const answer = await tunnel.until('\r\n\r\n')
+  return { tunnel, answer }
+}
+
+test('CONNECT opens a tunnel where it may, judged once and again as long as it lasts', async () => {
+  let allowed = true
+  const pay = await startOutside('pay.example')
+  const target = `pay.example:${pay.port}`
+  const caller = await startCaller([leading(pay.port, { connect: true })], () =>
+    allowed ? allow : refuse('policy_denied', 'no more'),
+  )
+  const { tunnel, answer } = await connectThrough(caller.port, target)
+  expect(answer).toMatch(/^HTTP\/1.1 200 /)
+  expect(answer).not.toMatch(/content-length|transfer-encoding/i)
+  const inner = tlsConnect({ socket: tunnel.socket, servername: 'pay.example', ca: [pem(publicCa.root)] })
+  let heard = ''
+  inner.on('error', () => {})
+  inner.on('data', (bytes) => {
+    heard += bytes
+  })
+  inner.write('GET / HTTP/1.1\r\nHost: pay.example\r\n\r\n')
+  await eventually(() => heard.includes('outside'))
+  expect(caller.sink.decisions).toMatchObject([{ code: 'allowed', service: 'pay' }])
+  expect(caller.sink.outcomes).toEqual([])
+  allowed = false
+  await vi.waitFor(() => expect(caller.sink.outcomes).toMatchObject([{ code: 'revoked', status: 200 }]), 5000)
+  await tunnel.closed()
+})
+
+test.each([
+  ['to another port than the declared one', (port: number) => `pay.example:${port + 1}`, { connect: true }, 404],
+  ['to a host that is not declared', () => 'other.example:443', { connect: true }, 404],
+  ['where no tunnels are opened', (port: number) => `pay.example:${port}`, {}, 501],
+] as const)('CONNECT %s opens nothing', async (_, target, more, status) => {
+  const pay = await startOutside('pay.example')
+  const caller = await startCaller([leading(pay.port, more)])
+  const { answer } = await connectThrough(caller.port, target(pay.port))
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+  expect(pay.sockets).toEqual([])
+  expect(caller.sink.decisions).toMatchObject([{ verdict: 'deny' }])
+})
+
+test('by an egress gateway the caller only routes; the gateway judges it by its name, requests and tunnels alike', async () => {
+  const inputs: unknown[] = []
+  const pay = await startOutside('pay.example')
+  const listener: EgressListener = {
+    direction: 'egress',
+    name: 'egress',
+    bind: { kind: 'tcp', address: '127.0.0.1', port: 0 },
+    outside: [leading(pay.port, { connect: true })],
+  }
+  const gateway = await startProxy({
+    source: makeSource(egressSvid, ca),
+    listener,
+    decide: (facts) => {
+      inputs.push(policyInput(facts))
+      return allow
+    },
+    more: { outside: world },
+  })
+  const endpoint = { address: '127.0.0.1', port: gateway.port, identity: egress }
+  const services = [{ name: 'pay', hosts: ['pay.example'], endpoints: [endpoint], connect: true } as const]
+  const caller = await startCaller([], () => allow, services)
+
+  const connection = call(caller.port)
+  connection.send(get('pay.example'))
+  expect(await connection.until('outside')).toContain(' 200 OK')
+  const { tunnel, answer } = await connectThrough(caller.port, `pay.example:${pay.port}`)
+  expect(answer).toMatch(/^HTTP\/1.1 200 /)
+  const inner = tlsConnect({ socket: tunnel.socket, servername: 'pay.example', ca: [pem(publicCa.root)] })
+  inner.on('error', () => {})
+  let heard = ''
+  inner.on('data', (bytes) => {
+    heard += bytes
+  })
+  inner.write('GET / HTTP/1.1\r\nHost: pay.example\r\n\r\n')
+  await eventually(() => heard.includes('outside'))
+
+  expect(caller.sink.decisions.map(({ code }) => code)).toEqual(['routed', 'routed'])
+  expect(gateway.sink.decisions.map(({ code, peer }) => [code, peer?.proof])).toEqual([
+    ['allowed', 'x509'],
+    ['allowed', 'x509'],
+  ])
+  expect(inputs).toMatchObject([
+    { source_principal: web, writ: { direction: 'inbound', service: 'pay', workload: egress } },
+    {
+      source_principal: web,
+      attributes: { request: { http: { method: 'CONNECT', host: `pay.example:${pay.port}` } } },
+    },
+  ])
+  expect(gateway.sink.decisions.map((one) => one.request_id)).toEqual(
+    caller.sink.decisions.map((one) => one.request_id),
+  )
+  inner.destroy()
+  await eventually(() => gateway.sink.outcomes.length === 2 && caller.sink.outcomes.length === 2)
+})
