@@ -3,7 +3,8 @@
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { TileReader } from '../log/tiles.ts'
 import type { TreeSource } from '../verify/tree.ts'
-import { maxFileBytes } from './packed.ts'
+import { readWhole } from './bounded.ts'
+import { maxFileBytes, unreadable } from './packed.ts'
 
 /** Time for one file to come whole, in milliseconds. */
 const fileMs = 30_000
@@ -54,12 +55,7 @@ async function readOnce(url: string): Promise<Uint8Array | undefined> {
     if ([403, 404, 410].includes(answer.status)) return undefined
     throw new Error(`HTTP status ${answer.status}`)
   }
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of answer.body) {
-    length += chunk.length // Inflated already: what a few bytes became counts in full.
-    if (length > maxFileBytes) return undefined // No file of a log; the stream is cancelled by leaving it.
-    chunks.push(chunk)
-  }
-  return new Uint8Array(Buffer.concat(chunks))
+  const bytes = await readWhole(answer, maxFileBytes)
+  if (bytes === 'too_long') return undefined // No file of a log.
+  return bytes === 'damaged' ? unreadable : bytes
 }
