@@ -17,15 +17,20 @@ export const isUrl = (place: string): boolean => /^https?:\/\//.test(place)
 /** The shards below `url`: 0 and on, until there is none. Throws `not_found` where there is not even the first. */
 export async function sourcesAt(url: string): Promise<readonly TreeSource[]> {
   const base = url.replace(/\/+$/, '')
+  return probed(base, (shard) => urlReader(`${base}/${shard}`))
+}
+
+/** The same of a place that cannot be listed, whatever it is read by. */
+export async function probed(base: string, readerOf: (shard: number) => TileReader): Promise<readonly TreeSource[]> {
   const sources: TreeSource[] = []
   while (sources.length < maxShards) {
     const shard = sources.length
-    const read = urlReader(`${base}/${shard}`)
+    const read = readerOf(shard)
     if (!(await read('checkpoint'))) break
     sources.push({ shard, read })
   }
   if (sources.length > 0) return sources
-  throw new WritError('not_found', `there is no log at ${url}`, {
+  throw new WritError('not_found', `there is no log at ${base}`, {
     cure: `give the URL below which ${base}/0/checkpoint lies`,
   })
 }

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { s3Place } from '../../audit/node/objects/place.ts'
-import { type Objects, openObjects } from '../../audit/node/objects/s3.ts'
+import { type Objects, openObjects, signerOf } from '../../audit/node/objects/s3.ts'
 import { startChild } from './child.ts'
 import { goProgram } from './find.ts'
 import { type Part, type Running, running } from './part.ts'
@@ -24,6 +24,8 @@ export interface RunningS3 extends Running {
   readonly env: NodeJS.ProcessEnv
   objects(url: string): Objects
   makeBucket(name: string): Promise<void>
+  /** Lets anybody get what is in it, and nothing else. */
+  makePublic(bucket: string): Promise<void>
   /** What is in the file of an object; that others change it is not asked of the store. */
   file(bucket: string, key: string): string
 }
@@ -51,6 +53,17 @@ export async function startS3(): Promise<RunningS3> {
     url,
     env,
     objects: (place) => openObjects(s3Place(place, {}, env)),
+    makePublic: async (bucket) => {
+      const Statement = [
+        { Effect: 'Allow', Principal: '*', Action: ['s3:GetObject'], Resource: [`arn:aws:s3:::${bucket}/*`] },
+      ]
+      const body = new TextEncoder().encode(JSON.stringify({ Version: '2012-10-17', Statement }))
+      const headers = await signerOf(s3Place(`s3://${bucket}`, {}, env))(
+        ...(['PUT', new URL(`/${bucket}`, url), { policy: '' }, {}, body] as const),
+      )
+      const answer = await fetch(`${url}/${bucket}?policy=`, { method: 'PUT', headers, body })
+      if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`)
+    },
     makeBucket: (name) => mkdir(join(root, name)),
     file: (bucket, key) => join(root, bucket, key),
   }

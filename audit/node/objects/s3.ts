@@ -185,7 +185,7 @@ const reasonOf = (thrown: unknown): string => {
   return cause instanceof Error && cause.message !== '' ? cause.message : messageOf(thrown)
 }
 
-type Sign = (
+export type Sign = (
   method: string,
   url: URL,
   query: Readonly<Record<string, string>>,
@@ -194,7 +194,7 @@ type Sign = (
 ) => Promise<Record<string, string>>
 
 /** AWS Signature Version 4, the digest of the content within it: a store takes nothing else than was sent. */
-function signerOf({ credentials, region }: S3Place): Sign {
+export function signerOf({ credentials, region }: S3Place): Sign {
   if (!credentials) return async (_method, _url, _query, headers) => ({ ...headers })
   const signer = new SignatureV4({ service: 's3', region, credentials, sha256: Digest, uriEscapePath: false })
   return async (method, url, query, headers, body) => {
