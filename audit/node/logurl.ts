@@ -36,12 +36,12 @@ export async function probed(base: string, readerOf: (shard: number) => TileRead
 }
 
 /** Undefined is a clear "not here" (404, 410, or 403 as object stores say it); anything else that fails throws. */
-export function urlReader(base: string): TileReader {
+export function urlReader(base: string, maxBytes: number = maxFileBytes): TileReader {
   return async (path) => {
     const url = `${base}/${path}`
     for (let attempt = 1; ; attempt++) {
       try {
-        return await readOnce(url)
+        return await readOnce(url, maxBytes)
       } catch (thrown) {
         if (attempt < tries) continue
         throw new WritError('unavailable', `${url}: ${messageOf(thrown)}`, { cause: thrown })
@@ -50,7 +50,7 @@ export function urlReader(base: string): TileReader {
   }
 }
 
-async function readOnce(url: string): Promise<Uint8Array | undefined> {
+async function readOnce(url: string, maxBytes: number): Promise<Uint8Array | undefined> {
   const answer = await fetch(url, {
     signal: AbortSignal.timeout(fileMs),
     headers: { 'accept-encoding': 'gzip, identity' },
@@ -60,7 +60,7 @@ async function readOnce(url: string): Promise<Uint8Array | undefined> {
     if ([403, 404, 410].includes(answer.status)) return undefined
     throw new Error(`HTTP status ${answer.status}`)
   }
-  const bytes = await readWhole(answer, maxFileBytes)
+  const bytes = await readWhole(answer, maxBytes)
   if (bytes === 'too_long') return undefined // No file of a log.
   return bytes === 'damaged' ? unreadable : bytes
 }

@@ -1,6 +1,7 @@
 /** Where objects are kept: `s3://bucket/prefix` at an endpoint, and whose name requests are signed in. */
 
 import { WritError } from '../../../core/fault.ts'
+import { isEndpoint, parseS3Url } from '../../keep/place.ts'
 
 /** What a mesh file or flags say beside the URL. What neither says, the environment does, as AWS's own tools read it. */
 export interface S3Settings {
@@ -26,27 +27,10 @@ export interface S3Place {
   readonly credentials: Credentials | undefined
 }
 
-export const isS3 = (place: string): boolean => place.startsWith('s3://')
-
-/** Names that mean the same in a URL, in a signature and in a file system: nothing of them is ever escaped. */
-const shape = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]{1,255}){0,32})\/?$/
-
-export const isS3Url = (text: string): boolean => text.length <= 1024 && shape.test(text)
-
-const loopback = /^(?:localhost|\[::1\]|127(?:\.\d{1,3}){3})$/
-
-/** Keys and records pass there: nothing but https, or http on this machine. */
-export function isEndpoint(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, username, password, pathname, search, hash } = new URL(text)
-  if (username + password + search + hash !== '' || pathname !== '/') return false
-  return protocol === 'https:' || (protocol === 'http:' && loopback.test(hostname))
-}
-
 /** Throws `usage` where the URL or what stands beside it is wrong. */
 export function s3Place(url: string, settings: S3Settings = {}, env: NodeJS.ProcessEnv = process.env): S3Place {
-  const [, bucket, path] = isS3Url(url) ? shape.exec(url)! : []
-  if (bucket === undefined) {
+  const at = parseS3Url(url)
+  if (!at) {
     throw new WritError('usage', `${url} is not the URL of a place in a bucket`, {
       cure: 's3://bucket/prefix, the prefix of letters, digits, ".", "_", "-" and "/"',
     })
@@ -64,8 +48,7 @@ export function s3Place(url: string, settings: S3Settings = {}, env: NodeJS.Proc
     })
   }
   return {
-    ...{ bucket, region },
-    prefix: path ? `${path.slice(1)}/` : '',
+    ...{ ...at, region },
     endpoint: new URL(endpoint),
     credentials: credentialsIn(env),
   }

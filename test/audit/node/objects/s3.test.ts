@@ -2,8 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { isEndpoint, parseS3Url } from '../../../../audit/keep/place.ts'
 import { parseListing } from '../../../../audit/node/objects/answers.ts'
-import { isEndpoint, isS3Url, requireCredentials, s3Place } from '../../../../audit/node/objects/place.ts'
+import { requireCredentials, s3Place } from '../../../../audit/node/objects/place.ts'
 import { type Objects, openObjects } from '../../../../audit/node/objects/s3.ts'
 import { utf8 } from '../../../../core/bytes.ts'
 import { needs } from '../../../parts/needs.ts'
@@ -109,7 +110,7 @@ test('a place is a bucket and a prefix of plain names, at https or on this machi
     's3://kept/%61',
     'https://kept',
   ])
-    expect([url, isS3Url(url)]).toEqual([url, false])
+    expect([url, parseS3Url(url) !== undefined]).toEqual([url, false])
   expect(
     ['https://s3.example', 'http://127.0.0.1:9000', 'http://[::1]:9000', 'http://localhost'].every(isEndpoint),
   ).toBe(true)
