@@ -13,6 +13,7 @@ import { pruner } from '../keep/hold.ts'
 import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
 import { type Db, epochs, records } from '../store/schema.ts'
+import { rowsOf } from '../store/sql.ts'
 import type { Archived } from './archive.ts'
 import { archiveApart } from './archive-apart.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
@@ -68,6 +69,7 @@ export async function planRetention(parts: RetainParts): Promise<RetainPlan> {
 export async function runRetention(parts: RetainParts, waitMs: number = 30_000): Promise<RetainPlan> {
   const plan = await planRetention(parts)
   if (plan.before === plan.from) return plan
+  await requireDelete(parts.store)
   const { store, logDir, shard, olderThan, archive, s3 } = parts
   const dir = join(logDir, String(shard))
   if (archive !== undefined) await archiveApart(plan.before, { logDir, shard, archive, ...(s3 && { s3 }) })
@@ -90,6 +92,17 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
   }
   await store.transaction((tx) => forget(tx, shard, before))
   return done
+}
+
+/** Asked before anything goes: rows without entries are what a verification would call broken. */
+async function requireDelete({ db }: Store): Promise<void> {
+  const [may] = await rowsOf<{ may: boolean }>(
+    db.execute(sql`select has_table_privilege('rows', 'delete') and has_table_privilege('ends', 'delete') as may`),
+  )
+  if (may?.may) return
+  throw new WritError('forbidden', "the store's user may add rows and not take them away: nothing went", {
+    cure: "run `writ audit retain` as the tables' owner, by a timer of its own",
+  })
 }
 
 async function signed(order: number, shard: number, { store, logDir }: RetainParts, waitMs: number): Promise<void> {
