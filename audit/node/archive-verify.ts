@@ -10,7 +10,7 @@ import { type HashAt, leafHash, rootAt } from '../log/merkle.ts'
 import { type NoteKey, openNote } from '../log/note.ts'
 import { keptFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, tileWidth } from '../log/tiles.ts'
-import { type FindingCode, Findings, span } from '../verify/finding.ts'
+import { type FindingCode, type FindingLevel, Findings, span } from '../verify/finding.ts'
 import type { TreeSource } from '../verify/tree.ts'
 import { type ArchiveFile, archivedFiles, digestOf, openArchive } from './archive.ts'
 import { type ArchivePlace, formatSums, parseSums, sumsFile } from './archive-place.ts'
@@ -55,8 +55,8 @@ export async function verifyArchive(
       findings.add({ level: 'broken', code: 'archive_invalid', shard, what })
       continue
     }
-    const tell: Tell = (code, what, index) =>
-      findings.add({ level: 'broken', code, shard, ...(index !== undefined && { index }), what })
+    const tell: Tell = (code, what, index, level = 'broken') =>
+      findings.add({ level, code, shard, ...(index !== undefined && { index }), what })
     const hashAt = hashesFromTiles(parts.sha256, source.read, newest.checkpoint.size)
     const held = { ...parts, ...newest.checkpoint, shard, out, hashAt, tell }
     const read = await verifyShard(held, await minimumIndex(source.read))
@@ -89,6 +89,11 @@ async function verifyShard(held: Held, minimum: number): Promise<{ readonly file
       tell('archive_missing', `${name} is gone`, Number(name.slice(0, 12)))
   }
   let [next, leaves] = [0, 0]
+  const begin = Math.min(listed[0]?.first ?? 0, minimum)
+  if (begin > 0) {
+    const what = `entries ${span(0, begin - 1)} are in no file: they were pruned before there was an archive, or it lost them`
+    tell('archive_missing', what, 0, 'warning')
+  }
   for (const file of listed) {
     if (file.first > next && next > 0)
       tell('archive_missing', `no file has entries ${span(next, file.first - 1)}`, next)
@@ -104,7 +109,7 @@ async function verifyShard(held: Held, minimum: number): Promise<{ readonly file
   return { files: listed.length, leaves }
 }
 
-type Tell = (code: FindingCode, what: string, index?: number) => void
+type Tell = (code: FindingCode, what: string, index?: number, level?: FindingLevel) => void
 
 async function openFile(
   { out, shard, tell }: Held,
