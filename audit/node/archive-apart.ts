@@ -31,16 +31,22 @@ export interface ArchiveDue {
   readonly shard: number
   readonly archive: string
   readonly s3?: S3Settings
+  /** Ends it at once; what it left undone the next run does. */
+  readonly signal?: AbortSignal
 }
 
-/** As `archiveBefore`, and with the same faults. */
-export async function archiveApart(before: number, { logDir, shard, archive, s3 }: ArchiveDue): Promise<Archived> {
+/** As `archiveBefore`, and with the same faults; `unavailable` where it was ended. */
+export async function archiveApart(before: number, due: ArchiveDue): Promise<Archived> {
+  const { logDir, shard, archive, s3, signal } = due
   const task: ArchiveTask = { dir: join(logDir, String(shard)), shard, before, out: archive, ...(s3 && { s3 }) }
   const worker = new Worker(workerFile, { workerData: task })
   try {
     const answer = await new Promise<ArchiveAnswer>((resolve, reject) => {
       worker.once('message', resolve)
       worker.once('error', reject)
+      const end = (): void => reject(new WritError('unavailable', 'archiving was ended before it was done'))
+      if (signal?.aborted) end()
+      signal?.addEventListener('abort', end, { once: true })
       worker.once('exit', (code) => reject(new WritError('internal', `the archiver ended with ${code}`)))
     })
     if ('archived' in answer) return answer.archived

@@ -32,6 +32,8 @@ export interface RetainParts {
   /** Archive that takes what goes, before it goes: a folder or s3://bucket/prefix. Default: none. */
   readonly archive?: string
   readonly s3?: S3Settings
+  /** Ends archiving, before anything has gone. */
+  readonly signal?: AbortSignal
   /** Entries that go at most in one run. Default: all that is due. */
   readonly most?: number
 }
@@ -48,13 +50,11 @@ export interface RetainPlan {
 }
 
 /** Puts what would go into the archive, and takes nothing away. */
-export async function archiveDue(
-  archive: string,
-  { store, logDir, shard, olderThan, s3 }: RetainParts,
-): Promise<Archived> {
+export async function archiveDue(archive: string, parts: RetainParts): Promise<Archived> {
+  const { store, logDir, shard, olderThan } = parts
   const size = (await newestCheckpoint(tileReader(join(logDir, String(shard)))))?.checkpoint.size ?? 0
   const before = await firstToStay(store, shard, size, olderThan)
-  return archiveApart(before, { logDir, shard, archive, ...(s3 && { s3 }) })
+  return archiveApart(before, { ...parts, archive })
 }
 
 /** What would go; changes nothing. */
@@ -70,9 +70,9 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
   const plan = await planRetention(parts)
   if (plan.before === plan.from) return plan
   await requireDelete(parts.store)
-  const { store, logDir, shard, olderThan, archive, s3 } = parts
+  const { store, logDir, shard, olderThan, archive } = parts
   const dir = join(logDir, String(shard))
-  if (archive !== undefined) await archiveApart(plan.before, { logDir, shard, archive, ...(s3 && { s3 }) })
+  if (archive !== undefined) await archiveApart(plan.before, { ...parts, archive })
   const { before, stay, holds } = plan
   const body: LogPrunedBody = { kind: 'log', action: 'pruned', before, olderThan, stay, holds }
   await signed(await addOrder(store.db, partitionOf(shard), body), shard, parts, waitMs)

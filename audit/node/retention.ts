@@ -49,7 +49,7 @@ export interface Retention {
   start(): void
   /** One run now over all logs. Failures are told as events. */
   run(): Promise<void>
-  /** Resolves once nothing of it runs any more: a step that has begun is finished. */
+  /** Resolves once nothing of it runs any more: archiving is ended, what has begun to go is gone. */
   close(): Promise<void>
 }
 
@@ -61,12 +61,12 @@ export function openRetention(settings: RetentionSettings): Retention {
   const { store, logDir, archive, s3, keepMs, everyMs, nowMs, onEvent, most = mostAtOnce } = settings
   let timer: ReturnType<typeof setTimeout> | undefined
   let running: Promise<void> | undefined
-  let closed = false
+  const closing = new AbortController()
 
   async function retain(shard: number): Promise<RetentionState['shards'][number]> {
     const olderThan = timeOf(nowMs() - keepMs)
     const parts = {
-      ...{ store, logDir, shard, olderThan, most },
+      ...{ store, logDir, shard, olderThan, most, signal: closing.signal },
       ...(archive !== undefined && { archive }),
       ...(s3 && { s3 }),
     }
@@ -76,9 +76,10 @@ export function openRetention(settings: RetentionSettings): Retention {
         const done = await runRetention(parts, settings.waitMs)
         before = done.before
         if (done.before > done.from) onEvent({ kind: 'retained', ...done })
-        if (done.before - done.from < most || closed) return { shard, before }
+        if (done.before - done.from < most || closing.signal.aborted) return { shard, before }
       }
     } catch (thrown) {
+      if (closing.signal.aborted) return { shard, before }
       const error =
         thrown instanceof WritError
           ? thrown
@@ -90,8 +91,8 @@ export function openRetention(settings: RetentionSettings): Retention {
 
   async function runAll(): Promise<void> {
     const shards: RetentionState['shards'][number][] = []
-    for (const shard of (await shardsIn(logDir)) ?? []) if (!closed) shards.push(await retain(shard))
-    if (shards.length === 0) return
+    for (const shard of (await shardsIn(logDir)) ?? []) if (!closing.signal.aborted) shards.push(await retain(shard))
+    if (shards.length === 0 || closing.signal.aborted) return // What was left undone is due at the next start.
     const state: RetentionState = { v: 1, at: timeOf(nowMs()), shards }
     await writeWhole(join(logDir, retentionFile), `${JSON.stringify(state)}\n`)
   }
@@ -109,7 +110,7 @@ export function openRetention(settings: RetentionSettings): Retention {
     await run()
   }
   const wait = (ms: number): void => {
-    if (closed) return
+    if (closing.signal.aborted) return
     timer = setTimeout(() => {
       void turn()
         .catch((thrown: unknown) => {
@@ -126,7 +127,7 @@ export function openRetention(settings: RetentionSettings): Retention {
     },
     run,
     close: async () => {
-      closed = true
+      closing.abort()
       clearTimeout(timer)
       await running?.catch(() => undefined)
     },

@@ -1,6 +1,7 @@
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { parseVerifierKey } from '../../../audit/log/note.ts'
 import type { Auditor } from '../../../audit/node/auditor.ts'
 import { verifyPlace } from '../../../audit/node/examine.ts'
@@ -67,6 +68,23 @@ test('where the archive cannot be written nothing goes, it is told, and due agai
   const state = await readRetention(logDir)
   expect(state?.shards).toMatchObject([{ shard: 0, before: 0, fault: expect.stringContaining('no-folder') }])
   expect(dueMs(state, dayMs)).toBe(oldMs + dayMs + 3_600_000)
+})
+
+test('closing ends an archiving that hangs, and leaves no word of a run that was none', async () => {
+  const silent = createServer((socket) => socket.on('error', () => undefined))
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void silent.close())
+  const asked = new Promise((resolve) => silent.once('connection', resolve))
+  const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+  const before = await readFile(join(logDir, 'retention.json'), 'utf8')
+  const { retention, told } = schedule({ archive: 's3://kept', s3: { endpoint } })
+  const running = retention.run()
+  await asked
+  await retention.close()
+  await running
+  expect(told()).toEqual([])
+  expect(await readFile(join(logDir, 'retention.json'), 'utf8')).toBe(before)
+  await bundle('000')
 })
 
 test('what is old goes in steps, archived first and but for what is held, while the auditor signs on', async () => {
