@@ -85,7 +85,10 @@ interface RestoreOptions {
 export const restoreCommand = (): Command =>
   ofMesh('restore', 'make log folder and store again from a backup, and verify them; into an empty place only')
     .option('--from <dir>', 'folder of the backup')
-    .option('--archive <dir>', 'with entries that were pruned, from this archive')
+    .option(
+      '--archive <place>',
+      'with entries that were pruned, from this archive: a folder, s3://bucket/prefix or URL',
+    )
     .option('--from-log', 'instead: bring the store up to the log folder of the state, from whatever it has')
     .action(async (options: RestoreOptions) => {
       if ((options.from === undefined) === (options.fromLog !== true)) {
@@ -101,7 +104,8 @@ export const restoreCommand = (): Command =>
       })
       try {
         const { archive } = options
-        const places = { store, logDir: state.log, ...(archive !== undefined && { archive }) }
+        const { s3 } = settings.keeping
+        const places = { store, logDir: state.log, s3, ...(archive !== undefined && { archive }) }
         const parts = { ...places, verifyHead, sha256, now: openClock() }
         const { shards, verification } =
           options.from === undefined

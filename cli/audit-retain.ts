@@ -9,6 +9,7 @@ import { liftHold, listHolds, setHold } from '../audit/node/orders.ts'
 import { archiveDue, planRetention, type RetainPlan, runRetention } from '../audit/node/retain.ts'
 import { openStore, type Store } from '../audit/node/store.ts'
 import { parseMoment } from '../audit/query/moment.ts'
+import type { KeepingSettings } from '../control/mesh/keeping.ts'
 import { WritError } from '../core/fault.ts'
 import { formatTime, parseTime } from '../core/time.ts'
 import { repeated } from './options.ts'
@@ -30,13 +31,13 @@ const ofMesh = (name: string, description: string): Command =>
 
 async function withStore(
   options: StoreOptions,
-  use: (store: Store, logDir: string) => Promise<unknown>,
+  use: (store: Store, logDir: string, keeping: KeepingSettings) => Promise<unknown>,
 ): Promise<void> {
   const { settings } = compileMeshOnly(await readMesh(options.file), options.file)
   const logDir = join(options.state, 'log')
   const store = await openStore(storeOf(settings.store, join(options.state, 'store')), logDir)
   try {
-    const said = await use(store, logDir)
+    const said = await use(store, logDir, settings.keeping)
     process.stdout.write(options.json || typeof said !== 'string' ? `${JSON.stringify(said, null, 2)}\n` : said)
   } finally {
     await store.close()
@@ -102,16 +103,19 @@ export const holdCommand = (): Command => {
 export const retainCommand = (): Command =>
   ofMesh('retain', 'take away entries that are older than a time; what a hold covers and all hashes stay')
     .requiredOption('--older-than <time>', 'such as 400d, or a time', moment)
-    .option('--archive <dir>', 'put what goes into this archive first: Parquet, whole and provable')
+    .option(
+      '--archive <place>',
+      'put what goes into this archive first, a folder or s3://bucket/prefix (default: as the mesh file says)',
+    )
     .option('--plan', 'only say what would go, and what holds keep')
     .addHelpText('after', '\nThe auditor must run: it writes and signs an entry of what goes before anything does.')
     .action(
       (options: StoreOptions & { readonly olderThan: string; readonly archive?: string; readonly plan?: boolean }) =>
-        withStore(options, async (store, logDir) => {
+        withStore(options, async (store, logDir, { s3, retention }) => {
           const plans: RetainPlan[] = []
+          const { olderThan, archive = retention?.archive } = options
           for (const { shard } of await sourcesIn(logDir)) {
-            const { olderThan, archive } = options
-            const parts = { store, logDir, shard, olderThan, ...(archive !== undefined && { archive }) }
+            const parts = { store, logDir, shard, olderThan, s3, ...(archive !== undefined && { archive }) }
             plans.push(await (options.plan ? planRetention(parts) : runRetention(parts)))
           }
           return options.json ? plans : plans.map((plan) => planText(plan, options.plan === true)).join('')
@@ -121,12 +125,15 @@ export const retainCommand = (): Command =>
 export const archiveCommand = (): Command =>
   ofMesh('archive', 'write entries that are older than a time as Parquet, whole and provable; takes nothing away')
     .requiredOption('--older-than <time>', 'such as 400d, or a time', moment)
-    .requiredOption('--out <dir>', 'folder of the archive; of one that is there only what is new is added')
+    .requiredOption(
+      '--out <place>',
+      'folder or s3://bucket/prefix of the archive; to one that is there what is new is added',
+    )
     .action((options: StoreOptions & { readonly olderThan: string; readonly out: string }) =>
-      withStore(options, async (store, logDir) => {
+      withStore(options, async (store, logDir, { s3 }) => {
         const done: Archived[] = []
         for (const { shard } of await sourcesIn(logDir)) {
-          done.push(await archiveDue(options.out, { store, logDir, shard, olderThan: options.olderThan }))
+          done.push(await archiveDue(options.out, { store, logDir, shard, s3, olderThan: options.olderThan }))
         }
         return options.json ? done : done.map(archivedText).join('')
       }),

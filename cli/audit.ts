@@ -15,6 +15,7 @@ import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { archiveCommand, holdCommand, retainCommand } from './audit-retain.ts'
 import { savedCommands } from './audit-saved.ts'
 import { serveCommand } from './audit-serve.ts'
+import { auditStatusCommand } from './audit-status.ts'
 import { printTable } from './audit-table.ts'
 import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
@@ -42,6 +43,7 @@ export function auditCommand(): Command {
     archiveCommand(),
   ])
     audit.addCommand(command)
+  audit.addCommand(auditStatusCommand())
   audit.addCommand(serveCommand())
   audit.addCommand(findingsCommand())
   audit.addCommand(acknowledgeCommand())
@@ -84,14 +86,19 @@ function queryCommand(): Command {
 function verifyCommand(): Command {
   return new Command('verify')
     .description('verify the log offline: tree, signatures, chains, gaps; exit 0 whole, 1 broken')
-    .option('--log <place>', 'folder or http(s) URL of the log (default: log in the state folder)')
+    .option('--log <place>', 'folder, http(s) URL or s3://bucket/prefix of the log (default: log in the state folder)')
     .option('--key <key>', 'verifier key, or a file that holds it (default: signer/log.pub in the state folder)')
     .option('--former-key <key...>', 'the same of logs that were followed by one with another key: `new-log`')
     .option('--policy <file>', 'witnesses that must have cosigned (C2SP tlog-policy); also names the key of the log')
     .option('--witness <key...>', 'instead: keys, or files that hold them, of witnesses that all must have cosigned')
     .option('--checkpoint <file...>', 'checkpoints that the log must extend: from a witness, or that you kept')
     .option('--database [url]', 'compare every row with its leaf: of this PostgreSQL, or of the embedded store')
-    .option('--archive <dir>', 'hash every leaf of this archive again, and hold it against the log')
+    .option(
+      '--archive <place>',
+      'hash every leaf of this archive again, and hold it against the log; a place as with --log',
+    )
+    .option('--s3-endpoint <url>', 'endpoint of s3:// places (default: AWS_ENDPOINT_URL_S3, then AWS)')
+    .option('--s3-region <region>', 'their region (default: AWS_REGION, then us-east-1)')
     .option('--state <dir>', "the process's state folder", '.writ')
     .option('--json', 'print JSON')
     .action(async (options: PlaceOptions & { readonly json?: boolean }) => {

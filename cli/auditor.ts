@@ -94,6 +94,7 @@ async function run(options: Options): Promise<void> {
       now,
       onEvent,
       outside: settings.outside,
+      keeping: settings.keeping,
       catchUp: options.catchUp === true,
       findings: () => findings,
       mesh: () => snapshot,

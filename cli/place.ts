@@ -22,8 +22,9 @@ export interface PlaceOptions {
   /** A file of whose word is asked for (C2SP tlog-policy), or keys of witnesses that all have to have cosigned. */
   readonly policy?: string
   readonly witness?: readonly string[]
-  /** Folder of the archive. */
   readonly archive?: string
+  readonly s3Endpoint?: string
+  readonly s3Region?: string
   /** Files of checkpoints that the log must extend. */
   readonly checkpoint?: readonly string[]
 }
@@ -53,6 +54,7 @@ export async function openPlace(
       verifyHead,
       sha256,
       checkpoints,
+      s3: { endpoint: options.s3Endpoint, region: options.s3Region },
       ...(policy && { policy }),
       ...(options.archive !== undefined && { archive: options.archive }),
       ...(store && { db: store.db }),

@@ -4,21 +4,17 @@ import { equalBytes, toHex } from '../../core/bytes.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { parseEvent } from '../../core/record.ts'
-import { type Archive, type ArchivedLeaf, columnsOf } from '../archive/file.ts'
-import { type HashAt, leafHash } from '../log/merkle.ts'
+import { type Archive, type ArchivedLeaf, type ArchiveHead, columnsOf } from '../archive/file.ts'
+import { parseCheckpoint } from '../log/checkpoint.ts'
+import { type HashAt, leafHash, rootAt } from '../log/merkle.ts'
+import { type NoteKey, openNote } from '../log/note.ts'
 import { keptFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, tileWidth } from '../log/tiles.ts'
-import { type FindingCode, Findings, span } from '../verify/finding.ts'
+import { type FindingCode, type FindingLevel, Findings, span } from '../verify/finding.ts'
 import type { TreeSource } from '../verify/tree.ts'
-import {
-  type ArchiveFile,
-  archivedFiles,
-  archivedShards,
-  digestOf,
-  openArchive,
-  readArchiveFile,
-  readSums,
-} from './archive.ts'
+import { type ArchiveFile, archivedFiles, digestOf, openArchive } from './archive.ts'
+import { type ArchivePlace, formatSums, parseSums, sumsFile } from './archive-place.ts'
+import { verifyEd25519 } from './ed25519.ts'
 
 export interface ArchiveVerified {
   readonly findings: Findings
@@ -26,18 +22,30 @@ export interface ArchiveVerified {
   readonly leaves: number
 }
 
+export interface ArchiveVerifying {
+  readonly sha256: Sha256
+  /** Of the log, and of logs before it: they signed the checkpoints that files carry. */
+  readonly keys: readonly NoteKey[]
+}
+
 /** The tiles themselves are for `verifyPlace` to judge: what is found here is what is not as they say. */
 export async function verifyArchive(
-  out: string,
+  out: ArchivePlace,
   sources: readonly TreeSource[],
-  sha256: Sha256,
+  parts: ArchiveVerifying,
 ): Promise<ArchiveVerified> {
   const findings = new Findings()
   let [files, leaves] = [0, 0]
   const known = new Map(sources.map((source) => [source.shard, source]))
-  const shards = await archivedShards(out)
+  const shards = await out.shards([...known.keys()])
   if (shards.length === 0) {
-    findings.add({ level: 'broken', code: 'archive_missing', shard: 0, what: `there is no archive in ${out}` })
+    findings.add({ level: 'broken', code: 'archive_missing', shard: 0, what: `there is no archive in ${out.name}` })
+  }
+  for (const { shard, read } of shards.length > 0 ? sources : []) {
+    const minimum = shards.includes(shard) ? 0 : await minimumIndex(read)
+    if (minimum === 0) continue
+    const what = `entries ${span(0, minimum - 1)} were pruned, and the archive has nothing of the log`
+    findings.add({ level: 'broken', code: 'archive_missing', shard, index: 0, what })
   }
   for (const shard of shards) {
     const source = known.get(shard)
@@ -47,48 +55,70 @@ export async function verifyArchive(
       findings.add({ level: 'broken', code: 'archive_invalid', shard, what })
       continue
     }
-    const { size } = newest.checkpoint
-    const hashAt = hashesFromTiles(sha256, source.read, size)
-    const sums = await readSums(out, shard)
-    const listed = await archivedFiles(out, shard)
-    const tell: Tell = (code, what, index) =>
-      findings.add({ level: 'broken', code, shard, ...(index !== undefined && { index }), what })
-    for (const name of sums.keys()) {
-      if (!listed.some((file) => file.name === name))
-        tell('archive_missing', `${name} is gone`, Number(name.slice(0, 12)))
-    }
-    let next = 0
-    for (const file of listed) {
-      files++
-      if (file.first > next && next > 0)
-        tell('archive_missing', `no file has entries ${span(next, file.first - 1)}`, next)
-      if (file.first < next) tell('archive_invalid', `${file.name} begins before the file before it ends`, file.first)
-      next = Math.max(next, file.last + 1)
-      const archive = await openFile(out, shard, file, sums.get(file.name), tell)
-      if (!archive) continue
-      leaves += archive.leaves.length
-      await verifyLeaves(archive, { file, size, hashAt, sha256, tell })
-    }
-    const minimum = await minimumIndex(source.read)
-    if (next < minimum)
-      tell('archive_missing', `entries ${span(next, minimum - 1)} were pruned and are in no file`, next)
+    const tell: Tell = (code, what, index, level = 'broken') =>
+      findings.add({ level, code, shard, ...(index !== undefined && { index }), what })
+    const hashAt = hashesFromTiles(parts.sha256, source.read, newest.checkpoint.size)
+    const held = { ...parts, ...newest.checkpoint, shard, out, hashAt, tell }
+    const read = await verifyShard(held, await minimumIndex(source.read))
+    files += read.files
+    leaves += read.leaves
   }
   return { findings, files, leaves }
 }
 
-type Tell = (code: FindingCode, what: string, index?: number) => void
+interface Held extends ArchiveVerifying {
+  readonly out: ArchivePlace
+  readonly shard: number
+  /** Of the tree that vouches. */
+  readonly origin: string
+  readonly size: number
+  readonly hashAt: HashAt
+  readonly tell: Tell
+}
+
+async function verifyShard(held: Held, minimum: number): Promise<{ readonly files: number; readonly leaves: number }> {
+  const { out, shard, tell } = held
+  const summed = await out.read(shard, sumsFile)
+  const sums = parseSums(summed)
+  if (summed && !equalBytes(summed, formatSums(sums))) {
+    tell('archive_invalid', `${sumsFile} has more in it than one line a file, in order`)
+  }
+  const listed = await archivedFiles(out, shard)
+  for (const name of sums.keys()) {
+    if (!listed.some((file) => file.name === name))
+      tell('archive_missing', `${name} is gone`, Number(name.slice(0, 12)))
+  }
+  let [next, leaves] = [0, 0]
+  const begin = Math.min(listed[0]?.first ?? 0, minimum)
+  if (begin > 0) {
+    const what = `entries ${span(0, begin - 1)} are in no file: they were pruned before there was an archive, or it lost them`
+    tell('archive_missing', what, 0, 'warning')
+  }
+  for (const file of listed) {
+    if (file.first > next && next > 0)
+      tell('archive_missing', `no file has entries ${span(next, file.first - 1)}`, next)
+    if (file.first < next) tell('archive_invalid', `${file.name} begins before the file before it ends`, file.first)
+    next = Math.max(next, file.last + 1)
+    const archive = await openFile(held, file, sums.get(file.name))
+    if (!archive) continue
+    leaves += archive.leaves.length
+    await verifyHead(archive.head, file, held)
+    await verifyLeaves(archive, file, held)
+  }
+  if (next < minimum) tell('archive_missing', `entries ${span(next, minimum - 1)} were pruned and are in no file`, next)
+  return { files: listed.length, leaves }
+}
+
+type Tell = (code: FindingCode, what: string, index?: number, level?: FindingLevel) => void
 
 async function openFile(
-  out: string,
-  shard: number,
-  file: ArchiveFile,
+  { out, shard, tell }: Held,
+  { name, first, last }: ArchiveFile,
   sum: string | undefined,
-  tell: Tell,
 ): Promise<Archive | undefined> {
-  const { name, first, last } = file
-  const bytes = await readArchiveFile(out, shard, name).catch((thrown: unknown) => messageOf(thrown))
-  if (typeof bytes === 'string') {
-    tell('archive_invalid', `${name} cannot be read: ${bytes}`, first)
+  const bytes = await out.read(shard, name).catch((thrown: unknown) => messageOf(thrown))
+  if (bytes === undefined || typeof bytes === 'string') {
+    tell('archive_invalid', `${name} cannot be read: ${bytes ?? 'it is gone, or longer than 1 GiB'}`, first)
     return undefined
   }
   if (digestOf(bytes) !== sum) {
@@ -109,15 +139,29 @@ async function openFile(
   return undefined
 }
 
-interface Held {
-  readonly file: ArchiveFile
-  readonly size: number
-  readonly hashAt: HashAt
-  readonly sha256: Sha256
-  readonly tell: Tell
+/** The checkpoint that a file carries is a signed one of this log, over all that is in it, and of the tree that vouches. */
+async function verifyHead(
+  { nodes, checkpoint: note }: ArchiveHead,
+  file: ArchiveFile,
+  { origin, size, keys, hashAt, sha256, tell }: Held,
+): Promise<void> {
+  const wrong = (what: string): void => tell('archive_invalid', `${file.name}: ${what}`, file.first)
+  const bundles = Math.floor((file.last + 1) / tileWidth) - file.first / tileWidth
+  if (nodes.length !== Math.max(1, bundles)) wrong(`${nodes.length} hashes of bundles, where ${bundles} belong`)
+  const opened = await openNote(note, keys, verifyEd25519)
+  if (!opened.ok) return wrong(`its checkpoint: ${opened.detail}`)
+  const checkpoint = parseCheckpoint(opened.text)
+  const own = (of: string): string => of.replace(/\/kept$/, '')
+  if (!checkpoint || own(checkpoint.origin) !== own(origin)) return wrong('its checkpoint is not one of this log')
+  if (checkpoint.size <= file.last) wrong(`its checkpoint covers ${checkpoint.size} entries and not all of it`)
+  if (checkpoint.size > size) return
+  const root = await rootAt(sha256, checkpoint.size, hashAt).catch(() => undefined)
+  if (root && !equalBytes(root, checkpoint.root))
+    wrong(`its checkpoint has another root than the log at ${checkpoint.size}`)
 }
 
-async function verifyLeaves({ head, leaves }: Archive, { file, size, hashAt, sha256, tell }: Held): Promise<void> {
+async function verifyLeaves({ head, leaves }: Archive, file: ArchiveFile, held: Held): Promise<void> {
+  const { size, hashAt, sha256, tell } = held
   if (file.last >= size) {
     tell('archive_invalid', `${file.name} has entries that no checkpoint of the log covers`, size)
     return

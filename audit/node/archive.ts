@@ -1,8 +1,6 @@
-/** The archive of what leaves a log: a folder with one folder a shard, in it Parquet files of leaves and their SHA-256. */
+/** The archive of what leaves a log: of each shard Parquet files of its leaves, and their SHA-256. */
 
 import { createHash } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import * as zlib from 'node:zlib'
 import { equalBytes, toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
@@ -15,16 +13,10 @@ import {
   encodeArchive,
   maxArchiveLeaves,
 } from '../archive/file.ts'
-import { leafHash, rootAt } from '../log/merkle.ts'
+import { type HashAt, leafHash, rootAt } from '../log/merkle.ts'
 import { keptFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, readBundle, type TileReader, tileWidth } from '../log/tiles.ts'
-import { isMissing, makeFolder, syncFolder, writeWhole } from './durable.ts'
-
-/** As `sha256sum` writes and checks it. */
-export const sumsFile = 'SHA256SUMS'
-
-/** A file of `maxArchiveLeaves` leaves is some 5 MiB. */
-const maxFileBytes = 1 << 30
+import { type ArchivePlace, formatSums, parseSums, sumsFile } from './archive-place.ts'
 
 export interface ArchiveFile {
   readonly name: string
@@ -35,8 +27,7 @@ export interface ArchiveFile {
 export interface ArchiveParts {
   readonly read: TileReader
   readonly shard: number
-  /** Folder of the archive. */
-  readonly out: string
+  readonly out: ArchivePlace
   readonly sha256: Sha256
 }
 
@@ -57,14 +48,15 @@ export async function archiveBefore(before: number, parts: ArchiveParts): Promis
   const { read, shard, out, sha256 } = parts
   const newest = (await newestCheckpoint(read, keptFile)) ?? (await newestCheckpoint(read))
   const size = newest?.checkpoint.size ?? 0
-  const end = (await archivedFiles(out, shard)).at(-1)
+  const files = await archivedFiles(out, shard)
+  const end = files.at(-1)
   const from = Math.max(end ? end.last + 1 : 0, await minimumIndex(read))
   const result = { shard, from, before: Math.max(from, before), files: 0, bytes: 0 }
   if (!newest || from >= before) return result
   const hashAt = hashesFromTiles(sha256, read, size)
   if (!equalBytes(await rootAt(sha256, size, hashAt), newest.checkpoint.root))
     throw broken(`the tiles of shard ${shard}`)
-  await makeFolder(join(out, String(shard)))
+  await sumLeftOut(files, { out, shard, hashAt, sha256 })
   for (let first = from; first < before; ) {
     const last = Math.min(first - (first % maxArchiveLeaves) + maxArchiveLeaves, before) - 1
     const leaves: Uint8Array[] = []
@@ -86,27 +78,49 @@ export async function archiveBefore(before: number, parts: ArchiveParts): Promis
   return result
 }
 
-async function writeFile(out: string, head: ArchiveHead, leaves: readonly Uint8Array[]): Promise<number> {
-  const dir = join(out, String(head.shard))
+async function writeFile(out: ArchivePlace, head: ArchiveHead, leaves: readonly Uint8Array[]): Promise<number> {
   const name = nameOf(head.first, head.last)
-  await writeWhole(join(dir, name), encodeArchive(head, leaves, compressed))
-  const bytes = await readArchiveFile(out, head.shard, name)
-  const again = await decodeArchive(bytes, inflated)
-  const same = 'leaves' in again && again.leaves.every((leaf, i) => equalBytes(leaf.bytes, leaves[i]!))
-  if (!same) throw broken(join(dir, name))
-  const sums = await readSums(out, head.shard)
-  sums.set(name, digestOf(bytes))
-  await writeWhole(join(dir, sumsFile), [...sums].map(([of, sum]) => `${sum}  ${of}\n`).join(''))
-  await syncFolder(dir)
+  await out.write(head.shard, name, encodeArchive(head, leaves, compressed))
+  const bytes = await out.read(head.shard, name)
+  const again = bytes && (await openArchive(bytes))
+  const same = again && 'leaves' in again && again.leaves.every((leaf, i) => equalBytes(leaf.bytes, leaves[i]!))
+  if (!same) throw broken(`${out.name}/${head.shard}/${name}`)
+  await addSum(out, head.shard, name, bytes)
   return bytes.length
+}
+
+const addSum = (out: ArchivePlace, shard: number, name: string, bytes: Uint8Array): Promise<void> =>
+  out.changeSums(shard, (before) => formatSums(parseSums(before).set(name, digestOf(bytes))))
+
+interface Summed {
+  readonly out: ArchivePlace
+  readonly shard: number
+  readonly hashAt: HashAt
+  readonly sha256: Sha256
+}
+
+/** A run that ended between a file and its sum left a whole file, if it is one: then only the sum is missing. */
+async function sumLeftOut(files: readonly ArchiveFile[], { out, shard, hashAt, sha256 }: Summed): Promise<void> {
+  const sums = await readSums(out, shard)
+  for (const { name, first } of files) {
+    if (sums.has(name)) continue
+    const bytes = await out.read(shard, name)
+    const archive = bytes && (await openArchive(bytes))
+    if (!archive || 'wrong' in archive) throw broken(`${out.name}/${shard}/${name}`)
+    for (const [i, leaf] of archive.leaves.entries()) {
+      if (!equalBytes(leafHash(sha256, leaf.bytes), await hashAt(0, first + i)))
+        throw broken(`entry ${first + i} in ${out.name}/${shard}/${name}`)
+    }
+    await addSum(out, shard, name, bytes)
+  }
 }
 
 const nameOf = (first: number, last: number): string => `${digits(first)}-${digits(last)}.parquet`
 const digits = (index: number): string => String(index).padStart(12, '0')
 
 /** The files of a shard, in order; none where there is no archive. */
-export async function archivedFiles(out: string, shard: number): Promise<readonly ArchiveFile[]> {
-  return (await namesIn(join(out, String(shard))))
+export async function archivedFiles(out: ArchivePlace, shard: number): Promise<readonly ArchiveFile[]> {
+  return (await out.names(shard))
     .flatMap((name) => {
       const [, first, last] = /^(\d{12})-(\d{12})\.parquet$/.exec(name) ?? []
       return first === undefined ? [] : [{ name, first: Number(first), last: Number(last) }]
@@ -114,32 +128,9 @@ export async function archivedFiles(out: string, shard: number): Promise<readonl
     .sort((a, b) => a.first - b.first || a.last - b.last)
 }
 
-/** Shards that an archive has. */
-export async function archivedShards(out: string): Promise<readonly number[]> {
-  const names = (await namesIn(out)).filter((name) => /^(0|[1-9]\d{0,5})$/.test(name))
-  return names.map(Number).sort((a, b) => a - b)
-}
-
-async function namesIn(dir: string): Promise<readonly string[]> {
-  try {
-    return await readdir(dir)
-  } catch (thrown) {
-    if (isMissing(thrown)) return []
-    throw thrown
-  }
-}
-
 /** SHA-256 by name, lower-case hex. */
-export async function readSums(out: string, shard: number): Promise<Map<string, string>> {
-  const text = await readFile(join(out, String(shard), sumsFile), 'latin1').catch(() => '')
-  return new Map([...text.matchAll(/^([0-9a-f]{64}) {2}([\w.-]+)$/gm)].map(([, sum, name]) => [name!, sum!]))
-}
-
-export async function readArchiveFile(out: string, shard: number, name: string): Promise<Uint8Array> {
-  const path = join(out, String(shard), name)
-  if ((await stat(path)).size > maxFileBytes) throw broken(path)
-  return new Uint8Array(await readFile(path))
-}
+export const readSums = async (out: ArchivePlace, shard: number): Promise<Map<string, string>> =>
+  parseSums(await out.read(shard, sumsFile))
 
 export const openArchive = (bytes: Uint8Array): Promise<Archive | { readonly wrong: string }> =>
   decodeArchive(bytes, inflated)

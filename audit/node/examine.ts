@@ -8,16 +8,20 @@ import { makeReport, type Report, type ReportSettings } from '../report/report.t
 import type { Db } from '../store/schema.ts'
 import type { TrustPeriod } from '../verify/trust.ts'
 import { type Verification, type VerifyParts, verifyLog, withFindings } from '../verify/verify.ts'
+import { archivePlace } from './archive-place.ts'
 import { verifyArchive } from './archive-verify.ts'
 import { compareRows, type RowsComparison } from './compare.ts'
 import { verifyEd25519 } from './ed25519.ts'
 import { sourcesIn } from './logfolder.ts'
+import type { S3Settings } from './objects/place.ts'
 import { quickSha256 } from './quick.ts'
 import { timestampFault } from './timestamp.ts'
 
 export interface LogPlace {
-  /** Folder with a numbered folder per shard. */
+  /** Folder with a numbered folder per shard, or an http(s) URL or s3://bucket/prefix with the same. */
   readonly dir: string
+  /** Where the object store is that `dir` or `archive` names. Default: as the environment says. */
+  readonly s3?: S3Settings
   readonly key: NoteKey
   /** Keys of logs that others follow. */
   readonly formerKeys?: readonly NoteKey[]
@@ -29,7 +33,7 @@ export interface LogPlace {
   readonly pinned?: readonly TrustPeriod[]
   /** Whose cosignatures are asked for. */
   readonly policy?: LogPolicy
-  /** Folder of an archive to hold against the log. */
+  /** An archive to hold against the log, in a place of the same kinds. */
   readonly archive?: string
   /** Checkpoints from elsewhere that the log must extend: a witness's, or one that was kept. */
   readonly checkpoints?: readonly SignedCheckpoint[]
@@ -49,7 +53,12 @@ export async function verifyPlace(place: LogPlace): Promise<Examined> {
   const verification = await verifyLog(parts)
   const compared = rows ? withFindings(verification, await rows.finish()) : verification
   const archive =
-    place.archive === undefined ? undefined : await verifyArchive(place.archive, parts.sources, place.sha256)
+    place.archive === undefined
+      ? undefined
+      : await verifyArchive(archivePlace(place.archive, place.s3), parts.sources, {
+          sha256: place.sha256,
+          keys: [place.key, ...(place.formerKeys ?? [])],
+        })
   return {
     verification: archive ? withFindings(compared, archive.findings) : compared,
     compared: rows?.compared(),
@@ -67,7 +76,7 @@ export async function reportPlace(place: LogPlace, settings: ReportSettings): Pr
 async function partsOf(place: LogPlace, rows: RowsComparison | undefined): Promise<VerifyParts> {
   const { dir, key, formerKeys, verifyHead, sha256, pinned, policy, checkpoints = [] } = place
   return {
-    sources: await sourcesIn(dir),
+    sources: await sourcesIn(dir, place.s3),
     key,
     ...(formerKeys && { formerKeys }),
     verifyNote: verifyEd25519,

@@ -44,7 +44,8 @@ export const tileReader =
     return packed ? unpack(packed) : readIfThere(join(dir, path))
   }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+/** Undefined where there is no such file. */
+export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   try {
     return await readFile(path)
   } catch (thrown) {

@@ -4,30 +4,38 @@ import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WritError } from '../../core/fault.ts'
 import type { Sha256 } from '../../core/ports.ts'
+import { isS3 } from '../keep/place.ts'
 import { type NoteKey, parseVerifierKey } from '../log/note.ts'
 import type { TileReader } from '../log/tiles.ts'
 import type { TreeSource } from '../verify/tree.ts'
 import { isMissing } from './durable.ts'
 import { isUrl, sourcesAt } from './logurl.ts'
+import type { S3Settings } from './objects/place.ts'
+import { shardsAmong, sourcesInStore } from './objects/source.ts'
 import { isPacked, maxFileBytes, packedPath, unpack } from './packed.ts'
 
-/** The shards below `dir`, in order, or below a URL. Throws `not_found` where there is no such folder. */
-export async function sourcesIn(dir: string): Promise<readonly TreeSource[]> {
-  if (isUrl(dir)) return sourcesAt(dir)
-  let names: readonly string[]
+/**
+ * The shards below a folder, in order, below an http(s) URL, or below `s3://bucket/prefix`. Throws `not_found` where there
+ * is no such folder, or no log.
+ */
+export async function sourcesIn(place: string, s3?: S3Settings): Promise<readonly TreeSource[]> {
+  if (isUrl(place)) return sourcesAt(place)
+  if (isS3(place)) return sourcesInStore(place, s3)
+  const shards = await shardsIn(place)
+  if (shards) return shards.map((shard) => ({ shard, read: boundedReader(join(place, String(shard))) }))
+  throw new WritError('not_found', `there is no log in ${place}`, {
+    cure: 'give the folder of the log with --log, or that of the process with --state',
+  })
+}
+
+/** Numbers of the shards below a folder, in order; undefined where there is no such folder. */
+export async function shardsIn(dir: string): Promise<readonly number[] | undefined> {
   try {
-    names = await readdir(dir)
+    return shardsAmong(await readdir(dir))
   } catch (thrown) {
-    if (!isMissing(thrown)) throw thrown
-    throw new WritError('not_found', `there is no log in ${dir}`, {
-      cure: 'give the folder of the log with --log, or that of the process with --state',
-    })
+    if (isMissing(thrown)) return undefined
+    throw thrown
   }
-  return names
-    .filter((name) => /^(0|[1-9]\d{0,5})$/.test(name))
-    .map(Number)
-    .sort((a, b) => a - b)
-    .map((shard) => ({ shard, read: boundedReader(join(dir, String(shard))) }))
 }
 
 /** A folder that a stranger made may hold anything: what is no file of a log is as good as missing. */

@@ -3,7 +3,8 @@
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { TileReader } from '../log/tiles.ts'
 import type { TreeSource } from '../verify/tree.ts'
-import { maxFileBytes } from './packed.ts'
+import { readWhole } from './bounded.ts'
+import { maxFileBytes, unreadable } from './packed.ts'
 
 /** Time for one file to come whole, in milliseconds. */
 const fileMs = 30_000
@@ -16,26 +17,31 @@ export const isUrl = (place: string): boolean => /^https?:\/\//.test(place)
 /** The shards below `url`: 0 and on, until there is none. Throws `not_found` where there is not even the first. */
 export async function sourcesAt(url: string): Promise<readonly TreeSource[]> {
   const base = url.replace(/\/+$/, '')
+  return probed(base, (shard) => urlReader(`${base}/${shard}`))
+}
+
+/** The same of a place that cannot be listed, whatever it is read by. */
+export async function probed(base: string, readerOf: (shard: number) => TileReader): Promise<readonly TreeSource[]> {
   const sources: TreeSource[] = []
   while (sources.length < maxShards) {
     const shard = sources.length
-    const read = urlReader(`${base}/${shard}`)
+    const read = readerOf(shard)
     if (!(await read('checkpoint'))) break
     sources.push({ shard, read })
   }
   if (sources.length > 0) return sources
-  throw new WritError('not_found', `there is no log at ${url}`, {
+  throw new WritError('not_found', `there is no log at ${base}`, {
     cure: `give the URL below which ${base}/0/checkpoint lies`,
   })
 }
 
 /** Undefined is a clear "not here" (404, 410, or 403 as object stores say it); anything else that fails throws. */
-export function urlReader(base: string): TileReader {
+export function urlReader(base: string, maxBytes: number = maxFileBytes): TileReader {
   return async (path) => {
     const url = `${base}/${path}`
     for (let attempt = 1; ; attempt++) {
       try {
-        return await readOnce(url)
+        return await readOnce(url, maxBytes)
       } catch (thrown) {
         if (attempt < tries) continue
         throw new WritError('unavailable', `${url}: ${messageOf(thrown)}`, { cause: thrown })
@@ -44,7 +50,7 @@ export function urlReader(base: string): TileReader {
   }
 }
 
-async function readOnce(url: string): Promise<Uint8Array | undefined> {
+async function readOnce(url: string, maxBytes: number): Promise<Uint8Array | undefined> {
   const answer = await fetch(url, {
     signal: AbortSignal.timeout(fileMs),
     headers: { 'accept-encoding': 'gzip, identity' },
@@ -54,12 +60,7 @@ async function readOnce(url: string): Promise<Uint8Array | undefined> {
     if ([403, 404, 410].includes(answer.status)) return undefined
     throw new Error(`HTTP status ${answer.status}`)
   }
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of answer.body) {
-    length += chunk.length // Inflated already: what a few bytes became counts in full.
-    if (length > maxFileBytes) return undefined // No file of a log; the stream is cancelled by leaving it.
-    chunks.push(chunk)
-  }
-  return new Uint8Array(Buffer.concat(chunks))
+  const bytes = await readWhole(answer, maxBytes)
+  if (bytes === 'too_long') return undefined // No file of a log.
+  return bytes === 'damaged' ? unreadable : bytes
 }

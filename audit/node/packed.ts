@@ -33,7 +33,7 @@ export async function pack(bundle: Uint8Array): Promise<Uint8Array> {
 }
 
 /** What stands for a file that cannot be inflated: a byte that no bundle consists of. */
-const noBundle = Uint8Array.of(0)
+export const unreadable: Uint8Array = Uint8Array.of(0)
 
 /** RFC 1952 section 2.3.1: its length ends the file. Said wrongly, it costs time; in one piece, inflating takes half. */
 function saidLength(packed: Uint8Array): number {
@@ -46,15 +46,15 @@ function saidLength(packed: Uint8Array): number {
  * in the file beside the bundle, so that a file that was changed is seen.
  */
 export async function unpack(packed: Uint8Array): Promise<Uint8Array> {
-  if (!equalBytes(packed.subarray(0, header.length), header)) return noBundle
+  if (!equalBytes(packed.subarray(0, header.length), header)) return unreadable
   try {
     const { buffer, engine } = await inflated(packed, {
       maxOutputLength: maxFileBytes,
       chunkSize: saidLength(packed) + 64,
       info: true,
     })
-    return engine.bytesWritten === packed.length ? buffer : noBundle
+    return engine.bytesWritten === packed.length ? buffer : unreadable
   } catch {
-    return noBundle
+    return unreadable
   }
 }

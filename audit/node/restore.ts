@@ -6,11 +6,13 @@ import { WritError } from '../../core/fault.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { parseVerifierKey } from '../log/note.ts'
 import type { Verification } from '../verify/verify.ts'
+import { archivePlace } from './archive-place.ts'
 import { isEmptyFolder, readManifest } from './backup.ts'
 import { makeFolder } from './durable.ts'
 import { verifyEd25519 } from './ed25519.ts'
 import { verifyPlace } from './examine.ts'
 import { sourcesIn } from './logfolder.ts'
+import type { S3Settings } from './objects/place.ts'
 import { isEmptyStore, type Rebuilt, rebuildShard } from './rebuild.ts'
 import type { Store } from './store.ts'
 import { unarchive } from './unarchive.ts'
@@ -21,8 +23,9 @@ export interface RestoreParts {
   readonly verifyHead: VerifyHead
   readonly sha256: Sha256
   readonly now: () => bigint
-  /** Folder of an archive whose entries are put back into the log folder first. */
+  /** An archive whose entries are put back into the log folder first: a folder, an http(s) URL or s3://bucket/prefix. */
   readonly archive?: string
+  readonly s3?: S3Settings
   readonly onProgress?: (shard: number, entries: number, of: number) => void
 }
 
@@ -67,7 +70,7 @@ export async function rebuildStore(
         },
       )
     }
-    await unarchive(parts.archive, logDir, sha256)
+    await unarchive(archivePlace(parts.archive, parts.s3), logDir, sha256)
   }
   const shards: Rebuilt[] = []
   for (const { shard, read } of await sourcesIn(logDir)) {

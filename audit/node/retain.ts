@@ -13,9 +13,12 @@ import { pruner } from '../keep/hold.ts'
 import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
 import { type Db, epochs, records } from '../store/schema.ts'
-import { type Archived, archiveBefore, sha256 } from './archive.ts'
+import { rowsOf } from '../store/sql.ts'
+import type { Archived } from './archive.ts'
+import { archiveApart } from './archive-apart.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { tileReader } from './folder.ts'
+import type { S3Settings } from './objects/place.ts'
 import { activeHolds, addOrder, placeOf } from './orders.ts'
 import { packedPath } from './packed.ts'
 import type { Store } from './store.ts'
@@ -26,8 +29,13 @@ export interface RetainParts {
   readonly shard: number
   /** Entries from here on stay, whatever else holds. */
   readonly olderThan: string
-  /** Folder of the archive that takes what goes, before it goes. Default: none. */
+  /** Archive that takes what goes, before it goes: a folder or s3://bucket/prefix. Default: none. */
   readonly archive?: string
+  readonly s3?: S3Settings
+  /** Ends archiving, before anything has gone. */
+  readonly signal?: AbortSignal
+  /** Entries that go at most in one run. Default: all that is due. */
+  readonly most?: number
 }
 
 export interface RetainPlan {
@@ -42,10 +50,11 @@ export interface RetainPlan {
 }
 
 /** Puts what would go into the archive, and takes nothing away. */
-export async function archiveDue(archive: string, { store, logDir, shard, olderThan }: RetainParts): Promise<Archived> {
-  const read = tileReader(join(logDir, String(shard)))
-  const size = (await newestCheckpoint(read))?.checkpoint.size ?? 0
-  return archiveBefore(await firstToStay(store, shard, size, olderThan), { read, shard, out: archive, sha256 })
+export async function archiveDue(archive: string, parts: RetainParts): Promise<Archived> {
+  const { store, logDir, shard, olderThan } = parts
+  const size = (await newestCheckpoint(tileReader(join(logDir, String(shard)))))?.checkpoint.size ?? 0
+  const before = await firstToStay(store, shard, size, olderThan)
+  return archiveApart(before, { ...parts, archive })
 }
 
 /** What would go; changes nothing. */
@@ -60,9 +69,10 @@ export async function planRetention(parts: RetainParts): Promise<RetainPlan> {
 export async function runRetention(parts: RetainParts, waitMs: number = 30_000): Promise<RetainPlan> {
   const plan = await planRetention(parts)
   if (plan.before === plan.from) return plan
+  await requireDelete(parts.store)
   const { store, logDir, shard, olderThan, archive } = parts
   const dir = join(logDir, String(shard))
-  if (archive !== undefined) await archiveBefore(plan.before, { read: tileReader(dir), shard, out: archive, sha256 })
+  if (archive !== undefined) await archiveApart(plan.before, { ...parts, archive })
   const { before, stay, holds } = plan
   const body: LogPrunedBody = { kind: 'log', action: 'pruned', before, olderThan, stay, holds }
   await signed(await addOrder(store.db, partitionOf(shard), body), shard, parts, waitMs)
@@ -84,6 +94,17 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
   return done
 }
 
+/** Asked before anything goes: rows without entries are what a verification would call broken. */
+async function requireDelete({ db }: Store): Promise<void> {
+  const [may] = await rowsOf<{ may: boolean }>(
+    db.execute(sql`select has_table_privilege('rows', 'delete') and has_table_privilege('ends', 'delete') as may`),
+  )
+  if (may?.may) return
+  throw new WritError('forbidden', "the store's user may add rows and not take them away: nothing went", {
+    cure: "run `writ audit retain` as the tables' owner, by a timer of its own",
+  })
+}
+
 async function signed(order: number, shard: number, { store, logDir }: RetainParts, waitMs: number): Promise<void> {
   for (let waited = 0; ; waited += 100) {
     const place = await placeOf(store.db, order)
@@ -103,13 +124,14 @@ async function signed(order: number, shard: number, { store, logDir }: RetainPar
 }
 
 async function walk(
-  { store, logDir, shard, olderThan }: RetainParts,
+  { store, logDir, shard, olderThan, most = Number.MAX_SAFE_INTEGER }: RetainParts,
   each: (index: number, carried: readonly CarriedEntry[]) => Promise<void>,
 ): Promise<RetainPlan> {
   const read = tileReader(join(logDir, String(shard)))
   const from = await minimumIndex(read)
   const size = (await newestCheckpoint(read))?.checkpoint.size ?? 0
-  const before = Math.max(from, await firstToStay(store, shard, size, olderThan))
+  const due = Math.min(await firstToStay(store, shard, size, olderThan), from + most - (most % tileWidth))
+  const before = Math.max(from, due)
   const decide = pruner(await activeHolds(store.db))
   const ends = await endsOfEpochs(store, shard)
   const holds: Record<string, number> = {}

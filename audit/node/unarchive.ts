@@ -7,7 +7,8 @@ import type { Sha256 } from '../../core/ports.ts'
 import { leafHash } from '../log/merkle.ts'
 import { keptFile, minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { encodeBundle, hashesFromTiles, tilePath, tileWidth } from '../log/tiles.ts'
-import { archivedFiles, openArchive, readArchiveFile } from './archive.ts'
+import { archivedFiles, openArchive } from './archive.ts'
+import type { ArchivePlace } from './archive-place.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { sourcesIn } from './logfolder.ts'
 import { pack, packedPath } from './packed.ts'
@@ -23,7 +24,7 @@ export interface Unarchived {
  * From the newest pruned entry backwards, as far as the archive goes without a hole. The minimum is moved last: a run that
  * was interrupted is done again. Throws `log_invalid` where a file or a leaf is not what was signed.
  */
-export async function unarchive(out: string, logDir: string, sha256: Sha256): Promise<readonly Unarchived[]> {
+export async function unarchive(out: ArchivePlace, logDir: string, sha256: Sha256): Promise<readonly Unarchived[]> {
   const done: Unarchived[] = []
   for (const { shard, read } of await sourcesIn(logDir)) {
     const before = await minimumIndex(read)
@@ -35,7 +36,8 @@ export async function unarchive(out: string, logDir: string, sha256: Sha256): Pr
     for (const file of [...(await archivedFiles(out, shard))].reverse()) {
       if (file.first >= before) continue
       if (file.last + 1 < from) break
-      const archive = await openArchive(await readArchiveFile(out, shard, file.name))
+      const bytes = await out.read(shard, file.name)
+      const archive = bytes ? await openArchive(bytes) : { wrong: 'it is gone' }
       if ('wrong' in archive) throw invalid(file.name, archive.wrong)
       const leaves = archive.leaves.slice(0, Math.max(0, from - file.first))
       for (const [i, leaf] of leaves.entries()) {

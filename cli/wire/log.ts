@@ -10,6 +10,7 @@ import { openStore, type Store, type StoreSettings } from '../../audit/node/stor
 import type { ReconcileRules } from '../../audit/reconcile/reconcile.ts'
 import { verifyHead } from '../../ca/node/heads.ts'
 import type { FindingsPlace } from '../../control/mesh/findings.ts'
+import type { KeepingSettings } from '../../control/mesh/keeping.ts'
 import type { OutsideSettings } from '../../control/mesh/outside.ts'
 import { WritError } from '../../core/fault.ts'
 import type { NowNs } from '../../core/ports.ts'
@@ -17,6 +18,7 @@ import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import { software } from '../version.ts'
 import { openFindings } from './findings.ts'
+import { publishLog, retainLog } from './keeping.ts'
 import { random, sha256 } from './machine.ts'
 import { openOutside } from './outside.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -45,6 +47,8 @@ export interface LogOptions {
   readonly catchUp?: boolean
   /** Who outside is asked to vouch for checkpoints. Default nobody. */
   readonly outside?: OutsideSettings
+  /** Where it is published, and how long it stays. Default: in its folder alone, for good. */
+  readonly keeping?: KeepingSettings
   /** What the log tells by itself, and to whom; asked again for its settings. Default: with the usual numbers, to nobody. */
   readonly findings?: () => FindingsPlace
   /** Whose sidecars must each record their side of a call. Default: whoever was seen to have one. */
@@ -62,6 +66,8 @@ export async function openLog(options: LogOptions): Promise<Log> {
     const store = await openStore(options.store, logDir)
     closing.push(() => store.close())
     const outside = await openOutside({ ...options, verifierKey: signer.verifierKey })
+    const publisher = publishLog(options)
+    if (publisher) closing.push(() => publisher.close()) // After the auditor, whose last checkpoint it publishes.
     const findings = await openFindings({ ...options, store })
     closing.push(() => findings.close())
     const auditor = await openAuditor({
@@ -88,6 +94,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
     closing.push(() => findings.finder.close())
     await findings.start(auditor)
     auditor.start()
+    publisher?.start()
+    const retention = retainLog(store, options)
+    retention?.start()
+    closing.push(async () => retention?.close())
     const reconcile = await openReconcile({
       dir: logDir,
       note: auditor.append,

@@ -144,6 +144,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       now,
       onEvent,
       outside: draft.settings.outside,
+      keeping: draft.settings.keeping,
       findings: () => draft.settings.findings,
       mesh: () => inForce,
     })

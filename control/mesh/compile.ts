@@ -176,10 +176,15 @@ export function compileMesh(text: string, world: World): Compiled {
   return { ok: true, snapshot, settings: { ...settings, policySources, policyData }, warnings: problems }
 }
 
-function auditOf({ audit }: MeshSpec): MeshSnapshot['audit'] {
-  const { stream: _, store: __, witnesses: ___, witnessPolicy: ____, timestamps: _____, ...more } = audit ?? {}
-  const { findings: ______, access: _______, ...given } = more
-  return { ...auditDefaults, ...given }
+/** What proxies are told of; the rest is between control and the auditor. */
+const ofProxies: readonly (keyof MeshSnapshot['audit'])[] = [
+  ...(['durability', 'spoolMaxBytes', 'segmentBytes', 'syncEveryMs', 'headEveryMs', 'idleHeadEveryMs'] as const),
+  ...(['onFull', 'expectedRate'] as const),
+]
+
+function auditOf({ audit = {} }: MeshSpec): MeshSnapshot['audit'] {
+  const given = ofProxies.filter((name) => audit[name] !== undefined).map((name) => [name, audit[name]])
+  return { ...auditDefaults, ...Object.fromEntries(given) }
 }
 
 /** Two documents of one kind and name: which of them is meant would hang on their order. */

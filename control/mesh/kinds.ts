@@ -7,6 +7,7 @@ import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body
 import { type AccessSpec, accessSpec, type FindingsSpec, findingsSpec } from './findings.ts'
 import { type HttpSpec, httpSpec } from './http.ts'
 import { type KafkaSpec, kafkaSpec } from './kafka.ts'
+import { type PublishSpec, publishSpec, type RetentionSpec, retentionSpec, type S3Spec, s3Spec } from './keeping.ts'
 import { type TimestampSpec, timestamps, type WitnessSpec, witnesses, witnessPolicy } from './outside.ts'
 import { type TargetRef, targetRefs } from './target-refs.ts'
 import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
@@ -33,6 +34,9 @@ export interface MeshSpec {
     readonly timestamps?: TimestampSpec
     readonly findings?: FindingsSpec
     readonly access?: AccessSpec
+    readonly s3?: S3Spec
+    readonly publish?: PublishSpec
+    readonly retention?: RetentionSpec
   }
   readonly identity?: { readonly ttl?: string }
   readonly tracing?: TracingSpec
@@ -175,6 +179,9 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
       timestamps: timestamps.exactOptional(),
       findings: findingsSpec.exactOptional(),
       access: accessSpec.exactOptional(),
+      s3: s3Spec.exactOptional(),
+      publish: publishSpec.exactOptional(),
+      retention: retentionSpec.exactOptional(),
     })
     .exactOptional(),
   tracing: tracingSpec.exactOptional(),

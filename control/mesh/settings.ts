@@ -3,6 +3,7 @@
 import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
 import { type AccessSpec, type FindingsPlace, findingsOf, topicProblems } from './findings.ts'
 import { kafkaPlace } from './kafka.ts'
+import { type KeepingSettings, keepingOf } from './keeping.ts'
 import type { MeshSpec } from './kinds.ts'
 import { type OutsideSettings, outsideOf } from './outside.ts'
 import type { PolicyData } from './policy-data.ts'
@@ -18,6 +19,8 @@ export interface MeshSettings {
   readonly svidTtlMs: number
   /** Who outside vouches for the log. */
   readonly outside: OutsideSettings
+  /** Where the log is published, and how long it stays. */
+  readonly keeping: KeepingSettings
   /** What the log tells by itself, and to whom. */
   readonly findings: FindingsPlace
   /** The rule that says who may read the audit. */
@@ -50,7 +53,8 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
     problems.push(problemAt(mesh, ['spec', 'audit', field], problem, cure))
   }
   const { outside, problems: outsideProblems } = outsideOf(mesh)
-  problems.push(...outsideProblems)
+  const { keeping, problems: keepingProblems } = keepingOf(mesh)
+  problems.push(...outsideProblems, ...keepingProblems)
   const streamSpec = audit?.stream ?? 'embedded'
   const stream: StreamPlace = streamSpec === 'embedded' ? { kind: 'embedded' } : kafkaPlace(streamSpec.kafka)
   problems.push(...topicProblems(mesh, stream))
@@ -60,6 +64,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,
     outside,
+    keeping,
     findings: findingsOf(audit?.findings, stream),
     ...(audit?.access && { access: audit.access }),
   }

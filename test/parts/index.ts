@@ -14,6 +14,7 @@ import { curl, go, openssl } from './plain.ts'
 import { postgres } from './postgres.ts'
 import { python } from './python.ts'
 import { registry } from './registry.ts'
+import { s3 } from './s3.ts'
 import { vegeta } from './vegeta.ts'
 import { workerd } from './workerd.ts'
 
@@ -33,6 +34,7 @@ export type PartName =
   | 'postgres'
   | 'python'
   | 'registry'
+  | 's3'
   | 'vegeta'
   | 'workerd'
 
@@ -41,6 +43,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   postgres,
   python,
   registry,
+  s3,
   opa,
   opaWasm,
   nginx,

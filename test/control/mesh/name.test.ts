@@ -34,10 +34,12 @@ test('whatever the Mesh document says of the audit, each sidecar takes the snaps
   const audit = `{ durability: strict, onFull: allow-and-account, expectedRate: 100,
     stream: { kafka: { brokers: ["kafka:9092"] } }, store: { postgres: { urlEnv: X } },
     witnesses: [{ url: "https://w.example/", key: "${key}" }], witnessPolicy: { quorum: 1 },
-    timestamps: { url: "https://tsa.example/x" }, findings: { minDenials: 5 } }`
+    timestamps: { url: "https://tsa.example/x" }, findings: { minDenials: 5 },
+    s3: { region: eu-1 }, publish: { to: "s3://bank-log" }, retention: { keep: 400d },
+    access: { bundle: bank, entrypoint: a/b } }`
   const made = snapshotOf(own('Mesh', 'm', `{ trustDomain: bank.example, audit: ${audit} }`))
   expect(codeOf(overTheWire(made))).toBe('good')
-  expect(Object.keys(made.audit)).not.toContain('witnesses')
+  for (const name of ['witnesses', 'publish', 'access']) expect(Object.keys(made.audit)).not.toContain(name)
   expect(made.audit).toMatchObject({ durability: 'strict', onFull: 'allow-and-account' })
 })
 
