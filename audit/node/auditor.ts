@@ -28,7 +28,6 @@ import {
   type Tally,
 } from '../store/admit.ts'
 import { type ArrivedRecord, readMessage } from '../store/arrival.ts'
-import { insertDisclosures } from '../store/disclosures.ts'
 import {
   fenced,
   insertEntries,
@@ -200,7 +199,6 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       await store.transaction(async (tx) => {
         await moveOffset(tx, shard.number, shard.state.nextOffset, next, owner)
         await insertEntries(tx, prepared)
-        await insertDisclosures(tx, shard.number, shard.state.size, admitted.entries)
         await upsertEpochs(tx, epochRows(admitted, shard.number))
         await writeGaps(tx, admitted.gaps)
       })

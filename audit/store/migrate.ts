@@ -147,6 +147,20 @@ export const versions: readonly (readonly string[])[] = [
     'create index disclosures_id on disclosures (epoch, seq)',
     'create index disclosures_key on disclosures (key_id)',
   ],
+  [
+    // A record whose fields are digests has a row, whether what opens them came or not: `key_id` is null where it did not.
+    'alter table disclosures alter column key_id drop not null',
+    // Names of those fields as a JSON array; null in a row of before, whose leaf tells them.
+    'alter table disclosures add column fields text',
+    // Keys that are destroyed, each with the record that says so.
+    `create table erased_keys (
+      key_id text primary key,
+      shard integer not null,
+      index bigint not null,
+      epoch text not null,
+      seq bigint not null
+    )`,
+  ],
 ]
 
 /** The version that this program writes. */

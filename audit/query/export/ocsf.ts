@@ -72,6 +72,7 @@ function base(body: Members, row: DecisionRow, kind: Kind): { [member: string]: 
         epoch: body['epoch'] as string,
         prev: body['prev'] as string,
         cluster: body['cluster'] as string,
+        ...(row.sealed && { sealed: row.sealed as unknown as Json }),
       },
     },
   }
