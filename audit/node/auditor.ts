@@ -112,6 +112,8 @@ export interface Auditor {
    * ids, all or nothing. Rejects with `unavailable` where nothing was ever taken into it.
    */
   append(shard: number, bodies: readonly EventBody[], alongside?: Alongside): Promise<void>
+  /** Whether a shard is of a partition that is this auditor's, as far as it knows. */
+  owns(shard: number): boolean
   /** Signs every shard that grew; rejects with the first fault after all were tried. */
   checkpoint(): Promise<void>
   /** Checkpoints on a timer of its own from now on. */
@@ -402,6 +404,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       }),
     append: (log, bodies, alongside) => inTurn(partitionOf(log), () => append(partitionOf(log), bodies, alongside)),
     findReceipt: receiptFinder(settings),
+    owns: (shard) => watched.has(partitionOf(shard)),
     checkpoint,
     start: () => {
       timer ??= setInterval(() => void tick(), settings.checkpointEveryMs ?? 1000)

@@ -161,6 +161,16 @@ export const versions: readonly (readonly string[])[] = [
       seq bigint not null
     )`,
   ],
+  [
+    // How far both sides of calls were compared, of all shards together: `turn` is the fence between two who compare.
+    `create table reconciled (
+      one boolean primary key default true check (one),
+      turn bigint not null,
+      read_to text not null,
+      state bytea
+    )`,
+    'create index orders_open on orders (partition, id) where index is null',
+  ],
 ]
 
 /** The version that this program writes. */

@@ -28,7 +28,18 @@ const ledger = [
   'erased_keys',
 ]
 /** Where producers stand, and what was added up: made again from the ledger where it is wrong. */
-const standing = ['epochs', 'gaps', 'offsets', 'checkpoints', 'rollups', 'rolled', 'logs', 'orders', 'disclosures']
+const standing = [
+  'epochs',
+  'gaps',
+  'offsets',
+  'checkpoints',
+  'rollups',
+  'rolled',
+  'logs',
+  'orders',
+  'disclosures',
+  'reconciled',
+]
 /** What the auditor knows of findings, and those that are still to be sent. */
 const findings = [
   'edges_first_seen',

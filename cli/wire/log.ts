@@ -89,8 +89,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     await findings.start(auditor)
     auditor.start()
     const reconcile = await openReconcile({
-      dir: logDir,
-      note: auditor.append,
+      store,
       rules: options.mesh ? sidecarsIn(options.mesh) : {},
       onEvent: ({ kind, detail }) => options.onEvent({ level: 'warn', from: 'reconcile', text: `${kind}: ${detail}` }),
     })
