@@ -10,6 +10,7 @@
 import type { AuditEvent, UnmatchedBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
+import { isAuditor } from '../verify/records.ts'
 import { Producers } from './producers.ts'
 import { type Sighting, sightingsOf, timeOf } from './sightings.ts'
 
@@ -95,7 +96,8 @@ export class Reconciler {
   take(event: AuditEvent, shard: number): void {
     this.#nowMs = Math.max(this.#nowMs, timeOf(event.timestamp))
     this.#producers.take(event)
-    if (event.kind === 'unmatched') this.#forget(String((event as AuditEvent<UnmatchedBody>).of))
+    if (event.kind === 'unmatched' && isAuditor(event.producer))
+      this.#forget(String((event as AuditEvent<UnmatchedBody>).of))
     for (const sighting of sightingsOf(event, shard)) this.#see(sighting)
   }
 

@@ -186,12 +186,13 @@ export async function upsertEpochs(tx: Db, rows: readonly EpochRow[]): Promise<v
   const given = rows.map((row) => ({ ...row, lastHash: bytea(row.lastHash) }))
   const kept = await rowsOf(
     tx.execute(sql`insert into epochs (epoch, producer, shard, next_seq, last_hash, attested_seq, final, started_at,
-        last_at)
+        last_at, previous)
       select * from json_to_recordset(${JSON.stringify(given)}::json)
         as r(epoch text, producer text, shard integer, "nextSeq" bigint, "lastHash" bytea, "attestedSeq" bigint,
-        final boolean, "startedAt" timestamptz, "lastAt" timestamptz)
+        final boolean, "startedAt" timestamptz, "lastAt" timestamptz, previous text)
       on conflict (epoch) do update set next_seq = excluded.next_seq, last_hash = excluded.last_hash,
-        attested_seq = excluded.attested_seq, final = excluded.final, last_at = excluded.last_at, shard = excluded.shard
+        attested_seq = excluded.attested_seq, final = excluded.final, last_at = excluded.last_at, shard = excluded.shard,
+        previous = excluded.previous
         where epochs.shard % ${logStride} = excluded.shard % ${logStride} and epochs.producer = excluded.producer
       returning epoch`),
   )

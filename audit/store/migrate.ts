@@ -160,8 +160,6 @@ export const versions: readonly (readonly string[])[] = [
       epoch text not null,
       seq bigint not null
     )`,
-  ],
-  [
     // How far both sides of calls were compared, of all shards together: `turn` is the fence between two who compare.
     `create table reconciled (
       one boolean primary key default true check (one),
@@ -170,6 +168,19 @@ export const versions: readonly (readonly string[])[] = [
       state bytea
     )`,
     'create index orders_open on orders (partition, id) where index is null',
+    // The epoch that an epoch's first record quotes, '' where it quotes none; null where that is not known.
+    'alter table epochs add column previous text',
+    `create index epochs_previous on epochs (previous) where previous <> ''`,
+    'create index epochs_unended on epochs (last_at) where not final',
+    // Epochs whose spool did not come back, and those of them that did later.
+    `create table lost_spools (
+      epoch text primary key,
+      shard integer not null,
+      next_epoch text not null,
+      next_seq bigint not null,
+      opened_index bigint not null,
+      closed_index bigint
+    )`,
   ],
 ]
 

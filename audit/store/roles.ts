@@ -39,6 +39,7 @@ const standing = [
   'orders',
   'disclosures',
   'reconciled',
+  'lost_spools',
 ]
 /** What the auditor knows of findings, and those that are still to be sent. */
 const findings = [

@@ -286,7 +286,7 @@ function managed(body: Members, row: DecisionRow): Json {
 }
 
 /** What the ledger says of others is worth somebody's look. */
-const alarming = ['gap', 'anomaly', 'unmatched', 'suppressed']
+const alarming = ['gap', 'spool_lost', 'anomaly', 'unmatched', 'suppressed']
 
 function lifecycle(body: Members, row: DecisionRow): Json {
   const kind = String(body['kind'])

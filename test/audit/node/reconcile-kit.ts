@@ -6,7 +6,7 @@ import type { AuditEvent, EventBody } from '../../../core/record.ts'
 import { id, Producer } from '../verify/producer.ts'
 
 export const minute: number = 60_000
-export const both = new Set([id('web'), id('orders')])
+export const both: ReadonlySet<string> = new Set([id('web'), id('orders')])
 export const sidecars: ReconcileRules = { inbound: () => both, outbound: () => both }
 
 export class Pair {

@@ -121,6 +121,35 @@ test('an open gap explains what is missing, a closed one does not; so does a cou
   expect(told(dropping.read())).toEqual(['callee orders r-2'])
 })
 
+test('a spool that was lost explains what it may have held; nobody excuses itself, or calls a call known', () => {
+  const auditor = new Producer('writ/auditor')
+  const at = (ms: number): string => formatTime(BigInt(startMs + ms) * 1_000_000n)
+  const lost = new Pair()
+  const before = lost.orders.epoch
+  lost.called('r-1')
+  lost.orders.nowMs += minute
+  lost.leaves.push(lost.orders.restart(false))
+  lost.write(auditor, {
+    ...{ kind: 'spool_lost', action: 'opened', of: { producer: lost.orders.name, epoch: before } },
+    ...{ last: 0, attested: -1, silent_since: at(0), next: lost.orders.epoch, next_at: at(minute) },
+  })
+  lost.web.nowMs += 2 * minute
+  lost.called('r-2')
+  lost.later(2 * minute)
+  expect(told(lost.read())).toEqual(['callee orders r-2'])
+
+  const forged = new Pair()
+  forged.called('r-1')
+  const of = { producer: forged.orders.name, epoch: forged.orders.epoch }
+  forged.write(forged.orders, { kind: 'gap', action: 'opened', of, first: 5, last: 6 })
+  forged.write(forged.orders, {
+    ...{ kind: 'unmatched', missing: 'callee', silent: forged.orders.name, of: `${forged.web.epoch}-1` },
+    ...{ request_id: 'r-1', by: forged.web.name, at: at(0) },
+  })
+  forged.later(2 * minute)
+  expect(told(forged.read())).toEqual(['callee orders r-1'])
+})
+
 test('what waits is bounded, and what fell out is counted', () => {
   const pair = new Pair()
   for (let i = 0; i < 10; i++) pair.called(`r-${i}`)
