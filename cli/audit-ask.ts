@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import { formatAnswer, formatAnswerCsv } from '../audit/query/answer-format.ts'
 import { type CannedAnswer, questions, readAsked } from '../audit/query/questions.ts'
 import type { Json } from '../core/json.ts'
+import { repeated } from './options.ts'
 import type { PlaceOptions } from './place.ts'
 import { openAuditDoor, pathWith } from './wire/audit-door.ts'
 
@@ -16,6 +17,7 @@ export interface AskOptions extends PlaceOptions {
   readonly data?: string
   readonly policies?: string
   readonly bundle?: string
+  readonly rule?: readonly string[]
   readonly [name: string]: unknown
 }
 
@@ -29,6 +31,7 @@ const passed: Readonly<Record<string, string>> = {
   over: 'over',
   before: 'before',
   bundle: 'bundle',
+  caller: 'caller',
 }
 
 export const askCommand = (): Command =>
@@ -44,6 +47,13 @@ export const askCommand = (): Command =>
     .option('--over <n>', 'denied-spikes, moved-callers: least score (4), least divergence (0.1)')
     .option('--before <span>', 'moved-callers: how long before is compared with (7d)')
     .option('--bundle <name>', 'unused-grants: of this policy')
+    .option('--caller <id>', 'unused-grants: of this caller alone, and of the rules that allowed anybody something')
+    .option(
+      '--rule <name>',
+      'unused-grants: a rule, as reasons of what it allows have it; may be repeated',
+      repeated,
+      [],
+    )
     .option('--policies <dir>', 'unused-grants: folder of policies, for the data of the bundle', 'policies')
     .option('--data <file>', "unused-grants: the policy's data, JSON or YAML, instead")
     .option('--prove <dir>', 'write the record of each row, and its proof, to this folder')
@@ -67,6 +77,7 @@ async function ask(name: string | undefined, about: string | undefined, options:
   const pairs = Object.entries(passed).flatMap(([option, as]): [string, string][] =>
     options[option] === undefined ? [] : [[as, String(options[option])]],
   )
+  for (const rule of options.rule ?? []) pairs.push(['rule', rule])
   if (about !== undefined) pairs.push(['about', about])
   readAsked(name, pairs, Date.now()) // Wrong questions are refused before anybody is asked.
   const data = name === 'unused-grants' ? await grantsData(options) : undefined

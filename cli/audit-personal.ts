@@ -2,7 +2,11 @@
 
 import { join } from 'node:path'
 import { Command } from 'commander'
+import type { DecisionRow } from '../audit/query/answer.ts'
+import { type Opened, withOpened } from '../audit/query/sealed.ts'
 import { adminRequest } from '../control/node/client.ts'
+import { WritError } from '../core/fault.ts'
+import { isObject, type Json } from '../core/json.ts'
 
 interface Options {
   readonly state: string
@@ -12,7 +16,7 @@ interface Options {
   readonly basis: string
 }
 
-const ask = (state: string, path: string, body: { readonly [name: string]: string }) =>
+const ask = (state: string, path: string, body: { readonly [name: string]: Json }) =>
   adminRequest(join(state, 'admin.sock'), 'POST', path, body)
 
 export const discloseCommand = (): Command =>
@@ -23,9 +27,39 @@ export const discloseCommand = (): Command =>
     .requiredOption('--purpose <text>', 'what for')
     .option('--state <dir>', "the process's state folder", '.writ')
     .action(async (id: string, { state, by, purpose }: Options) => {
-      const answer = await ask(state, '/v1/audit/disclose', { id, by, purpose })
-      process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
+      const [opened] = await open([id], { state, by, purpose })
+      process.stdout.write(`${JSON.stringify(opened, null, 2)}\n`)
     })
+
+/** Ids of one request, which is one record in the log. */
+const idsAtOnce = 100
+
+async function open(
+  ids: readonly string[],
+  { state, by, purpose }: Pick<Options, 'state' | 'by' | 'purpose'>,
+): Promise<readonly Opened[]> {
+  const opened: Opened[] = []
+  for (let from = 0; from < ids.length; from += idsAtOnce) {
+    const answer = await ask(state, '/v1/audit/disclose', { ids: ids.slice(from, from + idsAtOnce), by, purpose })
+    if (!isObject(answer) || !Array.isArray(answer['records'])) {
+      throw new WritError('unavailable', 'the answer holds no records', { cure: 'is the process of the same release?' })
+    }
+    opened.push(...(answer['records'] as unknown as Opened[]))
+  }
+  return opened
+}
+
+/** Opens what the rows withhold, in the name of somebody and for a purpose: without both, nothing is asked for. */
+export async function disclosed(
+  rows: readonly DecisionRow[],
+  { state, by, purpose }: { readonly state: string; readonly by?: unknown; readonly purpose?: unknown },
+): Promise<readonly DecisionRow[]> {
+  const withheld = rows.filter(({ sealed = [] }) => sealed.some((one) => one.state === 'withheld')).map(({ id }) => id)
+  if (typeof by !== 'string' || typeof purpose !== 'string') {
+    throw new WritError('usage', '--disclose needs --by and --purpose, which the log keeps')
+  }
+  return withOpened(rows, await open(withheld, { state, by, purpose }))
+}
 
 export const eraseCommand = (): Command =>
   new Command('erase')

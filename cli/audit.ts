@@ -10,7 +10,7 @@ import { acknowledgeCommand, findingsCommand } from './audit-findings.ts'
 import { grantsCommand } from './audit-grants.ts'
 import { reachCommand, whoCommand } from './audit-identity.ts'
 import { backupCommand, newLogCommand, restoreCommand } from './audit-keep.ts'
-import { discloseCommand, eraseCommand } from './audit-personal.ts'
+import { discloseCommand, disclosed, eraseCommand } from './audit-personal.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { archiveCommand, holdCommand, retainCommand } from './audit-retain.ts'
 import { savedCommands } from './audit-saved.ts'
@@ -69,6 +69,9 @@ function queryCommand(): Command {
     .option('--shadow', 'instead, what policies on trial would have decided; `writ policy trial` sums it up')
     .option('--limit <n>', 'rows at most, up to 1000', number, 50)
     .option('--cursor <cursor>', 'go on where the answer before ended')
+    .option('--disclose', 'show personal fields whose key is still there; this is recorded')
+    .option('--by <name>', 'who asks for them')
+    .option('--purpose <text>', 'what for')
     .option('--json', 'print JSON: rows, and the cursor of the next page')
     .option('--csv', 'print CSV')
     .option('--state <dir>', "the process's state folder", '.writ')
@@ -76,7 +79,8 @@ function queryCommand(): Command {
     .action(async (options: QueryOptions) => {
       const pairs = chosen(options, [...asked, 'limit', 'cursor'])
       if (options['shadow']) pairs.push(['shadow', 'only'])
-      const answer = await answerTo(pairs, options)
+      const found = await answerTo(pairs, options)
+      const answer = options['disclose'] ? { ...found, rows: await disclosed(found.rows, options) } : found
       if (options.json) process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
       else if (options.csv) process.stdout.write(formatCsv(answer.rows))
       else printTable(answer)

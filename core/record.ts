@@ -255,6 +255,25 @@ export interface GapBody {
   readonly last: number
 }
 
+/**
+ * Written by the auditor: a run of a producer that ended without saying so and whose spool did not come back with the
+ * next run, or that came back after all. What it had made beyond `last` is lost as long as that stands; how much is
+ * unknown.
+ */
+export interface SpoolLostBody {
+  readonly kind: 'spool_lost'
+  readonly action: 'opened' | 'closed'
+  readonly of: { readonly producer: SpiffeId; readonly epoch: Epoch }
+  /** The last number that arrived, and the last that a signed head covers, -1 where none does. */
+  readonly last: number
+  readonly attested: number
+  /** Time of its last record, RFC 3339. */
+  readonly silent_since: string
+  /** The run that began afterwards and knew of none before, and when. */
+  readonly next: Epoch
+  readonly next_at: string
+}
+
 /** Written by the auditor: what came over the stream and is evidence rather than record. */
 export interface AnomalyBody {
   readonly kind: 'anomaly'
@@ -358,6 +377,8 @@ export type FindingType =
   | 'unused_grant' // What was allowed once and was not used for long.
   | 'allow_unidentified' // Something was allowed to nobody by name.
   | 'gap' // Numbers of a producer did not arrive.
+  | 'spool_lost' // A run ended without an end, and the next one had nothing of its spool.
+  | 'unmatched' // A call that one of its two sides did not record.
   | 'anomaly' // Equivocation, a bad head, a broken chain, a foreign key, what is no record.
   | 'clock_skew' // A producer's clock is off.
   | 'suppressed' // More findings in an hour than are written.
@@ -504,6 +525,7 @@ export type EventBody =
   | TrustBody
   | AdminBody
   | GapBody
+  | SpoolLostBody
   | AnomalyBody
   | OpaDecisionBody
   | LogBody
@@ -533,6 +555,7 @@ const kinds: Readonly<Record<EventKind, true>> = {
   trust: true,
   admin: true,
   gap: true,
+  spool_lost: true,
   anomaly: true,
   opa_decision: true,
   log: true,

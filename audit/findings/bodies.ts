@@ -1,6 +1,14 @@
 /** The words of each finding. */
 
-import type { AnomalyBody, FindingBody, FindingSeverity, GapBody } from '../../core/record.ts'
+import type {
+  AnomalyBody,
+  FindingBody,
+  FindingSeverity,
+  GapBody,
+  RecordId,
+  SpoolLostBody,
+  UnmatchedBody,
+} from '../../core/record.ts'
 import { decisionId } from '../../core/record.ts'
 import type { Skew } from './clock.ts'
 import type { Moved } from './mix.ts'
@@ -125,6 +133,42 @@ export function gapFinding({ of, first, last }: GapBody, atMs: number): FindingB
     evidence: [],
   }
 }
+
+export const spoolLostFinding = (
+  { of, last, attested, silent_since, next }: SpoolLostBody,
+  id: RecordId,
+  atMs: number,
+): FindingBody => ({
+  kind: 'finding',
+  finding: 'spool_lost',
+  severity: 'high',
+  key: `spool_lost ${of.epoch}`,
+  subject: of.producer,
+  what: `a run of ${of.producer} did not end and its spool did not come back: what it made after ${of.epoch}-${last} is lost, unless it returns`,
+  first_at: silent_since,
+  last_at: iso(atMs),
+  count: 1,
+  facts: { epoch: of.epoch, last, attested, next },
+  evidence: [decisionId(id)],
+})
+
+export const unmatchedFinding = (
+  { missing, silent, by, of, request_id, at }: UnmatchedBody,
+  id: RecordId,
+  atMs: number,
+): FindingBody => ({
+  kind: 'finding',
+  finding: 'unmatched',
+  severity: 'high',
+  key: `unmatched ${silent} ${Math.floor(atMs / hourMs)}`, // A sidecar that leaves records out leaves out many.
+  subject: silent,
+  what: `${by} recorded call ${request_id} and ${silent}, its ${missing}, did not; further ones of the hour are entries alone`,
+  first_at: at,
+  last_at: iso(atMs),
+  count: 1,
+  facts: { missing, by, request_id },
+  evidence: [decisionId(id), of],
+})
 
 const severities: Readonly<Record<AnomalyBody['anomaly'], FindingSeverity>> = {
   equivocation: 'high',

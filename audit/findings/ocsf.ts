@@ -14,6 +14,8 @@ const titles: Readonly<Record<FindingType, string>> = {
   unused_grant: 'Allowed and not used',
   allow_unidentified: 'Allowed without a verified identity',
   gap: 'Records that did not arrive',
+  spool_lost: 'A spool that did not come back',
+  unmatched: 'A call that one side did not record',
   anomaly: 'Evidence of forged or altered records',
   clock_skew: 'A clock that is off',
   suppressed: 'More findings than the log takes',

@@ -1,8 +1,16 @@
 /** What findings are made from, of one entry. Made in the auditor's own turn, so it is little. */
 
-import type { AcknowledgementBody, AnomalyBody, AuditEvent, GapBody } from '../../core/record.ts'
+import type {
+  AcknowledgementBody,
+  AnomalyBody,
+  AuditEvent,
+  GapBody,
+  SpoolLostBody,
+  UnmatchedBody,
+} from '../../core/record.ts'
 import { parseTime } from '../../core/time.ts'
 import { type RecordRow, recordRowOf } from '../store/row.ts'
+import { mayWrite } from '../verify/records.ts'
 import { operationOf } from './operation.ts'
 
 export type Seen =
@@ -18,15 +26,15 @@ export type Seen =
     }
   | { readonly kind: 'event'; readonly index: number; readonly atMs: number; readonly event: NotedEvent }
 
-export type NotedEvent = AuditEvent<GapBody> | AuditEvent<AnomalyBody> | AuditEvent<AcknowledgementBody>
+export type NotedEvent = AuditEvent<GapBody | SpoolLostBody | UnmatchedBody | AnomalyBody | AcknowledgementBody>
 
 /** Kinds whose whole entry counts. */
-export const notedKinds: readonly string[] = ['gap', 'anomaly', 'acknowledgement']
+export const notedKinds: readonly string[] = ['gap', 'spool_lost', 'unmatched', 'anomaly', 'acknowledgement']
 
 export function seenOf(event: AuditEvent, index: number): Seen | undefined {
   const { kind } = event
   if (kind === 'decision') return seenIn(recordRowOf(event), index)
-  if (!notedKinds.includes(kind)) return undefined
+  if (!notedKinds.includes(kind) || !mayWrite(kind, event.producer)) return undefined
   return { kind: 'event', index, atMs: msOf(event.timestamp), event: event as NotedEvent }
 }
 

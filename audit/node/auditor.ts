@@ -28,7 +28,6 @@ import {
   type Tally,
 } from '../store/admit.ts'
 import { type ArrivedRecord, readMessage } from '../store/arrival.ts'
-import { insertDisclosures } from '../store/disclosures.ts'
 import {
   fenced,
   insertEntries,
@@ -39,6 +38,7 @@ import {
   upsertEpochs,
   writeGaps,
 } from '../store/ledger.ts'
+import { findLostSpools, keepLostSpools } from '../store/lost-spools.ts'
 import type { OwnChain } from '../store/own.ts'
 import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
 import { type Db, epochs } from '../store/schema.ts'
@@ -72,6 +72,12 @@ export interface AuditorSettings {
   readonly checkpointEveryMs?: number
   /** Time between the adding up of what came since, in milliseconds. Default 5000. */
   readonly tendEveryMs?: number
+  /**
+   * Time for which a run that never ended has said nothing while one goes on that began afterwards without its spool, and
+   * time between two looks for that, in milliseconds. Default ten minutes, and 30 seconds.
+   */
+  readonly lostSpoolAfterMs?: number
+  readonly lostSpoolEveryMs?: number
   /**
    * After a restore: takes in again what was signed and is not in the store, and goes on only where the same tree comes
    * out. Until then nothing is signed. Default false: a store that is behind is refused.
@@ -113,6 +119,8 @@ export interface Auditor {
    * ids, all or nothing. Rejects with `unavailable` where nothing was ever taken into it.
    */
   append(shard: number, bodies: readonly EventBody[], alongside?: Alongside): Promise<void>
+  /** Whether a shard is of a partition that is this auditor's, as far as it knows. */
+  owns(shard: number): boolean
   /** Signs every shard that grew; rejects with the first fault after all were tried. */
   checkpoint(): Promise<void>
   /** Checkpoints on a timer of its own from now on. */
@@ -135,6 +143,8 @@ interface Shard extends Memory {
   folder: LogFolder | undefined
   /** What was signed and is to come out again. */
   replay: Replay | undefined
+  /** By the process's own clock. */
+  lostSpoolsDue: number
 }
 
 /** Epochs in memory per shard: about 4 KB each with their certificates. More are read from the store again. */
@@ -183,7 +193,16 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     const replay = behind ? await openReplay(dir, number, state.size, last, parts) : undefined
     // What was signed has no new start in it: the former auditor's chain goes on until all of it is here again.
     const own = replay && previous ? resumed(previous) : { previous }
-    const shard: Shard = { number, state, own, cursors: new Map(), folder: undefined, replay, ...newMemory() }
+    const shard: Shard = {
+      number,
+      state,
+      own,
+      cursors: new Map(),
+      folder: undefined,
+      replay,
+      lostSpoolsDue: 0,
+      ...newMemory(),
+    }
     shards.set(partition, shard)
     return shard
   }
@@ -200,7 +219,6 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       await store.transaction(async (tx) => {
         await moveOffset(tx, shard.number, shard.state.nextOffset, next, owner)
         await insertEntries(tx, prepared)
-        await insertDisclosures(tx, shard.number, shard.state.size, admitted.entries)
         await upsertEpochs(tx, epochRows(admitted, shard.number))
         await writeGaps(tx, admitted.gaps)
       })
@@ -331,12 +349,23 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     })
   }
 
+  /** Runs whose spool did not come back, and those that did after all. */
+  async function takeLostSpools(partition: number, shard: Shard): Promise<void> {
+    if (performance.now() < shard.lostSpoolsDue) return
+    shard.lostSpoolsDue = performance.now() + (settings.lostSpoolEveryMs ?? 30_000)
+    const silentMs = settings.lostSpoolAfterMs ?? 600_000
+    const bodies = await findLostSpools(store.db, shard.number, formatTime(now()), silentMs)
+    if (bodies.length === 0) return
+    await writeOwn(shard, partition, bodies, (tx, _, first) => keepLostSpools(tx, shard.number, first, bodies))
+  }
+
   async function checkpointShard(partition: number): Promise<void> {
     let shard: Shard | undefined
     try {
       shard = await shardOf(partition)
       if (shard.replay) return // Nothing shorter than what was signed is ever signed.
       await takeOrders(partition, shard)
+      await takeLostSpools(partition, shard)
       const { state } = shard
       if (state.size === 0) return // A log begins with its first entry: a folder without a checkpoint proves nothing.
       shard.folder ??= await openLogFolder(join(settings.logDir, String(shard.number)), sha256)
@@ -404,6 +433,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       }),
     append: (log, bodies, alongside) => inTurn(partitionOf(log), () => append(partitionOf(log), bodies, alongside)),
     findReceipt: receiptFinder(settings),
+    owns: (shard) => watched.has(partitionOf(shard)),
     checkpoint,
     start: () => {
       timer ??= setInterval(() => void tick(), settings.checkpointEveryMs ?? 1000)

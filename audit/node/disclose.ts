@@ -1,18 +1,20 @@
 /** Opens what a record's digests are of, where its key is still there, and compares it with them. */
 
 import { fromUtf8, toBase64Url, utf8 } from '../../core/bytes.ts'
-import { isObject, type Json, parseJson } from '../../core/json.ts'
+import { type Json, parseJson } from '../../core/json.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { type Epoch, parseEvent } from '../../core/record.ts'
+import type { FieldState } from '../query/answer.ts'
 import { findLeaf } from '../query/node/leaf.ts'
-import { findDisclosure } from '../store/disclosures.ts'
+import { digestsOf, findDisclosure, type KeptDisclosure } from '../store/disclosures.ts'
 import type { Db } from '../store/schema.ts'
 import { decrypt } from './seal.ts'
 import type { Vault } from './vault.ts'
 
 export interface Disclosed {
-  /** `withheld`: nobody here has what opens it. `erased`: its key was destroyed, and the log says so. */
-  readonly state: 'nothing personal' | 'disclosed' | 'withheld' | 'erased'
+  readonly state: 'nothing personal' | FieldState
+  /** Where it is `erased`: id of the record that says so. */
+  readonly erasedBy?: string
   /** Names of the sealed fields; values of those that were opened and fit their digests. */
   readonly fields: Readonly<Record<string, Json | undefined>>
 }
@@ -22,7 +24,7 @@ export interface SealedFields {
   /** Digests by field, as the record has them. */
   readonly digests: Readonly<Record<string, string>>
   /** What opens them, sealed under a key of that name: null once that was erased, undefined where it never came. */
-  readonly disclosure?: { readonly key: string; readonly sealed: string | null }
+  readonly disclosure?: KeptDisclosure
 }
 
 /** Undefined where the log has no such record. */
@@ -33,10 +35,9 @@ export async function findSealed(
   const leaf = await findLeaf(db, id)
   const read = leaf && parseEvent(new Uint8Array(leaf.bytes))
   if (!read || 'wrong' in read) return undefined
-  const sealed = (read.event as { readonly sealed?: Json }).sealed
-  const digests = Object.entries(isObject(sealed) ? sealed : {}).filter((one) => typeof one[1] === 'string')
-  const disclosure = digests.length === 0 ? undefined : await findDisclosure(db, id)
-  return { digests: Object.fromEntries(digests) as Record<string, string>, ...(disclosure && { disclosure }) }
+  const digests = digestsOf(read.event)
+  const disclosure = Object.keys(digests).length === 0 ? undefined : await findDisclosure(db, id)
+  return { digests, ...(disclosure && { disclosure }) }
 }
 
 /** `vault` may be another machine's than the store's: each value is held against its digest. */
@@ -49,7 +50,9 @@ export async function openSealed(
     Object.keys(digests).map((name) => [name, undefined]),
   )
   if (Object.keys(fields).length === 0) return { state: 'nothing personal', fields }
-  if (disclosure?.sealed === null) return { state: 'erased', fields }
+  if (disclosure?.sealed === null) {
+    return { state: 'erased', fields, ...(disclosure.erasedBy !== undefined && { erasedBy: disclosure.erasedBy }) }
+  }
   const key = disclosure && (await vault.get(disclosure.key))
   const text = key && decrypt(key, disclosure.sealed, disclosure.key)
   if (!text) return { state: 'withheld', fields }

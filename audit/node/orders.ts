@@ -1,8 +1,11 @@
-/** What somebody asks the auditor to write into a log: a hold, a pruning. It stands in the store until it is written. */
+/**
+ * What somebody asks the auditor of a partition to write into its log: a hold, a pruning, a call that one side left out.
+ * It stands in the store until it is written.
+ */
 
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
-import type { AuditEvent, LogBody, LogHoldBody } from '../../core/record.ts'
+import type { AuditEvent, LogBody, LogHoldBody, UnmatchedBody } from '../../core/record.ts'
 import { type Hold, holdOf } from '../keep/hold.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
 import type { Db } from '../store/schema.ts'
@@ -12,13 +15,15 @@ import type { Store } from './store.ts'
 
 export interface Order {
   readonly id: number
-  readonly body: LogBody
+  readonly body: OrderBody
 }
+
+export type OrderBody = LogBody | UnmatchedBody
 
 /** Orders taken at a time; the rest comes with the next checkpoint. */
 const ordersAtOnce = 64
 
-export async function addOrder(db: Db, partition: number, body: LogBody): Promise<number> {
+export async function addOrder(db: Db, partition: number, body: OrderBody): Promise<number> {
   const [row] = await rowsOf<{ id: string }>(
     db.execute(sql`insert into orders (partition, body) values (${partition}, ${JSON.stringify(body)}) returning id`),
   )
@@ -30,7 +35,13 @@ export async function openOrders(db: Db, partition: number): Promise<readonly Or
     db.execute(sql`select id, body from orders where partition = ${partition} and index is null
       order by id limit ${ordersAtOnce}`),
   )
-  return rows.map(({ id, body }) => ({ id: Number(id), body: JSON.parse(body) as LogBody }))
+  return rows.map(({ id, body }) => ({ id: Number(id), body: JSON.parse(body) as OrderBody }))
+}
+
+/** How many wait to be written, of all partitions. */
+export async function countOpenOrders(db: Db): Promise<number> {
+  const [row] = await rowsOf<{ open: string }>(db.execute(sql`select count(*) as open from orders where index is null`))
+  return Number(row!.open)
 }
 
 export async function orderWritten(tx: Db, id: number, shard: number, index: number): Promise<void> {

@@ -12,6 +12,7 @@ import { keptFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, readBundle, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
 import { insertEntries, moveOffset, newMemory, prepareEntries, upsertEpochs, writeGaps } from '../store/ledger.ts'
+import { readmitLostSpools } from '../store/lost-spools.ts'
 import { type Readmission, readmit } from '../store/readmit.ts'
 import { recallShard } from '../store/recall.ts'
 import { checkpoints, epochs, type GapRow, gaps, logs } from '../store/schema.ts'
@@ -76,6 +77,7 @@ export async function rebuildShard(
     const to = Math.min(size, (Math.floor(from / tileWidth) + bundlesAtOnce) * tileWidth)
     const entries = await entriesOf(read, from, to, size, hashAt, sha256)
     for (const { event } of entries) memory.told.begin(event.epoch, state.epochs.get(event.epoch)?.nextSeq ?? 0)
+    const at = from
     const { epochs, gaps } = readmit(state, shard, from, entries)
     const prepared = await prepareEntries(store.db, shard, from, entries, memory)
     await store.transaction(async (tx) => {
@@ -84,6 +86,7 @@ export async function rebuildShard(
       await upsertEpochs(tx, epochs)
       await writeGaps(tx, gaps)
       await readmitHolds(tx, entries)
+      await readmitLostSpools(tx, shard, at, entries)
     })
     left = undefined
     from = to

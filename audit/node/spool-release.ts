@@ -45,6 +45,11 @@ export function startRelease(options: ReleaseOptions): { stop(): Promise<void> }
   const releaseOldest = async (): Promise<boolean> => {
     const segment = spool.segments[0]
     if (!segment?.closed || !pump.has(segment)) return false
+    if (spool.isLost(segment)) {
+      const detail = `${segment.path} was deleted or replaced: the stream has taken all of it, and nobody can send it again`
+      onNotice({ name: 'spool_damaged', level: 'error', detail })
+      return released(segment)
+    }
     if (waiting?.segment !== segment) waiting = { segment, proven: new Set(), sinceMs: nowMs() }
     for (const [epoch, last] of segment.last) {
       if (stopped.signal.aborted) return false
@@ -55,7 +60,10 @@ export function startRelease(options: ReleaseOptions): { stop(): Promise<void> }
       }
       waiting.proven.add(epoch)
     }
-    if (stopped.signal.aborted || !pump.has(segment)) return false
+    return !stopped.signal.aborted && pump.has(segment) && released(segment)
+  }
+
+  const released = (segment: Segment): true => {
     spool.release(segment)
     position.keep(new Set([...options.running(), ...spool.segments.flatMap(({ last }) => [...last.keys()])]))
     return true
@@ -63,7 +71,7 @@ export function startRelease(options: ReleaseOptions): { stop(): Promise<void> }
 
   const isProven = async (segment: Segment, epoch: Epoch, last: LastRecord): Promise<boolean> => {
     const receipt = await options.findReceipt({ epoch, seq: last.seq })
-    if (!receipt) return false
+    if (!receipt || stopped.signal.aborted) return false
     const record = new Uint8Array(last.length - 1)
     const got = await spool.read(segment, record, last.at + frameBytes)
     if (got === record.length && (await options.verifyReceipt(receipt, record)) === true) return true

@@ -78,6 +78,10 @@ export class Spool {
   #broken: WritError | undefined
   #retryAtMs = 0
   #buffer = new Uint8Array(256 * 1024)
+  #closed = false
+  /** Reads that are under way, by descriptor, and descriptors that are closed after them. */
+  readonly #reading = new Map<number, number>()
+  readonly #unwanted = new Set<number>()
 
   constructor(options: SpoolOptions) {
     const { dir, files } = options
@@ -219,22 +223,44 @@ export class Spool {
   }
 
   /** Reads a segment's bytes; the caller rests it when it has no more use for it. */
-  read(segment: Segment, into: Uint8Array, position: number): Promise<number> {
+  async read(segment: Segment, into: Uint8Array, position: number): Promise<number> {
+    if (this.#closed) throw unavailable('the spool is closed')
     segment.fd ??= this.#options.files.open(segment.path, false)
-    return this.#options.files.read(segment.fd, into, position)
+    const { fd } = segment
+    this.#reading.set(fd, (this.#reading.get(fd) ?? 0) + 1)
+    try {
+      return await this.#options.files.read(fd, into, position)
+    } finally {
+      const others = this.#reading.get(fd)! - 1
+      if (others > 0) this.#reading.set(fd, others)
+      else this.#reading.delete(fd)
+      if (others === 0 && this.#unwanted.delete(fd)) this.#options.files.close(fd)
+    }
+  }
+
+  /** Whether nothing reads a segment any more: somebody deleted or replaced its file while it was closed. */
+  isLost(segment: Segment): boolean {
+    return segment.fd === undefined && this.#options.files.factsAt(segment.path)?.inode !== segment.inode
   }
 
   rest(segment: Segment): void {
     if (!segment.closed || segment.gone || segment.readable < segment.end || segment.fd === undefined) return
-    this.#options.files.close(segment.fd)
+    this.#letGo(segment)
+  }
+
+  /** A descriptor that is being read is closed afterwards: its number would stand for another file by then. */
+  #letGo(segment: Segment): void {
+    const { fd } = segment
     segment.fd = undefined
+    if (fd === undefined) return
+    if (this.#reading.has(fd)) this.#unwanted.add(fd)
+    else this.#options.files.close(fd)
   }
 
   /** Deletes a closed segment: everything in it is covered by a signed checkpoint, or it holds nothing. */
   release(segment: Segment): void {
     const { files } = this.#options
-    if (segment.fd !== undefined) files.close(segment.fd)
-    segment.fd = undefined
+    this.#letGo(segment)
     if (files.factsAt(segment.path)?.inode === segment.inode) files.unlink(segment.path)
     this.segments.splice(this.segments.indexOf(segment), 1)
     this.bytes -= segment.end
@@ -245,7 +271,8 @@ export class Spool {
       await this.syncedAll()
     } finally {
       await this.#sync.stop()
-      for (const segment of this.segments) if (segment.fd !== undefined) this.#options.files.close(segment.fd)
+      this.#closed = true
+      for (const segment of this.segments) this.#letGo(segment)
       this.#lock.release()
     }
   }

@@ -38,7 +38,15 @@ export interface Store {
    * after all cannot be told from it, so whoever writes asks the store again.
    */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>
+  /** A lock that one process has at a time, or undefined where another has it. To be released before the store is closed. */
+  lock(key: number): Promise<StoreLock | undefined>
   close(): Promise<void>
+}
+
+export interface StoreLock {
+  /** False once the connection that it lives on is known to be gone. */
+  held(): boolean
+  release(): Promise<void>
 }
 
 /** `logDir` is the log folder, one folder per shard below it: leaves that the tables no longer have are read there. */
@@ -108,7 +116,34 @@ function openPostgres(settings: StoreSettings & { readonly kind: 'postgres' }, f
         client.release(broken)
       }
     },
+    lock: (key) => lockIn(pool, key),
     close: () => pool.end(),
+  }
+}
+
+/** An advisory lock of a session of its own: the server gives it up when that ends, however it does. */
+async function lockIn(pool: pg.Pool, key: number): Promise<StoreLock | undefined> {
+  const client = await pool.connect()
+  let held = false
+  client.once('end', () => (held = false))
+  client.once('error', () => (held = false))
+  try {
+    const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [key])
+    held = rows[0]!.got
+  } catch (thrown) {
+    client.release(true)
+    throw storeFault(thrown)
+  }
+  if (!held) {
+    client.release()
+    return undefined
+  }
+  return {
+    held: () => held,
+    release: async () => {
+      held = false
+      client.release(true)
+    },
   }
 }
 
@@ -146,7 +181,12 @@ async function lite(client: PGlite, lock: FolderLock | undefined, files: Files):
     withMeans(drizzleLite(over as PGlite, { schema }), files, async (command, lines) => {
       await over.query(command.replace(/stdin$/, "'/dev/blob'"), [], { blob: new Blob([lines]) })
     })
-  return { db: dbOver(client), transaction: (work) => client.transaction((tx) => work(dbOver(tx))), close }
+  return {
+    db: dbOver(client),
+    transaction: (work) => client.transaction((tx) => work(dbOver(tx))),
+    lock: async () => ({ held: () => true, release: async () => undefined }), // The folder's lock is one already.
+    close,
+  }
 }
 
 /** Everything a driver throws as the one fault it means to us; our own pass unchanged. */

@@ -3,6 +3,7 @@
 import { sql } from 'drizzle-orm'
 import { emptyChunks } from '../store/empty-chunks.ts'
 import { foldTraffic } from '../store/fold.ts'
+import { readToOf } from '../store/reconciled.ts'
 import { rowsOf } from '../store/sql.ts'
 import type { Store } from './store.ts'
 
@@ -21,12 +22,18 @@ export async function tendStore(store: Store, shards: readonly number[]): Promis
 
 /** Time for which the store keeps leaves that the log folder has too, in milliseconds. */
 const keepChunksMs = 3_600_000
+/** The same for those that the comparison of calls, perhaps in a process without that folder, has not read yet. */
+const keepUnreadMs = 24 * 3_600_000
 
 /** Where the user of the database may: one that only adds leaves this to maintenance. */
 async function emptyBuffer({ db }: Store, shards: readonly number[]): Promise<void> {
   const [may] = await rowsOf<{ may: boolean }>(db.execute(sql`select has_table_privilege('chunks', 'delete') as may`))
   if (!may?.may || !db.means?.files) return
-  for (const shard of shards) await emptyChunks(db, shard, Date.now() - keepChunksMs)
+  const readTo = await readToOf(db)
+  for (const shard of shards) {
+    await emptyChunks(db, shard, Date.now() - keepUnreadMs)
+    await emptyChunks(db, shard, Date.now() - keepChunksMs, readTo && (readTo.get(shard) ?? 0))
+  }
 }
 
 export interface Tender {

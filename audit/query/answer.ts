@@ -44,6 +44,24 @@ export interface DecisionRow {
    * it was kept.
    */
   readonly told?: Told
+  /** Fields that the policy made digests, and only where there are some. */
+  readonly sealed?: readonly SealedField[]
+}
+
+/**
+ * Whether a field is shown. `withheld`: a digest alone, for nobody asked for more, or nobody here has what opens it.
+ * `erased`: its key was destroyed, and the log says so.
+ */
+export type FieldState = 'disclosed' | 'withheld' | 'erased'
+
+export interface SealedField {
+  /** As the binding names it: `path`, `header x-user`. */
+  readonly field: string
+  readonly state: FieldState
+  /** Where it is `disclosed`, and fits its digest. */
+  readonly value?: Json
+  /** Where it is `erased`: id of the record that says so. */
+  readonly erasedBy?: string
 }
 
 /** What an OPA said of a decision. Members are null where it said nothing, or where a record could not hold it. */

@@ -1,6 +1,7 @@
 /** Answers as people and programs want them: a table that fits a terminal, JSON, CSV. */
 
 import type { DecisionRow } from './answer.ts'
+import { sealedSummary, sealedTexts, shownField } from './sealed.ts'
 import { type Column, layTable, shortId } from './table.ts'
 
 /** Paints a piece of text by verdict; the identity where nobody looks at a terminal. */
@@ -13,11 +14,18 @@ const columns: readonly (Column & { readonly of: (row: DecisionRow) => string })
   { title: 'VERDICT', of: verdictText, shrinksTo: 18 },
   { title: 'CALLER', of: (row) => shortId(row.caller) ?? (row.told ? '-' : '(no identity)'), shrinksTo: 8 },
   { title: 'TARGET', of: (row) => shortId(row.target) ?? '-', shrinksTo: 8 },
-  { title: 'REQUEST', of: (row) => [row.method, row.path].filter(Boolean).join(' ') || '-', shrinksTo: 12 },
+  { title: 'REQUEST', of: requestText, shrinksTo: 12 },
   { title: 'STATUS', of: (row) => (row.status === null ? unknown(row) : String(row.status)), right: true },
   { title: 'MS', of: (row) => (row.durationUs === null ? unknown(row) : millis(row.durationUs)), right: true },
   { title: 'ID', of: (row) => row.id },
 ]
+
+/** Stands only where some row has such fields. */
+const sealedColumn: (typeof columns)[number] = { title: 'SEALED', of: sealedSummary, shrinksTo: 12 }
+
+function requestText(row: DecisionRow): string {
+  return [row.method, row.path ?? shownField(row, 'path')].filter(Boolean).join(' ') || '-'
+}
 
 const millis = (us: number): string => (us / 1000).toFixed(1)
 
@@ -26,9 +34,10 @@ const unknown = ({ told }: DecisionRow): string => (told ? '-' : '?')
 
 /** Aligned columns, at most 120 wide or as wide as is said. */
 export function formatTable(rows: readonly DecisionRow[], paint: Paint = plain, width?: number): string {
+  const shown = rows.some(({ sealed }) => sealed) ? [...columns.slice(0, -1), sealedColumn, columns.at(-1)!] : columns
   const lines = layTable(
-    columns,
-    rows.map((row) => columns.map((column) => column.of(row))),
+    shown,
+    rows.map((row) => shown.map((column) => column.of(row))),
     (text, at, i) => (i === 1 ? paint(rows[at]!.verdict, text) : text),
     width,
   )
@@ -40,7 +49,7 @@ export const formatJson = (rows: readonly DecisionRow[]): string => `${JSON.stri
 export const formatJsonLines = (rows: readonly DecisionRow[]): string =>
   rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
-const csvColumns: readonly Exclude<keyof DecisionRow, 'told' | 'kind'>[] = [
+const csvColumns: readonly Exclude<keyof DecisionRow, 'told' | 'kind' | 'sealed'>[] = [
   'time',
   'verdict',
   'code',
@@ -80,8 +89,10 @@ const toldCells = ({ told }: DecisionRow): readonly (string | null)[] =>
 /** RFC 4180, with a header line. */
 export function formatCsv(rows: readonly DecisionRow[]): string {
   const lines = [
-    [...csvColumns, ...toldColumns].join(','),
-    ...rows.map((row) => [...csvColumns.map((name) => row[name]), ...toldCells(row)].map(csvCell).join(',')),
+    [...csvColumns, ...toldColumns, 'sealed'].join(','),
+    ...rows.map((row) =>
+      [...csvColumns.map((name) => row[name]), ...toldCells(row), sealedTexts(row)].map(csvCell).join(','),
+    ),
   ]
   return lines.map((line) => `${line}\r\n`).join('')
 }

@@ -37,6 +37,10 @@ interface Options {
   /** How long before `since` is compared with, in milliseconds. */
   readonly beforeMs: number
   readonly bundle: string
+  /** SPIFFE id, or the end of its path. */
+  readonly caller: string
+  /** Names of rules, as the reasons of what they allow have them. */
+  readonly rules: readonly string[]
 }
 
 export interface Asked extends Partial<Options> {
@@ -203,7 +207,7 @@ export const questions: readonly CannedQuestion[] = [
   {
     name: 'unused-grants',
     asks: 'Which grants of a policy were not used, or only in part',
-    takes: ['bundle'],
+    takes: ['bundle', 'caller', 'rules'],
     since: '30d',
     columns: [
       column('grant', 'text', 'GRANT'),
@@ -250,6 +254,7 @@ export const questions: readonly CannedQuestion[] = [
 
 export const defaultRows = 100
 const maxText = 2048
+const maxRules = 100
 
 /** Reads what is asked from `name=value` pairs, as in a query string. Throws `usage` and `not_found`. */
 export function readAsked(name: string, pairs: Iterable<readonly [string, string]>, nowMs: number): Asked {
@@ -272,7 +277,11 @@ export function readAsked(name: string, pairs: Iterable<readonly [string, string
     else if (option === 'over' && takes(question, 'over')) read.over = positive(option, value)
     else if (option === 'before' && takes(question, 'beforeMs')) read.beforeMs = spanOf(option, value)
     else if (option === 'bundle' && takes(question, 'bundle')) read.bundle = value
-    else throw usage(`the question ${name} takes no ${option}`)
+    else if (option === 'caller' && takes(question, 'caller')) read.caller = value
+    else if (option === 'rule' && takes(question, 'rules')) {
+      read.rules = [...(read.rules ?? []), value]
+      if (read.rules.length > maxRules) throw usage(`rule is given at most ${maxRules} times`)
+    } else throw usage(`the question ${name} takes no ${option}`)
   }
   if (question.about && read.about === undefined) throw usage(`the question ${name} is about a ${question.about}`)
   const { fromMs = parseMoment(question.since, nowMs, 'since'), toMs = nowMs, limit = defaultRows } = read

@@ -1,7 +1,8 @@
 /** How far each producer has signed, and what excuses it: gaps in what arrived, decisions that it could not record. */
 
 import { isObject } from '../../core/json.ts'
-import type { AuditEvent, DroppedBody, GapBody, HeadBody, SuppressedBody } from '../../core/record.ts'
+import type { AuditEvent, DroppedBody, GapBody, HeadBody, SpoolLostBody, SuppressedBody } from '../../core/record.ts'
+import { isAuditor } from '../verify/records.ts'
 import { timeOf } from './sightings.ts'
 
 /** Most epochs and excuses that are remembered of one producer, and producers; the oldest of them go. */
@@ -58,8 +59,11 @@ export class Producers {
   }
 
   take(event: AuditEvent): void {
-    if (event.kind === 'gap') {
-      this.#gap(event as AuditEvent<GapBody>)
+    if (event.kind === 'gap' || event.kind === 'spool_lost') {
+      // Nobody excuses itself.
+      if (!isAuditor(event.producer)) return
+      if (event.kind === 'gap') this.#gap(event as AuditEvent<GapBody>)
+      else this.#spoolLost(event as AuditEvent<SpoolLostBody>)
       return
     }
     const of = this.#of(event.producer)
@@ -141,7 +145,16 @@ export class Producers {
       if (gap.startsWith(`${about.epoch} `) && Number(gap.split(' ')[1]) <= last) of.gaps.delete(gap)
   }
 
-  #unrecorded(of: Known, { from, until }: AuditEvent<SuppressedBody | DroppedBody>): void {
+  /** What it may have held is explained; nobody waits for its signature any more. */
+  #spoolLost({ of: about, silent_since: from, next_at: until }: AuditEvent<SpoolLostBody>): void {
+    if (!isObject(about)) return
+    const of = this.#of(String(about.producer))
+    const lost = of.epochs.get(String(about.epoch))
+    if (lost) lost.final = true
+    this.#unrecorded(of, { from, until })
+  }
+
+  #unrecorded(of: Known, { from, until }: Pick<SuppressedBody | DroppedBody, 'from' | 'until'>): void {
     of.suppressed.push({ fromMs: timeOf(from), untilMs: timeOf(until) })
     if (of.suppressed.length > maxExcuses) of.suppressed.shift()
   }

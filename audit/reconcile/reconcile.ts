@@ -10,6 +10,7 @@
 import type { AuditEvent, UnmatchedBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { formatTime } from '../../core/time.ts'
+import { isAuditor } from '../verify/records.ts'
 import { Producers } from './producers.ts'
 import { decisionOf, idsOf, type Sighting, sightingsOf, timeOf } from './sightings.ts'
 
@@ -30,7 +31,7 @@ export interface ReconcileTally {
   unmatched: number
   /** Missing where a gap, or a count of what could not be recorded, says why. */
   explained: number
-  /** Fell out for want of room, and were judged by nobody. */
+  /** Fell out for want of room, or since records of their time could not be read: judged by nobody. */
   overflow: number
 }
 
@@ -39,6 +40,7 @@ export interface ReconcileState {
   readonly waiting: readonly Sighting[]
   readonly producers: ReturnType<Producers['save']>
   readonly nowMs: number
+  readonly unseenMs: number
   readonly tally: ReconcileTally
 }
 
@@ -48,6 +50,8 @@ export interface Unmatched {
   readonly id: string
   readonly body: UnmatchedBody
 }
+
+const defaultWindowMs = 60_000
 
 const keyOf = ({ requestId, caller, callee }: Sighting): string => `${requestId} ${caller} ${callee}`
 
@@ -62,6 +66,8 @@ export class Reconciler {
   readonly #rules: ReconcileRules
   /** Time of the log: the newest record's. */
   #nowMs = 0
+  /** Records up to this time were not all seen. */
+  #unseenMs = 0
 
   constructor(rules: ReconcileRules = {}, state?: ReconcileState) {
     this.#rules = rules
@@ -69,6 +75,7 @@ export class Reconciler {
     this.#producers.restore(state.producers)
     for (const sighting of state.waiting) this.#wait(sighting)
     this.#nowMs = state.nowMs
+    this.#unseenMs = state.unseenMs
     Object.assign(this.tally, state.tally)
   }
 
@@ -78,23 +85,40 @@ export class Reconciler {
 
   save(): ReconcileState {
     const waiting = [...this.#waiting.values()]
-    return { waiting, producers: this.#producers.save(), nowMs: this.#nowMs, tally: { ...this.tally } }
+    return {
+      waiting,
+      producers: this.#producers.save(),
+      nowMs: this.#nowMs,
+      unseenMs: this.#unseenMs,
+      tally: { ...this.tally },
+    }
   }
 
   /** One record of the log. The auditor's word that a call is unmatched means that nobody has to say it again. */
   take(event: AuditEvent, shard: number): void {
     this.#nowMs = Math.max(this.#nowMs, timeOf(event.timestamp))
     this.#producers.take(event)
-    if (event.kind === 'unmatched') {
+    if (event.kind === 'unmatched' && isAuditor(event.producer)) {
       const of: unknown = (event as AuditEvent<UnmatchedBody>).of
       if (typeof of === 'string') for (const id of idsOf(of)) this.#forget(id)
     }
     for (const sighting of sightingsOf(event, shard)) this.#see(sighting)
   }
 
+  /** Some records up to that time cannot be read, so no call of until then can be said to lack its other side. */
+  passOver(untilMs: number): void {
+    const { windowMs = defaultWindowMs } = this.#rules
+    this.#unseenMs = Math.max(this.#unseenMs, untilMs + windowMs)
+    for (const { id, atMs } of this.#waiting.values()) {
+      if (atMs > this.#unseenMs) continue
+      this.#forget(id)
+      this.tally.overflow++
+    }
+  }
+
   /** Calls whose other side has had its time. They are forgotten once `told` says that the log has them. */
   due(): readonly Unmatched[] {
-    const { windowMs = 60_000, patienceMs = 6 * 3_600_000 } = this.#rules
+    const { windowMs = defaultWindowMs, patienceMs = 6 * 3_600_000 } = this.#rules
     const found: Unmatched[] = []
     for (const sighting of this.#waiting.values()) {
       const { atMs } = sighting
@@ -157,7 +181,7 @@ export class Reconciler {
 
   #wait(sighting: Sighting): void {
     const { maxWaiting = 200_000 } = this.#rules
-    if (this.#waiting.has(sighting.id)) return
+    if (this.#waiting.has(sighting.id) || sighting.atMs <= this.#unseenMs) return
     if (this.#waiting.size >= maxWaiting) {
       this.#forget(this.#waiting.keys().next().value!)
       this.tally.overflow++

@@ -29,7 +29,14 @@ interface Rule {
   readonly path: readonly string[]
 }
 
-type Counted = { readonly grant: Grant; readonly rules: readonly Rule[]; count: number; last: string | null }
+/** `from`: to whom it is granted. */
+type Counted = {
+  readonly grant: Grant
+  readonly from: string
+  readonly rules: readonly Rule[]
+  count: number
+  last: string | null
+}
 
 /** Deepest object that is looked into for `edges` and `rbac`. */
 const maxDepth = 6
@@ -63,8 +70,10 @@ export class Grants {
     }
   }
 
-  list(): readonly GrantUse[] {
-    return this.#all.map(({ grant, count, last }) => ({ ...grant, count, last }))
+  /** All, or those of one caller: a SPIFFE id, or the end of its path. */
+  list(caller?: string): readonly GrantUse[] {
+    const own = this.#all.filter(({ from }) => caller === undefined || from === caller || from.endsWith(`/${caller}`))
+    return own.map(({ grant, count, last }) => ({ ...grant, count, last }))
   }
 
   #find(value: Json | undefined, at: string, above: string | undefined, depth: number): void {
@@ -86,7 +95,13 @@ export class Grants {
       if (typeof from !== 'string' || typeof to !== 'string' || typeof method !== 'string' || !steps) continue
       const text = `${from} may ${method} /${steps.join('/')} at ${to}`
       const rules = [{ from: wholeName(from, domain), to: wholeName(to, domain), method, path: steps }]
-      this.#add({ grant: { kind: 'edge', at: `${at}[${i}]`, text }, rules, count: 0, last: null })
+      this.#add({
+        grant: { kind: 'edge', at: `${at}[${i}]`, text },
+        from: wholeName(from, domain),
+        rules,
+        count: 0,
+        last: null,
+      })
     }
   }
 
@@ -98,7 +113,7 @@ export class Grants {
         const permissions = Object.hasOwn(roles, role) ? roles[role] : undefined
         const rules = rulesOf(wholeName(who, domain), permissions, routes, domain)
         const grant = { kind: 'role', at: `${at}.grants.${who}`, text: `${who} has the role ${role}` } as const
-        this.#add({ grant, rules, count: 0, last: null })
+        this.#add({ grant, from: wholeName(who, domain), rules, count: 0, last: null })
       }
     }
   }

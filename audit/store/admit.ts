@@ -8,7 +8,7 @@ import { partitionOf } from '../../core/log.ts'
 import { type AnomalyBody, decisionId, type Epoch, type EventBody, type GapBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { Arrival, ArrivedRecord } from './arrival.ts'
-import { type Announced, announcedBy, type HeadTools, headFault, withAnnounced } from './head.ts'
+import { type Announced, announcedBy, type HeadTools, headFault, quotedBy, withAnnounced } from './head.ts'
 import { filledRanges, type Hole, holeAt, rowsOf } from './holes.ts'
 import { newChain, type OwnChain, type OwnTools, ownRecord, startBody } from './own.ts'
 import { atOf } from './row.ts'
@@ -216,6 +216,7 @@ function advance(draft: Draft, { event, hash }: ArrivedRecord, cursor: Cursor | 
     final: false,
     startedAt: at,
     lastAt: at,
+    previous: null,
   }
   const { shard } = draft.known // An epoch goes on in the log that follows its own.
   const row = { ...(cursor?.row ?? first), shard, nextSeq: event.seq + 1, lastHash: hash, lastAt: at }
@@ -229,9 +230,11 @@ function inspect(draft: Draft, arrival: Arrival, record: ArrivedRecord): void {
   const cursor = draft.cursors.get(event.epoch) ?? draft.known.cursors.get(event.epoch)!
   if (event.kind !== 'head') {
     const announced = announcedBy(event, draft.tools.sha256)
-    if (announced) {
-      draft.cursors.set(event.epoch, { ...cursor, announced: withAnnounced(cursor.announced, announced) })
-    }
+    const previous = quotedBy(event) ?? cursor.row.previous
+    draft.cursors.set(event.epoch, {
+      row: { ...cursor.row, previous },
+      announced: announced ? withAnnounced(cursor.announced, announced) : cursor.announced,
+    })
     return
   }
   const wrong = headFault(event, cursor.announced, draft.tools)
@@ -327,5 +330,6 @@ export function ownEpochRow(own: OwnChain, shard: number, producer: string, at: 
     final: false,
     startedAt: at,
     lastAt: at,
+    previous: null,
   }
 }

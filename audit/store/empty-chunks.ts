@@ -10,13 +10,18 @@ import { rowsOf } from './sql.ts'
 /** Chunks removed in one call at most. */
 const perCall = 256
 
-/** From the beginning on, those that a checkpoint from before `beforeMs` covers. Gives how many went. */
-export async function emptyChunks(db: Db, shard: number, beforeMs: number): Promise<number> {
+/** From the beginning on, those below `below` that a checkpoint from before `beforeMs` covers. Gives how many went. */
+export async function emptyChunks(
+  db: Db,
+  shard: number,
+  beforeMs: number,
+  below: number = Number.POSITIVE_INFINITY,
+): Promise<number> {
   const [row] = await rowsOf<{ size: string }>(
     db.execute(sql`select coalesce(max(size), 0) as size from checkpoints
       where shard = ${shard} and at < ${new Date(beforeMs).toISOString()}`),
   )
-  const covered = Number(row!.size)
+  const covered = Math.min(Number(row!.size), below)
   for (let gone = 0; gone < perCall; gone++) {
     const [next] = await rowsOf<{ first: string; last: string }>(
       db.execute(sql`select first, last from chunks where shard = ${shard} order by first limit 1`),

@@ -2,6 +2,7 @@
 
 import { fromBase64, fromBase64Url, toHex } from '../../core/bytes.ts'
 import { messageOf } from '../../core/fault.ts'
+import { isObject, type Json } from '../../core/json.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, type HeadBody, headPayload } from '../../core/record.ts'
 import { type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
@@ -40,6 +41,13 @@ export interface HeadTools {
 }
 
 /** What is wrong with a head, or undefined where it holds. */
+/** The epoch that an epoch's first record quotes, or ''; undefined of every other record. */
+export function quotedBy(event: AuditEvent): string | undefined {
+  if (event.kind !== 'start' || event.seq !== 0) return undefined
+  const { previous } = event as { readonly previous?: unknown }
+  return isObject(previous as Json) ? String((previous as { readonly epoch?: unknown }).epoch) : ''
+}
+
 export function headFault(
   event: AuditEvent<HeadBody>,
   known: readonly Announced[],

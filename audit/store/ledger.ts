@@ -8,6 +8,7 @@ import type { Admitted } from './admit.ts'
 import type { ArrivedRecord } from './arrival.ts'
 import { chunksOf } from './chunk.ts'
 import { Dictionaries } from './dictionary.ts'
+import { insertDisclosures, type PreparedDisclosures, prepareDisclosures } from './disclosures.ts'
 import {
   bucketSize,
   type Extract,
@@ -66,6 +67,7 @@ export interface Prepared {
   readonly spans: string
   readonly announced: string
   readonly times: ReturnType<typeof timesOf>
+  readonly disclosures: PreparedDisclosures
 }
 
 /** Whatever outlives a batch: numbers of the dictionaries, and which ends were told. */
@@ -116,6 +118,7 @@ export async function prepareEntries(
       extracts.map(({ index, row }) => ({ index, event: row })),
     ),
     times: timesOf(extracts),
+    disclosures: prepareDisclosures(size, entries),
   }
 }
 
@@ -153,7 +156,7 @@ async function recallTold(db: Db, extracts: readonly Extract[], told: Told, word
   return new Set(rows.map(({ run, seq }) => `${epochs.get(Number(run))}-${seq}`))
 }
 
-/** Leaves, and the rows made from them. */
+/** Leaves, the rows made from them, and what came beside them. */
 export async function insertEntries(tx: Db, prepared: Prepared | undefined): Promise<void> {
   if (!prepared) return
   const { copyIn } = meansOf(tx)
@@ -170,6 +173,7 @@ export async function insertEntries(tx: Db, prepared: Prepared | undefined): Pro
   await copyIn('spans', spanColumns, prepared.spans)
   if (prepared.ends !== '') await copyIn('ends', endColumns, prepared.ends)
   await insertAnnounced(tx, prepared.announced)
+  await insertDisclosures(tx, shard, prepared.disclosures)
 }
 
 export async function insertAnnounced(tx: Db, lines: string): Promise<void> {
@@ -182,12 +186,13 @@ export async function upsertEpochs(tx: Db, rows: readonly EpochRow[]): Promise<v
   const given = rows.map((row) => ({ ...row, lastHash: bytea(row.lastHash) }))
   const kept = await rowsOf(
     tx.execute(sql`insert into epochs (epoch, producer, shard, next_seq, last_hash, attested_seq, final, started_at,
-        last_at)
+        last_at, previous)
       select * from json_to_recordset(${JSON.stringify(given)}::json)
         as r(epoch text, producer text, shard integer, "nextSeq" bigint, "lastHash" bytea, "attestedSeq" bigint,
-        final boolean, "startedAt" timestamptz, "lastAt" timestamptz)
+        final boolean, "startedAt" timestamptz, "lastAt" timestamptz, previous text)
       on conflict (epoch) do update set next_seq = excluded.next_seq, last_hash = excluded.last_hash,
-        attested_seq = excluded.attested_seq, final = excluded.final, last_at = excluded.last_at, shard = excluded.shard
+        attested_seq = excluded.attested_seq, final = excluded.final, last_at = excluded.last_at, shard = excluded.shard,
+        previous = excluded.previous
         where epochs.shard % ${logStride} = excluded.shard % ${logStride} and epochs.producer = excluded.producer
       returning epoch`),
   )

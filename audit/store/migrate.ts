@@ -147,6 +147,41 @@ export const versions: readonly (readonly string[])[] = [
     'create index disclosures_id on disclosures (epoch, seq)',
     'create index disclosures_key on disclosures (key_id)',
   ],
+  [
+    // A record whose fields are digests has a row, whether what opens them came or not: `key_id` is null where it did not.
+    'alter table disclosures alter column key_id drop not null',
+    // Names of those fields as a JSON array; null in a row of before, whose leaf tells them.
+    'alter table disclosures add column fields text',
+    // Keys that are destroyed, each with the record that says so.
+    `create table erased_keys (
+      key_id text primary key,
+      shard integer not null,
+      index bigint not null,
+      epoch text not null,
+      seq bigint not null
+    )`,
+    // How far both sides of calls were compared, of all shards together: `turn` is the fence between two who compare.
+    `create table reconciled (
+      one boolean primary key default true check (one),
+      turn bigint not null,
+      read_to text not null,
+      state bytea
+    )`,
+    'create index orders_open on orders (partition, id) where index is null',
+    // The epoch that an epoch's first record quotes, '' where it quotes none; null where that is not known.
+    'alter table epochs add column previous text',
+    `create index epochs_previous on epochs (previous) where previous <> ''`,
+    'create index epochs_unended on epochs (last_at) where not final',
+    // Epochs whose spool did not come back, and those of them that did later.
+    `create table lost_spools (
+      epoch text primary key,
+      shard integer not null,
+      next_epoch text not null,
+      next_seq bigint not null,
+      opened_index bigint not null,
+      closed_index bigint
+    )`,
+  ],
 ]
 
 /** The version that this program writes. */

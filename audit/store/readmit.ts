@@ -7,6 +7,7 @@ import { isObject } from '../../core/json.ts'
 import { partitionOf } from '../../core/log.ts'
 import type { AnomalyBody, AuditEvent, GapBody, HeadBody } from '../../core/record.ts'
 import type { ArrivedRecord } from './arrival.ts'
+import { quotedBy } from './head.ts'
 import { rowsOf } from './holes.ts'
 import { recordRowOf } from './row.ts'
 import type { EpochRow, GapRow } from './schema.ts'
@@ -69,12 +70,14 @@ function advance({ epochs }: Readmission, shard: number, { event, hash }: Arrive
     final: false,
     startedAt: at,
     lastAt: at,
+    previous: null,
   }
   const ahead = event.seq >= row.nextSeq
   const head = event.kind === 'head'
   epochs.set(event.epoch, {
     ...row,
     ...(ahead && { shard, nextSeq: event.seq + 1, lastHash: hash, lastAt: at }),
+    previous: quotedBy(event) ?? row.previous,
     ...(head && {
       attestedSeq: Math.max(row.attestedSeq, event.seq),
       final: row.final || (event as AuditEvent<HeadBody>).final === true,

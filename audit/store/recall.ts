@@ -77,7 +77,7 @@ export async function recallCursors(db: Db, wanted: readonly string[], sha256: S
   const list = JSON.stringify(wanted)
   const found = await rowsOf<{ [column: string]: unknown }>(
     db.execute(sql`select epoch, producer, shard, next_seq, last_hash, attested_seq, final,
-        started_at::text as started_at, last_at::text as last_at
+        started_at::text as started_at, last_at::text as last_at, previous
       from epochs where epoch in (select json_array_elements_text(${list}::json))`),
   )
   const announced = await recallAnnounced(db, list, sha256)
@@ -94,6 +94,7 @@ export async function recallCursors(db: Db, wanted: readonly string[], sha256: S
         final: row['final'] === true,
         startedAt: String(row['started_at']),
         lastAt: String(row['last_at']),
+        previous: row['previous'] === null ? null : String(row['previous']),
       },
       announced: announced.get(epoch) ?? [],
     })

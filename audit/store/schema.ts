@@ -159,6 +159,8 @@ export interface EpochRow {
   readonly final: boolean
   readonly startedAt: string
   readonly lastAt: string
+  /** The epoch that its first record quotes, '' where it quotes none; null where that is not known. */
+  readonly previous: string | null
 }
 
 export const epochs: TableOf<'epochs', EpochRow> = pgTable('epochs', {
@@ -171,6 +173,7 @@ export const epochs: TableOf<'epochs', EpochRow> = pgTable('epochs', {
   final: boolean('final').notNull(),
   startedAt: time('started_at').notNull(),
   lastAt: time('last_at').notNull(),
+  previous: text('previous'),
 })
 
 /** Numbers that did not arrive (`closedIndex` null), or arrived late. Rows of one epoch never overlap. */

@@ -38,6 +38,7 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'suppressed':
       return { wait: 'synced', urgent: true }
     case 'gap':
+    case 'spool_lost':
     case 'log':
     case 'anomaly':
     case 'finding':

@@ -31,8 +31,9 @@ export const isAuditor = (producer: string): boolean => pathOf(producer as Spiff
 /** Who may record a decision in another workload's name: for edge functions that have no spool of their own. */
 const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
 
-function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
-  if (['gap', 'anomaly', 'log', 'finding', 'unmatched'].includes(kind)) return isAuditor(producer)
+/** Whose word counts as an entry of that kind; of kinds that any producer writes, everybody's. */
+export function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
+  if (['gap', 'spool_lost', 'anomaly', 'log', 'finding', 'unmatched'].includes(kind)) return isAuditor(producer)
   if (kind === 'acknowledgement' || kind === 'audit_read') return mayCollect(producer) || isAuditor(producer)
   if (kind === 'opa_decision' || kind === 'erased') return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)

@@ -65,7 +65,7 @@ export async function fillRows(
         tx,
         runs.map(({ epoch, producer, seq }) => ({
           ...{ epoch, producer, shard, nextSeq: seq, lastHash: new Uint8Array(32), attestedSeq: seq, final: false },
-          ...{ startedAt: at, lastAt: at },
+          ...{ startedAt: at, lastAt: at, previous: null },
         })),
       )
     })

@@ -1,6 +1,7 @@
 /** A recorded decision in plain words. */
 
 import type { DecisionRow } from '../../audit/query/answer.ts'
+import { sealedTexts, shownField } from '../../audit/query/sealed.ts'
 import { cut, shortId, visible } from '../../audit/query/table.ts'
 import type { Recalled } from '../../audit/replay/recorded.ts'
 import { isObject } from '../../core/json.ts'
@@ -28,6 +29,7 @@ export function explanationText(found: Found, recalled: Recalled, retraced: Retr
     ['request', [row.requestId, row.traceId && `trace ${row.traceId}`].filter(Boolean).join(', ') || '-'],
     ['leaf', `${row.index} of log ${row.shard}, hash ${found.hash.slice(0, 16)}…`],
     ['proof', proofText(found)],
+    ...sealedTexts(row).map((text) => ['sealed', text] as const),
     ['not kept', notKeptText(recalled)],
   ]
   const lines = facts.map(([name, text]) => `  ${name.padEnd(8)}  ${visible(text)}`)
@@ -35,7 +37,8 @@ export function explanationText(found: Found, recalled: Recalled, retraced: Retr
 }
 
 function titleOf({ row }: Found): string {
-  const request = [row.method, row.path].filter(Boolean).join(' ') || 'a request that could not be read'
+  const request =
+    [row.method, row.path ?? shownField(row, 'path')].filter(Boolean).join(' ') || 'a request that could not be read'
   const caller = shortId(row.caller) ?? 'somebody without identity'
   return visible(`${caller} asked ${shortId(row.target) ?? '-'} for ${request}: ${wordOf(row)}`)
 }

@@ -42,7 +42,13 @@ export function auditorClient({ url, expect, source, nowMs }: MeshClientOptions)
 
 const sealedBody = z.object({
   digests: z.record(z.string(), z.string()),
-  disclosure: z.object({ key: z.string().regex(/^[0-9a-f]{32}$/), sealed: z.string().nullable() }).exactOptional(),
+  disclosure: z
+    .object({
+      key: z.string().regex(/^[0-9a-f]{32}$/),
+      sealed: z.string().nullable(),
+      erasedBy: z.string().max(64).exactOptional(),
+    })
+    .exactOptional(),
 })
 
 /** As GET /sealed answers. Values that are opened of it are held against the digests. */

@@ -99,8 +99,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     retention?.start()
     closing.push(async () => retention?.close())
     const reconcile = await openReconcile({
-      dir: logDir,
-      note: auditor.append,
+      store,
       rules: options.mesh ? sidecarsIn(options.mesh) : {},
       onEvent: ({ kind, detail }) => options.onEvent({ level: 'warn', from: 'reconcile', text: `${kind}: ${detail}` }),
     })

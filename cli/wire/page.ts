@@ -11,6 +11,7 @@ import { tileReader } from '../../audit/node/folder.ts'
 import { counts, edges } from '../../audit/query/node/edges.ts'
 import { findDecisions } from '../../audit/query/node/find.ts'
 import { findLeaf } from '../../audit/query/node/leaf.ts'
+import { shownField } from '../../audit/query/sealed.ts'
 import { formatHtml } from '../../audit/report/html.ts'
 import type { ConsoleData, ConsoleRecord } from '../../console/data.ts'
 import { mainPage, recordPage } from '../../console/page.ts'
@@ -61,7 +62,7 @@ export async function pageData(log: Log, mesh: MeshSnapshot, logDir: string, now
       caller: row.caller ?? '',
       target: row.target ?? '',
       method: row.method ?? '',
-      path: row.path ?? '',
+      path: row.path ?? shownField(row, 'path') ?? '',
       verdict: row.verdict,
       code: row.code,
       reasons: row.reasons,

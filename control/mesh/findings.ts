@@ -42,7 +42,7 @@ export interface FindingsPlace {
 
 const types: readonly [FindingType, ...FindingType[]] = [
   ...(['first_seen', 'denial_spike', 'mix_moved', 'unused_grant', 'allow_unidentified'] as const),
-  ...(['gap', 'anomaly', 'clock_skew', 'suppressed'] as const),
+  ...(['gap', 'spool_lost', 'unmatched', 'anomaly', 'clock_skew', 'suppressed'] as const),
 ]
 
 const url = z

@@ -99,14 +99,14 @@ function counted(
 const isReading = (method: string, path: string): boolean =>
   method === 'GET'
     ? /^\/(?:v1\/(?:audit\/|report$|quarantine\/preview$)|record\/|report$|$)/.test(path)
-    : method === 'POST' && path.startsWith('/v1/audit/ask/')
+    : method === 'POST' && (path.startsWith('/v1/audit/ask/') || path === '/v1/audit/disclose')
 
 async function countIn(response: Response): Promise<number> {
   const type = response.headers.get('content-type') ?? ''
   if (type.includes('ndjson')) return Math.max(0, (await response.clone().text()).split('\n').length - 2)
   if (!type.includes('json')) return 1
   const body = (await response.clone().json()) as { readonly [name: string]: unknown }
-  for (const name of ['rows', 'findings', 'edges', 'reached']) {
+  for (const name of ['rows', 'records', 'findings', 'edges', 'reached']) {
     const list = body[name]
     if (Array.isArray(list)) return list.length
   }

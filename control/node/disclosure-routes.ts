@@ -20,24 +20,30 @@ export interface DisclosureParts {
 const maxBodyBytes = 16 * 1024
 const keysPerRecord = 1000
 const said = z.string().min(1).max(1024)
-const discloseBody = z.strictObject({ id: z.string().max(64), by: said, purpose: said })
+/** One record in the log names so many ids. */
+const maxIds = 100
+const discloseBody = z.strictObject({
+  ids: z.array(z.string().max(64)).min(1).max(maxIds),
+  by: said,
+  purpose: said,
+})
 const eraseBody = z.strictObject({ subject: z.string().min(1).max(8192), basis: said, by: said })
 
 export function disclosureRoutes({ find, vault, sink, sha256 }: DisclosureParts): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
 
   app.post('/v1/audit/disclose', async (c) => {
-    const { id, by, purpose } = await readJson(c.req.raw, maxBodyBytes, discloseBody)
-    const parsed = parseDecisionId(id)
-    const sealed = parsed && (await find(parsed))
-    if (!sealed) throw new WritError('not_found', `no record ${id} in this log`)
-    const disclosed = await openSealed(sealed, vault, sha256)
-    await sink().keep({ kind: 'admin', action: 'disclosed', actor: by, detail: `${id}: ${purpose}` })
-    return c.json({
-      id,
-      ...disclosed,
-      fields: Object.entries(disclosed.fields).map(([name, value]) => ({ name, value })),
-    })
+    const { ids, by, purpose } = await readJson(c.req.raw, maxBodyBytes, discloseBody)
+    const records: object[] = []
+    for (const id of new Set(ids)) {
+      const parsed = parseDecisionId(id)
+      const sealed = parsed && (await find(parsed))
+      if (!sealed) throw new WritError('not_found', `no record ${id} in this log`)
+      const { fields, ...disclosed } = await openSealed(sealed, vault, sha256)
+      records.push({ id, ...disclosed, fields: Object.entries(fields).map(([name, value]) => ({ name, value })) })
+    }
+    await sink().keep({ kind: 'admin', action: 'disclosed', actor: by, detail: `${ids.join(' ')}: ${purpose}` })
+    return c.json({ records })
   })
 
   app.post('/v1/audit/erase', async (c) => {

@@ -35,11 +35,14 @@ export interface FinderOptions {
   readonly everyMs?: number
 }
 
+/** The auditor: of several, each looks at the shards that are its own. */
+export type Writer = Pick<Auditor, 'append' | 'owns'>
+
 export interface Finder {
   /** As the auditor calls it. */
   onStored(shard: number, from: number, entries: readonly { readonly event: AuditEvent }[]): void
   /** Writes by this auditor from now on, and looks on a timer. */
-  start(auditor: Pick<Auditor, 'append'>): Promise<void>
+  start(auditor: Writer): Promise<void>
   /** Looks at everything that is there; for tests, and before an end. */
   look(): Promise<void>
   close(): Promise<void>
@@ -54,7 +57,7 @@ export function makeFinder(options: FinderOptions): Finder {
   const shards = new Map<number, { readonly waiting: Waiting; cursor: number | undefined; unsure: boolean }>()
   const told: Told = new Map()
   const dirty = new Map<string, number>()
-  let auditor: Pick<Auditor, 'append'> | undefined
+  let auditor: Writer | undefined
   let timer: ReturnType<typeof setInterval> | undefined
   let turn: Promise<void> = Promise.resolve()
   let beganMs: number | undefined
@@ -162,9 +165,10 @@ export function makeFinder(options: FinderOptions): Finder {
 
   async function lookOnce(): Promise<void> {
     try {
-      for (const shard of shards.keys()) await lookAt(shard)
+      const own = [...shards.keys()].filter((shard) => auditor?.owns(shard) !== false)
+      for (const shard of own) await lookAt(shard)
       await slowly()
-      for (const shard of shards.keys()) await write(shard)
+      for (const shard of own) await write(shard)
       behind = false
     } catch (thrown) {
       if (!behind) onFault(thrown)

@@ -3,7 +3,15 @@
 import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
 import type { Db } from '../../store/schema.ts'
-import { anomalyFinding, firstSeenOf, gapFinding, nobodyFinding, spikeFinding } from '../bodies.ts'
+import {
+  anomalyFinding,
+  firstSeenOf,
+  gapFinding,
+  nobodyFinding,
+  spikeFinding,
+  spoolLostFinding,
+  unmatchedFinding,
+} from '../bodies.ts'
 import type { FindingSettings } from '../settings.ts'
 import { hourOf, spikeAt } from '../spike.ts'
 import type { Tally } from '../tally.ts'
@@ -38,6 +46,8 @@ export async function judgeSums(
   for (const sum of nobody.values()) found.push(nobodyFinding(sum))
   for (const { event, atMs } of events) {
     if (event.kind === 'gap' && event.action === 'opened') found.push(gapFinding(event, atMs))
+    if (event.kind === 'spool_lost' && event.action === 'opened') found.push(spoolLostFinding(event, event, atMs))
+    if (event.kind === 'unmatched') found.push(unmatchedFinding(event, event, atMs))
     if (event.kind === 'anomaly') found.push(anomalyFinding(event, event, atMs))
     if (event.kind === 'acknowledgement') {
       const { of, by, actor, note } = event

@@ -72,6 +72,7 @@ function base(body: Members, row: DecisionRow, kind: Kind): { [member: string]: 
         epoch: body['epoch'] as string,
         prev: body['prev'] as string,
         cluster: body['cluster'] as string,
+        ...(row.sealed && { sealed: row.sealed as unknown as Json }),
       },
     },
   }
@@ -285,7 +286,7 @@ function managed(body: Members, row: DecisionRow): Json {
 }
 
 /** What the ledger says of others is worth somebody's look. */
-const alarming = ['gap', 'anomaly', 'unmatched', 'suppressed']
+const alarming = ['gap', 'spool_lost', 'anomaly', 'unmatched', 'suppressed']
 
 function lifecycle(body: Members, row: DecisionRow): Json {
   const kind = String(body['kind'])

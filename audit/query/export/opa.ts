@@ -3,6 +3,7 @@
 import { isObject, type Json } from '../../../core/json.ts'
 import type { AuditEvent } from '../../../core/record.ts'
 import type { DecisionRow } from '../answer.ts'
+import { sealedTexts } from '../sealed.ts'
 
 /** Undefined for what is no decision. Of what an OPA sent, its own event, as far as the record has it. */
 export function opaEvent(event: AuditEvent, row: DecisionRow): Json | undefined {
@@ -17,6 +18,7 @@ export function opaEvent(event: AuditEvent, row: DecisionRow): Json | undefined 
       cluster: event.cluster,
       shard: String(row.shard),
       index: String(row.index),
+      ...(row.sealed && { sealed: sealedTexts(row).join('; ') }),
     },
     decision_id: row.id,
     trace_id: body['trace_id'],

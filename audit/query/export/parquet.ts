@@ -65,6 +65,7 @@ const columns: readonly ParquetColumn[] = [
   text('upstream', (row) => row.upstream),
   flag('attested', (row) => row.attested),
   flag('covered', (row) => row.covered),
+  text('sealed', (row) => (row.sealed ? JSON.stringify(row.sealed) : null)),
 ]
 
 export async function* parquetOf(pages: AsyncIterable<readonly DecisionRow[]>): AsyncGenerator<Uint8Array> {

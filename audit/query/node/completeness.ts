@@ -23,18 +23,19 @@ const lateS = 60
 const tailS = 60
 
 export async function completeness(db: Db, { fromMs, toMs, limit }: Asked): Promise<Found> {
-  const [gaps, tails, clocks, counted] = [
+  const [gaps, lost, tails, clocks, counted] = [
     await gapRows(db, fromMs, toMs),
+    await lostRows(db, fromMs, toMs),
     await tailRows(db, fromMs, toMs),
     await clockRows(db, fromMs, toMs),
     await countedRows(db, fromMs, toMs),
   ]
-  const rows = [...gaps, ...tails, ...counted.rows, ...clocks]
+  const rows = [...gaps, ...lost, ...tails, ...counted.rows, ...clocks]
   const missing = gaps.filter(({ what }) => what === 'gap').reduce((sum, { count }) => sum + count, 0)
   const notes = [`${missing.toLocaleString('en-US')} numbers are missing in open gaps.`]
   notes.push('Times are compared at one record of each checkpoint: a clock that is off now and then may not show.')
   if (counted.cut) notes.push(`Only the newest ${maxLeaves.toLocaleString('en-US')} counts of refusals were read.`)
-  return { rows: rows.slice(0, limit + 1), notes, ok: missing === 0 }
+  return { rows: rows.slice(0, limit + 1), notes, ok: missing === 0 && !lost.some(({ what }) => what === 'spool lost') }
 }
 
 interface Line extends Row {
@@ -57,6 +58,28 @@ async function gapRows(db: Db, fromMs: number, toMs: number): Promise<readonly L
       count: Number(row['numbers']),
       detail: `${row['epoch']} ${row['first']} to ${row['last']} ${open ? 'did not arrive' : 'arrived later'}`,
       at: row['at'] === null || row['at'] === undefined ? null : isoTime(String(row['at'])),
+      shard: row['shard'],
+      index: Number(open ? row['opened_index'] : row['closed_index']),
+    }
+  })
+}
+
+/** Runs whose spool did not come back; how many records it held is unknown. */
+async function lostRows(db: Db, fromMs: number, toMs: number): Promise<readonly Line[]> {
+  const rows = await rowsFrom(
+    db,
+    sql`select l.*, e.producer, e.last_at from lost_spools l join epochs e on e.epoch = l.epoch
+      where l.closed_index is null or (e.last_at >= ${time(fromMs)} and e.last_at < ${time(toMs)})
+      order by l.closed_index is not null, l.opened_index desc limit 1001`,
+  )
+  return rows.map((row) => {
+    const open = row['closed_index'] === null
+    return {
+      what: open ? 'spool lost' : 'spool returned',
+      producer: row['producer'],
+      count: 1,
+      detail: `${row['epoch']} did not end${open ? `: what it made after ${Number(row['next_seq']) - 1} did not arrive` : ', and came back later'}`,
+      at: isoTime(String(row['last_at'])),
       shard: row['shard'],
       index: Number(open ? row['opened_index'] : row['closed_index']),
     }

@@ -13,6 +13,7 @@ import type { Answer, DecisionRow } from '../answer.ts'
 import { type Cursor, defaultLimit, maxLimit, type Question, writeCursor } from '../ask.ts'
 import { type Content, contentOf } from '../content.ts'
 import { conditionsOf } from './conditions.ts'
+import { withSealed } from './sealed.ts'
 import { type Span, spansOf } from './spans.ts'
 import { toldAt } from './told.ts'
 import { windowOf } from './windows.ts'
@@ -37,7 +38,8 @@ export async function findDecisions(db: Db, question: Question, bounds: Bounds =
     const below = question.cursor ? question.cursor.get(shard) : undefined
     pages.set(shard, await pageOf(db, question, shard, below, limit + 1, bounds))
   }
-  return merge(pages, question.cursor, limit)
+  const answer = merge(pages, question.cursor, limit)
+  return { ...answer, rows: await withSealed(db, answer.rows) }
 }
 
 /** The newest decisions of all. */

@@ -6,8 +6,6 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Auditor } from '../../../audit/node/auditor.ts'
 import { disclose, findSealed, openSealed } from '../../../audit/node/disclose.ts'
-import { embeddedStream } from '../../../audit/node/embedded.ts'
-import { openRecorder } from '../../../audit/node/recorder.ts'
 import { decrypt, encrypt } from '../../../audit/node/seal.ts'
 import { openVault, type Vault } from '../../../audit/node/vault.ts'
 import { recall } from '../../../audit/replay/recorded.ts'
@@ -18,56 +16,16 @@ import { sealedOf } from '../../../cli/wire/auditor-client.ts'
 import { disclosureRoutes } from '../../../control/node/disclosure-routes.ts'
 import { type LogDoorParts, logRoutes } from '../../../control/node/log-door.ts'
 import { fromUtf8, toBase64Url, utf8 } from '../../../core/bytes.ts'
-import type { Decision } from '../../../core/decision.ts'
-import type { RequestFacts } from '../../../core/facts.ts'
 import type { Disclosures } from '../../../core/personal.ts'
-import type { PolicyUse } from '../../../core/policy.ts'
 import type { RecordSink } from '../../../core/ports.ts'
-import { type AuditEvent, type DecisionBody, decisionId, parseEvent, type RecordId } from '../../../core/record.ts'
+import { type AuditEvent, type DecisionBody, decisionId, parseEvent } from '../../../core/record.ts'
 import { decisionBody, keep } from '../../../proxy/flow/record.ts'
 import { verifyLeaves } from '../verify/log.ts'
 import { makeWorld, openTestStore, sha256, type World } from './auditor-fixture.ts'
-import { folder, id, identity, recorderOptions, settings } from './spool-kit.ts'
+import { allowed, decided, facts, factsOf, recordedBy, use } from './personal-kit.ts'
+import { id } from './spool-kit.ts'
 
 const secrets = ['ann@bank.example', '/patients/4711', 'secret-token', '10.9.8.7']
-
-const facts: RequestFacts = {
-  direction: 'inbound',
-  workload: id('orders'),
-  listener: 'orders/in',
-  source: {
-    identified: {
-      ok: true,
-      identity: {
-        id: id('web'),
-        trustDomain: 'bank.example' as never,
-        proof: 'x509',
-        serial: '01',
-        notBeforeMs: 0,
-        notAfterMs: 1,
-      },
-    },
-    address: '10.9.8.7',
-    port: 4,
-  },
-  destination: { service: 'orders', address: '127.0.0.1', port: 80 },
-  head: {
-    ...{ method: 'GET', authority: 'orders', path: '/patients/4711', query: 'key=secret-token' },
-    ...{ headers: { 'x-user': 'ann@bank.example', 'x-kind': 'visit' }, protocol: 'HTTP/1.1', scheme: 'https' },
-  },
-  requestId: 'r-1',
-  traceId: '',
-  atNs: 1_800_000_000_000_000_000n,
-}
-const use: PolicyUse = {
-  ...{ bundle: 'bank', entrypoint: 'a/b', recordHeaders: ['x-kind'], recordQuery: false },
-  personal: ['header x-user', 'path', 'query', 'source address'],
-  subject: 'header x-user',
-}
-const allowed: Decision = {
-  ...{ verdict: 'allow', code: 'allowed', reasons: [] },
-  from: { by: 'policy', policy: { bundle: 'bank', revision: '1', sha256: 'aa' } },
-}
 
 let world: World
 let auditor: Auditor
@@ -87,26 +45,11 @@ afterEach(async () => {
 afterAll(() => store.close())
 const kek = new Uint8Array(32).fill(7)
 
-/** Runs a producer over the auditor; all that was written is in the log at the end. */
-async function recorded<T>(
+const recorded = <T>(
   work: (sink: RecordSink, dir: string) => Promise<T>,
   keeper: Vault | undefined = vault,
-  name = 'orders',
-): Promise<T> {
-  const dir = folder()
-  const stream = embeddedStream(auditor.ingest, async () => BigInt((await auditor.nextOffset(0)) ?? '0'))
-  const recorder = await openRecorder(
-    recorderOptions({ dir, stream, settings: settings(), ...(keeper && { vault: keeper }) }),
-  )
-  const sink = await recorder.producer({ id: id(name), ...identity(name) })
-  const result = await work(sink, dir)
-  await recorder.close({ timeoutMs: 5000 })
-  await stream.close()
-  return result
-}
-
-const decided = (sink: RecordSink, of: RequestFacts = facts): Promise<RecordId> =>
-  keep(sink, decisionBody(of, undefined, allowed, use)) as Promise<RecordId>
+  name?: string,
+): Promise<T> => recordedBy(auditor, work, keeper, name)
 
 const allLeaves = async (): Promise<Uint8Array[]> =>
   (await readLeaves(store.db, 0, [...Array((await recallShard(store.db, 0)).size).keys()])).map(({ bytes }) => bytes)
@@ -167,7 +110,7 @@ test('two records of the same value have different digests, and a digest is that
 })
 
 test('erasing a subject destroys its keys: nothing that is left opens its disclosures, the log is the same, others stay open', async () => {
-  const bea = { ...facts, head: { ...facts.head!, headers: { 'x-user': 'bea@bank.example' } } }
+  const bea = factsOf('bea@bank.example')
   const [ann, other] = await recorded(async (sink) => [await decided(sink), await decided(sink, bea)])
   const before = await allLeaves()
   const copy = (
@@ -194,8 +137,8 @@ test('erasing a subject destroys its keys: nothing that is left opens its disclo
           body: JSON.stringify(body),
           headers: { 'content-type': 'application/json' },
         })
-      const shown = await post('/v1/audit/disclose', { id: decisionId(ann!), by: 'carol', purpose: 'case 7' })
-      expect(await shown.json()).toMatchObject({ state: 'disclosed' })
+      const shown = await post('/v1/audit/disclose', { ids: [decisionId(ann!)], by: 'carol', purpose: 'case 7' })
+      expect(await shown.json()).toMatchObject({ records: [{ state: 'disclosed' }] })
       const erased = await post('/v1/audit/erase', { subject: 'ann@bank.example', basis: 'GDPR 17', by: 'carol' })
       expect(await erased.json()).toMatchObject({ keys: 1 })
     },
@@ -259,12 +202,13 @@ test('control opens what the auditor apart has, which tells it control alone and
     ...{ vault, sha256 },
     sink: () => ({ keep: () => kept, outcome: () => undefined, refused: () => undefined }),
   })
-  const body = JSON.stringify({ id: decisionId(kept), by: 'carol', purpose: 'case 7' })
+  const body = JSON.stringify({ ids: [decisionId(kept)], by: 'carol', purpose: 'case 7' })
   const headers = { 'content-type': 'application/json' }
   const shown = await app.request('/v1/audit/disclose', { method: 'POST', body, headers })
   expect(await shown.json()).toMatchObject({
-    state: 'disclosed',
-    fields: expect.arrayContaining([{ name: 'header x-user', value: 'ann@bank.example' }]),
+    records: [
+      { state: 'disclosed', fields: expect.arrayContaining([{ name: 'header x-user', value: 'ann@bank.example' }]) },
+    ],
   })
   for (const secret of secrets) expect(told.join()).not.toContain(secret)
   expect((await ask({ ...kept, seq: 999 })).status).toBe(404)

@@ -193,6 +193,26 @@ test('a receipt that does not verify releases nothing, and neither does a stream
   }
 })
 
+test('a closed segment whose file somebody deleted keeps back none of those after it', async () => {
+  const dir = folder()
+  const notices: Notice[] = []
+  let open = false
+  const recorder = await openRecorder({
+    ...recorderOptions({ dir, notices, rollAfterMs: 0, releaseEveryMs: 5, settings: settings({ segmentBytes: 1000 }) }),
+    findReceipt: async () => (open ? proof : undefined),
+    verifyReceipt: () => true,
+  })
+  const orders = await recorder.producer({ id: id('orders'), ...identity('orders') })
+  for (let i = 0; i < 5; i++) await orders.keep(decision('deny'))
+  await recorder.flushed()
+  await vi.waitFor(() => expect(existsSync(join(dir, '00000002.seg'))).toBe(true))
+  rmSync(join(dir, '00000001.seg'))
+  open = true
+  await vi.waitFor(() => expect(existsSync(join(dir, '00000002.seg'))).toBe(false), 10_000)
+  expect(notices.map(({ name }) => name)).not.toContain('receipt_invalid')
+  await recorder.close({ timeoutMs: 2000 })
+})
+
 test('without receipts nothing is released', async () => {
   const dir = folder()
   const recorder = await openRecorder(

@@ -466,3 +466,39 @@ test('frames of random bytes are never taken for records', () => {
     }),
   )
 })
+
+test('a file that is being read is closed only afterwards, so that its number stands for no other file meanwhile', async () => {
+  const gate = Promise.withResolvers<void>()
+  const closed: number[] = []
+  const files: SpoolFiles = {
+    ...diskFiles,
+    close: (fd) => {
+      closed.push(fd)
+      diskFiles.close(fd)
+    },
+    read: async (fd, into, position) => {
+      await gate.promise // As where the thread pool is busy with syncs.
+      return diskFiles.read(fd, into, position)
+    },
+  }
+  const { spool } = open(folder(), { files })
+  const epoch = begin(spool)
+  write(spool, epoch, 3)
+  spool.roll()
+  await spool.syncedAll()
+  const [segment] = spool.segments as [(typeof spool.segments)[number]]
+  const last = segment.last.get(epoch.channel.epoch)!
+  const [one, two] = [new Uint8Array(last.length), new Uint8Array(last.length)]
+  const { fd } = segment
+  const reads = [one, two].map((into) => spool.read(segment, into, last.at + frameBytes - 1))
+  spool.rest(segment) // The pump has come past it.
+  expect(closed).not.toContain(fd)
+  expect(segment.fd).toBeUndefined()
+  writeFileSync(join(folder(), 'other'), new Uint8Array(100_000).fill(9)) // What takes the number, if it is free.
+  gate.resolve()
+  expect(await Promise.all(reads)).toEqual([last.length, last.length])
+  for (const bytes of [one, two]) expect(eventOf(bytes.subarray(1)).seq).toBe(last.seq)
+  expect(closed.filter((one) => one === fd)).toHaveLength(1)
+  await spool.close()
+  await expect(spool.read(segment, one, 0)).rejects.toMatchObject({ code: 'audit_unavailable' })
+})

@@ -153,7 +153,46 @@ test('a grant that nobody used is named, also where only its path tells it from 
     ['batch may PUT /orders/{} at orders', 'data.bank.edges[3]'],
   ])
   expect(notes[0]).toBe('2 of 4 grants were not used.')
+  const till = await ask(
+    'unused-grants',
+    { since: '1h', caller: 'batch' },
+    { bank: { trust_domain: 'bank.example', edges } },
+  )
+  expect(till.rows.map(({ grant }) => grant)).toEqual(['batch may PUT /orders/{} at orders'])
   await expect(ask('unused-grants')).rejects.toMatchObject({ code: 'usage' })
+})
+
+test('a rule that names itself in the reasons of what it allows is unused by whom it allowed nothing in that time', async () => {
+  const other = await openStore({ kind: 'pglite' })
+  const ruled = new Mesh()
+  const allow = (caller: string, ...reasons: string[]): void => {
+    const body = JSON.parse(Buffer.from(ruled.orders.decision({ caller: id(caller) })).toString())
+    for (const name of ['v', 'td', 'cluster', 'producer', 'epoch', 'seq', 'prev', 'timestamp', 'decision_id']) {
+      delete body[name]
+    }
+    ruled.orders.seq--
+    ruled.leaves.push(ruled.orders.write({ ...body, reasons }))
+  }
+  allow('web', 'reads')
+  allow('till', 'refunds')
+  allow('till')
+  await fill(other.db, ruled.leaves, new Signer())
+  const about = async (...pairs: [string, string][]) => {
+    const { rows, notes } = await canned({ db: other.db }, readAsked('unused-grants', pairs, startMs + 3_600_000))
+    return { unused: rows.map(({ grant }) => grant), notes, rows }
+  }
+  const web = await about(['caller', 'web'], ['rule', 'closes'])
+  expect(web.unused).toEqual(['rule closes', 'rule refunds'])
+  expect(web.rows[1]).toMatchObject({
+    at: `last for ${id('till')}`,
+    record: expect.stringContaining(ruled.orders.epoch),
+  })
+  expect(web.notes[0]).toBe('2 of 3 rules were not used by web.')
+  expect(web.notes[1]).toMatch(/^0 of 1 decisions by web name no rule/)
+  expect((await about(['caller', 'till'])).unused).toEqual(['rule reads'])
+  expect((await about(['rule', 'refunds'])).unused).toEqual([])
+  expect((await about(['caller', 'till'])).notes[1]).toMatch(/^1 of 2 decisions by till name no rule/)
+  await other.close()
 })
 
 test('a certificate shows how long it still had, and in how many names it was used', async () => {

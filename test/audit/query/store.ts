@@ -48,4 +48,4 @@ export const empty = (db: Db): Promise<unknown> =>
   db.execute(sql`truncate chunks, batches, spans, announced, rows, ends, rollups, rolled, runs, names, shapes, peers,
     epochs, gaps, offsets, checkpoints, logs, orders, holds,
     edges_first_seen, finding_hours, finding_mix, finding_cursors, findings, finding_deliveries, finding_counts,
-    disclosures restart identity`)
+    disclosures, erased_keys, reconciled, lost_spools restart identity`)

@@ -92,5 +92,5 @@ test('as a table and as CSV the answer stands where a verdict would', async () =
   const lines = formatTable(rows).split('\n')
   expect(lines.find((line) => line.includes('opa: true'))).toMatch(/web +opa\/till +GET authz\/allow +- +- /)
   expect(formatTable(rows)).toMatch(/opa: undefined.*\n(.*\n)*.*allow/)
-  expect(formatCsv(rows)).toContain(',2026-11-23T10:00:00.5Z,true,"{""app"":""till"",""id"":""o1""}"\r\n')
+  expect(formatCsv(rows)).toContain(',2026-11-23T10:00:00.5Z,true,"{""app"":""till"",""id"":""o1""}",\r\n')
 })
