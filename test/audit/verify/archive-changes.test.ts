@@ -155,3 +155,13 @@ test('the oldest files taken away with their sums look like an archive that bega
   expect([ok, findings]).toMatchObject([true, [{ level: 'warning', code: 'archive_missing', index: 0 }]])
   await undo()
 })
+
+test('sums that say more than their files, twice or in another order are named, also where each line fits', async () => {
+  const sums = await readFile(join(good, sumsFile), 'latin1')
+  const [one, two] = sums.split(/(?<=\n)/) as [string, string]
+  for (const other of [`${sums}\n`, `${sums}another line\n`, `${two}${one}`, `${one}${sums}`, sums.slice(0, -1)]) {
+    await writeFile(join(bad, sumsFile), other)
+    expect((await verify()).findings).toMatchObject([{ level: 'broken', code: 'archive_invalid' }])
+  }
+  await undo()
+})

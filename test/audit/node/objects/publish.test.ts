@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, vi } from 'vitest'
 import { type LogFolder, openLogFolder } from '../../../../audit/node/folder.ts'
 import { sourcesIn } from '../../../../audit/node/logfolder.ts'
 import { mirrorOf } from '../../../../audit/node/objects/mirror.ts'
@@ -19,7 +19,7 @@ import { type RunningS3, s3Env, startS3 } from '../../../parts/s3.ts'
 import { Mesh, partsOf, rootOfLeaves, Signer } from '../../verify/log.ts'
 import { leafHashOf, sha256 } from '../../verify/producer.ts'
 
-const withS3 = needs('s3')
+const test = needs('s3')
 
 let store: RunningS3
 let dir: string
@@ -84,7 +84,7 @@ async function aLog(mesh: Mesh = new Mesh()): Promise<Kept> {
 const broken = ({ findings }: Verification) =>
   findings.filter(({ level }) => level === 'broken').map(({ code, what }) => `${code} ${what}`)
 
-withS3('a log is published, grows there, and is verified from s3:// and from the URL of a public bucket', async () => {
+test('a log is published, grows there, and is verified from s3:// and from the URL of a public bucket', async () => {
   const log = await aLog()
   const first = await log.grow(60)
   const publisher = log.open()
@@ -109,7 +109,7 @@ withS3('a log is published, grows there, and is verified from s3:// and from the
   for (const [name, value] of Object.entries(s3Env)) vi.stubEnv(name, value)
 })
 
-withS3('a publisher that starts again goes on where the store stands, and writes nothing twice', async () => {
+test('a publisher that starts again goes on where the store stands, and writes nothing twice', async () => {
   const log = await aLog()
   await log.grow(200)
   await log.open().round()
@@ -126,27 +126,24 @@ withS3('a publisher that starts again goes on where the store stands, and writes
   ])
 })
 
-withS3(
-  'of two auditors with other trees one publishes, and the other is told of a fork and changes nothing',
-  async () => {
-    const [ours, theirs] = [await aLog(), await aLog(new Mesh())]
-    await ours.grow(20)
-    await theirs.grow(20)
-    await ours.open().round()
-    await theirs.open(ours.url).round()
-    expect(theirs.told()).toEqual(['fork'])
-    expect(broken(await ours.verify())).toEqual([])
-    // Also where both had looked before either wrote.
-    const place = store.objects('s3://kept/raced').below('0')
-    const late = mirrorOf({ dir: join(theirs.logDir, '0'), objects: waiting(place), sha256 })
-    const round = late.round()
-    await mirrorOf({ dir: join(ours.logDir, '0'), objects: place, sha256 }).round()
-    release()
-    await expect(round).rejects.toMatchObject({ code: 'fork' }) // Its partial tile is another one.
-    await expect(late.round()).rejects.toMatchObject({ code: 'fork' })
-    expect(broken(await ours.verify('s3://kept/raced'))).toEqual([])
-  },
-)
+test('of two auditors with other trees one publishes, and the other is told of a fork and changes nothing', async () => {
+  const [ours, theirs] = [await aLog(), await aLog(new Mesh())]
+  await ours.grow(20)
+  await theirs.grow(20)
+  await ours.open().round()
+  await theirs.open(ours.url).round()
+  expect(theirs.told()).toEqual(['fork'])
+  expect(broken(await ours.verify())).toEqual([])
+  // Also where both had looked before either wrote.
+  const place = store.objects('s3://kept/raced').below('0')
+  const late = mirrorOf({ dir: join(theirs.logDir, '0'), objects: waiting(place), sha256 })
+  const round = late.round()
+  await mirrorOf({ dir: join(ours.logDir, '0'), objects: place, sha256 }).round()
+  release()
+  await expect(round).rejects.toMatchObject({ code: 'fork' }) // Its partial tile is another one.
+  await expect(late.round()).rejects.toMatchObject({ code: 'fork' })
+  expect(broken(await ours.verify('s3://kept/raced'))).toEqual([])
+})
 
 /** Says what is changed in the store, before it is. */
 const telling = (objects: Objects, say: (what: string) => void): Objects => ({
@@ -170,23 +167,20 @@ const waiting = (objects: Objects): Objects => {
   return { ...objects, put: (...args) => gate.then(() => objects.put(...args)) }
 }
 
-withS3(
-  'a checkpoint that was written over meanwhile is looked at again before anything is written over it',
-  async () => {
-    const log = await aLog()
-    await log.grow(20)
-    const mirror = mirrorOf({ dir: join(log.logDir, '0'), objects: log.objects, sha256 })
-    await mirror.round()
-    const size = await log.grow(3)
-    // The same process with a lost memory: what it wrote is the beginning of what the other has.
-    await mirrorOf({ dir: join(log.logDir, '0'), objects: log.objects, sha256 }).round()
-    await log.grow(2)
-    await expect(mirror.round()).rejects.toMatchObject({ code: 'unavailable' })
-    expect(await mirror.round()).toBeGreaterThan(size)
-  },
-)
+test('a checkpoint that was written over meanwhile is looked at again before anything is written over it', async () => {
+  const log = await aLog()
+  await log.grow(20)
+  const mirror = mirrorOf({ dir: join(log.logDir, '0'), objects: log.objects, sha256 })
+  await mirror.round()
+  const size = await log.grow(3)
+  // The same process with a lost memory: what it wrote is the beginning of what the other has.
+  await mirrorOf({ dir: join(log.logDir, '0'), objects: log.objects, sha256 }).round()
+  await log.grow(2)
+  await expect(mirror.round()).rejects.toMatchObject({ code: 'unavailable' })
+  expect(await mirror.round()).toBeGreaterThan(size)
+})
 
-withS3('a folder that was rolled back is not published over what is there', async () => {
+test('a folder that was rolled back is not published over what is there', async () => {
   const log = await aLog()
   await log.grow(20)
   await cp(log.logDir, `${log.logDir}-old`, { recursive: true })
@@ -196,26 +190,22 @@ withS3('a folder that was rolled back is not published over what is there', asyn
   await expect(old.round()).rejects.toMatchObject({ code: 'fork', message: expect.stringContaining(`has ${size}`) })
 })
 
-withS3(
-  'while the store is away nothing is lost: told once, and made good when it answers',
-  async () => {
-    const log = await aLog()
-    await log.grow(20)
-    const publisher = log.open()
-    await store.kill()
-    await publisher.round()
-    const size = await log.grow(20)
-    await publisher.round()
-    expect(log.told()).toEqual(['unavailable'])
-    await store.restart()
-    publisher.start()
-    await vi.waitFor(() => expect(log.told().at(-1)).toBe(`published ${size}`), 10_000)
-    expect(broken(await log.verify())).toEqual([])
-  },
-  30_000,
-)
+test('while the store is away nothing is lost: told once, and made good when it answers', async () => {
+  const log = await aLog()
+  await log.grow(20)
+  const publisher = log.open()
+  await store.kill()
+  await publisher.round()
+  const size = await log.grow(20)
+  await publisher.round()
+  expect(log.told()).toEqual(['unavailable'])
+  await store.restart()
+  publisher.start()
+  await vi.waitFor(() => expect(log.told().at(-1)).toBe(`published ${size}`), 10_000)
+  expect(broken(await log.verify())).toEqual([])
+}, 30_000)
 
-withS3('what was signed last is published before it closes', async () => {
+test('what was signed last is published before it closes', async () => {
   const log = await aLog()
   const publisher = log.open()
   const size = await log.grow(20)
@@ -223,7 +213,7 @@ withS3('what was signed last is published before it closes', async () => {
   expect(log.told()).toEqual([`published ${size}`])
 })
 
-withS3('an object that was changed, or is gone, is named by the verification', async () => {
+test('an object that was changed, or is gone, is named by the verification', async () => {
   const log = await aLog()
   await log.grow(220)
   await log.open().round()
@@ -236,7 +226,7 @@ withS3('an object that was changed, or is gone, is named by the verification', a
   expect(found.some((one) => one.includes('tile/entries/000'))).toBe(true)
 })
 
-withS3('what was pruned in the folder goes from the store, after what stays and the minimum are there', async () => {
+test('what was pruned in the folder goes from the store, after what stays and the minimum are there', async () => {
   const log = await aLog()
   await log.grow(430)
   await log.open().round()

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect } from 'vitest'
 import { isEndpoint, parseS3Url } from '../../../../audit/keep/place.ts'
 import { parseListing } from '../../../../audit/node/objects/answers.ts'
 import { requireCredentials, s3Place } from '../../../../audit/node/objects/place.ts'
@@ -10,7 +10,7 @@ import { utf8 } from '../../../../core/bytes.ts'
 import { needs } from '../../../parts/needs.ts'
 import { type RunningS3, s3Env, startS3 } from '../../../parts/s3.ts'
 
-const withS3 = needs('s3')
+const test = needs('s3')
 
 let store: RunningS3
 let objects: Objects
@@ -26,23 +26,20 @@ const text = async (key: string) => {
   return found && new TextDecoder().decode(found.bytes)
 }
 
-withS3(
-  'an object is written where there is none, and over the content that was read, and never over another',
-  async () => {
-    expect(await objects.get('checkpoint')).toBeUndefined()
-    const first = await objects.put('checkpoint', utf8('one'), { when: 'new' })
-    expect(first).toBeTypeOf('string')
-    expect(await objects.put('checkpoint', utf8('two'), { when: 'new' })).toBeUndefined()
-    expect(await text('checkpoint')).toBe('one')
-    const second = await objects.put('checkpoint', utf8('two'), { when: { etag: first! } })
-    expect(second).not.toBe(first)
-    expect(await objects.put('checkpoint', utf8('three'), { when: { etag: first! } })).toBeUndefined()
-    expect((await objects.get('checkpoint'))!.etag).toBe(second)
-    expect(await text('checkpoint')).toBe('two')
-  },
-)
+test('an object is written where there is none, and over the content that was read, and never over another', async () => {
+  expect(await objects.get('checkpoint')).toBeUndefined()
+  const first = await objects.put('checkpoint', utf8('one'), { when: 'new' })
+  expect(first).toBeTypeOf('string')
+  expect(await objects.put('checkpoint', utf8('two'), { when: 'new' })).toBeUndefined()
+  expect(await text('checkpoint')).toBe('one')
+  const second = await objects.put('checkpoint', utf8('two'), { when: { etag: first! } })
+  expect(second).not.toBe(first)
+  expect(await objects.put('checkpoint', utf8('three'), { when: { etag: first! } })).toBeUndefined()
+  expect((await objects.get('checkpoint'))!.etag).toBe(second)
+  expect(await text('checkpoint')).toBe('two')
+})
 
-withS3('of many who write at once over the same content, one does', async () => {
+test('of many who write at once over the same content, one does', async () => {
   const etag = (await objects.put('raced', utf8('0'), { when: 'any' }))!
   const done = await Promise.all(
     Array.from({ length: 8 }, (_, i) => objects.put('raced', utf8(`${i + 1}`), { when: { etag } })),
@@ -50,7 +47,7 @@ withS3('of many who write at once over the same content, one does', async () => 
   expect(done.filter((one) => one !== undefined)).toHaveLength(1)
 })
 
-withS3('what is packed is given unpacked, up to a limit; what does not unpack is no bundle', async () => {
+test('what is packed is given unpacked, up to a limit; what does not unpack is no bundle', async () => {
   const bundle = Buffer.alloc(100_000, 'x')
   await objects.put('packed', gzipSync(bundle), { when: 'new', encoding: 'gzip', immutable: true })
   expect(Buffer.from((await objects.get('packed'))!.bytes).equals(bundle)).toBe(true)
@@ -59,25 +56,21 @@ withS3('what is packed is given unpacked, up to a limit; what does not unpack is
   expect((await objects.get('damaged'))!.bytes).toEqual(Uint8Array.of(0))
 })
 
-withS3(
-  'keys and folders are listed below the prefix alone, also over several pages, and removed',
-  async () => {
-    const other = store.objects('s3://kept/years/other')
-    for (const key of ['0/checkpoint', '0/tile/0/000', '1/checkpoint']) await other.put(key, utf8(key), { when: 'new' })
-    expect(await other.list('', true)).toEqual(['0/', '1/'])
-    expect(await other.below('0').list('')).toEqual(['checkpoint', 'tile/0/000'])
-    await other.remove('0/checkpoint')
-    await other.remove('0/checkpoint')
-    expect(await other.list('0/')).toEqual(['0/tile/0/000'])
-    const many = store.objects('s3://kept/many')
-    await mkdir(store.file('kept', 'many'))
-    await Promise.all(Array.from({ length: 1005 }, (_, i) => writeFile(store.file('kept', `many/k${i}`), '')))
-    expect(await many.list('k')).toHaveLength(1005)
-  },
-  30_000,
-)
+test('keys and folders are listed below the prefix alone, also over several pages, and removed', async () => {
+  const other = store.objects('s3://kept/years/other')
+  for (const key of ['0/checkpoint', '0/tile/0/000', '1/checkpoint']) await other.put(key, utf8(key), { when: 'new' })
+  expect(await other.list('', true)).toEqual(['0/', '1/'])
+  expect(await other.below('0').list('')).toEqual(['checkpoint', 'tile/0/000'])
+  await other.remove('0/checkpoint')
+  await other.remove('0/checkpoint')
+  expect(await other.list('0/')).toEqual(['0/tile/0/000'])
+  const many = store.objects('s3://kept/many')
+  await mkdir(store.file('kept', 'many'))
+  await Promise.all(Array.from({ length: 1005 }, (_, i) => writeFile(store.file('kept', `many/k${i}`), '')))
+  expect(await many.list('k')).toHaveLength(1005)
+}, 30_000)
 
-withS3('who is not let in is told so, and by which cure; a bucket that there is not is no empty one', async () => {
+test('who is not let in is told so, and by which cure; a bucket that there is not is no empty one', async () => {
   const wrong = openObjects(s3Place('s3://kept', {}, { ...store.env, AWS_SECRET_ACCESS_KEY: 'another' }))
   await expect(wrong.get('x')).rejects.toMatchObject({ code: 'forbidden', message: /SignatureDoesNotMatch/ as never })
   await expect(store.objects('s3://nobody').get('x')).rejects.toMatchObject({ code: 'not_found' })
@@ -86,7 +79,7 @@ withS3('who is not let in is told so, and by which cure; a bucket that there is 
   })
 })
 
-withS3('a store that is away is asked again, and then told of as away', async () => {
+test('a store that is away is asked again, and then told of as away', async () => {
   await store.kill()
   const eager = openObjects(s3Place('s3://kept', {}, store.env), { tries: 2 })
   await expect(eager.get('checkpoint')).rejects.toMatchObject({ code: 'unavailable', message: /ECONNREFUSED/ as never })
