@@ -10,7 +10,7 @@ import { compress, decompress, hasZstd } from './compress.ts'
 const { CompressionCodecs, CompressionTypes } = kafkajs
 
 /** Bytes of a batch once it is inflated. Ours hold 512 KiB of records; whoever may write to the topic may claim more. */
-const maxBatchBytes = 16 * 1024 ** 2
+const maxBatchBytes = 2 * 1024 ** 2
 
 /** How our own batches are sent. */
 export const batchCompression: kafkajs.CompressionTypes = hasZstd ? CompressionTypes.ZSTD : CompressionTypes.GZIP
