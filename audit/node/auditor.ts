@@ -44,6 +44,7 @@ import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type Sh
 import { type Db, epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
 import { openOrders, orderWritten } from './orders.ts'
+import { quickSha256 } from './quick.ts'
 import { receiptFinder } from './receipts.ts'
 import { openReplay, type Replay, resumed } from './replay.ts'
 import { isTaken, type Store, storeFault } from './store.ts'
@@ -270,11 +271,13 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
 
   async function judge(shard: Shard, messages: readonly StreamMessage[]): Promise<Admitted> {
     const { number, state, own } = shard
-    const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256))
+    const arrivals = messages.map((message) => readMessage(message, state.nextOffset, sha256, quickSha256))
     const records = arrivals.flatMap((arrival) => arrival.records)
-    const cursors = await cursorsOf(shard, new Set(records.map(({ event }) => event.epoch)))
+    const epochs = new Set<string>()
+    for (const { event } of records) epochs.add(event.epoch)
+    const cursors = await cursorsOf(shard, epochs)
     const behind = await recallBehind(store.db, records, cursors, sha256)
-    for (const { event } of records) shard.told.begin(event.epoch, cursors.get(event.epoch)?.row.nextSeq ?? 0)
+    for (const epoch of epochs) shard.told.begin(epoch, cursors.get(epoch)?.row.nextSeq ?? 0)
     return admit(arrivals, { shard: number, size: state.size, own, cursors, ...behind }, tools)
   }
 

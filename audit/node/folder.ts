@@ -10,11 +10,12 @@ import { concat } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
-import { foldHashes, hashBytes, nodeHash } from '../log/merkle.ts'
+import { foldBytes, foldHashes, hashBytes, nodeHash } from '../log/merkle.ts'
 import { checkpointFile, minimumIndex, newestCheckpoint, witnessedFile } from '../log/prove.ts'
 import { encodeBundle, type TileReader, tilePath, tileWidth } from '../log/tiles.ts'
 import { isMissing, makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { isPacked, pack, packedPath, unpack } from './packed.ts'
+import { quickSha256 } from './quick.ts'
 
 export interface FolderEntry {
   readonly hash: Uint8Array
@@ -84,8 +85,9 @@ export async function openLogFolder(dir: string, sha256: Sha256): Promise<LogFol
     entries = []
     for (let level = 0; rows[level]?.length === tileWidth; level++) {
       const full = rows[level]!
-      await write(tilePath(level, size / tileWidth ** (level + 1) - 1), concat(...full))
-      ;(rows[level + 1] ??= []).push(foldHashes(sha256, full))
+      const tile = concat(...full)
+      await write(tilePath(level, size / tileWidth ** (level + 1) - 1), tile)
+      ;(rows[level + 1] ??= []).push(foldBytes(quickSha256, tile, 0, tileWidth))
       rows[level] = []
     }
   }

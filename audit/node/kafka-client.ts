@@ -4,6 +4,7 @@ import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { SaslMechanism } from '../../core/snapshot.ts'
 import type { OnNotice } from '../stream/notice.ts'
+import { useCodecs } from './kafka-codec.ts'
 
 export interface KafkaOptions {
   readonly brokers: readonly string[]
@@ -23,6 +24,7 @@ export interface KafkaCredentials {
 
 /** A client whose every wait is bounded and whose log goes to `onEvent`. */
 export async function newKafka({ brokers, clientId, credentials, onEvent }: KafkaOptions): Promise<Kafka> {
+  useCodecs()
   const { tls, sasl } = (await credentials?.()) ?? {}
   const config: KafkaConfig = {
     brokers: [...brokers],

@@ -6,6 +6,7 @@ import { isObject, parseJson } from '../../core/json.ts'
 import type { Stream, StreamBatch } from '../../core/ports.ts'
 import { joinLines } from './embedded.ts'
 import { isRefusal, type KafkaOptions, newKafka, unavailable, within } from './kafka-client.ts'
+import { batchCompression } from './kafka-codec.ts'
 import { partitionQueue } from './kafka-queue.ts'
 
 export type { KafkaCredentials, KafkaOptions } from './kafka-client.ts'
@@ -108,7 +109,7 @@ async function sendAll(producer: Producer, topic: string, batches: readonly Stre
   const messages = batches.flatMap(messagesOf)
   const requests = batches.length > 1 ? [messages] : messages.map((message) => [message])
   for (const request of requests) {
-    const answers = await producer.send({ topic, acks: -1, messages: request })
+    const answers = await producer.send({ topic, acks: -1, compression: batchCompression, messages: request })
     // Messages for a partition that it does not know of kafkajs drops, and says that all went well.
     if (answers.some((answer) => answer.partition === partition && answer.errorCode === 0)) continue
     throw new Error(`the topic has no partition ${partition}, or had none when this client last looked`)

@@ -43,7 +43,7 @@ export interface RecorderOptions {
   readonly releaseEveryMs?: number
   /** Time after which records that the stream accepted and no log holds are sent again, in ms. Default 600 000. */
   readonly resendAfterMs?: number
-  /** Bytes of records that wait in memory for the stream; of more, the disk is read. Default 4 MiB. */
+  /** Bytes of records that wait in memory for the stream; of more, the disk is read. Default 16 MiB. */
   readonly tailBytes?: number
   /** The disk. Default the machine's. */
   readonly files?: SpoolFiles

@@ -32,7 +32,7 @@ export interface SpoolOptions {
   readonly segmentBytes: number
   /** Longest time a written record waits for its sync, in milliseconds. */
   readonly syncEveryMs: number
-  /** Bytes written last that are kept in memory too. Default 4 MiB. */
+  /** Bytes written last, and not sent yet, that are kept in memory too. Default 16 MiB: a second of 10,000 decisions. */
   readonly tailBytes?: number
   readonly now: NowNs
   readonly random: RandomBytes
@@ -86,7 +86,7 @@ export class Spool {
   constructor(options: SpoolOptions) {
     const { dir, files } = options
     this.#options = options
-    this.tail = new SpoolTail(options.tailBytes ?? 4 * 1024 ** 2)
+    this.tail = new SpoolTail(options.tailBytes ?? 16 * 1024 ** 2)
     try {
       files.makeFolder(dir)
     } catch (thrown) {

@@ -18,6 +18,8 @@ import type { EpochRow, GapRow } from './schema.ts'
 export interface Cursor {
   readonly row: EpochRow
   readonly announced: readonly Announced[]
+  /** `row.lastHash` in hex, where it is at hand. */
+  readonly lastHex?: string
 }
 
 /** A record that is in the log. `prev` only where somebody may need it. */
@@ -97,8 +99,9 @@ interface Draft {
   /** Only those that changed. */
   readonly cursors: Map<string, Cursor>
   readonly holes: Map<string, Hole[]>
-  /** What this batch put in the log. */
+  /** What this batch put in the log: of its entries the first so many, since hardly any batch is asked for one. */
   readonly placed: Map<string, StoredRecord>
+  indexed: number
   readonly anomalies: AnomalyBody[]
   readonly tally: Tally
 }
@@ -112,6 +115,7 @@ function openDraft(known: Known, tools: AdmitTools): Draft {
     cursors: new Map(),
     holes: new Map([...known.holes].map(([epoch, holes]) => [epoch, [...holes]])),
     placed: new Map(),
+    indexed: 0,
     anomalies: [],
     tally: { records: 0, duplicates: 0, late: 0, gaps: 0, anomalies: 0 },
   }
@@ -146,7 +150,7 @@ function placeAhead(
 ): void {
   const { event } = record
   if (event.seq > next) openHole(draft, record, next)
-  const expected = event.seq === next && cursor ? toHex(cursor.row.lastHash) : undefined
+  const expected = event.seq === next && cursor ? (cursor.lastHex ?? toHex(cursor.row.lastHash)) : undefined
   keep(draft, record)
   advance(draft, record, cursor)
   if (expected !== undefined && event.prev !== expected) {
@@ -192,35 +196,42 @@ function placeBehind(draft: Draft, arrival: Arrival, record: ArrivedRecord, curs
 
 function recordAt(draft: Draft, { event }: ArrivedRecord, step: -1 | 0 | 1, cursor: Cursor): StoredRecord | undefined {
   const id = decisionId({ epoch: event.epoch, seq: event.seq + step })
-  const found = draft.placed.get(id) ?? draft.known.stored.get(id)
+  const found = placedIn(draft).get(id) ?? draft.known.stored.get(id)
   if (found) return found
   const { row } = draft.known.cursors.get(event.epoch) ?? cursor
   return event.seq + step === row.nextSeq - 1 ? { hash: toHex(row.lastHash), prev: undefined } : undefined
 }
 
+function placedIn(draft: Draft): ReadonlyMap<string, StoredRecord> {
+  for (; draft.indexed < draft.entries.length; draft.indexed++) {
+    const { event, hashHex } = draft.entries[draft.indexed]!
+    if (event.producer === draft.tools.name.producer) continue // The auditor's own, which nobody sends.
+    draft.placed.set(decisionId(event), { hash: hashHex, prev: event.prev })
+  }
+  return draft.placed
+}
+
 function keep(draft: Draft, record: ArrivedRecord): void {
   draft.entries.push(record)
-  draft.placed.set(decisionId(record.event), { hash: record.hashHex, prev: record.event.prev })
   draft.tally.records++
 }
 
-function advance(draft: Draft, { event, hash }: ArrivedRecord, cursor: Cursor | undefined): void {
+function advance(draft: Draft, { event, hash, hashHex }: ArrivedRecord, cursor: Cursor | undefined): void {
   const at = atOf(event)
-  const first: EpochRow = {
+  const { shard } = draft.known // An epoch goes on in the log that follows its own.
+  const row: EpochRow = {
     epoch: event.epoch,
     producer: event.producer,
-    shard: draft.known.shard,
-    nextSeq: 0,
+    shard,
+    nextSeq: event.seq + 1,
     lastHash: hash,
-    attestedSeq: -1,
-    final: false,
-    startedAt: at,
+    attestedSeq: cursor?.row.attestedSeq ?? -1,
+    final: cursor?.row.final ?? false,
+    startedAt: cursor?.row.startedAt ?? at,
     lastAt: at,
     previous: null,
   }
-  const { shard } = draft.known // An epoch goes on in the log that follows its own.
-  const row = { ...(cursor?.row ?? first), shard, nextSeq: event.seq + 1, lastHash: hash, lastAt: at }
-  draft.cursors.set(event.epoch, { row, announced: cursor?.announced ?? [] })
+  draft.cursors.set(event.epoch, { row, announced: cursor?.announced ?? [], lastHex: hashHex })
 }
 
 /** What the ledger itself reads in a body: the certificates of an epoch, and the heads signed with them. */

@@ -9,7 +9,7 @@ import type { AnomalyBody, AuditEvent, GapBody, HeadBody } from '../../core/reco
 import type { ArrivedRecord } from './arrival.ts'
 import { quotedBy } from './head.ts'
 import { rowsOf } from './holes.ts'
-import { recordRowOf } from './row.ts'
+import { atOf } from './row.ts'
 import type { EpochRow, GapRow } from './schema.ts'
 
 /** Where the store stands; it grows with the number of epochs, not of records. */
@@ -57,7 +57,7 @@ export function readmit(
 }
 
 function advance({ epochs }: Readmission, shard: number, { event, hash }: ArrivedRecord): void {
-  const { at } = recordRowOf(event)
+  const at = atOf(event)
   const known = epochs.get(event.epoch)
   if (known && partitionOf(known.shard) !== partitionOf(shard)) return // The log says so itself: an anomaly.
   const row: EpochRow = known ?? {

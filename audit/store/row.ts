@@ -74,7 +74,7 @@ export function outcomeRowsOf(event: AuditEvent): readonly OutcomeRow[] {
 }
 
 /** Cut, not rounded as PostgreSQL would: no row is later than its record. */
-export const atOf = (event: AuditEvent): string => `${event.timestamp.slice(0, -4)}Z`
+export const atOf = (event: Pick<AuditEvent, 'timestamp'>): string => `${event.timestamp.slice(0, -4)}Z`
 
 function envelopeRow(event: AuditEvent): Pick<RecordRow, 'kind' | 'producer' | 'epoch' | 'seq' | 'at'> {
   return { kind: event.kind, producer: event.producer, epoch: event.epoch, seq: event.seq, at: atOf(event) }

@@ -1,9 +1,9 @@
 /** What one batch of leaves becomes in the store, as lines for COPY: rows, ends, and where they are. */
 
-import type { ArrivedRecord } from './arrival.ts'
+import { type ArrivedRecord, rowOf } from './arrival.ts'
 import { idField, nothing, textField, textsField } from './copy.ts'
 import type { Dictionaries, Entry } from './dictionary.ts'
-import { type OutcomeRow, outcomeRowsOf, type RecordRow, recordRowOf } from './row.ts'
+import { type OutcomeRow, outcomeRowsOf, type RecordRow } from './row.ts'
 
 /** Decisions whose numbers share all but their last eight bits have their ends together. */
 export const bucketSize = 256
@@ -20,14 +20,16 @@ export interface Extract {
 /** Reads every leaf once, and tells the dictionaries what will be asked of them. */
 export function extract(entries: readonly ArrivedRecord[], size: number, words: Dictionaries): readonly Extract[] {
   words.begin()
-  return entries.map(({ event }, i) => {
-    const row = recordRowOf(event)
-    const shape = shapeOf(row)
-    const key = shape.map(mark).join('\0')
+  const keyOf = shapeKeys()
+  let run = ''
+  return entries.map((entry, i) => {
+    const row = rowOf(entry)
+    const key = keyOf(row)
     const peer = row.serial === null && row.sourceAddress === null ? undefined : peerKey(row)
-    const ends = outcomeRowsOf(event)
-    words.runs.want(row.epoch, () => [row.epoch, row.producer])
-    words.shapes.want(key, () => shape)
+    const ends = entry.row ? [] : outcomeRowsOf(entry.event)
+    if (row.epoch !== run) words.runs.want(row.epoch, () => [row.epoch, row.producer])
+    run = row.epoch
+    words.shapes.want(key, () => shapeOf(row))
     if (row.caller !== null) words.names.want(row.caller, () => [row.caller])
     if (peer !== undefined) words.peers.want(peer, () => [row.serial, row.sourceAddress])
     for (const { code, upstream } of ends) {
@@ -45,6 +47,39 @@ function shapeOf(row: RecordRow): Entry {
     ...[enforced, row.bundle, row.revision, row.policySha256, row.reasons !== null],
   ]
 }
+
+/** Shapes that are compared before a key is made. */
+const recentShapes = 8
+
+/** The key of a row's shape. Rows that come together have few, so what it was of the last ones is looked at first. */
+function shapeKeys(): (row: RecordRow) => string {
+  const recent: { readonly row: RecordRow; readonly key: string }[] = []
+  let oldest = 0
+  return (row) => {
+    for (const known of recent) if (isSameShape(known.row, row)) return known.key
+    const key = shapeOf(row).map(mark).join('\0')
+    recent[oldest] = { row, key }
+    oldest = (oldest + 1) % recentShapes
+    return key
+  }
+}
+
+const isSameShape = (a: RecordRow, b: RecordRow): boolean =>
+  a.method === b.method &&
+  a.verdict === b.verdict &&
+  a.workload === b.workload &&
+  a.kind === b.kind &&
+  a.direction === b.direction &&
+  a.listener === b.listener &&
+  a.target === b.target &&
+  a.service === b.service &&
+  a.code === b.code &&
+  a.by === b.by &&
+  a.enforced === b.enforced &&
+  a.bundle === b.bundle &&
+  a.revision === b.revision &&
+  a.policySha256 === b.policySha256 &&
+  (a.reasons !== null) === (b.reasons !== null)
 
 /** No text of a row holds U+0000, so that keys of different entries differ. */
 const mark = (value: string | boolean | null): string =>

@@ -16,9 +16,9 @@ import {
 } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
+import { asciiText, memberNumbers as at, countAt, isBare, isText, memberFrom, memberTo, textAt } from '../log/scan.ts'
 import { type Finding, type FindingCode, type Findings, plural, recordId, span } from './finding.ts'
 import { addRange, outside, type Range, removeRange, sizeOf } from './ranges.ts'
-import { asciiText, memberNumbers as at, countAt, isBare, isText, memberFrom, memberTo, textAt } from './scan.ts'
 import {
   claim,
   join,

@@ -33,6 +33,8 @@ const sinks = await Promise.all(
   }),
 )
 
+/** Ids, made beforehand: they are not what is measured here. */
+const ids = Array.from({ length: 65_536 }, () => randomBytes(16))
 const outcome: Outcome = {
   ...{ code: 'completed', status: 200, requestBytes: 0, responseBytes: 1432, upstream: '10.0.3.17:8080' },
   durationUs: 812,
@@ -49,7 +51,7 @@ const timer = setInterval(async () => {
   const list: Promise<unknown>[] = []
   for (; due >= 1; due--) {
     const { id, sink } = sinks[number % sinks.length]!
-    const body = decisionOf(id, number++, now(), randomBytes(16))
+    const body = decisionOf(id, number, now(), ids[number++ % ids.length]!)
     list.push(
       Promise.resolve(sink.keep(body)).then((record) => {
         kept++

@@ -24,26 +24,50 @@ const from: DecidedBy = { by: 'policy', policy }
 const allow: Decision = { verdict: 'allow', code: 'allowed', from, reasons: [] }
 const deny: Decision = { verdict: 'deny', code: 'policy_denied', from, reasons: ['no edge allows this call'] }
 
-const identities = callers.map((id, i) => ({
-  ...{ id, trustDomain: trustDomainOf(id), proof: 'x509' as const, serial: (0x5a5a + i).toString(16).repeat(8) },
-  ...{ notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 },
-}))
 const headers = {
   ...{ 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' },
   ...{ 'content-type': 'application/json', 'x-request-kind': 'interactive' },
 }
 
+/** What a proxy has once for a connection, and its requests share. */
+type Connection = Pick<RequestFacts, 'source' | 'destination'>
+
+/** Connections to one workload, all kept alive. */
+const connectionsEach = 50
+const connections = new Map<SpiffeId, readonly Connection[]>()
+
+function connectionTo(workload: SpiffeId, number: number): Connection {
+  let all = connections.get(workload)
+  if (!all) {
+    all = Array.from({ length: connectionsEach }, (_, i) => connect(workload, i))
+    connections.set(workload, all)
+  }
+  return all[Math.floor(number / workloads.length) % connectionsEach]!
+}
+
+function connect(workload: SpiffeId, number: number): Connection {
+  const id = callers[number % callers.length]!
+  const identity = {
+    ...{ id, trustDomain: trustDomainOf(id), proof: 'x509' as const },
+    serial: (0x5a5a + (number % callers.length)).toString(16).repeat(8),
+    ...{ notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 },
+  }
+  return {
+    source: { identified: { ok: true, identity }, address: `10.0.${number % 7}.7`, port: 40_000 + number },
+    destination: { service: workload, address: '10.0.0.9', port: 8443 },
+  }
+}
+
 export function decisionOf(workload: SpiffeId, number: number, atNs: bigint, id: Uint8Array): DecisionBody {
-  const identity = identities[(number * 7) % identities.length]!
+  const hex = toHex(id)
   const facts: RequestFacts = {
     ...{ direction: 'inbound', workload, listener: 'http' },
-    source: { identified: { ok: true, identity }, address: `10.0.${number % 7}.7`, port: 40_000 + (number % 20_000) },
-    destination: { service: workload, address: '10.0.0.9', port: 8443 },
+    ...connectionTo(workload, number),
     head: {
       ...{ method: number % 4 === 0 ? 'POST' : 'GET', authority: 'orders.bank.example', query: '', headers },
       ...{ path: `/v1/orders/${(number * 2_654_435_761) % 1_000_003}`, protocol: 'HTTP/1.1', scheme: 'https' },
     },
-    ...{ requestId: toHex(id), traceId: toHex(id).split('').reverse().join(''), atNs },
+    ...{ requestId: hex, traceId: hex.slice(16) + hex.slice(0, 16), atNs },
   }
   const found = {
     ...{ route: 'orders', service: 'orders', timeoutMs: 0 },

@@ -5,9 +5,10 @@
  */
 
 import { sql } from 'drizzle-orm'
-import type { AuditEvent, FindingBody } from '../../../core/record.ts'
+import type { FindingBody } from '../../../core/record.ts'
 import type { Alongside, Auditor } from '../../node/auditor.ts'
 import type { Store } from '../../node/store.ts'
+import type { ArrivedRecord } from '../../store/arrival.ts'
 import type { Db } from '../../store/schema.ts'
 import { rowsOf } from '../../store/sql.ts'
 import { skewFinding } from '../bodies.ts'
@@ -40,7 +41,7 @@ export type Writer = Pick<Auditor, 'append' | 'owns'>
 
 export interface Finder {
   /** As the auditor calls it. */
-  onStored(shard: number, from: number, entries: readonly { readonly event: AuditEvent }[]): void
+  onStored(shard: number, from: number, entries: readonly ArrivedRecord[]): void
   /** Writes by this auditor from now on, and looks on a timer. */
   start(auditor: Writer): Promise<void>
   /** Looks at everything that is there; for tests, and before an end. */
@@ -183,8 +184,7 @@ export function makeFinder(options: FinderOptions): Finder {
 
   return {
     onStored(shard, from, entries) {
-      const events = entries.map(({ event }) => event)
-      shardOf(shard).waiting.offer(from, events, own, nowMs())
+      shardOf(shard).waiting.offer(from, entries, own, nowMs())
     },
     async start(by) {
       auditor = by

@@ -1,8 +1,8 @@
 /** Entries between the auditor and who judges them: in memory while they come in order, and otherwise read again. */
 
-import type { AuditEvent } from '../../../core/record.ts'
+import type { ArrivedRecord } from '../../store/arrival.ts'
 import { type Lag, type Skew, skewsOf } from '../clock.ts'
-import { msOf, type Seen, seenOf } from '../seen.ts'
+import { msOf, type Seen, seenIn, seenOf } from '../seen.ts'
 
 /** What one shard holds at most; what is over is read again from the store. */
 const maxSeen = 20_000
@@ -16,12 +16,19 @@ export class Waiting {
   #count = 0
 
   /** Called in the auditor's turn. */
-  offer(from: number, events: readonly AuditEvent[], own: string, nowMs: number): void {
-    const seen = events.flatMap((event, i) => seenOf(event, from + i) ?? [])
-    this.#batches.push({ from, to: from + events.length, seen })
+  offer(from: number, entries: readonly ArrivedRecord[], own: string, nowMs: number): void {
+    const seen: Seen[] = []
+    for (const [i, { event, row }] of entries.entries()) {
+      const one = row ? seenIn(row, from + i) : seenOf(event, from + i)
+      if (one) seen.push(one)
+    }
+    this.#batches.push({ from, to: from + entries.length, seen })
     this.#count += seen.length
     while (this.#count > maxSeen || this.#batches.length > maxBatches) this.#count -= this.#batches.shift()!.seen.length
-    for (const { producer, timestamp } of events) if (producer !== own) this.#lag(producer, nowMs - msOf(timestamp))
+    for (const { event } of entries) {
+      const { producer, timestamp } = event
+      if (producer !== own) this.#lag(producer, nowMs - msOf(timestamp))
+    }
   }
 
   #lag(producer: string, ms: number): void {

@@ -1,7 +1,10 @@
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import kafkajs from 'kafkajs'
 import { expect, test } from 'vitest'
 import { joinLines } from '../../../audit/node/embedded.ts'
 import { kafkaStream, messagesOf } from '../../../audit/node/kafka.ts'
 import { isRefusal, unavailable } from '../../../audit/node/kafka-client.ts'
+import { useCodecs } from '../../../audit/node/kafka-codec.ts'
 import { type Fetched, ingestPartitions, type PartitionPorts } from '../../../audit/node/kafka-ingest.ts'
 import type { Notice } from '../../../audit/stream/notice.ts'
 import { utf8 } from '../../../core/bytes.ts'
@@ -60,6 +63,22 @@ test('a stream without a broker opens, and each call fails in time with its caus
   expect(notices.length).toBeGreaterThan(0)
   await stream.close()
   await expect(stream.publish(batch([utf8('{}')]))).rejects.toThrow('closed')
+})
+
+test('a batch becomes what it was; one that would become more than 2 MiB is refused', async () => {
+  useCodecs()
+  const { CompressionCodecs, CompressionTypes } = kafkajs
+  const [most, over] = [2 * 1024 ** 2, 2 * 1024 ** 2 + 1].map((size) => new Uint8Array(size))
+  const kinds = [
+    [CompressionTypes.ZSTD, zstdCompressSync],
+    [CompressionTypes.GZIP, gzipSync],
+  ] as const
+  for (const [type, pack] of kinds) {
+    const { compress, decompress } = CompressionCodecs[type]()
+    expect(await decompress(await compress({ buffer: Buffer.from('records') }))).toEqual(Buffer.from('records'))
+    expect(await decompress(pack(most!))).toHaveLength(most!.length)
+    await expect(decompress(pack(over!))).rejects.toThrow()
+  }
 })
 
 /** As kafkajs throws them: what the broker said lies within how often it was tried. */

@@ -91,7 +91,7 @@ export function streamContract(test: typeof vitestTest, { adapter, broker, kills
     })
 
     test('a record that the topic does not take is refused by name, and those beside it are not', async () => {
-      const topic = await newTopic(broker().broker, { partitions: 2, settings: { 'max.message.bytes': '50000' } })
+      const topic = await newTopic(broker().broker, { partitions: 2, settings: { 'max.message.bytes': '20000' } })
       const [here, there] = [newWriter('here', 0), newWriter('there', 1)]
       const good = [here.next(1), there.next(1)]
       const tooLarge = newWriter('too-large', 0).next(1, 60_000)
@@ -106,6 +106,14 @@ export function streamContract(test: typeof vitestTest, { adapter, broker, kills
         await stream.publish(here.next(1))
       })
       expect((await arrivedIn(topic)).sort()).toEqual([...good.flatMap(namesOf), `${here.epoch}-1`].sort())
+    })
+
+    test('records that are alike take a tenth of their bytes on the way', async () => {
+      const topic = await newTopic(broker().broker, { settings: { 'max.message.bytes': '20000' } })
+      const writer = newWriter('alike', 0)
+      const batch = writer.next(1000) // Some hundred kilobytes, most of it the same.
+      await using(topic, (stream) => stream.publish(batch))
+      expect(faultsOf(namesOf(batch), await arrivedIn(topic))).toEqual([])
     })
 
     test('a topic that is missing is refused by name, and nobody makes it', async () => {

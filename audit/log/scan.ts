@@ -1,8 +1,10 @@
 /**
  * Looks through the bytes of a decision or of outcomes, of which a log is nearly all, without making an object of them:
- * whether they are plainly canonical JSON (RFC 8785), and where the members stand that verification needs. Whatever is
- * not as plain as that is left to `parseEvent`; held against it by test/audit/verify/scan.test.ts.
+ * whether they are plainly canonical JSON (RFC 8785), and where the members stand that a reader needs. Whatever is
+ * not as plain as that is left to `parseEvent`; held against it by test/audit/log/scan.test.ts.
  */
+
+import { fitEnd, numberEnd, type Shape, shapeOf, slotTo, textEnd } from './shape.ts'
 
 /** Members that are looked for, at the top and, behind `peer`, within it. */
 const members = [
@@ -47,49 +49,116 @@ const byLength: readonly (readonly { readonly number: number; readonly codes: Ui
 )
 
 const maxDepth = 64
-/** Characters of a number that JavaScript writes as it stands. */
-const maxDigits = 15
 const nameFrom = new Int32Array(maxDepth + 1)
 const nameTo = new Int32Array(maxDepth + 1)
 const inObject = new Uint8Array(maxDepth + 1)
-
-/** Of text that stands for itself: printable ASCII without quote and backslash. */
-const plain = Uint8Array.from({ length: 256 }, (_, byte) =>
-  byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c ? 1 : 0,
-)
 
 /**
  * True only where the bytes from `start` to `end` are an object in canonical JSON; then the members' places are set. What
  * lies behind `end` may be looked at, and then the answer is no.
  */
 export function scan(bytes: Uint8Array, start: number = 0, end: number = bytes.length): boolean {
+  return scanFrom(bytes, start) === end
+}
+
+/** The shape that the record had which was scanned last; undefined where it has none. */
+export let scannedShape: Shape | undefined
+
+/** Where the object in canonical JSON ends that begins at `start`, and the members' places are set; -1 where there is none. */
+export function scanFrom(bytes: Uint8Array, start: number): number {
+  for (let i = 0; i < known.length; i++) {
+    const one = known[i]!
+    const end = fitEnd(one.shape, bytes, start)
+    if (end < 0) continue
+    setPlaces(one, start)
+    scannedShape = one.shape
+    // Those that are met often stand in front.
+    if (i > 0) [known[i - 1], known[i]] = [one, known[i - 1]!]
+    return end
+  }
+  scannedShape = undefined
+  const end = read(bytes, start)
+  if (end >= 0 && isText(bytes, memberNumbers.kind, 'decision')) learn(bytes, start, end)
+  return end
+}
+
+/** A shape, and where its members stand: so far behind the end of a slot, or the record's beginning. */
+interface Known {
+  readonly shape: Shape
+  readonly slots: Int32Array
+  readonly behind: Int32Array
+}
+
+/** One for each way that decisions are written: by policies, options and headers. */
+const known: Known[] = []
+const maxKnown = 32
+let misses = 0
+
+/** While there are more shapes than are remembered, few of them are worth the time it takes to know one. */
+function learn(bytes: Uint8Array, start: number, end: number): void {
+  if (known.length === maxKnown && ++misses % 16 !== 0) return
+  const shape = shapeOf(bytes, start, end, ['direction', 'kind', 'v'])
+  if (!shape || fitEnd(shape, bytes, start) !== end) return
+  const slots = new Int32Array(2 * members.length)
+  const behind = new Int32Array(2 * members.length)
+  for (let i = 0; i < slots.length; i++) {
+    const place = i < members.length ? memberFrom[i]! : memberTo[i - members.length]!
+    let slot = shape.texts.length - 1
+    while (slot >= 0 && slotTo[slot]! > place) slot--
+    slots[i] = memberFrom[i % members.length]! < 0 ? absent : slot
+    behind[i] = place - (slot < 0 ? start : slotTo[slot]!)
+  }
+  const one = { shape, slots, behind }
+  if (known.length < maxKnown) known.push(one)
+  else known[maxKnown - 1] = one
+  scannedShape = shape
+}
+
+const absent = -2
+
+function setPlaces({ slots, behind }: Known, start: number): void {
+  const count = members.length
+  for (let i = 0; i < count; i++) {
+    const from = slots[i]!
+    if (from === absent) {
+      memberFrom[i] = -1
+      continue
+    }
+    const to = slots[count + i]!
+    memberFrom[i] = (from < 0 ? start : slotTo[from]!) + behind[i]!
+    memberTo[i] = (to < 0 ? start : slotTo[to]!) + behind[count + i]!
+  }
+}
+
+/** The same, value by value. */
+function read(bytes: Uint8Array, start: number): number {
   memberFrom.fill(-1)
   let depth = 0
   let i = start
   /** The member that is being read at the top, and within `peer`. */
   let top = -1
   let within = -1
-  if (bytes[start] !== 0x7b) return false
+  if (bytes[start] !== 0x7b) return -1
   for (;;) {
     const byte = bytes[i]!
     let opened = false
     if (byte === 0x22) {
       i = textEnd(bytes, i + 1)
-      if (bytes[i] !== 0x22) return false
+      if (bytes[i] !== 0x22) return -1
       i++
     } else if (byte === 0x7b || byte === 0x5b) {
-      if (++depth > maxDepth) return false
+      if (++depth > maxDepth) return -1
       inObject[depth] = byte === 0x7b ? 1 : 0
       nameFrom[depth] = -1
       i++
       opened = bytes[i] !== byte + 2 // The bracket that closes it.
     } else if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) {
       const to = numberEnd(bytes, i)
-      if (to < 0) return false
+      if (to < 0) return -1
       i = to
     } else {
       const to = literalEnd(bytes, i)
-      if (to < 0) return false
+      if (to < 0) return -1
       i = to
     }
 
@@ -103,7 +172,7 @@ export function scan(bytes: Uint8Array, start: number = 0, end: number = bytes.l
         memberTo[within] = i
         within = -1
       }
-      if (depth === 0) return i === end
+      if (depth === 0) return i
       const next = bytes[i]!
       const object = inObject[depth] === 1
       if (next === 0x2c) {
@@ -111,17 +180,17 @@ export function scan(bytes: Uint8Array, start: number = 0, end: number = bytes.l
         isName = object
         break
       }
-      if (next !== (object ? 0x7d : 0x5d)) return false
+      if (next !== (object ? 0x7d : 0x5d)) return -1
       depth--
       i++
     }
     if (!isName) continue
-    if (bytes[i] !== 0x22) return false
+    if (bytes[i] !== 0x22) return -1
     const from = i + 1
     i = textEnd(bytes, from)
-    if (bytes[i] !== 0x22 || bytes[i + 1] !== 0x3a) return false
+    if (bytes[i] !== 0x22 || bytes[i + 1] !== 0x3a) return -1
     const before = nameFrom[depth]!
-    if (before !== -1 && !isBefore(bytes, before, nameTo[depth]!, from, i)) return false
+    if (before !== -1 && !isBefore(bytes, before, nameTo[depth]!, from, i)) return -1
     nameFrom[depth] = from
     nameTo[depth] = i
     if (depth === 1) {
@@ -135,23 +204,6 @@ export function scan(bytes: Uint8Array, start: number = 0, end: number = bytes.l
     }
     i += 2
   }
-}
-
-/** Four at a time: most of a record is text, and most texts are longer. */
-function textEnd(bytes: Uint8Array, from: number): number {
-  let i = from
-  while (plain[bytes[i]!]! & plain[bytes[i + 1]!]! & plain[bytes[i + 2]!]! & plain[bytes[i + 3]!]!) i += 4
-  while (plain[bytes[i]!] === 1) i++
-  return i
-}
-
-function numberEnd(bytes: Uint8Array, from: number): number {
-  const first = bytes[from] === 0x2d ? from + 1 : from
-  let i = first
-  while (bytes[i]! >= 0x30 && bytes[i]! <= 0x39) i++
-  if (i === first || i - from > maxDigits) return -1
-  if (bytes[first] === 0x30 && (i > first + 1 || first > from)) return -1 // No leading zero, and zero has no sign.
-  return i // A fraction or an exponent is found wanting behind it.
 }
 
 const literals = ['true', 'false', 'null'].map((word) => Uint8Array.from(word, (letter) => letter.charCodeAt(0)))

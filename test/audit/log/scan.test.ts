@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { memberFrom, memberNumbers, memberTo, scan } from '../../../audit/verify/scan.ts'
+import { memberFrom, memberNumbers, memberTo, scan } from '../../../audit/log/scan.ts'
 import { verifyLog } from '../../../audit/verify/verify.ts'
 import { fromUtf8, utf8 } from '../../../core/bytes.ts'
 import { canonicalJson, type Json, parseJson } from '../../../core/json.ts'
-import { filesOf, Mesh, partsOf, Signer, told } from './log.ts'
+import { filesOf, Mesh, partsOf, Signer, told } from '../verify/log.ts'
 
 const signer = new Signer()
 const mesh = new Mesh().calls(60).head()
