@@ -8,7 +8,6 @@ import type { Outcome, PeerAnswer } from '../core/outcome.ts'
 import type { Endpoint } from '../core/snapshot.ts'
 import type { TryTimes } from '../core/traffic.ts'
 import type { Attempts } from './flow/attempts.ts'
-import type { Target } from './flow/filters/target.ts'
 
 /** What a refused caller gets: RFC 9457 problem details unless the policy wrote a body of its own. */
 export interface Refusal {
@@ -42,6 +41,12 @@ export interface Onward {
   readonly attempts?: Attempts
   /** Of an upgrade alone: whether it would be allowed now. */
   readonly stillAllowed?: () => Promise<boolean>
+}
+
+/** What stands in the request line and the host in place of what was judged. */
+export interface Target {
+  readonly authority: string
+  readonly path: string
 }
 
 /** Where a copy of a request goes; its answer is read by nobody. */
