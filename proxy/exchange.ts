@@ -6,7 +6,7 @@ import type { Transform } from '../core/filters.ts'
 import type { Peer } from '../core/identity.ts'
 import type { Outcome, PeerAnswer } from '../core/outcome.ts'
 import type { Endpoint } from '../core/snapshot.ts'
-import type { TryTimes } from '../core/traffic.ts'
+import type { ServiceBounds, TryTimes } from '../core/traffic.ts'
 import type { Attempts } from './flow/attempts.ts'
 
 /** What a refused caller gets: RFC 9457 problem details unless the policy wrote a body of its own. */
@@ -35,6 +35,8 @@ export interface Onward {
   readonly transform?: Transform
   /** Where copies go. Default nowhere. */
   readonly mirrors?: readonly MirrorTo[]
+  /** How much is asked of the service at a time. Default the proxy's own limits. */
+  readonly connections?: ServiceBounds
   /** Of each attempt. Default none. */
   readonly times?: TryTimes
   /** Where it may be sent more than once. */

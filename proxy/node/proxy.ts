@@ -21,6 +21,7 @@ import { type Circuit, makeCircuit } from '../balance/breaker.ts'
 import { type Budget, makeBudget } from '../balance/budget.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
+import type { Load } from '../flow/reach.ts'
 import { appOf, appRoute, type FindRoute, type Found, routesOf, serviceRoute } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
@@ -102,6 +103,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const balancers = new Map<string, Balancer>()
   const circuits = new Map<string, Circuit>()
   const budgets = new Map<string, Budget>()
+  const loads = new Map<string, Load>()
   const rates = new Map<string, Rates>()
   const later = oneATurn()
   const running = new Map<string, Running>()
@@ -177,6 +179,12 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     return made
   }
 
+  function load({ name }: Service): Load {
+    const made = loads.get(name) ?? { inFlight: 0 }
+    loads.set(name, made)
+    return made
+  }
+
   function budget({ name }: Service, { budget }: RetryRules): Budget {
     const made = budgets.get(name) ?? makeBudget(nowMs, budget)
     made.use(budget)
@@ -235,8 +243,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const broken = new Set(snapshot.services.flatMap(({ name, traffic }) => (traffic?.breaker ? name : [])))
     for (const name of circuits.keys()) if (!broken.has(name)) circuits.delete(name)
     const served = new Set(snapshot.services.map(({ name }) => name))
-    for (const name of budgets.keys()) if (!served.has(name)) budgets.delete(name)
-    const outbound = routesOf(snapshot, () => fraction(random), { balance, circuit, budget })
+    for (const of of [budgets, loads]) for (const name of of.keys()) if (!served.has(name)) of.delete(name)
+    const outbound = routesOf(snapshot, () => fraction(random), { balance, circuit, budget, load })
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
