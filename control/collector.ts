@@ -85,6 +85,7 @@ const outcomeCodes: Readonly<Record<OutcomeCode, true>> = {
   fault_injected: true,
   request_unpatched: true,
   answer_unpatched: true,
+  upstream_overflow: true,
   circuit_open: true,
   caller_gone: true,
   drained: true,

@@ -6,11 +6,23 @@ export interface ServiceTraffic {
   readonly outlier?: OutlierOptions
   /** Default none: requests go on to a service that keeps failing. */
   readonly breaker?: BreakerOptions
+  /** Default as the proxy's own limits are. */
+  readonly connections?: ServiceBounds
   /** Default nothing is tried again. */
   readonly retry?: RetryRules
   readonly times?: TryTimes
   /** Time for a whole request where its route names none, in milliseconds. Default 15 000; 0 is none. */
   readonly timeoutMs?: number
+}
+
+/** How much one proxy process asks of a service at a time. Beyond it requests are refused with 503. */
+export interface ServiceBounds {
+  /** Connections of HTTP/1.1, or sessions of HTTP/2, to one endpoint for one workload. Default 256; further requests wait. */
+  readonly upstreams?: number
+  /** Requests that wait for one. Default 1024. */
+  readonly pending?: number
+  /** Requests in flight to the service, those that wait among them. Default any number. */
+  readonly requests?: number
 }
 
 /** When a request is sent once more. All of it holds for one request; the budget is the service's. */

@@ -6,9 +6,8 @@ import type { Transform } from '../core/filters.ts'
 import type { Peer } from '../core/identity.ts'
 import type { Outcome, PeerAnswer } from '../core/outcome.ts'
 import type { Endpoint } from '../core/snapshot.ts'
-import type { TryTimes } from '../core/traffic.ts'
+import type { ServiceBounds, TryTimes } from '../core/traffic.ts'
 import type { Attempts } from './flow/attempts.ts'
-import type { Target } from './flow/filters/target.ts'
 
 /** What a refused caller gets: RFC 9457 problem details unless the policy wrote a body of its own. */
 export interface Refusal {
@@ -36,12 +35,20 @@ export interface Onward {
   readonly transform?: Transform
   /** Where copies go. Default nowhere. */
   readonly mirrors?: readonly MirrorTo[]
+  /** How much is asked of the service at a time. Default the proxy's own limits. */
+  readonly connections?: ServiceBounds
   /** Of each attempt. Default none. */
   readonly times?: TryTimes
   /** Where it may be sent more than once. */
   readonly attempts?: Attempts
   /** Of an upgrade alone: whether it would be allowed now. */
   readonly stillAllowed?: () => Promise<boolean>
+}
+
+/** What stands in the request line and the host in place of what was judged. */
+export interface Target {
+  readonly authority: string
+  readonly path: string
 }
 
 /** Where a copy of a request goes; its answer is read by nobody. */

@@ -61,13 +61,13 @@ export function prepareDisclosures(size: number, entries: readonly ArrivedRecord
 }
 
 /** Digests of a record's personal fields, by the name of the field. */
-export function digestsOf(event: AuditEvent): Readonly<Record<string, string>> {
+export function digestsOf(event: object): Readonly<Record<string, string>> {
   const sealed = (event as { readonly sealed?: Json }).sealed
   const digests = Object.entries(isObject(sealed) ? sealed : {}).filter((one) => typeof one[1] === 'string')
   return Object.fromEntries(digests) as Record<string, string>
 }
 
-function keysErasedBy(event: AuditEvent): readonly string[] {
+function keysErasedBy(event: Pick<AuditEvent, 'kind'>): readonly string[] {
   const keys: unknown = event.kind === 'erased' ? (event as AuditEvent<ErasedBody>).keys : undefined
   return Array.isArray(keys) ? [...new Set(keys.filter((key) => typeof key === 'string' && keyShape.test(key)))] : []
 }

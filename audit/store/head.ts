@@ -40,14 +40,14 @@ export interface HeadTools {
   readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
 }
 
-/** What is wrong with a head, or undefined where it holds. */
 /** The epoch that an epoch's first record quotes, or ''; undefined of every other record. */
-export function quotedBy(event: AuditEvent): string | undefined {
+export function quotedBy(event: Pick<AuditEvent, 'kind' | 'seq'>): string | undefined {
   if (event.kind !== 'start' || event.seq !== 0) return undefined
   const { previous } = event as { readonly previous?: unknown }
   return isObject(previous as Json) ? String((previous as { readonly epoch?: unknown }).epoch) : ''
 }
 
+/** What is wrong with a head, or undefined where it holds. */
 export function headFault(
   event: AuditEvent<HeadBody>,
   known: readonly Announced[],

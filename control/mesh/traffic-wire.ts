@@ -40,6 +40,9 @@ export const serviceTraffic: z.ZodType<ServiceTraffic> = z.strictObject({
       budget: z.strictObject({ share: z.number().min(0).max(1), perSecond: z.number().min(0) }),
     })
     .exactOptional(),
+  connections: z
+    .strictObject({ upstreams: some.exactOptional(), pending: count.exactOptional(), requests: some.exactOptional() })
+    .exactOptional(),
   times: z
     .strictObject({ tryMs: some.exactOptional(), connectMs: some.exactOptional(), idleMs: some.exactOptional() })
     .exactOptional(),

@@ -39,6 +39,11 @@ export interface TrafficPolicySpec {
     readonly successThreshold?: number
     readonly minimumRequests?: number
   }
+  readonly connections?: {
+    readonly maxConnections?: number
+    readonly maxPending?: number
+    readonly maxRequests?: number
+  }
   readonly retry?: RetrySpec
   readonly timeouts?: TimeoutsSpec
   readonly limits?: readonly LimitSpec[]
@@ -112,6 +117,24 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
       })
       .describe('Default none.')
       .exactOptional(),
+    connections: z
+      .strictObject({
+        maxConnections: some
+          .max(10_000)
+          .describe('Connections to one endpoint for one workload; further requests wait. Default 256.')
+          .exactOptional(),
+        maxPending: z
+          .int()
+          .min(0)
+          .max(1_000_000)
+          .describe('Requests that wait for one; further ones get 503. Default 1024.')
+          .exactOptional(),
+        maxRequests: some
+          .describe('Requests in flight to the Service; further ones get 503. Default any number.')
+          .exactOptional(),
+      })
+      .describe('What one proxy process asks of the Service at a time.')
+      .exactOptional(),
     retry: retrySpec.exactOptional(),
     timeouts: timeoutsSpec.exactOptional(),
     sticky: sticky
@@ -136,8 +159,8 @@ export const hashes = (type: AlgorithmName): boolean => type === 'RingHash' || t
 
 /** Undefined where a policy says nothing of this. Its shape is right, and a way that hashes has a key. */
 export function serviceTrafficOf(spec: TrafficPolicySpec): ServiceTraffic | undefined {
-  const { loadBalancer: lb, outlierEjection: out, circuitBreaker: cut, retry, timeouts } = spec
-  if (!lb && !out && !cut && !retry && !timeouts) return undefined
+  const { loadBalancer: lb, outlierEjection: out, circuitBreaker: cut, connections, retry, timeouts } = spec
+  if (!lb && !out && !cut && !connections && !retry && !timeouts) return undefined
   return {
     ...(lb && { balance: { type: algorithms[lb.type], ...(lb.hashOn && { hashOn: placeOf(lb.hashOn) }) } as Balance }),
     ...(out && {
@@ -156,6 +179,7 @@ export function serviceTrafficOf(spec: TrafficPolicySpec): ServiceTraffic | unde
         minimumRequests: cut.minimumRequests ?? breakerDefaults.minimumRequests,
       },
     }),
+    ...(connections && { connections: connectionsOf(connections) }),
     ...(retry && { retry: retryOf(retry) }),
     ...(timeouts && timesOf(timeouts)),
   }
@@ -174,3 +198,13 @@ export function placeOf(key: KeySpec): KeyPlace {
   if ('header' in key) return { kind: 'header', name: key.header.toLowerCase() }
   return 'cookie' in key ? { kind: 'cookie', name: key.cookie } : { kind: 'caller' }
 }
+
+const connectionsOf = ({
+  maxConnections,
+  maxPending,
+  maxRequests,
+}: NonNullable<TrafficPolicySpec['connections']>): NonNullable<ServiceTraffic['connections']> => ({
+  ...(maxConnections !== undefined && { upstreams: maxConnections }),
+  ...(maxPending !== undefined && { pending: maxPending }),
+  ...(maxRequests !== undefined && { requests: maxRequests }),
+})

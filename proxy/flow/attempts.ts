@@ -9,6 +9,9 @@ import type { Budget } from '../balance/budget.ts'
 /** Who counts what becomes of attempts is told by this. */
 export type Ended = (outcome: Pick<Outcome, 'code' | 'status' | 'durationUs'>) => void
 
+/** Why nobody is asked. */
+export type Withheld = Extract<OutcomeCode, 'circuit_open' | 'upstream_overflow'>
+
 /** What a route brings along for requests that may be tried again. */
 export interface RetryPlan {
   readonly rules: RetryRules

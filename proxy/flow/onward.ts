@@ -55,6 +55,7 @@ export function onward(
     setResponseHeaders,
     timeoutMs: found.timeoutMs,
     ...(found.times && { times: found.times }),
+    ...(found.connections && { connections: found.connections }),
     ...changes?.onward,
     ...deadline(facts, found, setHeaders),
   }

@@ -8,7 +8,7 @@ import type { Circuit } from '../balance/breaker.ts'
 import type { Budget } from '../balance/budget.ts'
 import { type Member, saidOf } from '../balance/member.ts'
 import { keyAt } from '../limit/key.ts'
-import type { Ended, RetryPlan } from './attempts.ts'
+import type { Ended, RetryPlan, Withheld } from './attempts.ts'
 
 /** What is known of services over many requests, and outlives a snapshot. Default nothing is. */
 export interface Watch {
@@ -18,14 +18,20 @@ export interface Watch {
   readonly circuit?: (service: Service) => Circuit | undefined
   /** Asked once for each service whose requests may be tried again. */
   readonly budget?: (service: Service, rules: RetryRules) => Budget
+  /** Requests in flight to a service. Asked once for each that may have so many. */
+  readonly load?: (service: Service) => Load
+}
+
+export interface Load {
+  inFlight: number
 }
 
 export interface Place {
   readonly endpoint: Endpoint
   /** Whether CONNECT opens a tunnel there. Default not. */
   readonly connect?: true
-  /** Undefined where nobody counts. */
-  readonly begin?: () => Ended | undefined
+  /** Says that a request goes there, or why it does not. Undefined where nobody counts. */
+  readonly begin?: () => Ended | Withheld
 }
 
 export interface Reach {
@@ -41,21 +47,24 @@ export interface Reach {
 export function reachOf(
   service: Service,
   fraction: () => number,
-  { balance, circuit: circuitOf, budget }: Watch,
+  { balance, circuit: circuitOf, budget, load: loadOf }: Watch,
 ): Reach {
   const next = rotation(service)
   const balancer = balance && service.endpoints.length > 1 ? balance(service) : undefined
   const circuit = circuitOf?.(service)
   const hashOn = hashOnOf(service)
   const { connect } = service
+  const most = service.traffic?.connections?.requests
+  const load = most === undefined ? undefined : loadOf?.(service)
 
   function place(member: Member | undefined): Place | undefined {
     const endpoint = balancer ? member?.endpoint : next()
     if (!endpoint) return undefined
     const there = connect ? { endpoint, connect } : { endpoint }
-    if (!member && !circuit) return there
+    if (!member && !circuit && !load) return there
     const counted = member && (() => balancer!.begin(member))
-    return { ...there, begin: circuit ? () => guarded(circuit, counted) : counted! }
+    const passed = circuit ? () => guarded(circuit, counted) : counted
+    return { ...there, begin: load ? () => within(load, most!, passed) : passed! }
   }
 
   return {
@@ -72,20 +81,38 @@ export function reachOf(
           const there = place(balancer?.pick(undefined, tried))
           if (!there?.begin) return there
           const ended = there.begin()
-          return ended && { endpoint: there.endpoint, ended }
+          return typeof ended === 'string' ? undefined : { endpoint: there.endpoint, ended }
         },
       }
     },
   }
 }
 
+type Begin = () => Ended | Withheld
+
 /** Passes where the circuit lets it, and tells it and the balancer how the request ended. */
-function guarded(circuit: Circuit, begin: (() => Ended) | undefined): Ended | undefined {
+function guarded(circuit: Circuit, begin: Begin | undefined): Ended | Withheld {
   const over = circuit.admit()
-  if (!over) return undefined
+  if (!over) return 'circuit_open'
   const ended = begin?.()
+  if (typeof ended === 'string') {
+    over(undefined)
+    return ended
+  }
   return (outcome) => {
     over(saidOf(outcome))
+    ended?.(outcome)
+  }
+}
+
+/** Passes while there is room. */
+function within(load: Load, most: number, begin: Begin | undefined): Ended | Withheld {
+  if (load.inFlight >= most) return 'upstream_overflow'
+  const ended = begin?.()
+  if (typeof ended === 'string') return ended
+  load.inFlight++
+  return (outcome) => {
+    load.inFlight--
     ended?.(outcome)
   }
 }

@@ -4,11 +4,11 @@ import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import type { RouteFilters } from '../../core/filters.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch } from '../../core/snapshot.ts'
-import { type KeyPlace, retryDefaults, type TryTimes } from '../../core/traffic.ts'
+import { type KeyPlace, retryDefaults, type ServiceBounds, type TryTimes } from '../../core/traffic.ts'
 import { hash32 } from '../balance/hash.ts'
 import { isHead, type MirrorTo } from '../exchange.ts'
 import { keyAt } from '../limit/key.ts'
-import type { Ended, RetryPlan } from './attempts.ts'
+import type { Ended, RetryPlan, Withheld } from './attempts.ts'
 import { type Injected, injectedInto } from './filters/answer.ts'
 import { type Reach, reachOf, rotation, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
@@ -27,10 +27,12 @@ export interface Found {
   /** Asked from outside of the mesh: what the caller says of hops before it is replaced by what is seen. Default not. */
   readonly fromOutside?: true
   /**
-   * Says that the request goes there, where somebody counts; what it gives is told the outcome. Undefined where the
-   * service is not to be asked, since it keeps failing. Default nobody counts.
+   * Says that the request goes there, where somebody counts; what it gives is told the outcome, or says why the service is
+   * not to be asked. Default nobody counts.
    */
-  readonly begin?: () => Ended | undefined
+  readonly begin?: () => Ended | Withheld
+  /** How much is asked of the service at a time. Default the proxy's own limits. */
+  readonly connections?: ServiceBounds
   /** Of each attempt. Default none. */
   readonly times?: TryTimes
   /** Where it may be tried more than once. */
@@ -140,7 +142,7 @@ interface Backend {
   /** Undefined for a service that is not there, or speaks no HTTP. */
   readonly reach: Reach | undefined
   readonly weight: number
-  readonly more: Pick<Found, 'times' | 'retry'>
+  readonly more: Pick<Found, 'times' | 'retry' | 'connections'>
 }
 
 const everything: RouteMatch = { path: { type: 'prefix', value: '/' } }
@@ -171,7 +173,9 @@ function backend(reach: Reach | undefined, weight: number, route: Pick<Route, 't
   const times = route.tryMs === undefined ? traffic?.times : { ...traffic?.times, tryMs: route.tryMs }
   const asked = route.retry || traffic?.retry
   const retry = asked && reach?.retry({ ...retryDefaults, ...traffic?.retry, ...route.retry })
-  return { reach, weight, more: { ...(times && { times }), ...(retry && { retry }) } }
+  const connections = traffic?.connections
+  const more = { ...(times && { times }), ...(retry && { retry }), ...(connections && { connections }) }
+  return { reach, weight, more }
 }
 
 function to(

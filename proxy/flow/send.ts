@@ -49,7 +49,7 @@ async function answered(exchange: Exchange, answer: Refusal, code: OutcomeCode):
 function forward(exchange: Exchange, facts: RequestFacts, found: Found, onward: Onward): Promise<Outcome> {
   const { begin, retry, endpoint } = found
   const ended = begin?.()
-  if (begin && !ended) return withhold(exchange, facts, onward)
+  if (typeof ended === 'string') return withhold(exchange, facts, onward, ended)
   if (retry && !exchange.upgrades) {
     const attempts = new Attempts(retry, facts.head!, endpoint, ended, () => performance.now())
     return exchange.forward({ ...onward, attempts }).then((outcome) => attempts.over(outcome))

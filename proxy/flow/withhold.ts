@@ -1,8 +1,9 @@
-/** A request that was allowed and is not sent on: its service keeps failing, and nobody is asked for a while. */
+/** A request that was allowed and is not sent on: its service keeps failing, or has as many requests as it may have. */
 
 import type { RequestFacts } from '../../core/facts.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import type { Exchange, Onward } from '../exchange.ts'
+import type { Withheld } from './attempts.ts'
 import { isGrpc } from './grpc.ts'
 import { upstreamProblem } from './problem.ts'
 
@@ -10,9 +11,10 @@ export async function withhold(
   exchange: Exchange,
   { head, requestId }: RequestFacts,
   onward: Onward,
+  code: Withheld,
 ): Promise<Outcome> {
   const ids = { requestId, decisionId: onward.setResponseHeaders['x-writ-decision'] }
   const grpc = head !== undefined && isGrpc(head)
-  const outcome = await exchange.refuse(upstreamProblem('circuit_open', ids, grpc))
-  return outcome.code === 'refused' ? { ...outcome, code: 'circuit_open' } : outcome
+  const outcome = await exchange.refuse(upstreamProblem(code, ids, grpc))
+  return outcome.code === 'refused' ? { ...outcome, code } : outcome
 }

@@ -177,7 +177,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
         return
       }
       if (onward.timeoutMs > 0) this.#timer = setTimeout(() => this.fail('upstream_timeout'), onward.timeoutMs)
-      this.#caller.pool.acquire(onward.endpoint, this)
+      this.#caller.pool.acquire(onward.endpoint, this, onward.connections)
     })
   }
 
@@ -474,7 +474,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#upstream.release(false)
     this.#upstream = undefined
     this.#caller.pool.forget(this.#onward!.endpoint)
-    this.#caller.pool.acquire(this.#onward!.endpoint, this)
+    this.#caller.pool.acquire(this.#onward!.endpoint, this, this.#onward!.connections)
     return true
   }
 

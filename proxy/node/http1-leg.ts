@@ -36,7 +36,7 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
     this.#pool = pool
     this.#limits = limits
     this.#sent = request.framing.kind === 'none'
-    pool.acquire(onward.endpoint, this)
+    pool.acquire(onward.endpoint, this, onward.connections)
   }
 
   onUpstream(upstream: Upstream): void {
@@ -169,7 +169,7 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
     this.#upstream.release(false)
     this.#upstream = undefined
     this.#pool.forget(this.#onward.endpoint)
-    this.#pool.acquire(this.#onward.endpoint, this)
+    this.#pool.acquire(this.#onward.endpoint, this, this.#onward.connections)
     return true
   }
 

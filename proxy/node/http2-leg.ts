@@ -35,7 +35,7 @@ export class Http2Leg implements Leg, SessionBorrower {
     this.#pool = pool
     this.#limits = limits
     this.#instead = instead
-    pool.acquire(onward.endpoint, this)
+    pool.acquire(onward.endpoint, this, onward.connections)
   }
 
   onSession(session: ClientHttp2Session, name: string, release: () => void): void {
@@ -91,7 +91,7 @@ export class Http2Leg implements Leg, SessionBorrower {
     }
     this.#mayRetry = false
     this.#stream = undefined
-    this.#pool.acquire(this.#onward.endpoint, this)
+    this.#pool.acquire(this.#onward.endpoint, this, this.#onward.connections)
   }
 
   #onResponse(raw: readonly string[], endsHere: boolean): void {

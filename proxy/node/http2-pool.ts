@@ -8,6 +8,7 @@ import { connect as connectTcp } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Peer } from '../../core/identity.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
+import type { ServiceBounds } from '../../core/traffic.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
 import { peerOf } from './peer.ts'
 import { isExpected, keyOf, type PoolParts } from './pool.ts'
@@ -22,7 +23,8 @@ export interface SessionBorrower {
 }
 
 export interface Http2Pool {
-  acquire(endpoint: Endpoint, borrower: SessionBorrower): void
+  /** `bounds`: in place of the limits' own, from now on. */
+  acquire(endpoint: Endpoint, borrower: SessionBorrower, bounds?: ServiceBounds): void
   cancel(endpoint: Endpoint, borrower: SessionBorrower): void
   sweep(): void
   close(): void
@@ -46,11 +48,11 @@ export function makeHttp2Pool(parts: PoolParts): Http2Pool {
     for (const pool of byKey.values()) pool.renew()
   })
   return {
-    acquire(endpoint, borrower) {
+    acquire(endpoint, borrower, bounds) {
       const key = keyOf(endpoint)
       const pool = byKey.get(key) ?? new EndpointSessions(endpoint, parts)
       byKey.set(key, pool)
-      pool.acquire(borrower)
+      pool.acquire(borrower, bounds)
     },
     cancel: (endpoint, borrower) => byKey.get(keyOf(endpoint))?.cancel(borrower),
     sweep() {
@@ -72,6 +74,7 @@ class EndpointSessions {
   readonly #parts: PoolParts
   readonly #all = new Set<Lent>()
   readonly #waiting: SessionBorrower[] = []
+  #bounds: ServiceBounds | undefined
   #connecting = 0
   #closed = false
   #http1UntilMs = 0
@@ -90,17 +93,34 @@ class EndpointSessions {
     return this.#all.size === 0 && this.#waiting.length === 0 && this.#connecting === 0 && !known
   }
 
-  acquire(borrower: SessionBorrower): void {
+  acquire(borrower: SessionBorrower, bounds?: ServiceBounds): void {
+    this.#bounds = bounds
+    this.#take(borrower)
+  }
+
+  #take(borrower: SessionBorrower): void {
     if (this.#http1UntilMs > this.#parts.nowMs()) {
       borrower.onNoSession('http1')
       return
     }
-    if (this.#waiting.length >= this.#parts.limits.pending) {
-      borrower.onNoSession('upstream_unreachable')
+    if (this.#isFull) {
+      borrower.onNoSession('upstream_overflow')
       return
     }
     this.#waiting.push(borrower)
     this.#serve()
+  }
+
+  get #most(): number {
+    return this.#bounds?.upstreams ?? this.#parts.limits.upstreams
+  }
+
+  /** Those for whom a session is being made do not count. */
+  get #isFull(): boolean {
+    const { limits } = this.#parts
+    const beyond = this.#waiting.length - this.#connecting * limits.streams
+    const most = this.#all.size + this.#connecting >= this.#most
+    return most && beyond >= (this.#bounds?.pending ?? limits.pending)
   }
 
   cancel(borrower: SessionBorrower): void {
@@ -143,7 +163,7 @@ class EndpointSessions {
     }
     const { limits } = this.#parts
     const wanted = Math.ceil(this.#waiting.length / limits.streams)
-    while (!this.#closed && wanted > this.#connecting && this.#all.size + this.#connecting < limits.upstreams) {
+    while (!this.#closed && wanted > this.#connecting && this.#all.size + this.#connecting < this.#most) {
       this.#connect()
     }
   }
@@ -161,7 +181,7 @@ class EndpointSessions {
       }
     } else lent.session.destroy()
     lent.streams--
-    this.acquire(borrower)
+    this.#take(borrower)
   }
 
   #lend(lent: Lent, borrower: SessionBorrower): void {

@@ -9,6 +9,7 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'n
 import type { IdentityState, Peer } from '../../core/identity.ts'
 import type { Identify, IdentitySource } from '../../core/ports.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
+import type { ServiceBounds } from '../../core/traffic.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
 import type { Limits } from '../limits.ts'
 import { connectOutside, type OutsideWorld } from './outside.ts'
@@ -44,7 +45,8 @@ export interface PoolParts {
 }
 
 export interface Pool {
-  acquire(endpoint: Endpoint, borrower: Borrower): void
+  /** `bounds`: in place of the limits' own, from now on. */
+  acquire(endpoint: Endpoint, borrower: Borrower, bounds?: ServiceBounds): void
   /** The borrower no longer waits. */
   cancel(endpoint: Endpoint, borrower: Borrower): void
   /** Lets go of unused connections to this endpoint: one of them has just turned out dead. */
@@ -142,7 +144,7 @@ export function makePool(parts: PoolParts): Pool {
   }
 
   return {
-    acquire: (endpoint, borrower) => poolOf(endpoint).acquire(borrower),
+    acquire: (endpoint, borrower, bounds) => poolOf(endpoint).acquire(borrower, bounds),
     cancel: (endpoint, borrower) => poolOf(endpoint).cancel(borrower),
     forget: (endpoint) => poolOf(endpoint).dropIdle(),
     sweep() {
@@ -170,6 +172,7 @@ class EndpointPool {
   readonly #all = new Set<Upstream>()
   readonly #idle: Upstream[] = []
   readonly #waiting: Borrower[] = []
+  #bounds: ServiceBounds | undefined
   #connecting = 0
   #closed = false
   /** Time of the last sweep: near enough to count an idle connection's time from, and too early rather than too late. */
@@ -189,11 +192,16 @@ class EndpointPool {
     return this.#all.size === 0 && this.#waiting.length === 0
   }
 
-  acquire(borrower: Borrower): void {
+  acquire(borrower: Borrower, bounds?: ServiceBounds): void {
+    this.#bounds = bounds
+    this.#take(borrower)
+  }
+
+  #take(borrower: Borrower): void {
     const upstream = this.#idle.pop()
     if (upstream?.peer) void this.#lendProven(upstream, upstream.peer, borrower)
     else if (upstream) borrower.onUpstream(upstream)
-    else if (this.#waiting.length >= this.#parts.limits.pending) borrower.onNoUpstream('upstream_unreachable')
+    else if (this.#isFull) borrower.onNoUpstream('upstream_overflow')
     else {
       this.#waiting.push(borrower)
       this.#connectForWaiting()
@@ -234,11 +242,21 @@ class EndpointPool {
     if (await isExpected(peer, this.#endpoint, this.#parts)) {
       if (!upstream.socket.destroyed) return borrower.onUpstream(upstream)
     } else upstream.socket.destroy()
-    this.acquire(borrower)
+    this.#take(borrower)
+  }
+
+  get #most(): number {
+    return this.#bounds?.upstreams ?? this.#parts.limits.upstreams
+  }
+
+  /** Those for whom a connection is being made do not count. */
+  get #isFull(): boolean {
+    const pending = this.#bounds?.pending ?? this.#parts.limits.pending
+    return this.#all.size >= this.#most && this.#waiting.length - this.#connecting >= pending
   }
 
   #connectForWaiting(): void {
-    while (this.#waiting.length > this.#connecting && this.#all.size < this.#parts.limits.upstreams) this.#connect()
+    while (this.#waiting.length > this.#connecting && this.#all.size < this.#most) this.#connect()
   }
 
   #connect(): void {

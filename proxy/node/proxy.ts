@@ -21,6 +21,7 @@ import type { RoutesOver } from '../flow/gateway.ts'
 import { outsideRoute } from '../flow/outside.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
+import type { Load } from '../flow/reach.ts'
 import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
@@ -109,6 +110,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const balancers = new Map<string, Balancer>()
   const circuits = new Map<string, Circuit>()
   const budgets = new Map<string, Budget>()
+  const loads = new Map<string, Load>()
   const rates = new Map<string, Rates>()
   const gateways = makeGateways({ ...options, onEvent })
   const later = oneATurn()
@@ -177,7 +179,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     }
   }
 
-  const routesOver: RoutesOver = (world) => routesOf(world, () => fraction(random), { balance, circuit, budget })
+  const routesOver: RoutesOver = (world) => routesOf(world, () => fraction(random), { balance, circuit, budget, load })
 
   /** What is known of a service's endpoints outlives the snapshot. */
   function balance({ name, endpoints, traffic }: Service): Balancer {
@@ -193,6 +195,12 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const made = circuits.get(name) ?? makeCircuit(nowMs, traffic.breaker)
     made.use(traffic.breaker)
     circuits.set(name, made)
+    return made
+  }
+
+  function load({ name }: Service): Load {
+    const made = loads.get(name) ?? { inFlight: 0 }
+    loads.set(name, made)
     return made
   }
 
@@ -262,7 +270,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const broken = new Set(snapshot.services.flatMap(({ name, traffic }) => (traffic?.breaker ? name : [])))
     for (const name of circuits.keys()) if (!broken.has(name)) circuits.delete(name)
     const served = new Set(snapshot.services.map(({ name }) => name))
-    for (const name of budgets.keys()) if (!served.has(name)) budgets.delete(name)
+    for (const of of [budgets, loads]) for (const name of of.keys()) if (!served.has(name)) of.delete(name)
     const outbound = routesOver(snapshot)
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(

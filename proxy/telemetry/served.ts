@@ -85,6 +85,7 @@ export function flagOf({ decision, outcome }: Pick<Served, 'decision' | 'outcome
     case 'upstream_timeout':
       return 'UT'
     case 'circuit_open':
+    case 'upstream_overflow':
       return 'UO'
     case 'caller_gone':
       return 'DC'

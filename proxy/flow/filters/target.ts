@@ -2,13 +2,8 @@
 
 import type { RequestHead } from '../../../core/facts.ts'
 import type { PathChange, Redirect, Rewrite } from '../../../core/filters.ts'
+import type { Target } from '../../exchange.ts'
 import { bareOf } from '../match.ts'
-
-/** What stands in the request line and the host in place of what was judged. */
-export interface Target {
-  readonly authority: string
-  readonly path: string
-}
 
 /** `prefix`: the one that the route matched. */
 export const rewritten = (head: RequestHead, prefix: string, { host, path }: Rewrite): Target => ({

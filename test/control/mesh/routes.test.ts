@@ -60,7 +60,7 @@ test('patterns that would not take linear time, and matches that say a thing twi
 
 test('a service says how its requests are tried again and how long, and a rule goes before it', () => {
   const given = policy(
-    `${ofShop}, retry: {attempts: 3, on: [5xx], codes: [429], grpcCodes: [unavailable], backoff: 10ms, methods: [POST], bodyBytes: 10, budget: {percent: 50}}, timeouts: {request: 3s, perTry: 1s, connect: 200ms, idle: 5s}`,
+    `${ofShop}, retry: {attempts: 3, on: [5xx], codes: [429], grpcCodes: [unavailable], backoff: 10ms, methods: [POST], bodyBytes: 10, budget: {percent: 50}}, timeouts: {request: 3s, perTry: 1s, connect: 200ms, idle: 5s}, connections: {maxConnections: 9, maxPending: 0, maxRequests: 90}`,
   )
   const rules = ways(
     rule(
@@ -78,6 +78,7 @@ test('a service says how its requests are tried again and how long, and a rule g
     },
     times: { tryMs: 1000, connectMs: 200, idleMs: 5000 },
     timeoutMs: 3000,
+    connections: { upstreams: 9, pending: 0, requests: 90 },
   })
   expect(snapshot.routes).toMatchObject([
     { timeoutMs: 9000, tryMs: 4000, retry: { attempts: 1, statuses: [503] } },

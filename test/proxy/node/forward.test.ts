@@ -420,7 +420,7 @@ test('more requests than connections wait their turn, and more than may wait are
   callers[1]!.send(get)
   await new Promise((resolve) => setTimeout(resolve, 20))
   callers[2]!.send(get)
-  expect(await callers[2]!.until('}\n')).toContain('"code":"upstream_unreachable"')
+  expect(await callers[2]!.until('}\n')).toContain('"code":"upstream_overflow"')
   waiting[0]!.write(ok('one'))
   await callers[0]!.until('one')
   await eventually(() => waiting.length === 2)

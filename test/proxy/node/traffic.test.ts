@@ -5,6 +5,7 @@ import {
   allow,
   call,
   callerTls,
+  eventually,
   inbound,
   makeCa,
   makeSource,
@@ -85,6 +86,40 @@ test('a trial that succeeds closes the circuit', async () => {
   expect(proxy.stats().circuits).toEqual({ orders: 'half-open' })
   expect(await asked(port)).toContain('here')
   expect(proxy.stats().circuits).toEqual({ orders: 'closed' })
+})
+
+test('of more requests than a service may have in flight the rest is refused at once, and not held against it', async () => {
+  const waiting: (() => void)[] = []
+  const app = await startApp((_, socket) => void waiting.push(() => socket.write(ok('here'))))
+  const { port, sink, proxy } = await through({ connections: { requests: 2 }, breaker }, app.port)
+  const first = [asked(port), asked(port)]
+  await eventually(() => waiting.length === 2)
+  expect(await asked(port)).toMatch(/^HTTP\/1\.1 503 .*"code":"upstream_overflow"/s)
+  expect(sink.outcomes).toMatchObject([{ code: 'upstream_overflow', status: 503, upstream: '' }])
+  for (const answer of waiting.splice(0)) answer()
+  for (const answer of await Promise.all(first)) expect(answer).toContain('here')
+  const later = asked(port)
+  await eventually(() => waiting.length === 1)
+  waiting[0]!()
+  expect(await later).toContain('here')
+  expect(proxy.stats().circuits).toEqual({ orders: 'closed' })
+})
+
+test('a service has as many connections as it may, and as many that wait for one', async () => {
+  const waiting: (() => void)[] = []
+  const app = await startApp((_, socket) => void waiting.push(() => socket.write(ok('here'))))
+  const { port, sink } = await through({ connections: { upstreams: 1, pending: 1 } }, app.port)
+  const first = asked(port)
+  await eventually(() => waiting.length === 1)
+  const second = asked(port)
+  await eventually(() => sink.decisions.length === 2)
+  expect(await asked(port)).toContain('upstream_overflow')
+  for (const one of [first, second]) {
+    await eventually(() => waiting.length === 1)
+    waiting.splice(0)[0]!()
+    expect(await one).toContain('here')
+  }
+  expect(app.sockets).toHaveLength(1)
 })
 
 test.each(['ring-hash', 'maglev'] as const)('%s: one user keeps its endpoint, and users are spread', async (type) => {
