@@ -205,7 +205,7 @@ export type Site = { readonly host: string } & (
   /** TLS that ends here. Certificates are named; each machine has them by itself, and the first that fits is shown. */
   | { readonly serves: 'https'; readonly certificates: readonly string[] }
   /** TLS that ends where it leads: passed on as bytes, by one decision for each connection. */
-  | { readonly serves: 'tls'; readonly backends: Route['backends'] }
+  | { readonly serves: 'tls'; readonly route: string; readonly backends: Route['backends'] }
 )
 
 export interface ClientCertificates {

@@ -24,6 +24,7 @@ import { bundlesOf } from './scope.ts'
 import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
 import { asTcp, tcpProblems, tcpServices } from './tcp.ts'
+import { resolveTlsRoutes } from './tls-routes.ts'
 import type { ReadKeyFile } from './tokens.ts'
 import { tracingOf } from './tracing.ts'
 import { resolveTraffic, withLimits, withTraffic } from './traffic-targets.ts'
@@ -109,6 +110,9 @@ export function compileMesh(text: string, world: World): Compiled {
     found.Gateway.filter((one) => one.name === name && isIngress(one)).flatMap(({ spec }) => [
       ...new Set(spec.listeners.map(({ port }) => port)),
     ])
+  const tcp = tcpServices(found.Workload)
+  const { passed, problems: ofTlsRoutes } = resolveTlsRoutes({ ...parts, tlsRoutes: found.TLSRoute, tcp })
+  problems.push(...ofTlsRoutes)
   problems.push(...grpcRouteProblems(found.GRPCRoute, found.HTTPRoute))
   problems.push(...ofTraffic, ...ingressProblems({ ...parts, trustDomain }))
   problems.push(...externalProblems({ ...parts, services: ofMesh, policyOf }))
@@ -120,7 +124,7 @@ export function compileMesh(text: string, world: World): Compiled {
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
   const named = namedSections(parts.routes)
-  const ingress = { entered, passed: new Map(), named, policyOf, limitsOf }
+  const ingress = { entered, passed, named, policyOf, limitsOf }
   const workloads = found.Workload.map((workload) =>
     withOutside(
       withGateway(
@@ -136,7 +140,6 @@ export function compileMesh(text: string, world: World): Compiled {
       { externals, policyOf },
     ),
   )
-  const tcp = tcpServices(found.Workload)
   const used = new Set(workloads.flatMap((workload) => [...bundlesOf(workload)]))
   const content: Omit<MeshSnapshot, 'name'> = {
     v: snapshotVersion,

@@ -135,7 +135,7 @@ const site = z.discriminatedUnion('serves', [
   z.strictObject({ host: text, serves: z.literal('http') }),
   z.strictObject({ host: text, serves: z.literal('redirect'), port }),
   z.strictObject({ host: text, serves: z.literal('https'), certificates: z.array(text) }),
-  z.strictObject({ host: text, serves: z.literal('tls'), backends }),
+  z.strictObject({ host: text, serves: z.literal('tls'), route: text, backends }),
 ])
 
 const service = z.strictObject({

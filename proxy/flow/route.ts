@@ -168,7 +168,7 @@ export function hostOf(authority: string): string {
   return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
 }
 
-function weighted(backends: Route['backends'], pick: Fraction): string | undefined {
+export function weighted(backends: Route['backends'], pick: Fraction): string | undefined {
   if (backends.length === 1) return backends[0]!.weight > 0 ? backends[0]!.service : undefined
   const total = backends.reduce((sum, { weight }) => sum + weight, 0)
   let left = pick() * total

@@ -6,6 +6,7 @@ import { createServer as createTlsServer, type TLSSocket, type Server as TlsServ
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Evidence, Peer } from '../../core/identity.ts'
 import type { Bind } from '../../core/snapshot.ts'
+import type { Found } from '../flow/route.ts'
 import { isJudged } from '../flow/strangers.ts'
 import type { Limits } from '../limits.ts'
 import type { Parts } from '../serve.ts'
@@ -15,6 +16,7 @@ import { Http2Caller } from './http2-caller.ts'
 import type { Pools } from './legs.ts'
 import type { ListenerTls } from './listener-tls.ts'
 import { TcpCaller } from './tcp-caller.ts'
+import { readHello } from './tls-front.ts'
 import { under } from './under.ts'
 
 /** Diagnostics for people. What happened to requests is in the records. */
@@ -113,11 +115,46 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   /** A socket that failed knows its peer no more; the one below it was asked in time. */
   const addressOf = (socket: Socket): string => socket.remoteAddress ?? addresses.get(under(socket)) ?? ''
 
-  const server = tls ? listenTls(tls) : createTcpServer({ allowHalfOpen: true, noDelay: true }, acceptOwn)
+  const secure = tls && listenTls(tls)
+  // A newer snapshot may pass some of a gateway's TLS on, so its connections are ours before they are TLS's.
+  const server =
+    secure && !tls?.readsHello
+      ? secure
+      : createTcpServer({ allowHalfOpen: true, noDelay: true }, secure ? (socket) => front(socket, secure) : acceptOwn)
   server.maxConnections = limits.connections
   server.on('drop', () => {
     dropped++
   })
+
+  function front(socket: Socket, secure: TlsServer): void {
+    sockets.add(socket)
+    addresses.set(socket, socket.remoteAddress ?? '')
+    socket.on('close', () => sockets.delete(socket))
+    if (!parts.passedOn) {
+      secure.emit('connection', socket) // All of it ends here.
+      return
+    }
+    readHello(socket, {
+      timeoutMs: limits.handshakeMs,
+      onHello(_, serverName) {
+        const target = serverName === undefined ? undefined : parts.passedOn?.(serverName)
+        if (closing) socket.destroy()
+        else if (target && serverName !== undefined) pass(socket, serverName)
+        else secure.emit('connection', socket)
+      },
+      onRefused(_, code, detail) {
+        refused(socket, code, detail)
+        socket.destroy()
+      },
+    })
+  }
+
+  /** By one decision, and judged again by what the newest snapshot says of the name. */
+  function pass(socket: Socket, serverName: string): void {
+    const found = (): Found | undefined => parts.passedOn?.(serverName)?.()
+    const peer = { evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
+    callers.add(new TcpCaller(socket, peer, { ...callerParts, parts: () => ({ ...parts, connectTo: found }) }))
+  }
 
   function acceptOwn(socket: Socket): void {
     accept(socket, { evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
@@ -161,7 +198,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
 
   const unsubscribe = tls?.subscribe(() => {
     try {
-      ;(server as TlsServer).setSecureContext(tls.options())
+      secure?.setSecureContext(tls.options())
     } catch (thrown) {
       // The old context keeps serving; its certificate still has time, or peers refuse it by themselves.
       onEvent({ level: 'error', from: parts.listener, text: `the new certificate cannot be served: ${String(thrown)}` })

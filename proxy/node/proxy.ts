@@ -165,7 +165,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       sink: options.sink(workload.id),
       now: options.now,
       random,
-      ...(listener.direction === 'gateway' && gateways.partsOf(name, workload, listener, snapshot, routesOver)),
+      ...(listener.direction === 'gateway' &&
+        gateways.partsOf(name, workload, listener, snapshot, routesOver, () => fraction(random))),
     }
   }
 
