@@ -23,7 +23,7 @@ import { kinds } from './schema.ts'
 import { bundlesOf } from './scope.ts'
 import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
-import { asTcp, tcpProblems, tcpServices } from './tcp.ts'
+import { asTcp, detectedServices, tcpProblems, tcpServices } from './tcp.ts'
 import { resolveTlsRoutes } from './tls-routes.ts'
 import type { ReadKeyFile } from './tokens.ts'
 import { tracingOf } from './tracing.ts'
@@ -123,13 +123,14 @@ export function compileMesh(text: string, world: World): Compiled {
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
+  const detected = detectedServices(found.Workload)
   const named = namedSections(parts.routes)
   const ingress = { entered, passed, named, policyOf, limitsOf }
   const workloads = found.Workload.map((workload) =>
     withOutside(
       withGateway(
         withLimits(
-          workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+          workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name), detected),
           limits.get(workload.name),
         ),
         workload,

@@ -142,6 +142,21 @@ function guarded(
 const hashOnOf = ({ traffic }: Service): KeyPlace | undefined =>
   traffic?.balance && 'hashOn' in traffic.balance ? traffic.balance.hashOn : undefined
 
+/** The same where the workload speaks what its caller does. */
+export function foundAppRoute(listener: Extract<Listener, { direction: 'inbound' }>): FindRoute {
+  const find = appRoute(listener)
+  const overHttp2 = appRoute({ ...listener, app: { ...listener.app, protocol: 'h2c' } })
+  return (head) => (isHead(head) && head.protocol === 'HTTP/2' ? overHttp2 : find)(head)
+}
+
+/** Requests at a port that is for one service, whatever host they name. */
+export function requestsTo(found: () => Found | undefined): FindRoute {
+  return () => {
+    const one = found()
+    return one && { ...one, timeoutMs: defaultTimeoutMs }
+  }
+}
+
 /** Outbound, where a port is for one service: the snapshot's routes say nothing of it. */
 export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: string): () => Found | undefined {
   const service = snapshot.services.find((one) => one.name === name)
