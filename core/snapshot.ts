@@ -164,8 +164,8 @@ export type Listener =
       readonly direction: 'inbound'
       readonly name: string
       readonly bind: Bind
-      /** What comes in is passed as bytes, by one decision for each connection. Default HTTP. */
-      readonly protocol?: 'tcp'
+      /** What comes in is passed as bytes, by one decision for each connection; or as its caller found it to be. Default HTTP. */
+      readonly protocol?: 'tcp' | 'detect'
       /** Where the workload itself listens, in plain HTTP/1.1 unless it says otherwise. */
       readonly app: { readonly address: string; readonly port: number; readonly protocol?: 'h2c' }
       readonly service: string
@@ -181,6 +181,8 @@ export type Listener =
       readonly bind: Bind
       /** The service that every connection here is for, passed as bytes. Default HTTP, whose requests name theirs. */
       readonly tcp?: string
+      /** Whether what is HTTP there is judged by its requests. Default all of it is bytes. */
+      readonly detect?: true
       /** Default nothing outside of the mesh is reached. */
       readonly outside?: readonly OutsideService[]
     }
@@ -221,7 +223,7 @@ export type Site = { readonly host: string } & (
   /** TLS that ends here. Certificates are named; each machine has them by itself, and the first that fits is shown. */
   | { readonly serves: 'https'; readonly certificates: readonly string[] }
   /** TLS that ends where it leads: passed on as bytes, by one decision for each connection. */
-  | { readonly serves: 'tls'; readonly backends: Route['backends'] }
+  | { readonly serves: 'tls'; readonly route: string; readonly backends: Route['backends'] }
 )
 
 export interface ClientCertificates {

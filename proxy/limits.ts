@@ -11,6 +11,11 @@ export interface Limits {
   readonly handshakeMs: number
   /** Time from a connection's or a head's first byte to the head's last, in milliseconds. Default 10 000; then it is cut. */
   readonly headMs: number
+  /**
+   * Time for the first line on a port of which nobody has said what is spoken there, in milliseconds. Default 100; then
+   * the connection is passed as bytes.
+   */
+  readonly detectMs: number
   /** Time for what a policy is to see of a body, in milliseconds. Default 10 000; then it is refused with 408. */
   readonly bodyMs: number
   /** Time a kept-alive caller may be silent between requests, in milliseconds. Default 60 000; then it is closed. */
@@ -47,6 +52,7 @@ export const limitDefaults: Limits = {
   connections: 10_000,
   handshakeMs: 10_000,
   headMs: 10_000,
+  detectMs: 100,
   bodyMs: 10_000,
   idleMs: 60_000,
   stallMs: 300_000,

@@ -34,7 +34,8 @@ export async function serveConnection(
   if (!ok && !parts.strangers?.keeps(decision, Number(facts.atNs / 1_000_000n))) {
     // Counted, not kept: no stranger can fill the spool.
     parts.sink.refused(strangerOf(facts, decision))
-    telemetry?.served({ facts, found, use, decision, kept: undefined, outcome: connection.refuse() })
+    const outcome = connection.refuse()
+    telemetry?.served({ facts, found, use, decision, kept: undefined, outcome })
     return
   }
   const kept = await keep(parts.sink, decisionBody(facts, found, decision, parts.policy))

@@ -38,6 +38,10 @@ export interface Parts {
   readonly findRoute: FindRoute
   /** Where connections go that are passed as bytes. Default they are HTTP, and each request is routed. */
   readonly connectTo?: (() => Found | undefined) | undefined
+  /** Whether they are told from HTTP by their first bytes, or by what the proxy of the caller has found. Default not. */
+  readonly detects?: boolean
+  /** Where TLS goes that is passed on as bytes, by the name that it asks for. Default none is. */
+  readonly passedOn?: ((serverName: string) => (() => Found | undefined) | undefined) | undefined
   readonly identify: Identify
   /** Callers who prove no name are judged like any other. Default they are refused. */
   readonly strangers?: Strangers | undefined

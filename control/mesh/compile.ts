@@ -24,7 +24,8 @@ import { kinds } from './schema.ts'
 import { bundlesOf } from './scope.ts'
 import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
-import { asTcp, tcpProblems, tcpServices } from './tcp.ts'
+import { asTcp, detectedServices, tcpProblems, tcpServices } from './tcp.ts'
+import { resolveTlsRoutes } from './tls-routes.ts'
 import type { ReadKeyFile } from './tokens.ts'
 import { tracingOf } from './tracing.ts'
 import { resolveTraffic, withLimits, withTraffic } from './traffic-targets.ts'
@@ -115,6 +116,9 @@ export function compileMesh(text: string, world: World): Compiled {
     found.Gateway.filter((one) => one.name === name && isIngress(one)).flatMap(({ spec }) => [
       ...new Set(spec.listeners.map(({ port }) => port)),
     ])
+  const tcp = tcpServices(found.Workload)
+  const { passed, problems: ofTlsRoutes } = resolveTlsRoutes({ ...parts, tlsRoutes: found.TLSRoute, tcp })
+  problems.push(...ofTlsRoutes)
   problems.push(...grpcRouteProblems(found.GRPCRoute, found.HTTPRoute))
   problems.push(...ofTraffic, ...ingressProblems({ ...parts, trustDomain }))
   problems.push(...externalProblems({ ...parts, services: ofMesh, policyOf }))
@@ -132,15 +136,16 @@ export function compileMesh(text: string, world: World): Compiled {
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
 
+  const detected = detectedServices(found.Workload)
   const named = namedSections(parts.routes)
   const routes = governed(resolved)
   const entered = new Map([...ofGateways].map(([key, ways]) => [key, governed(ways)]))
-  const ingress = { entered, passed: new Map(), named, policyOf, limitsOf }
+  const ingress = { entered, passed, named, policyOf, limitsOf }
   const workloads = found.Workload.map((workload) =>
     withOutside(
       withGateway(
         withLimits(
-          workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name)),
+          workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name), detected),
           limits.get(workload.name),
         ),
         workload,
@@ -151,7 +156,6 @@ export function compileMesh(text: string, world: World): Compiled {
       { externals, policyOf },
     ),
   )
-  const tcp = tcpServices(found.Workload)
   const used = new Set(workloads.flatMap((workload) => [...bundlesOf(workload)]))
   const content: Omit<MeshSnapshot, 'name'> = {
     v: snapshotVersion,

@@ -110,7 +110,7 @@ export interface IngressWorld {
   /** Routes by `portKey`, in order of precedence. */
   readonly entered: ReadonlyMap<string, readonly Route[]>
   /** Backends of passed-through TLS, by `portKey` and host. */
-  readonly passed: ReadonlyMap<string, Route['backends']>
+  readonly passed: ReadonlyMap<string, { readonly route: string; readonly backends: Route['backends'] }>
   /** Listeners that a route names by their section. */
   readonly named: ReadonlySet<string>
   readonly policyOf: (
@@ -175,7 +175,8 @@ function siteOf(listener: GatewayListenerSpec, gateway: PlacedGateway, world: In
     return { host, serves: 'https', certificates: (tls?.certificateRefs ?? []).map((ref) => ref.name) }
   }
   if (protocol === 'TLS') {
-    return { host, serves: 'tls', backends: world.passed.get(`${portKey(gateway.name, port)} ${host}`) ?? [] }
+    const to = world.passed.get(`${portKey(gateway.name, port)} ${host}`)
+    return { host, serves: 'tls', route: to?.route ?? '', backends: to?.backends ?? [] }
   }
   const secure = gateway.spec.listeners.find((one) => one.protocol === 'HTTPS' && one.hostname === host)
   if (!secure || world.named.has(`${gateway.name} ${name}`)) return { host, serves: 'http' }

@@ -43,7 +43,7 @@ export interface MeshSpec {
 }
 
 /** As Kubernetes and Gateway API (GEP-1911) write it on ports of services. */
-type AppProtocol = 'http' | 'kubernetes.io/ws' | 'kubernetes.io/h2c' | 'grpc' | 'tcp'
+type AppProtocol = 'http' | 'kubernetes.io/ws' | 'kubernetes.io/h2c' | 'grpc' | 'tcp' | 'detect'
 
 /** A loopback port whose connections all go to one service. */
 export interface TcpSpec {
@@ -205,9 +205,9 @@ export const workloadSpec: z.ZodType<WorkloadSpec> = z.strictObject({
           address: address.describe('Default 127.0.0.1.').exactOptional(),
           port,
           appProtocol: z
-            .enum(['http', 'kubernetes.io/ws', 'kubernetes.io/h2c', 'grpc', 'tcp'])
+            .enum(['http', 'kubernetes.io/ws', 'kubernetes.io/h2c', 'grpc', 'tcp', 'detect'])
             .describe(
-              'What it speaks there: HTTP/1.1, HTTP/2 without TLS for h2c and grpc, or, for tcp, bytes that nobody reads. Default http.',
+              'What it speaks there: HTTP/1.1, HTTP/2 without TLS for h2c and grpc, or, for tcp, bytes that nobody reads; detect is HTTP where a caller’s first line is, and bytes else. Default http.',
             )
             .exactOptional(),
         })

@@ -128,7 +128,7 @@ const site = z.discriminatedUnion('serves', [
   z.strictObject({ host: text, serves: z.literal('http') }),
   z.strictObject({ host: text, serves: z.literal('redirect'), port }),
   z.strictObject({ host: text, serves: z.literal('https'), certificates: z.array(text) }),
-  z.strictObject({ host: text, serves: z.literal('tls'), backends }),
+  z.strictObject({ host: text, serves: z.literal('tls'), route: text, backends }),
 ])
 
 const service = z.strictObject({
@@ -159,7 +159,7 @@ const listener = z.discriminatedUnion('direction', [
     direction: z.literal('inbound'),
     name: text,
     bind,
-    protocol: z.literal('tcp').exactOptional(),
+    protocol: z.enum(['tcp', 'detect']).exactOptional(),
     app: z.strictObject({ address: text, port, protocol: z.literal('h2c').exactOptional() }),
     service: text,
     policy: policy.optional(),
@@ -171,6 +171,7 @@ const listener = z.discriminatedUnion('direction', [
     name: text,
     bind,
     tcp: text.exactOptional(),
+    detect: z.literal(true).exactOptional(),
     outside: outside.exactOptional(),
   }),
   z.strictObject({ direction: z.literal('egress'), name: text, bind, outside }),

@@ -27,6 +27,7 @@ export function readDocuments(text: string): { readonly found: MeshDocuments; re
     ExternalService: [],
     HTTPRoute: [],
     GRPCRoute: [],
+    TLSRoute: [],
     Gateway: [],
   }
   const problems: Problem[] = []

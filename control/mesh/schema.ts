@@ -19,6 +19,7 @@ import {
 import { type PolicyDataSpec, policyDataSpec } from './policy-data.ts'
 import { type PolicySourceSpec, policySourceSpec } from './policy-sources.ts'
 import { type QuarantineSpec, quarantineSpec } from './quarantine.ts'
+import { type TlsRouteSpec, tlsRouteSpec } from './tls-routes.ts'
 import { type TrafficPolicySpec, trafficPolicySpec } from './traffic.ts'
 import { name } from './words.ts'
 
@@ -35,6 +36,7 @@ export interface Specs {
   readonly ExternalService: ExternalServiceSpec
   readonly HTTPRoute: HttpRouteSpec
   readonly GRPCRoute: GrpcRouteSpec
+  readonly TLSRoute: TlsRouteSpec
   readonly Gateway: GatewaySpec
 }
 
@@ -53,6 +55,7 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   ExternalService: 'writ.dev/v1',
   HTTPRoute: 'gateway.networking.k8s.io/v1',
   GRPCRoute: 'gateway.networking.k8s.io/v1',
+  TLSRoute: 'gateway.networking.k8s.io/v1',
   Gateway: 'gateway.networking.k8s.io/v1',
 }
 
@@ -95,6 +98,7 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   ExternalService: whole('ExternalService', externalServiceSpec),
   HTTPRoute: whole('HTTPRoute', httpRouteSpec),
   GRPCRoute: whole('GRPCRoute', grpcRouteSpec),
+  TLSRoute: whole('TLSRoute', tlsRouteSpec),
   Gateway: whole('Gateway', gatewaySpec),
 }
 

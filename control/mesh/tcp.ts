@@ -19,8 +19,13 @@ const isTcp = (workload: Placed<WorkloadSpec>): boolean => workload.spec.inbound
 /** Services of which a workload speaks tcp, and those that a port of someone's is for. */
 export function tcpServices(workloads: readonly Placed<WorkloadSpec>[]): ReadonlySet<string> {
   const called = workloads.flatMap(({ spec }) => (spec.outbound?.tcp ?? []).map(({ service }) => service))
-  return new Set([...workloads.filter(isTcp).map(serviceOf), ...called])
+  const detected = detectedServices(workloads)
+  return new Set([...workloads.filter(isTcp).map(serviceOf), ...called.filter((name) => !detected.has(name))])
 }
+
+/** Services of which nobody has said what they speak: at a port for one of them it is found out. */
+export const detectedServices = (workloads: readonly Placed<WorkloadSpec>[]): ReadonlySet<string> =>
+  new Set(workloads.filter(({ spec }) => spec.inbound?.app.appProtocol === 'detect').map(serviceOf))
 
 export const asTcp = (service: Service, tcp: ReadonlySet<string>): Service =>
   tcp.has(service.name) ? { ...service, protocol: 'tcp' } : service

@@ -168,15 +168,27 @@ const placeAt = (port: number, address = '127.0.0.1'): Bind => ({ kind: 'tcp', a
 export type Judged = Pick<Extract<Listener, { direction: 'inbound' }>, 'policy' | 'policies'>
 
 /** The workload as proxies know it. Listeners are named by their direction; those for opaque TCP by their service. */
-export function workloadOf(workload: PlacedWorkload, id: SpiffeId, judged: Judged | undefined): Workload {
+export function workloadOf(
+  workload: PlacedWorkload,
+  id: SpiffeId,
+  judged: Judged | undefined,
+  detected: ReadonlySet<string> = new Set(),
+): Workload {
   const listeners = bindsOf(workload).map(({ name, bind, tcp }): Listener => {
-    if (name !== 'inbound') return { direction: 'outbound', name, bind, ...(tcp !== undefined && { tcp }) }
+    if (name !== 'inbound')
+      return {
+        direction: 'outbound',
+        name,
+        bind,
+        ...(tcp !== undefined && { tcp }),
+        ...(tcp !== undefined && detected.has(tcp) && { detect: true }),
+      }
     const app = workload.spec.inbound!.app
     return {
       direction: 'inbound',
       name,
       bind,
-      ...(app.appProtocol === 'tcp' && { protocol: 'tcp' }),
+      ...((app.appProtocol === 'tcp' || app.appProtocol === 'detect') && { protocol: app.appProtocol }),
       app: {
         address: app.address ?? '127.0.0.1',
         port: app.port,

@@ -4,7 +4,8 @@ import type { Decision } from '../../core/decision.ts'
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import type { GatewayListener, MeshSnapshot, Route, Service } from '../../core/snapshot.ts'
 import { isHead } from '../exchange.ts'
-import { type FindRoute, hostOf } from './route.ts'
+import { rotation } from './reach.ts'
+import { type FindRoute, type Found, type Fraction, hostOf, weighted } from './route.ts'
 
 /** What the routes of a mesh find, over these routes and services. */
 export type RoutesOver = (world: {
@@ -25,6 +26,31 @@ export function gatewayRoute(
     const policy = found && policyOf.get(found.route)
     return found && { ...found, fromOutside: true, ...(policy && { policy }) }
   }
+}
+
+/** Where TLS goes that is passed on as it comes, by the name that it asks for. Undefined where none is. */
+export function passedOn(
+  { sites }: GatewayListener,
+  { services }: Pick<MeshSnapshot, 'services'>,
+  pick: Fraction,
+): ((serverName: string) => (() => Found | undefined) | undefined) | undefined {
+  const byHost = new Map(
+    sites.flatMap((site) => {
+      if (site.serves !== 'tls') return []
+      const next = new Map(
+        services
+          .filter(({ name }) => site.backends.some(({ service }) => service === name))
+          .map((service) => [service.name, rotation(service)]),
+      )
+      const find = (): Found | undefined => {
+        const service = weighted(site.backends, pick)?.service
+        const endpoint = service === undefined ? undefined : next.get(service)?.()
+        return endpoint && { route: site.route, service: service!, endpoint, timeoutMs: 0 }
+      }
+      return [[site.host, find] as const]
+    }),
+  )
+  return byHost.size === 0 ? undefined : (serverName) => byHost.get(serverName)
 }
 
 /** Where a host is served over TLS alone: the refusal that says where. Undefined for every other request. */

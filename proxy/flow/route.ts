@@ -222,20 +222,28 @@ function filtered(
 
 /** By chance and weight; where the route is sticky and the request has its key, by that in place of chance. */
 function backendOf({ name, backends, sticky }: Way, head: RequestHead, pick: Fraction): Backend | undefined {
-  if (backends.length === 1) return backends[0]!.weight > 0 ? backends[0] : undefined
   const key = sticky && keyAt(sticky, head, undefined)
-  const total = backends.reduce((sum, { weight }) => sum + weight, 0)
   // A weight that grows takes keys over, and leaves those that the backend has.
-  let left = (key === undefined ? pick() : hash32(`${ruleOf(name)} ${key}`) / 2 ** 32) * total
-  for (const backend of backends) {
-    if (backend.weight > 0 && left < backend.weight) return backend
-    left -= backend.weight
-  }
-  return undefined
+  return weighted(backends, key === undefined ? pick : () => hash32(`${ruleOf(name)} ${key}`) / 2 ** 32)
 }
 
 /** Matches of one rule share its keys: `orders/admin/0` and `orders/admin/1`. */
 const ruleOf = (route: string): string => route.slice(0, Math.max(0, route.lastIndexOf('/')))
+
+/** The same where the workload speaks what its caller does. */
+export function foundAppRoute(listener: Extract<Listener, { direction: 'inbound' }>): FindRoute {
+  const find = appRoute(listener)
+  const overHttp2 = appRoute({ ...listener, app: { ...listener.app, protocol: 'h2c' } })
+  return (head) => (isHead(head) && head.protocol === 'HTTP/2' ? overHttp2 : find)(head)
+}
+
+/** Requests at a port that is for one service, whatever host they name. */
+export function requestsTo(found: () => Found | undefined): FindRoute {
+  return () => {
+    const one = found()
+    return one && { ...one, timeoutMs: defaultTimeoutMs }
+  }
+}
 
 /** Outbound, where a port is for one service: the snapshot's routes say nothing of it. */
 export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: string): () => Found | undefined {
@@ -251,4 +259,18 @@ export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: str
 export function hostOf(authority: string): string {
   const colon = authority.lastIndexOf(':')
   return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
+}
+
+/** The one that a point from 0 up to 1 falls to, each as wide as its weight. */
+export function weighted<One extends { readonly weight: number }>(
+  all: readonly One[],
+  point: Fraction,
+): One | undefined {
+  if (all.length === 1) return all[0]!.weight > 0 ? all[0] : undefined
+  let left = point() * all.reduce((sum, { weight }) => sum + weight, 0)
+  for (const one of all) {
+    if (one.weight > 0 && left < one.weight) return one
+    left -= one.weight
+  }
+  return undefined
 }

@@ -57,6 +57,7 @@ export function gatewayTls(options: GatewayTlsOptions): ListenerTls {
   }
 
   return {
+    readsHello: true,
     options: (): TlsOptions => ({
       ...common,
       ca: [],

@@ -3,7 +3,8 @@
 import type { Certificates, Identify, IdentitySource } from '../../core/ports.ts'
 import type { ClientCertificates, GatewayListener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import { gatewayRoute, type RoutesOver, sentToTls } from '../flow/gateway.ts'
+import { gatewayRoute, passedOn, type RoutesOver, sentToTls } from '../flow/gateway.ts'
+import type { Fraction } from '../flow/route.ts'
 import { judgeStrangers, type Strangers } from '../flow/strangers.ts'
 import type { Parts } from '../serve.ts'
 import { gatewayTls } from './gateway-tls.ts'
@@ -26,7 +27,8 @@ export interface Gateways {
     listener: GatewayListener,
     snapshot: Pick<MeshSnapshot, 'services'>,
     over: RoutesOver,
-  ): Pick<Parts, 'findRoute' | 'identify' | 'strangers' | 'diverted'>
+    pick: Fraction,
+  ): Pick<Parts, 'findRoute' | 'identify' | 'strangers' | 'diverted' | 'passedOn'>
   /** Of a listener whose parts were taken before. Undefined where it is plain. */
   tlsOf(name: string, workload: Workload, listener: GatewayListener): ListenerTls | undefined
   /** Nothing of this name is listened on any more. */
@@ -39,7 +41,7 @@ export function makeGateways({ source, identify, identifyClients, certificates, 
   const known = new Map<string, { sites: GatewayListener['sites']; readonly strangers: Strangers }>()
 
   return {
-    partsOf(name, { id }, listener, snapshot, over) {
+    partsOf(name, { id }, listener, snapshot, over, pick) {
       const one = known.get(name) ?? { sites: listener.sites, strangers: judgeStrangers() }
       one.sites = listener.sites
       known.set(name, one)
@@ -49,6 +51,7 @@ export function makeGateways({ source, identify, identifyClients, certificates, 
         identify: (roots && identifyClients?.(id, roots)) ?? identify(id),
         strangers: one.strangers,
         diverted: sentToTls(listener),
+        passedOn: passedOn(listener, snapshot, pick),
       }
     },
     tlsOf(name, { id }, { sites, clients }) {

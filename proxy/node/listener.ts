@@ -1,20 +1,23 @@
 /** One listener: a port or a Unix socket, the connections on it, and the time they are given. */
 
-import { chmod, unlink } from 'node:fs/promises'
-import { connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { createServer as createTcpServer, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import { messageOf, WritError } from '../../core/fault.ts'
 import type { Evidence, Peer } from '../../core/identity.ts'
 import type { Bind } from '../../core/snapshot.ts'
+import type { Found } from '../flow/route.ts'
 import { isJudged } from '../flow/strangers.ts'
 import type { Limits } from '../limits.ts'
 import type { Parts } from '../serve.ts'
+import { listen } from './bind.ts'
 import { Caller } from './caller.ts'
 import type { CallerParts, Connection } from './connection.ts'
+import { detect } from './detect.ts'
 import { Http2Caller } from './http2-caller.ts'
 import type { Pools } from './legs.ts'
 import type { ListenerTls } from './listener-tls.ts'
 import { TcpCaller } from './tcp-caller.ts'
+import { opaque } from './tls.ts'
+import { readHello } from './tls-front.ts'
 import { under } from './under.ts'
 
 /** Diagnostics for people. What happened to requests is in the records. */
@@ -92,15 +95,26 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   }
 
   function accept(socket: Socket, peer: Peer): void {
+    const { alpnProtocol } = socket as Partial<TLSSocket>
+    if (parts.detects && !tls) detect(socket, limits.detectMs, (found) => begin(socket, peer, found === 'tcp', false))
+    else
+      begin(
+        socket,
+        peer,
+        parts.connectTo !== undefined && (!parts.detects || alpnProtocol === opaque[0]),
+        alpnProtocol === 'h2',
+      )
+  }
+
+  function begin(socket: Socket, peer: Peer, asBytes: boolean, http2: boolean): void {
     if (closing) {
       socket.destroy()
       return
     }
-    if (parts.connectTo) {
+    if (asBytes) {
       callers.add(new TcpCaller(socket, peer, callerParts))
       return
     }
-    const http2 = (socket as Partial<TLSSocket>).alpnProtocol === 'h2'
     callers.add(http2 ? new Http2Caller(socket, peer, callerParts) : new Caller(socket, peer, callerParts))
   }
 
@@ -113,11 +127,46 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   /** A socket that failed knows its peer no more; the one below it was asked in time. */
   const addressOf = (socket: Socket): string => socket.remoteAddress ?? addresses.get(under(socket)) ?? ''
 
-  const server = tls ? listenTls(tls) : createTcpServer({ allowHalfOpen: true, noDelay: true }, acceptOwn)
+  const secure = tls && listenTls(tls)
+  // A newer snapshot may pass some of a gateway's TLS on, so its connections are ours before they are TLS's.
+  const server =
+    secure && !tls?.readsHello
+      ? secure
+      : createTcpServer({ allowHalfOpen: true, noDelay: true }, secure ? (socket) => front(socket, secure) : acceptOwn)
   server.maxConnections = limits.connections
   server.on('drop', () => {
     dropped++
   })
+
+  function front(socket: Socket, secure: TlsServer): void {
+    sockets.add(socket)
+    addresses.set(socket, socket.remoteAddress ?? '')
+    socket.on('close', () => sockets.delete(socket))
+    if (!parts.passedOn) {
+      secure.emit('connection', socket) // All of it ends here.
+      return
+    }
+    readHello(socket, {
+      timeoutMs: limits.handshakeMs,
+      onHello(_, serverName) {
+        const target = serverName === undefined ? undefined : parts.passedOn?.(serverName)
+        if (closing) socket.destroy()
+        else if (target && serverName !== undefined) pass(socket, serverName)
+        else secure.emit('connection', socket)
+      },
+      onRefused(_, code, detail) {
+        refused(socket, code, detail)
+        socket.destroy()
+      },
+    })
+  }
+
+  /** By one decision, and judged again by what the newest snapshot says of the name. */
+  function pass(socket: Socket, serverName: string): void {
+    const found = (): Found | undefined => parts.passedOn?.(serverName)?.()
+    const peer = { evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
+    callers.add(new TcpCaller(socket, peer, { ...callerParts, parts: () => ({ ...parts, connectTo: found }) }))
+  }
 
   function acceptOwn(socket: Socket): void {
     accept(socket, { evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
@@ -161,7 +210,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
 
   const unsubscribe = tls?.subscribe(() => {
     try {
-      ;(server as TlsServer).setSecureContext(tls.options())
+      secure?.setSecureContext(tls.options())
     } catch (thrown) {
       // The old context keeps serving; its certificate still has time, or peers refuse it by themselves.
       onEvent({ level: 'error', from: parts.listener, text: `the new certificate cannot be served: ${String(thrown)}` })
@@ -216,53 +265,4 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
       unsubscribe?.()
     },
   }
-}
-
-async function listen(server: Server, bind: Bind, reusePort: boolean): Promise<void> {
-  try {
-    await bound(server, bind, reusePort)
-  } catch (thrown) {
-    // A socket file that nobody listens on is what a killed process left behind.
-    if (bind.kind !== 'unix' || !isInUse(thrown) || (await answers(bind.path))) throw cannotListen(bind, thrown)
-    await unlink(bind.path)
-    await bound(server, bind, reusePort)
-  }
-  if (bind.kind === 'unix') await chmod(bind.path, 0o600)
-}
-
-function bound(server: Server, bind: Bind, reusePort: boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    const done = (): void => {
-      server.off('error', reject)
-      resolve()
-    }
-    if (bind.kind === 'tcp') server.listen({ host: bind.address, port: bind.port, reusePort }, done)
-    else {
-      const before = process.umask(0o177) // The file must not be open to others even for a moment.
-      server.listen({ path: bind.path }, done)
-      process.umask(before)
-    }
-  })
-}
-
-const isInUse = (thrown: unknown): boolean => (thrown as NodeJS.ErrnoException).code === 'EADDRINUSE'
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect({ path })
-    probe.on('connect', () => {
-      probe.destroy()
-      resolve(true)
-    })
-    probe.on('error', () => resolve(false))
-  })
-}
-
-function cannotListen(bind: Bind, cause: unknown): WritError {
-  const where = bind.kind === 'tcp' ? `${bind.address}:${bind.port}` : bind.path
-  return new WritError(isInUse(cause) ? 'in_use' : 'unavailable', `cannot listen on ${where}: ${messageOf(cause)}`, {
-    cure: 'stop whoever listens there, or give the listener another address',
-    cause,
-  })
 }

@@ -4,8 +4,10 @@ import type { Identity, IdentityState } from '../../core/identity.ts'
 import type { PolicyUse } from '../../core/policy.ts'
 import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
-import { appOf, type Found, serviceRoute } from '../flow/route.ts'
+import { outsideRoute } from '../flow/outside.ts'
+import { appOf, appRoute, type FindRoute, type Found, foundAppRoute, requestsTo, serviceRoute } from '../flow/route.ts'
 import { isTls } from './gateways.ts'
+import { either, opaque } from './tls.ts'
 
 /** Every policy that a workload's listeners ask. */
 export const usesOf = ({ listeners }: Workload): readonly PolicyUse[] => listeners.flatMap(usesAt)
@@ -26,6 +28,33 @@ export function opaqueTarget(listener: Listener, snapshot: MeshSnapshot): (() =>
   return () => found
 }
 
+/** Where requests go; `outbound` finds what hosts of the mesh lead to. */
+export function routeAt(listener: Listener, snapshot: MeshSnapshot, outbound: FindRoute): FindRoute {
+  switch (listener.direction) {
+    case 'inbound':
+      return listener.protocol === 'detect' ? foundAppRoute(listener) : appRoute(listener)
+    case 'outbound':
+      if (listener.tcp !== undefined && listener.detect) return requestsTo(serviceRoute(snapshot, listener.tcp))
+      return outsideRoute(listener.outside ?? [], outbound)
+    case 'egress':
+      return outsideRoute(listener.outside)
+    case 'gateway':
+      return () => undefined // Its own parts say where.
+  }
+}
+
+/** Whether bytes are told from HTTP at this listener, or by its callers. */
+export const detects = (listener: Listener): boolean =>
+  listener.direction === 'inbound'
+    ? listener.protocol === 'detect'
+    : listener.direction === 'outbound' && listener.detect === true
+
+/** By ALPN, so that neither proxy takes the other's bytes for HTTP. Undefined is HTTP. */
+export const spokenBetween = (listener: Listener): readonly string[] | undefined => {
+  if (listener.direction !== 'inbound' || listener.protocol === undefined) return undefined
+  return listener.protocol === 'tcp' ? opaque : either
+}
+
 /** What a listener cannot change while it is open: whom it stands for, which way, where, and what is spoken there. */
 export const placeOf = ({ id }: Workload, listener: Listener): string => {
   return [id, listener.direction, placeText(listener.bind), spokenAt(listener)].join(' ')
@@ -36,7 +65,7 @@ function spokenAt(listener: Listener): string {
     case 'inbound':
       return listener.protocol ?? 'http'
     case 'outbound':
-      return listener.tcp === undefined ? 'http' : 'tcp'
+      return listener.tcp === undefined ? 'http' : listener.detect ? 'detect' : 'tcp'
     case 'egress':
       return 'http'
     case 'gateway':

@@ -18,11 +18,10 @@ import { type Balancer, makeBalancer } from '../balance/balancer.ts'
 import { type Circuit, makeCircuit } from '../balance/breaker.ts'
 import { type Budget, makeBudget } from '../balance/budget.ts'
 import type { RoutesOver } from '../flow/gateway.ts'
-import { outsideRoute } from '../flow/outside.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
 import type { Load } from '../flow/reach.ts'
-import { appRoute, type FindRoute, routesOf } from '../flow/route.ts'
+import { type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
@@ -34,10 +33,9 @@ import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
 import { meshTls } from './listener-tls.ts'
 import type { OutsideWorld } from './outside.ts'
-import { declared, opaqueTarget, placeOf, usesOf } from './place.ts'
+import { declared, detects, opaqueTarget, placeOf, routeAt, spokenBetween, usesOf } from './place.ts'
 import { makePool } from './pool.ts'
 import { makeConnectTcp } from './tcp-upstream.ts'
-import { opaque } from './tls.ts'
 import { oneATurn } from './turns.ts'
 
 export interface ProxyOptions extends Pick<GatewayWorld, 'identifyClients' | 'certificates'> {
@@ -156,14 +154,9 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       listener: name,
       workload: workload.id,
       policy: 'policy' in listener ? listener.policy : undefined,
-      findRoute:
-        listener.direction === 'inbound'
-          ? appRoute(listener)
-          : outsideRoute(
-              'outside' in listener ? (listener.outside ?? []) : [],
-              listener.direction === 'egress' ? undefined : outbound,
-            ),
+      findRoute: routeAt(listener, snapshot, outbound),
       connectTo: opaqueTarget(listener, snapshot),
+      detects: detects(listener),
       identify: options.identify(workload.id),
       authenticate: options.authenticate,
       decide: trialsOf(workload.id).decide,
@@ -175,7 +168,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       sink: options.sink(workload.id),
       now: options.now,
       random,
-      ...(listener.direction === 'gateway' && gateways.partsOf(name, workload, listener, snapshot, routesOver)),
+      ...(listener.direction === 'gateway' &&
+        gateways.partsOf(name, workload, listener, snapshot, routesOver, () => fraction(random))),
     }
   }
 
@@ -240,7 +234,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       reusePort: options.reusePort ?? false,
       tls:
         listener.direction === 'inbound' || listener.direction === 'egress'
-          ? meshTls(source, 'protocol' in listener ? opaque : undefined)
+          ? meshTls(source, spokenBetween(listener))
           : listener.direction === 'gateway'
             ? gateways.tlsOf(parts.listener, workload, listener)
             : undefined,

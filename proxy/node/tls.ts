@@ -25,6 +25,9 @@ function common({ svid, bundles }: IdentityState): Common {
 
 const http: readonly string[] = ['h2', 'http/1.1']
 
+/** Of a listener whose callers have found out what is spoken. */
+export const either: readonly string[] = ['h2', 'http/1.1', 'writ-tcp']
+
 /** What proxies agree on where bytes are passed as they come, so that neither takes the other's for HTTP. */
 export const opaque: readonly string[] = ['writ-tcp']
 

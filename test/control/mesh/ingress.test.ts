@@ -82,6 +82,42 @@ test('certificates of callers are asked for as the gateway says, and the snapsho
   expect(checkSnapshot(JSON.parse(JSON.stringify(part)), sha256).name).toBe(part.name)
 })
 
+const vault = own('Workload', 'vault', '{inbound: {port: 9001, app: {port: 5432, appProtocol: tcp}}}')
+const passing = '{name: raw, hostname: vault.example, port: 8443, protocol: TLS, tls: {mode: Passthrough}}'
+const tlsRoute = (host: string, backend = 'vault'): string =>
+  api(
+    'TLSRoute',
+    'raw',
+    `{parentRefs: [{name: door}], hostnames: [${host}], rules: [{backendRefs: [{name: ${backend}}]}]}`,
+  )
+
+test('TLS of a name is passed on to a service that speaks tcp, beside names that end at the same port', () => {
+  const documents = [vault, bound('vault'), gateway(`${secure}, ${passing}`), edge, tlsRoute('vault.example')]
+  const snapshot = snapshotOf(meshWith(...documents, binding('x', toDoor)))
+  expect(listenersOf(snapshot)).toMatchObject([
+    {
+      sites: [
+        { host: 'shop.example', serves: 'https' },
+        { host: 'vault.example', serves: 'tls', route: 'raw', backends: [{ service: 'vault', weight: 1 }] },
+      ],
+    },
+  ])
+  const { id } = snapshot.workloads.find(({ name }) => name === 'edge')!
+  const part = snapshotFor(snapshot, id, sha256)!
+  expect(part.services).toMatchObject([{ name: 'vault', protocol: 'tcp' }])
+  expect(checkSnapshot(JSON.parse(JSON.stringify(part)), sha256).name).toBe(part.name)
+})
+
+test.each([
+  ['to a service of HTTP', [tlsRoute('vault.example', 'orders')], 'does not speak tcp'],
+  ['of a name that no listener has', [tlsRoute('other.example')], 'no listener of door has other.example'],
+  ['twice', [tlsRoute('vault.example'), tlsRoute('vault.example').replace('name: raw', 'name: two')], 'already'],
+])('TLS that is passed on %s is a problem', (_, documents, problem) => {
+  const one = own('Workload', 'vault', '{inbound: {port: 9005, app: {port: 5432, appProtocol: tcp}}}')
+  const problems = problemsOf(meshWith(...orders, one, bound('vault'), gateway(passing), edge, ...documents))
+  expect(problems.map((it) => it.problem).join('\n')).toContain(problem)
+})
+
 test.each([
   ['a Gateway that is not there', [edge], 'there is no Gateway door'],
   [

@@ -34,6 +34,19 @@ test('what proxies take over the wire holds every protocol that an application m
   }
 })
 
+test('a port for a service of which nobody says what it speaks finds it out, and requests are routed to it as well', () => {
+  const any = own('Workload', 'ledger', '{inbound: {port: 9001, app: {port: 5432, appProtocol: detect}}}')
+  const snapshot = snapshotOf(meshWith(any, teller, both))
+  expect(snapshot.workloads.flatMap(({ listeners }) => listeners)).toMatchObject([
+    { direction: 'inbound', protocol: 'detect' },
+    { direction: 'outbound', name: 'outbound' },
+    { direction: 'outbound', tcp: 'ledger', detect: true },
+  ])
+  expect(snapshot.services[0]).not.toHaveProperty('protocol')
+  const [part] = snapshot.workloads.map(({ id }) => snapshotFor(snapshot, id as SpiffeId, sha256)!)
+  expect(checkSnapshot(JSON.parse(JSON.stringify(part)), sha256).name).toBe(part!.name)
+})
+
 const bodies = '{targetRefs: [{kind: Workload, name: ledger}], bundle: bank, entrypoint: a/b, body: {maxBytes: 1024}}'
 
 test.each([

@@ -11,7 +11,20 @@ import type { RequestFacts } from '../../../core/facts.ts'
 import type { Listener } from '../../../core/snapshot.ts'
 import type { TokenProvider, TokenUse } from '../../../core/token.ts'
 import { openHttpTransport } from '../../../engine/node/http-transport.ts'
-import { allow, call, callerTls, inbound, makeCa, makeSource, ok, orders, startApp, startProxy, web } from './kit.ts'
+import {
+  allow,
+  call,
+  callerTls,
+  inbound,
+  makeCa,
+  makeSource,
+  ok,
+  orders,
+  service,
+  startApp,
+  startProxy,
+  web,
+} from './kit.ts'
 
 const ca = makeCa()
 const source = makeSource(ca.issue(orders), ca)
@@ -216,4 +229,58 @@ test('a proxy that cannot judge tokens passes nobody whose binding takes them', 
   const one = call(port, tls)
   one.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
   expect(await one.closed()).toMatch(/^HTTP\/1.1 503 [\s\S]*token_unverifiable/)
+})
+
+test('at a gateway a token is what is known of a stranger, and a bad one is counted by where it came from', async () => {
+  const id = await startIssuer()
+  const sign = await id.key('k1')
+  const app = await startApp((text, socket) => {
+    for (const _ of text.matchAll(/\r\n\r\n/g)) socket.write(ok('fine'))
+  })
+  const of = (from: TokenProvider['from']) => ({
+    ...(inbound(app.port) as Extract<Listener, { direction: 'inbound' }>).policy!,
+    tokens: taking(id.url, { from }),
+  })
+  const route = (name: string, value: string) => ({
+    ...{ name, hosts: ['a'], match: { path: { type: 'prefix', value } } as const, timeoutMs: 5000 },
+    backends: [{ service: 'orders', weight: 1 }],
+  })
+  const seen: (string | undefined)[] = []
+  const real = makeAuthenticate({ keys: holdKeys(fetchKeysOver(openHttpTransport()), () => {}) })
+  const { port, sink } = await startProxy({
+    source,
+    listener: {
+      ...{ direction: 'gateway', name: 'edge', bind: { kind: 'tcp', address: '127.0.0.1', port: 0 } },
+      sites: [{ host: 'a', serves: 'http' }],
+      routes: [route('cookie', '/page'), route('query', '/link'), route('header', '/')],
+      policy: of([{ kind: 'header', name: 'authorization', prefix: 'Bearer ' }]),
+      policies: [
+        { route: 'cookie', policy: of([{ kind: 'cookie', name: 'session' }]) },
+        { route: 'query', policy: of([{ kind: 'query', name: 'token' }]) },
+      ],
+    },
+    services: [service('orders', app.port)],
+    decide: ({ token, source: { identified } }) => {
+      seen.push(`${identified.ok} ${token?.subject}`)
+      return allow
+    },
+    more: { authenticate: real },
+  })
+  const ask = async (target: string, fields = ''): Promise<string> => {
+    const one = call(port)
+    one.send(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`)
+    return (await one.closed()).slice(9, 12)
+  }
+  const token = await sign()
+  expect(await ask('/', bearer(token))).toBe('200')
+  expect(await ask('/page', `Cookie: session=${token}\r\n`)).toBe('200')
+  expect(await ask(`/link?token=${token}`)).toBe('200')
+  expect(await ask('/page', bearer(token))).toBe('200') // Nobody looks there on this route.
+  expect(seen).toEqual(['false ada', 'false ada', 'false ada', 'false undefined'])
+  expect(id.state.asked).toBe(1)
+
+  expect(await ask('/', bearer(await sign({ exp: 1 })))).toBe('401')
+  expect(await ask('/', bearer(token) + bearer(token))).toBe('400')
+  expect(sink.decisions).toHaveLength(4)
+  expect(sink.refusals.map(({ code }) => code)).toEqual(['token_expired', 'token_ambiguous'])
 })

@@ -1,0 +1,83 @@
+/** TLSRoute of the Gateway API: TLS that a gateway passes on without ending it, by the name that it asks for. */
+
+import { z } from 'zod'
+import type { Route } from '../../core/snapshot.ts'
+import { type BackendRef, backendRef, type GatewaySpec, isIngress, type ParentRef, parentRef } from './gateway.ts'
+import { portKey } from './ingress.ts'
+import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
+import type { KnownService } from './services.ts'
+import { host, name } from './words.ts'
+
+export interface TlsRouteSpec {
+  readonly parentRefs: readonly ParentRef[]
+  readonly hostnames: readonly string[]
+  readonly rules: readonly { readonly name?: string; readonly backendRefs: readonly BackendRef[] }[]
+}
+
+export const tlsRouteSpec: z.ZodType<TlsRouteSpec> = z.strictObject({
+  parentRefs: z.array(parentRef).min(1).max(32).describe('Gateways of class writ-ingress.'),
+  hostnames: z.array(host).min(1).max(16).describe('Names of the server (SNI).'),
+  rules: z
+    .array(z.strictObject({ name: name.exactOptional(), backendRefs: z.array(backendRef).min(1).max(16) }))
+    .length(1),
+})
+
+/** Where one name of a gateway's port leads. */
+export interface Passed {
+  readonly route: string
+  readonly backends: Route['backends']
+}
+
+export function resolveTlsRoutes(input: {
+  readonly tlsRoutes: readonly Placed<TlsRouteSpec>[]
+  readonly gateways: readonly Placed<GatewaySpec>[]
+  readonly services: ReadonlyMap<string, KnownService>
+  /** Names of services that are called by tcp. */
+  readonly tcp: ReadonlySet<string>
+}): { readonly passed: ReadonlyMap<string, Passed>; readonly problems: Problem[] } {
+  const problems: Problem[] = []
+  const passed = new Map<string, Passed>()
+  for (const route of input.tlsRoutes) {
+    const say = (path: Path, problem: string, cure: string): void =>
+      void problems.push(problemAt(route, ['spec', ...path], problem, cure))
+    const { backendRefs } = route.spec.rules[0]!
+    for (const [index, ref] of backendRefs.entries()) {
+      const path: Path = ['rules', 0, 'backendRefs', index, 'name']
+      if (!input.services.has(ref.name)) say(path, `there is no Service ${ref.name}`, 'add it, or correct the name')
+      else if (!input.tcp.has(ref.name)) {
+        say(
+          path,
+          `${ref.name} does not speak tcp, and TLS is passed on as bytes`,
+          'write appProtocol: tcp where it is served',
+        )
+      }
+    }
+    const backends = backendRefs.map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 }))
+    for (const [index, parent] of route.spec.parentRefs.entries()) {
+      const gateway = input.gateways.find(
+        (one) => parent.kind !== 'Service' && one.name === parent.name && isIngress(one),
+      )
+      const listeners = (gateway?.spec.listeners ?? []).filter(
+        (one) => one.protocol === 'TLS' && (parent.sectionName ?? one.name) === one.name,
+      )
+      if (listeners.length === 0) {
+        const problem = 'is no Gateway of class writ-ingress with a listener of TLS'
+        say(['parentRefs', index, 'name'], problem, 'add one with protocol: TLS, or correct the name')
+      }
+      for (const [at, wanted] of route.spec.hostnames.entries()) {
+        const fitting = listeners.filter(({ hostname }) => hostname === wanted)
+        if (listeners.length > 0 && fitting.length === 0) {
+          say(['hostnames', at], `no listener of ${parent.name} has ${wanted}`, 'add a listener with this hostname')
+        }
+        for (const { port } of fitting) {
+          const key = `${portKey(parent.name, port)} ${wanted}`
+          const other = passed.get(key)
+          if (other)
+            say(['hostnames', at], `${wanted} is led on by TLSRoute ${other.route} already`, 'keep one of the two')
+          else passed.set(key, { route: route.name, backends })
+        }
+      }
+    }
+  }
+  return { passed, problems }
+}
