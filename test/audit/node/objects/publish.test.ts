@@ -14,12 +14,14 @@ import type { Objects } from '../../../../audit/node/objects/s3.ts'
 import { quickSha256 } from '../../../../audit/node/quick.ts'
 import { type Verification, verifyLog } from '../../../../audit/verify/verify.ts'
 import { utf8 } from '../../../../core/bytes.ts'
-import { needs } from '../../../parts/needs.ts'
+import { run } from '../../../parts/child.ts'
+import { needs, pathOf } from '../../../parts/needs.ts'
 import { type RunningS3, s3Env, startS3 } from '../../../parts/s3.ts'
 import { Mesh, partsOf, rootOfLeaves, Signer } from '../../verify/log.ts'
 import { leafHashOf, sha256 } from '../../verify/producer.ts'
 
 const test = needs('s3')
+const withGo = needs('s3', 'go')
 
 let store: RunningS3
 let dir: string
@@ -108,6 +110,27 @@ test('a log is published, grows there, and is verified from s3:// and from the U
   expect(broken(await log.verify())).toEqual([])
   for (const [name, value] of Object.entries(s3Env)) vi.stubEnv(name, value)
 })
+
+withGo(
+  'the public bucket is a log to others: Tessera’s fsck fetches it whole and finds the root that was signed',
+  async () => {
+    const log = await aLog()
+    const size = await log.grow(1000)
+    await log.open().round()
+    await store.makePublic('kept')
+    const fsck = ['run', 'github.com/transparency-dev/tessera/cmd/fsck@v1.0.4', '-N=4', '-ui=false']
+    await writeFile(join(log.logDir, 'log.pub'), signer.text)
+    const printed = await run(
+      pathOf('go'),
+      [
+        ...[...fsck, `-storage_url=${store.url}/kept/${log.url.split('/').at(-1)}/0/`],
+        ...[`-public_key=${join(log.logDir, 'log.pub')}`, '-origin=bank.example/audit/0'],
+      ],
+      { cwd: dir, env: { ...process.env, GOFLAGS: '-buildvcs=false' } },
+    )
+    expect(printed).toContain(`Successfully fsck'd log with size ${size} and root`)
+  },
+)
 
 test('a publisher that starts again goes on where the store stands, and writes nothing twice', async () => {
   const log = await aLog()
