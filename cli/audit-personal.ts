@@ -61,6 +61,28 @@ export async function disclosed(
   return withOpened(rows, await open(withheld, { state, by, purpose }))
 }
 
+export const subjectCommand = (): Command =>
+  new Command('subject')
+    .description("find the records of a subject whose personal fields can still be opened, a shard's newest first")
+    .argument('<value>', 'the value of the field that the binding names as subject')
+    .requiredOption('--by <name>', 'who asks')
+    .requiredOption('--purpose <text>', 'what for')
+    .option('--disclose', 'and show their fields')
+    .option('--state <dir>', "the process's state folder", '.writ')
+    .action(async (subject: string, { disclose, ...asked }: Options & { readonly disclose?: boolean }) => {
+      const { state, by, purpose } = asked
+      const answer = await ask(state, '/v1/audit/subject', { subject, by, purpose })
+      const found = isObject(answer) ? ((answer['records'] ?? []) as unknown as readonly { readonly id: string }[]) : []
+      const shown = disclose
+        ? await open(
+            found.map(({ id }) => id),
+            asked,
+          )
+        : found
+      for (const one of shown) process.stdout.write(`${JSON.stringify(one)}\n`)
+      if (isObject(answer) && answer['more'] === true) process.stderr.write('there are more: these are a thousand\n')
+    })
+
 export const eraseCommand = (): Command =>
   new Command('erase')
     .description("destroy the keys of somebody's personal data; records and proofs stay as they are")

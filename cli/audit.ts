@@ -10,7 +10,7 @@ import { acknowledgeCommand, findingsCommand } from './audit-findings.ts'
 import { grantsCommand } from './audit-grants.ts'
 import { reachCommand, whoCommand } from './audit-identity.ts'
 import { backupCommand, newLogCommand, restoreCommand } from './audit-keep.ts'
-import { discloseCommand, disclosed, eraseCommand } from './audit-personal.ts'
+import { discloseCommand, disclosed, eraseCommand, subjectCommand } from './audit-personal.ts'
 import { bundleCommand, proveCommand } from './audit-prove.ts'
 import { archiveCommand, holdCommand, retainCommand } from './audit-retain.ts'
 import { savedCommands } from './audit-saved.ts'
@@ -48,6 +48,7 @@ export function auditCommand(): Command {
   audit.addCommand(findingsCommand())
   audit.addCommand(acknowledgeCommand())
   audit.addCommand(discloseCommand())
+  audit.addCommand(subjectCommand())
   audit.addCommand(eraseCommand())
   return audit
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { findSealed } from '../audit/node/disclose.ts'
 import { tileReader } from '../audit/node/folder.ts'
+import { recordsUnder } from '../audit/store/disclosures.ts'
 import { makeIdentify } from '../ca/identify.ts'
 import { verifySignature } from '../ca/node/crypto.ts'
 import { openLogDoor } from '../control/node/log-door.ts'
@@ -109,6 +110,7 @@ async function run(options: Options): Promise<void> {
         findReceipt: log.auditor.findReceipt,
         file: tileReader(state.log),
         findSealed: (id) => findSealed(log.store.db, id),
+        findUnder: (keys, most) => recordsUnder(log.store.db, keys, most),
         nowMs,
         unexpected: (thrown) => onEvent({ level: 'error', from: 'door', text: messageOf(thrown) }),
       },

@@ -99,13 +99,15 @@ async function run(options: Options): Promise<void> {
       onEvent,
     })
     const vault = await openDisclosureVault(state.root)
+    const itsAuditor = () => {
+      if (auditor) return auditor
+      throw new WritError('unavailable', 'this control does not know where the auditor is', {
+        cure: 'start it with --auditor',
+      })
+    }
     const personal = disclosureRoutes({
-      find: (id) => {
-        if (auditor) return auditor.findSealed(id)
-        throw new WritError('unavailable', 'this control does not know where the auditor is', {
-          cure: 'start it with --auditor',
-        })
-      },
+      find: (id) => itsAuditor().findSealed(id),
+      findUnder: (keys, most) => itsAuditor().findUnder(keys, most),
       vault,
       sink: () => control.sink,
       sha256,

@@ -9,7 +9,8 @@ import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 
 const maxSealed = 65_536
-const keyShape = /^[0-9a-f]{32}$/
+/** Name of a key. */
+export const keyShape: RegExp = /^[0-9a-f]{32}$/
 
 /** What beside a record is a sealed disclosure: the name of its key, and base64url. Anything else is nobody's. */
 export function readBeside(beside: Uint8Array): { readonly key: string; readonly sealed: string } | undefined {
@@ -147,4 +148,15 @@ export async function keptFieldsAt(
     ...(fields !== null && { fields: JSON.parse(fields) as string[] }),
     ...(epoch !== null && { erasedBy: decisionId({ epoch, seq: Number(seq) }) }),
   }))
+}
+
+/** Ids of records whose personal fields lie under one of those keys, by shard, the newest first. */
+export async function recordsUnder(db: Db, keys: readonly string[], most: number): Promise<readonly string[]> {
+  if (keys.length === 0) return []
+  const rows = await rowsOf<{ epoch: Epoch; seq: string }>(
+    db.execute(sql`select epoch, seq from disclosures
+      where key_id in (select json_array_elements_text(${JSON.stringify(keys)}::json))
+      order by shard, index desc limit ${most}`),
+  )
+  return rows.map(({ epoch, seq }) => decisionId({ epoch, seq: Number(seq) }))
 }

@@ -15,6 +15,8 @@ export interface AuditorClient {
   readonly findReceipt: FindReceipt
   /** Undefined where its store has no such record. */
   findSealed(id: Pick<RecordId, 'epoch' | 'seq'>): Promise<SealedFields | undefined>
+  /** Ids of records whose personal fields lie under one of those keys. */
+  findUnder(keys: readonly string[], most: number): Promise<readonly string[]>
 }
 
 export function auditorClient({ url, expect, source, nowMs }: MeshClientOptions): AuditorClient {
@@ -31,6 +33,16 @@ export function auditorClient({ url, expect, source, nowMs }: MeshClientOptions)
       if (status === 404) return undefined
       throw new WritError('unavailable', `${url} answered ${status}`)
     },
+    async findUnder(keys, most) {
+      const ids: string[] = []
+      for (let from = 0; from < keys.length && ids.length < most; from += keysAtOnce) {
+        const some = keys.slice(from, from + keysAtOnce).join(',')
+        const { status, bytes } = await ask(`/keyed?keys=${some}&most=${most - ids.length}`)
+        if (status !== 200) throw new WritError('unavailable', `${url} answered ${status}`)
+        ids.push(...idsOf(bytes))
+      }
+      return ids
+    },
     async findSealed({ epoch, seq }) {
       const { status, bytes } = await ask(`/sealed/${epoch}/${seq}`)
       if (status === 200) return sealedOf(bytes)
@@ -38,6 +50,17 @@ export function auditorClient({ url, expect, source, nowMs }: MeshClientOptions)
       throw new WritError('unavailable', `${url} answered ${status}`)
     },
   }
+}
+
+/** Keys of one request: their names take 6.6 KB of its line. */
+const keysAtOnce = 200
+
+const idsBody = z.object({ ids: z.array(z.string().max(64)) })
+
+function idsOf(bytes: Uint8Array): readonly string[] {
+  const body = idsBody.safeParse(parseJson(fromUtf8(bytes)))
+  if (body.success) return body.data.ids
+  throw new WritError('log_invalid', 'what came as ids of records is none')
 }
 
 const sealedBody = z.object({

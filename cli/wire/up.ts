@@ -7,6 +7,7 @@ import { type Examined, verifyPlace } from '../../audit/node/examine.ts'
 import { counts } from '../../audit/query/node/edges.ts'
 import { previewOf } from '../../audit/query/node/preview.ts'
 import type { Report } from '../../audit/report/report.ts'
+import { recordsUnder } from '../../audit/store/disclosures.ts'
 import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
 import { recordedReads } from '../../control/node/audit-reads.ts'
@@ -193,7 +194,11 @@ export async function openUp(options: UpOptions): Promise<Up> {
       preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
       mounted: [
         auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }),
-        disclosureRoutes({ find: (id) => findSealed(log.store.db, id), vault, sink: () => control.sink, sha256 }),
+        disclosureRoutes({
+          find: (id) => findSealed(log.store.db, id),
+          findUnder: (keys, most) => recordsUnder(log.store.db, keys, most),
+          ...{ vault, sink: () => control.sink, sha256 },
+        }),
         sources.routes,
         data.routes,
       ],

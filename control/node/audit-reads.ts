@@ -99,7 +99,8 @@ function counted(
 const isReading = (method: string, path: string): boolean =>
   method === 'GET'
     ? /^\/(?:v1\/(?:audit\/|report$|quarantine\/preview$)|record\/|report$|$)/.test(path)
-    : method === 'POST' && (path.startsWith('/v1/audit/ask/') || path === '/v1/audit/disclose')
+    : method === 'POST' &&
+      (path.startsWith('/v1/audit/ask/') || ['/v1/audit/disclose', '/v1/audit/subject'].includes(path))
 
 async function countIn(response: Response): Promise<number> {
   const type = response.headers.get('content-type') ?? ''

@@ -12,6 +12,8 @@ import { type DoorApp, type DoorEnv, readJson } from './http.ts'
 export interface DisclosureParts {
   /** What the store has of a record's personal fields: of this process's, or the auditor's. Undefined: no such record. */
   readonly find: (id: Pick<RecordId, 'epoch' | 'seq'>) => Promise<SealedFields | undefined>
+  /** Ids of records whose fields lie under one of those keys, so many at most: of this process's store, or the auditor's. */
+  readonly findUnder: (keys: readonly string[], most: number) => Promise<readonly string[]>
   readonly vault: Vault
   readonly sink: () => RecordSink
   readonly sha256: Sha256
@@ -27,9 +29,12 @@ const discloseBody = z.strictObject({
   by: said,
   purpose: said,
 })
+const subjectBody = z.strictObject({ subject: z.string().min(1).max(8192), by: said, purpose: said })
+/** Records of one answer. */
+const maxFound = 1000
 const eraseBody = z.strictObject({ subject: z.string().min(1).max(8192), basis: said, by: said })
 
-export function disclosureRoutes({ find, vault, sink, sha256 }: DisclosureParts): DoorApp {
+export function disclosureRoutes({ find, findUnder, vault, sink, sha256 }: DisclosureParts): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
 
   app.post('/v1/audit/disclose', async (c) => {
@@ -44,6 +49,15 @@ export function disclosureRoutes({ find, vault, sink, sha256 }: DisclosureParts)
     }
     await sink().keep({ kind: 'admin', action: 'disclosed', actor: by, detail: `${ids.join(' ')}: ${purpose}` })
     return c.json({ records })
+  })
+
+  // The vault alone can tell which keys are whose, and the store which records lie under them.
+  app.post('/v1/audit/subject', async (c) => {
+    const { subject, by, purpose } = await readJson(c.req.raw, maxBodyBytes, subjectBody)
+    const { blind, keys } = await vault.find(subject)
+    const found = await findUnder(keys, maxFound + 1)
+    await sink().keep({ kind: 'admin', action: 'subject_searched', actor: by, detail: `${blind}: ${purpose}` })
+    return c.json({ records: found.slice(0, maxFound).map((id) => ({ id })), more: found.length > maxFound })
   })
 
   app.post('/v1/audit/erase', async (c) => {

@@ -5,6 +5,7 @@
 
 import type { Context } from 'hono'
 import type { SealedFields } from '../../audit/node/disclose.ts'
+import { keyShape } from '../../audit/store/disclosures.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { FindReceipt, Identify, IdentitySource } from '../../core/ports.ts'
@@ -26,9 +27,14 @@ export interface LogDoorParts {
   readonly file: StoredFile
   /** Default: of nobody's fields anything is told. */
   readonly findSealed?: (id: Pick<RecordId, 'epoch' | 'seq'>) => Promise<SealedFields | undefined>
+  /** Ids of records under one of those keys. Default: none. */
+  readonly findUnder?: (keys: readonly string[], most: number) => Promise<readonly string[]>
   readonly nowMs: () => number
   readonly unexpected: Unexpected
 }
+
+/** Ids of one answer. */
+const maxUnder = 1001
 
 export function openLogDoor(parts: LogDoorParts, options: MtlsOptions = {}): Promise<MtlsDoor> {
   const refused = (): void => undefined // Only control and operators come here; a failed handshake harms nobody.
@@ -66,6 +72,13 @@ export function logRoutes(parts: LogDoorParts): DoorApp {
     const sealed = epoch && Number.isSafeInteger(seq) ? await parts.findSealed?.({ epoch, seq }) : undefined
     if (!sealed) throw new WritError('not_found', 'the store has no such record')
     return c.json(sealed)
+  })
+
+  // Keys as a query: a subject has one for each day and sidecar.
+  app.get('/keyed', async (c) => {
+    const keys = (c.req.query('keys') ?? '').split(',').filter((key) => keyShape.test(key))
+    const most = Math.min(Number(c.req.query('most')) || maxUnder, maxUnder)
+    return c.json({ ids: (await parts.findUnder?.(keys, most)) ?? [] })
   })
 
   app.get('/log/*', (c) => logFile(c.req.path.slice('/log/'.length), parts.file, c.req.header('accept-encoding')))

@@ -9,7 +9,7 @@ import { disclose, findSealed, openSealed } from '../../../audit/node/disclose.t
 import { decrypt, encrypt } from '../../../audit/node/seal.ts'
 import { openVault, type Vault } from '../../../audit/node/vault.ts'
 import { recall } from '../../../audit/replay/recorded.ts'
-import { readBeside } from '../../../audit/store/disclosures.ts'
+import { readBeside, recordsUnder } from '../../../audit/store/disclosures.ts'
 import { readLeaves } from '../../../audit/store/leaves.ts'
 import { recallShard } from '../../../audit/store/recall.ts'
 import { sealedOf } from '../../../cli/wire/auditor-client.ts'
@@ -122,7 +122,7 @@ test('erasing a subject destroys its keys: nothing that is left opens its disclo
   await recorded(
     async (sink) => {
       const app = disclosureRoutes({
-        ...{ find: (of) => findSealed(store.db, of), vault, sha256 },
+        ...{ find: (of) => findSealed(store.db, of), findUnder: async () => [], vault, sha256 },
         sink: () => ({
           ...sink,
           keep(body) {
@@ -183,6 +183,7 @@ test('control opens what the auditor apart has, which tells it control alone and
     identify: () => ({ ok: true, identity: { id: asking } }) as never,
     mayRead: (name) => name === controlId,
     findSealed: (of) => findSealed(store.db, of),
+    findUnder: (keys, most) => recordsUnder(store.db, keys, most),
     nowMs: () => 0,
     unexpected: (thrown) => {
       throw thrown
@@ -194,11 +195,16 @@ test('control opens what the auditor apart has, which tells it control alone and
     told.push(await answer.clone().text())
     return answer
   }
+  const under = async (keys: readonly string[], most: number): Promise<readonly string[]> => {
+    const answer = await door.request(`/keyed?keys=${keys.join(',')},nothing&most=${most}`, {}, peer as never)
+    return ((await answer.json()) as { readonly ids: readonly string[] }).ids
+  }
   const app = disclosureRoutes({
     find: async (of) => {
       const answer = await ask(of)
       return answer.status === 404 ? undefined : sealedOf(new Uint8Array(await answer.arrayBuffer()))
     },
+    findUnder: (keys, most) => under(keys, most),
     ...{ vault, sha256 },
     sink: () => ({ keep: () => kept, outcome: () => undefined, refused: () => undefined }),
   })
@@ -211,6 +217,11 @@ test('control opens what the auditor apart has, which tells it control alone and
     ],
   })
   for (const secret of secrets) expect(told.join()).not.toContain(secret)
+  const search = await app.request('/v1/audit/subject', {
+    ...{ method: 'POST', headers },
+    body: JSON.stringify({ subject: 'ann@bank.example', by: 'carol', purpose: 'case 7' }),
+  })
+  expect(await search.json()).toEqual({ records: [{ id: decisionId(kept) }], more: false })
   expect((await ask({ ...kept, seq: 999 })).status).toBe(404)
   asking = id('orders')
   expect((await ask(kept)).status).toBe(403)

@@ -10,6 +10,7 @@ import { formatCsv, formatTable } from '../../../audit/query/format.ts'
 import { exported } from '../../../audit/query/node/export.ts'
 import { findDecisions } from '../../../audit/query/node/find.ts'
 import { type Opened, shownField, withOpened } from '../../../audit/query/sealed.ts'
+import { recordsUnder } from '../../../audit/store/disclosures.ts'
 import { disclosureRoutes } from '../../../control/node/disclosure-routes.ts'
 import { fromUtf8 } from '../../../core/bytes.ts'
 import type { RecordSink } from '../../../core/ports.ts'
@@ -38,7 +39,11 @@ const fields = ['header x-user', 'path', 'query', 'source address']
 const [ann, bea] = [factsOf('ann@bank.example'), factsOf('bea@bank.example')]
 
 const post = async (sink: RecordSink, path: string, body: object): Promise<unknown> => {
-  const app = disclosureRoutes({ find: (id) => findSealed(store.db, id), vault, sink: () => sink, sha256 })
+  const app = disclosureRoutes({
+    find: (id) => findSealed(store.db, id),
+    findUnder: (keys, most) => recordsUnder(store.db, keys, most),
+    ...{ vault, sink: () => sink, sha256 },
+  })
   const headers = { 'content-type': 'application/json' }
   const answer = await app.request(path, { method: 'POST', body: JSON.stringify(body), headers })
   return answer.json()
@@ -115,6 +120,35 @@ test('what is withheld can be disclosed in the name of somebody, what is erased 
 })
 
 const exportedOf = async (kind: 'admin') => (await world.log()).filter((event) => event.kind === kind)
+
+test('whoever has the vault finds the records of a subject, and nobody once it is erased; the log does not name it', async () => {
+  const ids = await recordedBy(
+    auditor,
+    async (sink) => [await decided(sink, ann), await decided(sink, bea), await decided(sink, ann)].map(decisionId),
+    vault,
+  )
+  // Another sidecar, with a key of its own for the same subject.
+  const later = await recordedBy(auditor, async (sink) => decisionId(await decided(sink, ann)), vault)
+  const search = (subject: string) =>
+    recordedBy(
+      auditor,
+      (sink) => post(sink, '/v1/audit/subject', { subject, by: 'carol', purpose: 'case 7' }),
+      vault,
+      'writ/control',
+    )
+  const found = (...of: string[]) => ({ records: of.map((id) => ({ id })), more: false })
+  expect(await search('ann@bank.example')).toEqual(found(later, ids[2]!, ids[0]!))
+  expect(await search('nobody@bank.example')).toEqual(found())
+  await erase('ann@bank.example')
+  expect(await search('ann@bank.example')).toEqual(found())
+  expect(await search('bea@bank.example')).toEqual(found(ids[1]!))
+  expect((await exportedOf('admin')).at(-1)).toMatchObject({
+    action: 'subject_searched',
+    actor: 'carol',
+    detail: expect.stringMatching(/^[0-9a-f]{64}: case 7$/),
+  })
+  for (const event of await world.log()) expect(JSON.stringify(event)).not.toContain('@bank.example')
+})
 
 test('a digest that nothing came beside is withheld; so is one whose row an earlier version wrote; plain rows say nothing', async () => {
   await recordedBy(auditor, (sink) => decided(sink, ann)) // As an edge function has it: without a vault.
