@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   token: async () => (await import('./token.ts')).tokenCommand(),
   svid: async () => (await import('./svid.ts')).svidCommand(),
   kafka: async () => (await import('./kafka.ts')).kafkaCommand(),
+  capture: async () => (await import('./capture.ts')).captureCommand(),
   bank: async () => (await import('./bank.ts')).bankCommand(),
   tour: async () => (await import('./tour.ts')).tourCommand(),
 }

@@ -4,8 +4,10 @@ import { chromium } from './chromium.ts'
 import { compose } from './compose.ts'
 import { conformance } from './conformance.ts'
 import { dockerfile } from './dockerfile.ts'
+import { envoy } from './envoy.ts'
 import { h2spec } from './h2spec.ts'
 import { kafka } from './kafka.ts'
+import { netns } from './netns.ts'
 import { nginx } from './nginx.ts'
 import { opa } from './opa.ts'
 import { opaWasm } from './opa-wasm.ts'
@@ -24,9 +26,11 @@ export type PartName =
   | 'conformance'
   | 'curl'
   | 'dockerfile'
+  | 'envoy'
   | 'go'
   | 'h2spec'
   | 'kafka'
+  | 'netns'
   | 'nginx'
   | 'opa'
   | 'opaWasm'
@@ -46,6 +50,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   s3,
   opa,
   opaWasm,
+  netns,
   nginx,
   chromium,
   workerd,
@@ -55,6 +60,7 @@ export const parts: Readonly<Record<PartName, Part>> = {
   compose,
   conformance,
   dockerfile,
+  envoy,
   go,
   h2spec,
 }

@@ -23,9 +23,17 @@ export interface Asked<Ask> {
   kill(): void
 }
 
-export async function startAsked<Ask>(script: string, args: readonly string[]): Promise<Asked<Ask>> {
+/** `before`: a command that runs it, such as one that enters a network namespace. */
+export async function startAsked<Ask>(
+  script: string,
+  args: readonly string[],
+  before: readonly string[] = [],
+): Promise<Asked<Ask>> {
+  const [program, ...words] = [...before, process.execPath]
+
   const child: ChildProcess = fork(script, args, {
-    execArgv: ['--expose-gc'],
+    execPath: program!,
+    execArgv: [...words, '--expose-gc'],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   let said = ''

@@ -44,7 +44,10 @@ export interface Counts {
   readonly broken: readonly string[]
 }
 
-const [meshFile, dir, policies, socket] = process.argv.slice(2) as [string, string, string, string]
+const [meshFile, dir, policies, socket, address = '127.0.0.1'] = process.argv.slice(2) as [
+  ...[string, string, string, string],
+  string?,
+]
 const now = openClock()
 const nowMs = (): number => Number(now() / 1_000_000n)
 const onEvent = ({
@@ -85,7 +88,7 @@ const control = await openControlPlane({
   identity: await controlIdentity(authority, nowMs),
   config: compile(first!, log.verifierKey),
   dataAgeMs: () => undefined,
-  listen: { address: '127.0.0.1', port: 0 },
+  listen: { address, port: 0 },
 })
 
 /** A batch is one request: what it is in the query, its records as lines. */
@@ -130,8 +133,7 @@ const tokens = Object.fromEntries(
     control.snapshot().workloads.map(async ({ name, id }) => [name, await control.registrar.createToken(id)] as const),
   ),
 )
-const { address, port } = control.door
-answering({ url: `https://${address}:${port}`, tokens } satisfies Hub, async (ask: HubAsk) => {
+answering({ url: `https://${address}:${control.door.port}`, tokens } satisfies Hub, async (ask: HubAsk) => {
   if (ask.do === 'policy') return control.apply(compile(await bundleOf(ask.number), log.verifierKey))
   return ask.do === 'memory' ? weigh() : examine()
 })

@@ -13,3 +13,6 @@ allowed if {
 	input.parsed_path[0] == "turn"
 	input.parsed_path[1] == data.soak.turn
 }
+
+# Opaque connections have no path.
+allowed if input.writ.protocol == "tcp"
