@@ -46,7 +46,7 @@ beforeAll(async () => {
   oldMs = Number(now() / 1_000_000n)
   await auditor.ingest(0, [message(1, orders.producer, orders.decisions(300))])
   await auditor.checkpoint()
-}, 60_000)
+})
 afterAll(async () => {
   await world?.end()
   await store?.close()
