@@ -67,7 +67,7 @@ beforeAll(async () => {
   const later = runRetention({ ...parts, olderThan: formatTime(now()), archive: out })
   const again = setInterval(() => void auditor.checkpoint().catch(() => undefined), 20)
   await later.finally(() => clearInterval(again))
-}, 60_000)
+})
 afterAll(async () => {
   await world?.end()
   await store?.close()

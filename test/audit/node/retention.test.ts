@@ -1,6 +1,7 @@
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
+import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { parseVerifierKey } from '../../../audit/log/note.ts'
 import type { Auditor } from '../../../audit/node/auditor.ts'
@@ -9,6 +10,7 @@ import { tileReader } from '../../../audit/node/folder.ts'
 import { setHold } from '../../../audit/node/orders.ts'
 import { dueMs, openRetention, type RetentionEvent, readRetention } from '../../../audit/node/retention.ts'
 import type { Store } from '../../../audit/node/store.ts'
+import { defaultRoles, grantsOf } from '../../../audit/store/roles.ts'
 import {
   makeProducer,
   makeWorld,
@@ -34,11 +36,17 @@ beforeAll(async () => {
   Object.assign(store.db.means!, { files: (shard: number) => tileReader(join(logDir, String(shard))) })
   auditor = await world.open(undefined, { checkpointEveryMs: 20 })
   const orders = makeProducer()
-  await auditor.ingest(0, [message(0, orders.producer, [orders.start(), ...orders.decisions(600)])])
+  await auditor.ingest(0, [
+    message(0, orders.producer, [
+      orders.start(),
+      orders.decision({ request_id: 'case-7' } as never),
+      ...orders.decisions(599),
+    ]),
+  ])
   oldMs = Number(now() / 1_000_000n)
   await auditor.ingest(0, [message(1, orders.producer, orders.decisions(300))])
   await auditor.checkpoint()
-}, 60_000)
+})
 afterAll(async () => {
   await world?.end()
   await store?.close()
@@ -92,7 +100,7 @@ test('what is old goes in steps, archived first and but for what is held, while 
     kind: 'log',
     action: 'held',
     case: 'case-7',
-    filter: { epoch: 'none' },
+    filter: { requestId: 'case-7' },
     by: 'Ann',
     reason: 'x',
   })
@@ -103,6 +111,7 @@ test('what is old goes in steps, archived first and but for what is held, while 
   await retention.run()
   expect(told()).toEqual(['0 256', '256 512'])
   await expect(bundle('001')).rejects.toThrow()
+  expect(await readFile(join(logDir, '0/carried/000'), 'latin1')).toContain('"request_id":"case-7"')
   await bundle('002')
   expect(await readRetention(logDir)).toMatchObject({ shards: [{ shard: 0, before: 512 }] })
   await auditor.checkpoint()
@@ -132,6 +141,15 @@ test('a schedule that starts looks when the last run was, and runs only when it 
   due.retention.start()
   await vi.waitFor(async () => expect(await readFile(join(logDir, 'retention.json'), 'utf8')).not.toBe(before), 10_000)
   await due.retention.close()
+})
+
+test('where the store’s user may take no rows away, nothing goes', async () => {
+  for (const grant of grantsOf(defaultRoles)) await store.db.execute(sql.raw(grant))
+  await store.db.execute(sql.raw(`set role ${defaultRoles.writer}`))
+  const { retention, told } = schedule({ nowMs: () => oldMs + 9 * dayMs })
+  await retention.run().finally(() => store.db.execute(sql.raw('reset role')))
+  expect(told()).toEqual(['forbidden'])
+  await bundle('002')
 })
 
 test('whatever retention.json holds, it is a state or none', async () => {
