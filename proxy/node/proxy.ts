@@ -165,7 +165,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   /** What is known of a service's endpoints outlives the snapshot. */
   function balance({ name, endpoints, traffic }: Service): Balancer {
     const balancer = balancers.get(name) ?? makeBalancer({ nowMs, fraction: () => fraction(random) })
-    balancer.use(endpoints, { type: traffic?.balance?.type, outlier: traffic?.outlier })
+    balancer.use(endpoints, { type: traffic?.balance?.type, outlier: traffic?.outlier, warmUp: traffic?.warmUp })
     balancers.set(name, balancer)
     return balancer
   }
