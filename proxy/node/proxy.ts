@@ -243,7 +243,9 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const broken = new Set(snapshot.services.flatMap(({ name, traffic }) => (traffic?.breaker ? name : [])))
     for (const name of circuits.keys()) if (!broken.has(name)) circuits.delete(name)
     const served = new Set(snapshot.services.map(({ name }) => name))
-    for (const of of [budgets, loads]) for (const name of of.keys()) if (!served.has(name)) of.delete(name)
+    for (const known of [budgets, loads]) {
+      for (const name of known.keys()) if (!served.has(name)) known.delete(name)
+    }
     const outbound = routesOf(snapshot, () => fraction(random), { balance, circuit, budget, load })
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
