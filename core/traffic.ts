@@ -4,6 +4,8 @@
 export interface ServiceTraffic {
   readonly balance?: Balance
   readonly outlier?: OutlierOptions
+  /** Default an endpoint has its whole share at once. */
+  readonly warmUp?: WarmUpOptions
   /** Default none: requests go on to a service that keeps failing. */
   readonly breaker?: BreakerOptions
   /** Default as the proxy's own limits are. */
@@ -103,6 +105,14 @@ export interface OutlierOptions {
   readonly maxMs: number
   /** Largest share of a service's endpoints that is ejected at once, from 0 to 1. Default 0.5; beyond it they stay. */
   readonly maxShare: number
+}
+
+/** An endpoint that is new, or comes back, is asked less often at first, so that its caches can fill. */
+export interface WarmUpOptions {
+  /** Time until it has its whole share, in milliseconds. */
+  readonly ms: number
+  /** Share that it begins with, from 0 to 1. Default 0.1. */
+  readonly from: number
 }
 
 export interface BreakerOptions {

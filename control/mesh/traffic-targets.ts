@@ -149,13 +149,15 @@ function checkPolicy(policy: Attached): Problem[] {
   }
   if (loadBalancer && hashes(loadBalancer.type) !== (loadBalancer.hashOn !== undefined)) {
     const { type, hashOn } = loadBalancer
-    if (hashOn) say(['loadBalancer', 'hashOn'], `${type} hashes nothing`, 'remove it, or choose RingHash or Maglev')
+    if (hashOn)
+      say(['loadBalancer', 'hashOn'], `${type ?? 'PeakEwma'} hashes nothing`, 'remove it, or choose RingHash or Maglev')
     else say(['loadBalancer', 'type'], `${type} needs to know by what`, 'add hashOn, such as {header: x-user}')
   }
   for (const [path, text] of [
     [['outlierEjection', 'baseTime'], outlierEjection?.baseTime],
     [['outlierEjection', 'maxTime'], outlierEjection?.maxTime],
     [['circuitBreaker', 'openFor'], circuitBreaker?.openFor],
+    [['loadBalancer', 'warmUp', 'duration'], loadBalancer?.warmUp?.duration],
     [['timeouts', 'perTry'], timeouts?.perTry],
     [['timeouts', 'connect'], timeouts?.connect],
     [['timeouts', 'idle'], timeouts?.idle],

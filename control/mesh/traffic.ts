@@ -26,7 +26,11 @@ export interface LimitSpec {
 
 export interface TrafficPolicySpec {
   readonly targetRefs: readonly TargetRef[]
-  readonly loadBalancer?: { readonly type: AlgorithmName; readonly hashOn?: KeySpec }
+  readonly loadBalancer?: {
+    readonly type?: AlgorithmName
+    readonly hashOn?: KeySpec
+    readonly warmUp?: { readonly duration: string; readonly fromPercent?: number }
+  }
   readonly outlierEjection?: {
     readonly consecutiveFailures?: number
     readonly baseTime?: string
@@ -86,8 +90,15 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
     ),
     loadBalancer: z
       .strictObject({
-        type: z.enum(['PeakEwma', 'LeastRequest', 'RoundRobin', 'Random', 'RingHash', 'Maglev']),
+        type: z.enum(['PeakEwma', 'LeastRequest', 'RoundRobin', 'Random', 'RingHash', 'Maglev']).exactOptional(),
         hashOn: key.describe('What RingHash and Maglev tell requests by.').exactOptional(),
+        warmUp: z
+          .strictObject({
+            duration: duration.describe('Time until an endpoint that is new, or comes back, has its whole share.'),
+            fromPercent: z.number().min(1).max(100).describe('Share that it begins with. Default 10.').exactOptional(),
+          })
+          .describe('Default it has its whole share at once.')
+          .exactOptional(),
       })
       .describe('Default PeakEwma.')
       .exactOptional(),
@@ -155,14 +166,19 @@ const algorithms: Readonly<Record<AlgorithmName, Balance['type']>> = {
   Maglev: 'maglev',
 }
 
-export const hashes = (type: AlgorithmName): boolean => type === 'RingHash' || type === 'Maglev'
+export const hashes = (type: AlgorithmName | undefined): boolean => type === 'RingHash' || type === 'Maglev'
 
 /** Undefined where a policy says nothing of this. Its shape is right, and a way that hashes has a key. */
 export function serviceTrafficOf(spec: TrafficPolicySpec): ServiceTraffic | undefined {
   const { loadBalancer: lb, outlierEjection: out, circuitBreaker: cut, connections, retry, timeouts } = spec
   if (!lb && !out && !cut && !connections && !retry && !timeouts) return undefined
   return {
-    ...(lb && { balance: { type: algorithms[lb.type], ...(lb.hashOn && { hashOn: placeOf(lb.hashOn) }) } as Balance }),
+    ...(lb?.type && {
+      balance: { type: algorithms[lb.type], ...(lb.hashOn && { hashOn: placeOf(lb.hashOn) }) } as Balance,
+    }),
+    ...(lb?.warmUp && {
+      warmUp: { ms: durationMs(lb.warmUp.duration), from: (lb.warmUp.fromPercent ?? 10) / 100 },
+    }),
     ...(out && {
       outlier: {
         consecutive: out.consecutiveFailures ?? outlierDefaults.consecutive,

@@ -6,16 +6,18 @@
 
 import type { Outcome } from '../../core/outcome.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
-import { type Balance, type OutlierOptions, outlierDefaults } from '../../core/traffic.ts'
+import { type Balance, type OutlierOptions, outlierDefaults, type WarmUpOptions } from '../../core/traffic.ts'
 import { type Choose, chooserOf } from './choose.ts'
 import { afterAnswer } from './ewma.ts'
 import { keyOf, type Member, saidOf } from './member.ts'
 import { afterFailure, afterSuccess, healthy, isEjected } from './outlier.ts'
+import { givesWay, shareOf } from './warm-up.ts'
 
 export interface BalancerOptions {
   /** Default peak EWMA. */
   readonly type?: Balance['type'] | undefined
   readonly outlier?: OutlierOptions | undefined
+  readonly warmUp?: WarmUpOptions | undefined
 }
 
 export interface Balancer {
@@ -48,6 +50,7 @@ const failedMs = 1000
 export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
   let members: readonly Member[] = []
   let outlier = outlierDefaults
+  let warmUp: WarmUpOptions | undefined
   let type: Balance['type'] | undefined
   let choose: Choose = (able) => able[0]!
 
@@ -69,6 +72,12 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
     }
   }
 
+  /** One of those that have their whole share. */
+  function warm(able: readonly Member[], now: number, options: WarmUpOptions): Member | undefined {
+    const others = able.filter((one) => shareOf(one, now, options) === 1)
+    return others.length === 0 ? undefined : choose(others, now, undefined)
+  }
+
   return {
     pick(key, tried) {
       if (members.length < 2) return members[0]
@@ -77,7 +86,11 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
       const well =
         ejected === 0 || ejected === members.length ? members : members.filter((one) => !isEjected(one.health, now))
       const able = tried ? withoutTried(well, tried) : well
-      return able.length === 1 ? able[0] : choose(able, now, key)
+      if (able.length === 1) return able[0]
+      const chosen = choose(able, now, key)
+      // A key keeps its endpoint.
+      if (!warmUp || (key !== undefined && hashes(type))) return chosen
+      return givesWay(chosen, now, warmUp, fraction) ? (warm(able, now, warmUp) ?? chosen) : chosen
     },
     begin(member) {
       member.inFlight++
@@ -85,9 +98,16 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
     },
     use(endpoints, options) {
       outlier = options?.outlier ?? outlierDefaults
+      warmUp = options?.warmUp
       const before = members
       const known = new Map(before.map((member) => [member.key, member]))
-      const fresh = { latency: { ms: 0, atMs: nowMs() }, health: healthy, inFlight: 0 }
+      const now = nowMs()
+      const fresh = {
+        latency: { ms: 0, atMs: now },
+        health: healthy,
+        inFlight: 0,
+        sinceMs: before.length === 0 ? 0 : now,
+      }
       members = endpoints.map((endpoint) => {
         const key = keyOf(endpoint)
         return known.get(key) ?? { endpoint, key, ...fresh }
@@ -111,3 +131,5 @@ function withoutTried(members: readonly Member[], tried: readonly Endpoint[]): r
   const others = members.filter(({ endpoint }) => !tried.includes(endpoint))
   return others.length > 0 ? others : members
 }
+
+const hashes = (type: Balance['type'] | undefined): boolean => type === 'ring-hash' || type === 'maglev'

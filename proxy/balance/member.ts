@@ -12,6 +12,8 @@ export interface Member {
   latency: Latency
   health: Health
   inFlight: number
+  /** When it came, in milliseconds; 0 of those that were there from the beginning. */
+  readonly sinceMs: number
 }
 
 /** What an outcome says of whoever was asked: nothing where the caller left, or a tunnel ended. */

@@ -178,7 +178,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   /** What is known of a service's endpoints outlives the snapshot. */
   function balance({ name, endpoints, traffic }: Service): Balancer {
     const balancer = balancers.get(name) ?? makeBalancer({ nowMs, fraction: () => fraction(random) })
-    balancer.use(endpoints, { type: traffic?.balance?.type, outlier: traffic?.outlier })
+    balancer.use(endpoints, { type: traffic?.balance?.type, outlier: traffic?.outlier, warmUp: traffic?.warmUp })
     balancers.set(name, balancer)
     return balancer
   }
@@ -264,7 +264,9 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     const broken = new Set(snapshot.services.flatMap(({ name, traffic }) => (traffic?.breaker ? name : [])))
     for (const name of circuits.keys()) if (!broken.has(name)) circuits.delete(name)
     const served = new Set(snapshot.services.map(({ name }) => name))
-    for (const of of [budgets, loads]) for (const name of of.keys()) if (!served.has(name)) of.delete(name)
+    for (const known of [budgets, loads]) {
+      for (const name of known.keys()) if (!served.has(name)) known.delete(name)
+    }
     const outbound = routesOver(snapshot)
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(

@@ -40,10 +40,10 @@ test('a good file is summed up', async () => {
 })
 
 test('a wrong one is told line by line, and the exit code says so', async () => {
-  const { out, exit } = await check(bankText.replace('type: Exact', 'type: RegularExpression'))
+  const { out, exit } = await check(bankText.replace('type: Exact', 'type: Regex'))
   expect(exit).toBe(1)
   expect(out).toMatch(
-    /^mesh\.yaml:\d+:19 error config_invalid HTTPRoute\/payments spec\.rules\[0\]\.matches\[1\]\.path\.type: "RegularExpression" is not supported \(use Exact or PathPrefix\)\n$/,
+    /^mesh\.yaml:\d+:19 error config_invalid HTTPRoute\/payments spec\.rules\[0\]\.matches\[1\]\.path\.type: "Regex" is not supported \(use Exact or PathPrefix or RegularExpression\)\n$/,
   )
 })
 

@@ -101,6 +101,15 @@ test('retries and times that say nothing, or cannot hold, are errors', () => {
   expect(wrong(policy(`${ofShop}, sticky: {header: x-user}`))).toMatch(/kind.*HTTPRoute/)
 })
 
+test('a service’s endpoints are warmed up, with the default algorithm or another', () => {
+  const of = (spec: string) => snapshotOf(mesh(policy(`${ofShop}, loadBalancer: {${spec}}`))).services[0]!.traffic
+  expect(of('warmUp: {duration: 1m}')).toEqual({ warmUp: { ms: 60_000, from: 0.1 } })
+  expect(of('type: Random, warmUp: {duration: 1m, fromPercent: 50}')).toEqual({
+    balance: { type: 'random' },
+    warmUp: { ms: 60_000, from: 0.5 },
+  })
+})
+
 test('a route is sticky where its policy says so, one rule before all of them', () => {
   const rules = ways(rule('{path: {value: /a}}', 'a'), rule('{path: {value: /b}}', 'b'))
   const target = (section = '') =>

@@ -122,3 +122,42 @@ test('who fails at once draws fewer requests than who takes its time to serve', 
   const asked = balanced([1, 2]).ask(100, (port) => (port === 1 ? ended(0, 503) : ended(50)))
   expect(asked[1] ?? 0).toBeLessThan(3) // It would be ejected after five only.
 })
+
+test.each(['round-robin', 'random', 'least-request', 'peak-ewma'] as const)(
+  '%s: an endpoint that is new, or comes back, gets more with time, and those of the beginning have all at once',
+  (type) => {
+    const clock = { ms: 1000 }
+    const balancer = makeBalancer({ nowMs: () => clock.ms, fraction: chance(7) })
+    const options = {
+      type,
+      warmUp: { ms: 1000, from: 0.1 },
+      outlier: { ...outlierDefaults, consecutive: 1, baseMs: 500 },
+    }
+    balancer.use([1, 2].map(endpoint), options)
+    /** How often it is asked of 400 times. */
+    const share = (port: number): number => {
+      let asked = 0
+      for (let i = 0; i < 400; i++) {
+        const member = balancer.pick()!
+        if (member.endpoint.port === port) asked++
+        balancer.begin(member)(ended(10))
+      }
+      return asked
+    }
+    expect(share(2)).toBeGreaterThan(120)
+    balancer.use([1, 2, 3].map(endpoint), options)
+    expect(share(3)).toBeLessThan(60)
+    clock.ms += 1000
+    const warm = share(3)
+    expect(warm).toBeGreaterThan(80)
+    // It fails and is ejected, and comes back after its time.
+    for (;;) {
+      const member = balancer.pick()!
+      balancer.begin(member)(ended(10, member.endpoint.port === 3 ? 500 : 200))
+      if (member.endpoint.port === 3) break
+    }
+    expect(share(3)).toBe(0)
+    clock.ms += 500
+    expect(share(3)).toBeLessThan(60)
+  },
+)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { call, makeCa, makeSource, ok, outbound, startAnswering, startApp, startProxy, web } from './kit.ts'
+import { call, makeCa, makeSource, ok, outbound, snapshotOf, startAnswering, startApp, startProxy, web } from './kit.ts'
 
 const ca = makeCa()
 const source = makeSource(ca.issue(web), ca)
@@ -50,4 +50,25 @@ test('a service with one endpoint is not counted', async () => {
   const { ask, stats } = await through((await startAnswering(ok('here'))).port)
   expect(await ask()).toContain('here')
   expect(stats()).toBeUndefined()
+})
+
+test('an endpoint that a snapshot adds is asked as its warm-up allows', async () => {
+  const [old, fresh] = [await startAnswering(ok('old')), await startAnswering(ok('fresh'))]
+  const traffic = { balance: { type: 'random' }, warmUp: { ms: 3_600_000, from: 0 } } as const
+  const at = (...ports: readonly number[]) => ({
+    ...{ name: 'orders', hosts: ['orders'], traffic },
+    endpoints: ports.map((port) => ({ address: '127.0.0.1', port, identity: undefined })),
+  })
+  const { proxy } = await startProxy({ source, listener: outbound(), services: [at(old.port, old.port)] })
+  const workload = { name: 'web', id: web, listeners: [outbound()] }
+  const ask = async () => {
+    const caller = call(proxy.listeners()[0]!.port)
+    caller.send(get)
+    return await caller.closed()
+  }
+  const asked = async () => (await Promise.all(Array.from({ length: 40 }, ask))).filter((all) => all.endsWith('fresh'))
+  await proxy.apply(snapshotOf([workload], [at(old.port, fresh.port)]))
+  expect(await asked()).toEqual([])
+  await proxy.apply(snapshotOf([workload], [{ ...at(old.port, fresh.port), traffic: { balance: { type: 'random' } } }]))
+  expect((await asked()).length).toBeGreaterThan(5)
 })

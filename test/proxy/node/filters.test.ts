@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { connect } from 'node:http2'
+import { expect, onTestFinished, test } from 'vitest'
 import type { RouteFilters } from '../../../core/filters.ts'
 import type { RouteMatch } from '../../../core/snapshot.ts'
 import { flagOf } from '../../../proxy/telemetry/served.ts'
@@ -291,4 +292,44 @@ test('what is no JSON by its type passes as it is', async () => {
     /\{"secret":1\}$/,
   )
   expect(app.received()).toMatch(/\r\n\r\n\{\}$/)
+})
+
+test('callers of HTTP/2 have the same: a patched body, changed headers, a rewritten path, a mirror, and answers of the route', async () => {
+  const app = await startAnswering(json('{"secret":1,"a":2}', 'Set-Cookie: a=1\r\n'))
+  const copies = await startAnswering(ok('copy'))
+  const filters: RouteFilters = {
+    transform: { request: { x: 1 }, response: { secret: null }, maxBytes: 100 },
+    response: { add: { 'set-cookie': 'b=2' } },
+    rewrite: { path: { type: 'prefix', value: '/v2' } },
+    mirrors: [{ service: 'copies', share: 1 }],
+  }
+  const { port, sink } = await through(filters, app, { match: under('/v1'), copies: copies.port })
+  const session = connect(`http://127.0.0.1:${port}`)
+  onTestFinished(() => session.destroy())
+  const ask = (path: string, body?: string) =>
+    new Promise<{ readonly head: Record<string, unknown>; readonly body: string }>((resolve) => {
+      const type = { 'content-type': 'application/json' }
+      const stream = session.request({ ':method': 'POST', ':authority': 'orders', ':path': path, ...type })
+      let head = {}
+      let all = ''
+      stream.on('response', (given) => void (head = given))
+      stream.on('data', (bytes: Buffer) => void (all += bytes.toString()))
+      stream.on('close', () => resolve({ head, body: all }))
+      stream.end(body)
+    })
+  const answer = await ask('/v1/a', '{"y":2}')
+  expect(answer.body).toBe('{"a":2}')
+  expect(answer.head).toMatchObject({ ':status': 200, 'set-cookie': ['a=1', 'b=2'] })
+  await eventually(() => copies.received().includes('"x":1'))
+  for (const one of [app, copies]) expect(one.received()).toMatch(/^POST \/v2\/a HTTP.*\{"y":2,"x":1\}/s)
+  const refused = await ask('/v1/a', '{')
+  expect(refused.head).toMatchObject({ ':status': 400 })
+  expect(sink.outcomes.at(-1)).toMatchObject({ code: 'request_unpatched' })
+  const redirected = await through({ redirect: { status: 307, host: 'b' } }, app)
+  const other = connect(`http://127.0.0.1:${redirected.port}`)
+  onTestFinished(() => other.destroy())
+  const location = await new Promise((resolve) =>
+    other.request({ ':authority': 'orders', ':path': '/x' }).on('response', (head) => resolve(head['location'])),
+  )
+  expect(location).toBe(`http://b/x`)
 })
