@@ -7,6 +7,7 @@ import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, type HeadBody, headPayload } from '../../core/record.ts'
 import { type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
+import { isAuditor } from '../verify/records.ts'
 
 /** A chain that a `start` or `svid` record named. */
 export interface Announced {
@@ -40,14 +41,14 @@ export interface HeadTools {
   readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
 }
 
-/** What is wrong with a head, or undefined where it holds. */
-/** The epoch that an epoch's first record quotes, or ''; undefined of every other record. */
+/** The epoch that an epoch's first record quotes, or ''; undefined of every other record, and of the auditor's own. */
 export function quotedBy(event: AuditEvent): string | undefined {
-  if (event.kind !== 'start' || event.seq !== 0) return undefined
+  if (event.kind !== 'start' || event.seq !== 0 || isAuditor(event.producer)) return undefined
   const { previous } = event as { readonly previous?: unknown }
   return isObject(previous as Json) ? String((previous as { readonly epoch?: unknown }).epoch) : ''
 }
 
+/** What is wrong with a head, or undefined where it holds. */
 export function headFault(
   event: AuditEvent<HeadBody>,
   known: readonly Announced[],
