@@ -7,6 +7,7 @@ import type { HashAt } from '../log/merkle.ts'
 import { carriedPath, decodeCarried, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
 import { announcedLines, insertAnnounced, upsertEpochs, writeGaps } from '../store/ledger.ts'
+import { readmitLostSpools } from '../store/lost-spools.ts'
 import type { Readmitted } from '../store/readmit.ts'
 import type { Db, EpochRow } from '../store/schema.ts'
 import { readmitHolds } from './orders.ts'
@@ -64,6 +65,7 @@ export async function writeLeft(tx: Db, shard: number, { minimum, carried, chang
     tx,
     carried.map(({ entry }) => entry),
   )
+  for (const { index, entry } of carried) await readmitLostSpools(tx, shard, index, [entry])
   await tx.execute(sql`insert into rolled (shard, below) values (${shard}, ${minimum})
     on conflict (shard) do update set below = greatest(rolled.below, excluded.below)`)
 }

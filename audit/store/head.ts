@@ -7,6 +7,7 @@ import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, type HeadBody, headPayload } from '../../core/record.ts'
 import { type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
+import { isAuditor } from '../verify/records.ts'
 
 /** A chain that a `start` or `svid` record named. */
 export interface Announced {
@@ -40,9 +41,9 @@ export interface HeadTools {
   readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
 }
 
-/** The epoch that an epoch's first record quotes, or ''; undefined of every other record. */
-export function quotedBy(event: Pick<AuditEvent, 'kind' | 'seq'>): string | undefined {
-  if (event.kind !== 'start' || event.seq !== 0) return undefined
+/** The epoch that an epoch's first record quotes, or ''; undefined of every other record, and of the auditor's own. */
+export function quotedBy(event: Pick<AuditEvent, 'kind' | 'seq' | 'producer'>): string | undefined {
+  if (event.kind !== 'start' || event.seq !== 0 || isAuditor(event.producer)) return undefined
   const { previous } = event as { readonly previous?: unknown }
   return isObject(previous as Json) ? String((previous as { readonly epoch?: unknown }).epoch) : ''
 }
