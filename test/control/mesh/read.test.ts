@@ -31,7 +31,7 @@ test('nothing is silently ignored: fields, kinds, versions, YAML tags', () => {
   expect(ignored('timeouts: { request: 2s500ms }', 'timeouts: { backendRequest: 1s }')).toMatchObject([
     { field: 'spec.rules[0].timeouts.backendRequest' },
   ])
-  expect(ignored('kind: Gateway\n', 'kind: GRPCRoute\n')).toMatchObject([{ document: 'document 10', field: 'kind' }])
+  expect(ignored('kind: Gateway\n', 'kind: TCPRoute\n')).toMatchObject([{ document: 'document 10', field: 'kind' }])
   expect(ignored('k8s.io/v1', 'k8s.io/v1beta1')).toMatchObject([
     { field: 'apiVersion', cure: 'use gateway.networking.k8s.io/v1' },
   ])
