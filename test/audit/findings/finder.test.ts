@@ -183,3 +183,19 @@ test('an acknowledgement in the log stands with its finding, and each finding wa
     { acknowledged_by: 'Ada', acknowledged_note: 'a release' },
   ])
 })
+
+test('of two auditors each writes what it finds into its own partitions, and leaves the other’s alone', async () => {
+  const orders = makeProducer()
+  const other = await world.open()
+  await other.ingest(1, [message(0, orders.producer, [orders.start(), orders.decision(by(web))])])
+  const inOther = async (): Promise<string[]> =>
+    (await world.log(1)).flatMap((event) => (event.kind === 'finding' ? [event.finding] : []))
+  const { finder, auditor } = await opened()
+  await auditor.nextOffset(0)
+  await finder.look()
+  expect(await inOther()).toEqual([])
+  expect(auditor.owns(1)).toBe(false)
+  await finder.start(other)
+  await finder.look()
+  expect(await inOther()).toEqual(['first_seen'])
+})
