@@ -192,7 +192,14 @@ test('a preflight of an allowed origin is answered here; of another it is told n
     ]),
   )
   expect(headersOf(answer).join()).not.toContain('content-length')
-  for (const origin of ['https://shop.example', 'https://a.shop.example.evil', 'http://a.shop.example', 'null']) {
+  for (const origin of [
+    'https://shop.example',
+    'https://a.shop.example.evil',
+    'https://evil.example/.shop.example',
+    'https://.shop.example',
+    'http://a.shop.example',
+    'null',
+  ]) {
     expect(headersOf(await preflight(origin)).join()).not.toContain('allow-origin')
   }
   expect(app.received()).toBe('')
