@@ -102,6 +102,7 @@ function doorsOf({ stats, accessLog, taps, spans }: Numbers): string {
     each('writ_handshakes_failed_total', 'counter', 'Handshakes that failed.', (one) => one.handshakesFailed),
     each('writ_connections_dropped_total', 'counter', 'Connections that were one too many.', ({ dropped }) => dropped),
     one('writ_upstream_connections', 'gauge', 'Open connections to upstreams.', stats?.upstreamConnections),
+    one('writ_mirrors_left_out_total', 'counter', 'Copies of requests beyond the bound.', stats?.mirrors.leftOut),
     one('writ_access_log_lines_total', 'counter', 'Lines written.', accessLog?.written()),
     one('writ_access_log_dropped_total', 'counter', 'Lines without room.', accessLog?.dropped()),
     one('writ_tap_missed_total', 'counter', 'Requests that a tap could not show.', taps.missed()),

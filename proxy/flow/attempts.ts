@@ -74,10 +74,10 @@ export class Attempts {
     if (!isCause(this.#plan.rules, failed)) return undefined
     const stopped = this.#stop(kept)
     if (stopped !== undefined) return this.#stays(stopped)
+    this.#tellEnded(failed) // First, so that a circuit that it opens lets no further one through.
     const next = this.#plan.elsewhere([...this.#tried, this.endpoint])
     if (!next) return this.#stays('retry_nowhere')
     this.#failed.push({ ...failed, upstream: this.upstream })
-    this.#tellEnded(failed)
     this.#tried.push(this.endpoint)
     this.endpoint = next.endpoint
     this.#ended = next.ended

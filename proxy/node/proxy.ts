@@ -83,6 +83,8 @@ export interface OpenProxy {
 export interface ProxyStats {
   readonly listeners: readonly (ListenerStats & { readonly name: string })[]
   readonly upstreamConnections: number
+  /** Copies to mirrors: under way, and left out since there were as many as there may be. */
+  readonly mirrors: { readonly open: number; readonly leftOut: number }
   /** Endpoints of the services that have several, by the service's name. */
   readonly balanced: Readonly<Record<string, ReturnType<Balancer['stats']>>>
   /** Circuits of the services that have a breaker, by the service's name. */
@@ -328,6 +330,10 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     stats: () => ({
       listeners: [...running].map(([name, { listener }]) => ({ name, ...listener.stats() })),
       upstreamConnections: [...pools.values()].reduce((sum, { http1, http2 }) => sum + http1.open() + http2.open(), 0),
+      mirrors: [...pools.values()].reduce(
+        (sum, { mirrors }) => ({ open: sum.open + mirrors.open, leftOut: sum.leftOut + mirrors.leftOut }),
+        { open: 0, leftOut: 0 },
+      ),
       balanced: Object.fromEntries([...balancers].map(([name, balancer]) => [name, balancer.stats()])),
       circuits: Object.fromEntries([...circuits].map(([name, one]) => [name, one.stats()])),
     }),

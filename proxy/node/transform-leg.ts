@@ -76,7 +76,8 @@ export class TransformLeg implements Leg {
     this.#gathered = [patched]
     const { setHeaders } = this.#onward
     const length = this.#request.framing.kind === 'length' && { 'content-length': String(patched.length) }
-    this.#begin({ ...this.#onward, setHeaders: { ...setHeaders, ...length } }, true)
+    const removeHeaders = [...this.#onward.removeHeaders, ...ofOldBytes]
+    this.#begin({ ...this.#onward, setHeaders: { ...setHeaders, ...length }, removeHeaders }, true)
   }
 
   resume(): void {
@@ -167,9 +168,8 @@ function isPatchable(fields: Fields): boolean {
 }
 
 /** What was said of the body as it was. */
-const ofOldBody: ReadonlySet<string> = new Set([
-  ...['content-length', 'etag', 'content-md5', 'digest', 'content-digest', 'repr-digest', 'accept-ranges'],
-])
+const ofOldBytes = ['content-md5', 'digest', 'content-digest', 'repr-digest']
+const ofOldBody: ReadonlySet<string> = new Set([...ofOldBytes, 'content-length', 'etag', 'accept-ranges'])
 
 function without(fields: Fields, names: ReadonlySet<string>): Fields {
   const { text, at } = fields

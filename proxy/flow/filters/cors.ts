@@ -50,6 +50,9 @@ function isAllowed(origin: string, { origins }: Cors): boolean {
     const star = one.indexOf('*.')
     if (star < 0) return false
     const [before, after] = [one.slice(0, star), one.slice(star + 1)]
-    return lower.length > before.length + after.length && lower.startsWith(before) && lower.endsWith(after)
+    if (!lower.startsWith(before) || !lower.endsWith(after)) return false
+    return (
+      /^[a-z0-9.-]+$/.test(lower.slice(before.length, -after.length)) && lower.length > before.length + after.length
+    )
   })
 }

@@ -28,7 +28,7 @@ const under = (value: string): RouteMatch => ({ path: { type: 'prefix', value } 
 async function through(
   filters: RouteFilters,
   app: Pick<TestApp, 'port'>,
-  more: { match?: RouteMatch; copies?: number } = {},
+  more: { match?: RouteMatch; copies?: number; mirrors?: number } = {},
 ) {
   const at = (name: string, port: number) => ({
     ...{ name, hosts: [name], endpoints: [{ address: '127.0.0.1', port, identity: undefined }] },
@@ -38,7 +38,7 @@ async function through(
     ...{ name: 'r/one/0', hosts: ['orders'], match: more.match ?? under('/'), filters, timeoutMs: 5000 },
     backends: [{ service: 'orders', weight: 1 }],
   }
-  const started = await startProxy({ source, listener: outbound(), services })
+  const started = await startProxy({ source, listener: outbound(), services, limits: { mirrors: more.mirrors ?? 128 } })
   const workload = { name: 'web', id: web, listeners: [outbound()] }
   await started.proxy.apply({ ...snapshotOf([workload], services), routes: [route] })
   return started
@@ -192,7 +192,14 @@ test('a preflight of an allowed origin is answered here; of another it is told n
     ]),
   )
   expect(headersOf(answer).join()).not.toContain('content-length')
-  for (const origin of ['https://shop.example', 'https://a.shop.example.evil', 'http://a.shop.example', 'null']) {
+  for (const origin of [
+    'https://shop.example',
+    'https://a.shop.example.evil',
+    'https://evil.example/.shop.example',
+    'https://.shop.example',
+    'http://a.shop.example',
+    'null',
+  ]) {
     expect(headersOf(await preflight(origin)).join()).not.toContain('allow-origin')
   }
   expect(app.received()).toBe('')
@@ -232,12 +239,16 @@ test('a mirror gets the same request with its body, delays nobody, and what it a
   expect(copies.received()).toHaveLength(before)
 })
 
-test('a mirror that is not there harms nobody, and those beyond the bound are left out', async () => {
+test('a mirror that is not there harms nobody, and copies beyond the bound are left out and counted', async () => {
   const app = await startAnswering(ok('real'))
   const gone = await startAnswering(ok('never'))
   await gone.close()
   const { port } = await through({ mirrors: [{ service: 'copies', share: 1 }] }, app, { copies: gone.port })
   for (let i = 0; i < 3; i++) expect(await asked(port)).toContain('real')
+  const silent = await startApp(() => {})
+  const few = await through({ mirrors: [{ service: 'copies', share: 1 }] }, app, { copies: silent.port, mirrors: 2 })
+  for (let i = 0; i < 5; i++) expect(await asked(few.port)).toContain('real')
+  expect(few.proxy.stats().mirrors).toEqual({ open: 2, leftOut: 3 })
 })
 
 const json = (body: string, more = '') =>
