@@ -5,7 +5,7 @@
  */
 
 import { connect as connectTcp, type Socket, type TcpSocketConnectOpts } from 'node:net'
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls'
 import type { IdentityState, Peer } from '../../core/identity.ts'
 import type { Identify, IdentitySource } from '../../core/ports.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
@@ -87,7 +87,7 @@ export class Upstream {
    * which anybody on the way can make (RFC 8446 section 6.1): a body that ends with its connection is not known to be whole.
    */
   get endIsProven(): boolean {
-    return this.peer === undefined
+    return !(this.socket instanceof TLSSocket)
   }
 
   /** Ends the loan. `keep` where the connection is in order for the next request. */
