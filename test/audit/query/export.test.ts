@@ -128,6 +128,10 @@ function everyKind(): Mesh {
       by: id('web'),
       at: at.not_before,
     }),
+    auditor.write({
+      ...{ kind: 'spool_lost', action: 'opened', of: { producer: id('orders'), epoch: orders.epoch } },
+      ...{ last: 3, attested: 2, silent_since: at.not_before, next: orders.epoch, next_at: at.not_after },
+    }),
     auditor.write({ kind: 'log', action: 'held', case: 'c-1', by: 'Ada', reason: 'asked for' }),
     orders.write({
       kind: 'suppressed',
