@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, request } from 'node:http'
 import { request as requestTls } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -21,6 +21,8 @@ import rego.v1
 # entrypoint: true
 result := {"allowed": allowed}
 
+default allowed := false
+
 allowed if {
 	input.writ.service == "orders"
 	input.attributes.request.http.path != "/secret"
@@ -31,6 +33,25 @@ allowed if {
 	input.source_principal == "spiffe://shop.example/orders"
 }
 `
+
+interface Got {
+  readonly status: number | undefined
+  readonly location: string | undefined
+  readonly text: string
+}
+
+/** Over plain HTTP, to a host by its name. */
+const get = (port: number, host: string, path: string): Promise<Got> =>
+  new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', port, path, headers: { host }, agent: false }, (answer) => {
+      let text = ''
+      answer.on('data', (bytes) => {
+        text += bytes
+      })
+      answer.on('end', () => resolve({ status: answer.statusCode, location: answer.headers.location, text }))
+    })
+    asked.on('error', reject).end()
+  })
 
 test('a caller from outside reaches a service, which reaches a host outside, and each step is in the log', async () => {
   const folder = await temporary()
@@ -52,9 +73,8 @@ test('a caller from outside reaches a service, which reaches a host outside, and
     socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\npaid'))
   })
   const app = createServer((_, answer) => {
-    const options = { host: 'pay.example' }
-    fetch(`http://127.0.0.1:${outbound}/charge`, { headers: options }).then(
-      async (paid) => answer.end(`${paid.status} ${await paid.text()}`),
+    get(outbound!, 'pay.example', '/charge').then(
+      (paid) => answer.end(`${paid.status} ${paid.text}`),
       () => answer.end('not paid'),
     )
   })
@@ -112,8 +132,8 @@ test('a caller from outside reaches a service, which reaches a host outside, and
     })
   expect(await ask('/cart')).toBe('200 200 paid')
   expect(await ask('/secret')).toMatch(/^403 /)
-  const away = await fetch(`http://127.0.0.1:${plain}/cart`, { headers: { host: 'shop.example' }, redirect: 'manual' })
-  expect([away.status, away.headers.get('location')]).toEqual([308, `https://shop.example:${tls}/cart`])
+  const away = await get(plain!, 'shop.example', '/cart')
+  expect([away.status, away.location]).toEqual([308, `https://shop.example:${tls}/cart`])
   const { 1: logKey } = await up.said(/^log key {4}(\S+)$/m)
   up.signal('SIGTERM')
   expect(await up.ended).toMatchObject({ code: 0 })
@@ -126,11 +146,11 @@ test('a caller from outside reaches a service, which reaches a host outside, and
   const id = (name: string): string => `spiffe://shop.example/${name}`
   expect(steps.toSorted()).toEqual(
     [
-      ` ${id('edge')} inbound allow /cart`,
-      ` ${id('edge')} inbound deny /secret`,
+      `null ${id('edge')} inbound allow /cart`,
+      `null ${id('edge')} inbound deny /secret`,
       `${id('edge')} ${id('orders')} inbound allow /cart`,
       `${id('orders')} ${id('edge')} inbound allow /charge`,
-      `${id('orders')} ${id('edge')} outbound allow /charge`,
+      `${id('orders')} pay outbound allow /charge`,
     ].toSorted(),
   )
   const log = join(folder, 'state/log')
