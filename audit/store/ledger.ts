@@ -14,6 +14,8 @@ import {
   endColumns,
   endLines,
   extract,
+  otherColumns,
+  otherLines,
   rowColumns,
   rowLines,
   spanColumns,
@@ -65,6 +67,7 @@ export interface Prepared {
   readonly ends: string
   readonly spans: string
   readonly announced: string
+  readonly others: string
   readonly times: ReturnType<typeof timesOf>
 }
 
@@ -115,6 +118,7 @@ export async function prepareEntries(
       shard,
       extracts.map(({ index, row }) => ({ index, event: row })),
     ),
+    others: otherLines(shard, extracts),
     times: timesOf(extracts),
   }
 }
@@ -170,6 +174,7 @@ export async function insertEntries(tx: Db, prepared: Prepared | undefined): Pro
   await copyIn('spans', spanColumns, prepared.spans)
   if (prepared.ends !== '') await copyIn('ends', endColumns, prepared.ends)
   await insertAnnounced(tx, prepared.announced)
+  if (prepared.others !== '') await copyIn('others', otherColumns, prepared.others)
 }
 
 export async function insertAnnounced(tx: Db, lines: string): Promise<void> {

@@ -14,9 +14,23 @@ export interface Roles {
 export const defaultRoles: Roles = { writer: 'writ_writer', reader: 'writ_reader', maintenance: 'writ_maintenance' }
 
 /** What is only ever added to. */
-const ledger = ['chunks', 'batches', 'spans', 'announced', 'rows', 'ends', 'runs', 'names', 'shapes', 'peers']
+const ledger = [
+  ...['chunks', 'batches', 'spans', 'announced', 'others', 'rows', 'ends', 'runs', 'names', 'shapes', 'peers'],
+]
 /** Where producers stand, and what was added up: made again from the ledger where it is wrong. */
-const standing = ['epochs', 'gaps', 'offsets', 'checkpoints', 'rollups', 'rolled', 'logs', 'orders', 'disclosures']
+const standing = [
+  'epochs',
+  'gaps',
+  'offsets',
+  'checkpoints',
+  'rollups',
+  'rollup_days',
+  'rollup_peers',
+  'rolled',
+  'logs',
+  'orders',
+  'disclosures',
+]
 /** What the auditor knows of findings, and those that are still to be sent. */
 const findings = [
   'edges_first_seen',
