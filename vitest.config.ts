@@ -1,9 +1,21 @@
 import { defineConfig, type ViteUserConfigExport } from 'vitest/config'
 import { SlowFirst } from './test/order.ts'
 
+/**
+ * Files of these folders share a worker and what it has imported, which halves their cost. The others have a process each:
+ * they start meshes, take over the console, or load what cannot be loaded twice.
+ */
+const sharing = ['core', 'engine', 'control', 'ca', 'proxy'].map((folder) => `test/${folder}/**/*.test.ts`)
+/** Long ones among them, which are begun early instead. */
+const long = ['test/engine/conformance/conformance.test.ts', 'test/engine/node/opa-wasm.test.ts']
+
 const config: ViteUserConfigExport = defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'shared', isolate: false, include: sharing, exclude: long } },
+      { extends: true, test: { name: 'own', include: ['test/**/*.test.ts'], exclude: sharing } },
+      { extends: true, test: { name: 'long', include: long } },
+    ],
     globalSetup: ['test/setup.ts'],
     // Real processes take long to start where other work has the cores.
     testTimeout: 60_000,

@@ -20,7 +20,8 @@ const slow: readonly string[] = [
   'cli/findings.test.ts',
 ]
 
-const rank = ({ moduleId }: TestSpecification): number => {
+const rank = ({ moduleId, project }: TestSpecification): number => {
+  if (!project.config.isolate) return slow.length + 1 // Together at the end: a worker is only shared with the next in line.
   const at = slow.findIndex((path) => moduleId.endsWith(`/test/${path}`))
   return at < 0 ? slow.length : at
 }
