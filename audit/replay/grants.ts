@@ -63,6 +63,18 @@ export class Grants {
     }
   }
 
+  /** Whether a grant was not used yet that calls of this kind, by whatever path, could use. */
+  isOpen({ from, to, method }: Pick<Use, 'from' | 'to' | 'method'>): boolean {
+    const targets = namesOf(to)
+    return namesOf(from).some((caller) =>
+      (this.#byCaller.get(caller) ?? []).some(
+        ({ count, rules }) =>
+          count === 0 &&
+          rules.some((rule) => rule.method === method && (rule.to === undefined || targets.includes(rule.to))),
+      ),
+    )
+  }
+
   list(): readonly GrantUse[] {
     return this.#all.map(({ grant, count, last }) => ({ ...grant, count, last }))
   }

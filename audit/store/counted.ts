@@ -3,11 +3,14 @@
  * them otherwise, and each still the only definition of what it answers.
  */
 
-/** The first midnight (UTC) from the beginning of the hour on, and the last before the end. */
-const [firstDay, lastDay] = [
+/** Reckoned once, not for every row. */
+const once = (time: string): string => `(select ${time})`
+const firstHour = once(`date_trunc('hour', since, 'UTC')`)
+/** The first midnight (UTC) from the beginning of that hour on, and the last before the end. */
+const firstDay = once(
   `date_trunc('day', date_trunc('hour', since, 'UTC') + interval '1 day' - interval '1 microsecond', 'UTC')`,
-  `date_trunc('day', until, 'UTC')`,
-]
+)
+const lastDay = once(`date_trunc('day', until, 'UTC')`)
 
 const counts = `c.decisions, c.first_index, c.last_index, c.first_at, c.last_at, c.outcomes, c.errors, c.duration_us_sum`
 
@@ -23,7 +26,7 @@ const named = (
 const sums = (table: string, when: string, where: string): string =>
   `select c.shard, c.${when} as hour, c.shape, c.caller, ${counts} from ${table} c where ${where}`
 
-const whole = `c.hour >= date_trunc('hour', since, 'UTC') and c.hour < until`
+const whole = `c.hour >= ${firstHour} and c.hour < until`
 
 const countedColumns = `
   shard integer, hour timestamptz, direction text, caller text, target text, service text, method text, verdict text,
@@ -36,7 +39,7 @@ export const countedFunctions: readonly string[] = [
   returns table (${countedColumns}) language sql stable as $$
     ${named(`${sums('rollup_days', 'day', `c.day >= ${firstDay} and c.day < ${lastDay}`)}
       union all
-      ${sums('rollups', 'hour', `c.hour >= date_trunc('hour', since, 'UTC') and c.hour < least(${firstDay}, until)`)}
+      ${sums('rollups', 'hour', `c.hour >= ${firstHour} and c.hour < least(${firstDay}, until)`)}
       union all
       ${sums('rollups', 'hour', `c.hour >= greatest(${firstDay}, ${lastDay}) and c.hour < until`)}
       union all
@@ -64,7 +67,7 @@ export const countedFunctions: readonly string[] = [
       group by 1, 2, 3
     ),
     here as (
-      select r.* from refused r where r.hour >= date_trunc('hour', since, 'UTC') and r.denied >= at_least
+      select r.* from refused r where r.hour >= ${firstHour} and r.denied >= at_least
       order by r.denied desc limit 2000
     ),
     began as (select least((select min(t.hour) from rollups t), (select min(t.hour) from writ_new_traffic t)) as hour),
@@ -100,16 +103,29 @@ export const countedFunctions: readonly string[] = [
       left join spreads p using (hour, caller, target)
       order by h.hour, h.caller, h.target, p.baseline desc
     ),
-    totals as (
-      select c.hour, c.caller, c.target, sum(c.decisions)::bigint as decisions
-      from writ_counted_hours(since, until) c group by 1, 2, 3
-    )
-    select j.caller, j.target, j.hour, j.denied, t.decisions, j.usual, j.spread, j.score, j.baseline, j.samples, j.shard,
-      j.index
-    from judged j
-    join totals t using (hour, caller, target)
-    where j.score > score_over or j.score is null
-    order by j.score desc nulls last, j.denied desc
+    found as (select j.* from judged j where j.score > score_over or j.score is null)
+    select f.caller, f.target, f.hour, f.denied, t.decisions, f.usual, f.spread, f.score, f.baseline, f.samples, f.shard,
+      f.index
+    from found f
+    cross join lateral (
+      select sum(c.decisions)::bigint as decisions from writ_counted_hours(f.hour, f.hour + interval '1 hour') c
+      where c.caller = f.caller and c.target = f.target
+    ) t
+    order by f.score desc nulls last, f.denied desc
+  $$`,
+  // What was never seen before has all of its calls in the window.
+  `create or replace function writ_first_seen_edges(since timestamptz, until timestamptz default now())
+  returns table (
+    caller text, target text, method text, first_at timestamptz, decisions bigint, refused bigint, shard integer,
+    index bigint
+  ) language sql stable as $$
+    select c.caller, c.target, c.method, min(c.first_at), sum(c.decisions)::bigint,
+      coalesce(sum(c.decisions) filter (where c.verdict <> 'allow'), 0)::bigint,
+      (array_agg(c.shard order by c.first_at))[1], (array_agg(c.first_index order by c.first_at))[1]
+    from writ_counted('-infinity', until) c
+    group by 1, 2, 3
+    having min(c.first_at) >= since and min(c.first_at) < until
+    order by 4 desc
   $$`,
   // Before and after are counted apart: the day that \`since\` lies in is no sum of either.
   `create or replace function writ_moved_callers(
@@ -162,13 +178,11 @@ export const countedFunctions: readonly string[] = [
     select n.name, p.serial, p.source_address, c.last_at, c.shard, c.last_index
     from (
       select r.shard, r.caller, r.peer, r.last_at, r.last_index from rollup_peers r
-      where r.hour >= date_trunc('hour', since, 'UTC') and r.hour < until
+      where r.hour >= ${firstHour} and r.hour < until
       union all
-      select w.shard, r.caller, r.peer, max(r.at), max(r.index)
-      from writ_unsummed w join rows r on r.shard = w.shard and r.index >= w.below
-        and r.at between w.first_at and w.last_at and r.at >= date_trunc('hour', since, 'UTC') and r.at < until
-        join shapes s on s.id = r.shape and s.kind = 'decision'
-      where r.caller is not null and r.peer is not null group by 1, 2, 3
+      select r.shard, r.caller, r.peer, max(r.at), max(r.index)
+      from writ_new_rows() r join shapes s on s.id = r.shape and s.kind = 'decision'
+      where r.at >= ${firstHour} and r.at < until group by 1, 2, 3
     ) c join peers p on p.id = c.peer join names n on n.id = c.caller
     where p.serial <> '' and n.name <> ''
   $$`,

@@ -88,14 +88,14 @@ const addedTo = (table: string, when: 'hour' | 'day', shard: number): SQL =>
     select ${shard}, date_trunc('${when}', hour, 'UTC'), shape, caller, sum(decisions), min(first_index), max(last_index),
       min(first_at), max(last_at), sum(outcomes), sum(errors), sum(duration_us_sum)
     from sums group by 2, 3, 4
-    on conflict (shard, ${when}, shape, caller) do update set decisions = t.decisions + excluded.decisions,
+    on conflict (${when}, shape, caller, shard) do update set decisions = t.decisions + excluded.decisions,
       first_index = least(t.first_index, excluded.first_index), last_index = greatest(t.last_index, excluded.last_index),
       first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
       outcomes = t.outcomes + excluded.outcomes, errors = t.errors + excluded.errors,
       duration_us_sum = t.duration_us_sum + excluded.duration_us_sum`)
 
 /** Certificates, and the last that each was used for in an hour. */
-const peersOf = (
+export const peersOf = (
   shard: number,
   { from, to }: { from: number; to: number },
   times: { first: string; last: string },
@@ -107,5 +107,5 @@ const peersOf = (
     where r.shard = ${shard} and r.index >= ${from} and r.index < ${to} and r.at between ${times.first} and ${times.last}
       and r.caller is not null
     group by 2, 3, 4
-    on conflict (shard, hour, caller, peer) do update set decisions = t.decisions + excluded.decisions,
+    on conflict (hour, caller, peer, shard) do update set decisions = t.decisions + excluded.decisions,
       last_index = greatest(t.last_index, excluded.last_index), last_at = greatest(t.last_at, excluded.last_at)`

@@ -6,8 +6,6 @@
 /** Kinds of which there are about as many as of requests: every other record stands in `others`, too. */
 export const usualKinds: readonly string[] = ['decision', 'opa_decision', 'outcomes', 'head']
 
-const usual = usualKinds.map((kind) => `'${kind}'`).join(', ')
-
 /** Sums of decisions, whatever the time is that they are kept by. */
 export const sumColumns = `decisions, first_index, last_index, first_at, last_at, outcomes, errors, duration_us_sum`
 
@@ -35,11 +33,12 @@ export const volume: readonly string[] = [
     at timestamptz(6) not null,
     primary key (shard, kind, index)
   )`,
-  `insert into others select r.shard, s.kind, r.index, r.at
-    from rows r join shapes s on s.id = r.shape where s.kind not in (${usual})`,
   // Sums by the day, for questions that go back for weeks: as `rollups`, of the same leaves.
   'create table rollup_days (like rollups including all)',
   'alter table rollup_days rename column hour to day',
+  // In the order of time, as they are asked for, whatever shards there are.
+  'alter table rollups drop constraint rollups_pkey, add primary key (hour, shape, caller, shard)',
+  'alter table rollup_days drop constraint rollup_days_pkey, add primary key (day, shape, caller, shard)',
   `insert into rollup_days (shard, day, shape, caller, ${sumColumns})
     select shard, date_trunc('day', hour, 'UTC'), shape, caller, ${added} from rollups group by 1, 2, 3, 4`,
   // Which certificates were used from where, by the hour.
@@ -51,32 +50,36 @@ export const volume: readonly string[] = [
     decisions bigint not null,
     last_index bigint not null,
     last_at timestamptz(6) not null,
-    primary key (shard, hour, caller, peer)
+    primary key (hour, caller, peer, shard)
   )`,
-  `insert into rollup_peers select r.shard, date_trunc('hour', r.at, 'UTC'), r.caller, r.peer, count(*), max(r.index),
-      max(r.at)
-    from rows r join shapes s on s.id = r.shape and s.kind = 'decision' join rolled w on w.shard = r.shard
-      join peers p on p.id = r.peer and p.serial is not null
-    where r.index < w.below and r.caller is not null group by 1, 2, 3, 4`,
-  // From when on rows are not in the sums yet, so that no other days are looked into.
-  `create view writ_unsummed as
-    select w.shard, w.below, b.first_at, b.last_at
-    from rolled w cross join lateral (
-      select min(b.first_at) as first_at, max(b.last_at) as last_at from batches b
-      where b.shard = w.shard and b.last >= w.below and b.first >= coalesce(
-        (select max(c.first) from batches c where c.shard = w.shard and c.first <= w.below), 0)
-    ) b
-    where b.first_at is not null`,
+  // What upgrade.ts is still to look through, of a store that has rows already: in steps, for it may take minutes.
+  `create table unfiled as select shard, 0::bigint as next, below, (
+      select coalesce(max(last) + 1, 0) from batches b where b.shard = r.shard) as size
+    from rolled r`,
+  // Rows that are not in the sums yet. Asked for with their times written out: whatever days there are, those alone are
+  // planned for and looked into.
+  `create function writ_new_rows() returns setof rows language plpgsql stable as $$
+    declare
+      part record;
+    begin
+      for part in
+        select w.shard, w.below, b.first_at, b.last_at from rolled w cross join lateral (
+          select min(b.first_at) as first_at, max(b.last_at) as last_at from batches b
+          where b.shard = w.shard and b.last >= w.below and b.first >= coalesce(
+            (select max(c.first) from batches c where c.shard = w.shard and c.first <= w.below), 0)
+        ) b
+        where b.first_at is not null
+      loop
+        return query execute format('select * from rows where shard = %s and index >= %s and at between %L and %L',
+          part.shard, part.below, part.first_at, part.last_at);
+      end loop;
+    end $$`,
   // Sums of those rows, their ends not yet told.
   `create view writ_new_traffic as
-    select w.shard, r.hour, r.shape, r.caller, r.decisions, r.first_index, r.last_index, r.first_at, r.last_at,
-      0::bigint as outcomes, 0::bigint as errors, 0::bigint as duration_us_sum
-    from writ_unsummed w cross join lateral (
-      select date_trunc('hour', r.at, 'UTC') as hour, r.shape, coalesce(r.caller, 0) as caller, count(*) as decisions,
-        min(r.index) as first_index, max(r.index) as last_index, min(r.at) as first_at, max(r.at) as last_at
-      from rows r where r.shard = w.shard and r.index >= w.below and r.at between w.first_at and w.last_at
-      group by 1, 2, 3
-    ) r`,
+    select r.shard, date_trunc('hour', r.at, 'UTC') as hour, r.shape, coalesce(r.caller, 0) as caller,
+      count(*) as decisions, min(r.index) as first_index, max(r.index) as last_index, min(r.at) as first_at,
+      max(r.at) as last_at, 0::bigint as outcomes, 0::bigint as errors, 0::bigint as duration_us_sum
+    from writ_new_rows() r group by 1, 2, 3, 4`,
   `create or replace view traffic as
     select t.shard, t.hour, s.direction, c.name as caller, s.target, s.service, s.method, s.verdict, s.code, s.by,
       s.enforced, s.bundle, s.revision, s.policy_sha256, t.decisions, t.first_index, t.last_index, t.first_at,
@@ -86,12 +89,25 @@ export const volume: readonly string[] = [
       union all
       select shard, hour, shape, caller, ${sumColumns} from writ_new_traffic
     ) t join shapes s on s.id = t.shape and s.kind = 'decision' left join names c on c.id = t.caller`,
-  // One record by its place; `batches` says in which days it can be.
-  `create function writ_record(shard integer, index bigint) returns setof records language sql stable rows 1 as $$
-    select r.* from (
-      select b.first_at, b.last_at from batches b where b.shard = writ_record.shard and b.first <= writ_record.index
-      order by b.first desc limit 1
-    ) b join records r on r.shard = writ_record.shard and r.index = writ_record.index
-      and r.at between b.first_at and b.last_at
-  $$`,
+  // Records by their places: `batches` says in which days they can be.
+  `create function writ_placed(shards integer[], indexes bigint[]) returns table (
+    shard integer, index bigint, at timestamptz, producer text, epoch text, seq bigint, path text
+  ) language plpgsql stable as $$
+    declare
+      part record;
+    begin
+      for part in
+        select w.shard, array_agg(w.index) as indexes, min(b.first_at) as first_at, max(b.last_at) as last_at
+        from (select distinct * from unnest(shards, indexes) as u (shard, index)) w cross join lateral (
+          select b.first_at, b.last_at from batches b where b.shard = w.shard and b.first <= w.index
+          order by b.first desc limit 1
+        ) b
+        group by w.shard, date_trunc('day', b.first_at, 'UTC')
+      loop
+        return query execute format('select r.shard, r.index, r.at::timestamptz, u.producer, u.epoch, r.seq, r.path
+          from rows r left join runs u on u.id = r.run
+          where r.shard = %s and r.index = any(%L::bigint[]) and r.at between %L and %L',
+          part.shard, part.indexes, part.first_at, part.last_at);
+      end loop;
+    end $$`,
 ]

@@ -33,6 +33,8 @@ export interface FillOptions {
 export interface Filled {
   readonly leaves: number
   readonly decisions: number
+  /** Leaves of the first piece, which the log folder holds whole. */
+  readonly pieceLeaves: number
   readonly files: LogFiles
 }
 
@@ -73,7 +75,7 @@ export async function fillStore({ store, logDir, rows, days, endMs, say }: FillO
   await store.db.execute(sql`insert into checkpoints (shard, size, root, note, at)
     select shard, last + 1, sha256('root'), repeat('n', 300), last_at from batches on conflict do nothing`)
   await store.db.execute(sql.raw('vacuum analyze'))
-  return { leaves: size + last, decisions: each * pieces, files: filesOf(logDir, leaves, size) }
+  return { leaves: size + last, decisions: each * pieces, pieceLeaves: leaves, files: filesOf(logDir, leaves, size) }
 }
 
 /** A partition for each day, as the auditor that ran then would have made. */
@@ -90,7 +92,7 @@ async function makeDays(store: Store, fromMs: number, toMs: number): Promise<voi
 }
 
 /** Leaves of a copy are read from the piece's own bundles: as many files are opened, inflated and parsed. */
-export function filesOf(logDir: string, leaves: number, size: number): LogFiles {
+function filesOf(logDir: string, leaves: number, size: number): LogFiles {
   const [first, last] = [tileReader(join(logDir, 'first')), tileReader(join(logDir, 'last'))]
   return () => (path) => {
     const found = /^tile\/entries\/((?:x\d{3}\/)*\d{3})$/.exec(path)

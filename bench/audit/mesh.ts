@@ -21,7 +21,7 @@ const edgeCount = 400
 const newEdges = 8
 export const replicas = 2
 const revisionMs = 3 * 86_400_000
-export const certificateMs = 12 * 3_600_000
+export const certificateMs: number = 12 * 3_600_000
 
 /** A small generator of numbers below 1, the same for the same seed. */
 export function randomOf(seed: number): () => number {

@@ -9,13 +9,15 @@ import { parsePath } from '../../../core/input.ts'
 import type { Json } from '../../../core/json.ts'
 import { Grants, type GrantUse } from '../../replay/grants.ts'
 import type { Db } from '../../store/schema.ts'
-import { type Cursor, maxLimit, readCursor } from '../ask.ts'
+import { type Cursor, readCursor } from '../ask.ts'
 import type { Asked } from '../questions.ts'
-import { findDecisions } from './find.ts'
+import { findDecisions, isoTime } from './find.ts'
+import { placed } from './placed.ts'
 import { type Found, rowsFrom, time } from './sql.ts'
 
-/** Records of one edge that are read at most. */
-const maxRead = 20_000
+/** Records that are read at most, of all edges together, and at once. */
+const maxRead = 2000
+const pageRows = 200
 
 export async function unusedGrants(db: Db, { bundle, fromMs, toMs }: Asked, data: Json | undefined): Promise<Found> {
   if (data === undefined) {
@@ -33,18 +35,19 @@ export async function unusedGrants(db: Db, { bundle, fromMs, toMs }: Asked, data
     db,
     sql`select * from writ_used_edges(${time(fromMs)}, ${time(toMs)}) ${bundle === undefined ? sql`` : sql`where bundle = ${bundle}`}`,
   )
-  let partly = 0
+  const last = await placed(db, edges)
   for (const edge of edges) {
-    const read = await seeEdge(db, grants, edge as unknown as Edge, fromMs, toMs)
-    if (!read) partly++
+    const record = last.get(`${edge['shard']}/${edge['index']}`)
+    if (record) see(grants, edge as unknown as Edge, record.path, isoTime(record.at))
   }
+  const partly = await readOpen(db, grants, edges as readonly unknown[] as readonly Edge[], fromMs, toMs)
   const list = grants.list()
   const unused = list.filter(({ count }) => count === 0)
   const notes = [
     `${unused.length} of ${list.length} grants were not used.`,
     ...(partly > 0
       ? [
-          `Of ${partly} edges only the newest ${maxRead.toLocaleString('en-US')} decisions were read: an older use is not seen.`,
+          `Of ${partly} edges only the newest decisions were read, and the last: an older use by another path is not seen.`,
         ]
       : []),
     'Edges that would have been enough for what was used: writ policy suggest --help',
@@ -58,26 +61,41 @@ interface Edge {
   readonly method: string
 }
 
-/** True where everything that was allowed on this edge was looked at, or nothing more was to be found. */
-async function seeEdge(db: Db, grants: Grants, edge: Edge, fromMs: number, toMs: number): Promise<boolean> {
-  const { caller: from, target: to, method } = edge
+/**
+ * Reads decisions of the edges that a grant without a use could be of, a page of each in turn, until all were seen or
+ * enough were read; gives how many edges were not read to their end.
+ */
+async function readOpen(db: Db, grants: Grants, edges: readonly Edge[], fromMs: number, toMs: number): Promise<number> {
+  const cursors = new Map<Edge, Cursor | undefined>(edges.map((edge) => [edge, undefined]))
   const paths = new Set<string>()
-  let cursor: Cursor | undefined
-  for (let read = 0; read < maxRead; read += maxLimit) {
-    if (grants.list().every(({ count }) => count > 0)) return true
-    const page = await findDecisions(db, {
-      ...{ caller: from, target: to, method, verdict: 'allow', direction: 'inbound', fromMs, toMs, limit: maxLimit },
-      ...(cursor && { cursor }),
-    })
-    for (const { path, time: at } of page.rows) {
-      if (path === null || paths.has(path)) continue
-      paths.add(path)
-      grants.saw({ from, to, method, steps: parsePath(path), time: at })
+  for (let read = 0; read < maxRead; ) {
+    const open = [...cursors].filter(([edge]) => isOpen(grants, edge))
+    if (open.length === 0) return 0
+    for (const [edge, cursor] of open) {
+      if (read >= maxRead) break
+      const { caller, target, method } = edge
+      const page = await findDecisions(db, {
+        ...{ caller, target, method, verdict: 'allow', direction: 'inbound', fromMs, toMs, limit: pageRows },
+        ...(cursor && { cursor }),
+      })
+      read += pageRows
+      for (const { path, time: at } of page.rows) {
+        const one = JSON.stringify([caller, target, method, path])
+        if (!paths.has(one)) see(grants, edge, path, at)
+        paths.add(one)
+      }
+      if (page.next === null) cursors.delete(edge)
+      else cursors.set(edge, readCursor(page.next))
     }
-    if (page.next === null) return true
-    cursor = readCursor(page.next)
   }
-  return grants.list().every(({ count }) => count > 0)
+  return [...cursors.keys()].filter((edge) => isOpen(grants, edge)).length
+}
+
+const isOpen = (grants: Grants, { caller: from, target: to, method }: Edge): boolean =>
+  grants.isOpen({ from, to, method })
+
+function see(grants: Grants, { caller: from, target: to, method }: Edge, path: string | null, at: string): void {
+  if (path !== null) grants.saw({ from, to, method, steps: parsePath(path), time: at })
 }
 
 const rowOf = ({ text, at, last }: GrantUse) => ({
