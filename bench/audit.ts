@@ -1,8 +1,8 @@
 /**
  * `npm run bench:audit`: the audit path whole, with real Kafka and PostgreSQL, from decisions in the proxies' recorder to
- * rows and signed checkpoints; then questions over many decisions. Writes AUDIT.md.
+ * rows and signed checkpoints. Writes a page. Questions over many decisions: `npm run bench:questions`.
  * Usage: node bench/audit.ts [--seconds 60] [--rate 10000] [--producers 20] [--processes 1] [--partitions 1]
- *   [--rows 10000000 | 0] [--fill-seconds 420]
+ *   [--page FILE]
  */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -14,10 +14,8 @@ import pg from 'pg'
 import { prepareKafka } from '../audit/node/kafka.ts'
 import { startKafka } from '../test/parts/kafka.ts'
 import { startPostgres } from '../test/parts/postgres.ts'
-import { fillRows } from './audit/fill.ts'
 import { watchLag } from './audit/lag.ts'
 import { startPart } from './audit/part.ts'
-import { askAll } from './audit/questions.ts'
 import { sizesOf } from './audit/sizes.ts'
 import { authorityIn } from './certificates.ts'
 import { costOf } from './measure.ts'
@@ -26,8 +24,8 @@ const { values } = parseArgs({
   options: {
     ...{ seconds: { type: 'string', default: '60' }, rate: { type: 'string', default: '10000' } },
     ...{ producers: { type: 'string', default: '20' }, processes: { type: 'string', default: '1' } },
-    ...{ partitions: { type: 'string', default: '1' }, rows: { type: 'string', default: '10000000' } },
-    ...{ 'fill-seconds': { type: 'string', default: '420' }, page: { type: 'string', default: 'bench/AUDIT.md' } },
+    ...{ partitions: { type: 'string', default: '1' } },
+    page: { type: 'string', default: 'audit-path.md' },
   },
 })
 const number = (name: keyof typeof values): number => Number(values[name])
@@ -61,18 +59,6 @@ async function run(): Promise<void> {
   closing.push(() => database.end())
 
   await throughput({ broker: kafka.broker, topic, url: postgres.url, database, kafka, postgres })
-  if (number('rows') > 0) {
-    say(`filling to ${number('rows')} decisions`)
-    const filled = await fillRows(postgres.url, number('rows'), number('fill-seconds') * 1000, say)
-    lines.push('', `## Questions over ${filled.toLocaleString('en')} decisions`, '')
-    row('question', 'rows', 'first ms', 'again ms')
-    row('---', '---', '---', '---')
-    for (const answer of await askAll(postgres.url, say)) {
-      row(answer.name, answer.rows, Math.round(answer.firstMs), Math.round(answer.againMs))
-    }
-    lines.push('', '## Bytes after filling', '')
-    await table(database, '', filled)
-  }
   await writeFile(values.page, `${headOf()}\n${lines.join('\n')}\n`)
   say(`wrote ${values.page}`)
 }

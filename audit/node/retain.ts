@@ -184,7 +184,7 @@ async function firstToStay({ db }: Store, shard: number, size: number, olderThan
  * A partition whose days are all over is empty then, and is dropped.
  */
 export async function forget(tx: Db, shard: number, before: number): Promise<void> {
-  for (const table of ['rows', 'ends', 'disclosures']) {
+  for (const table of ['rows', 'ends', 'others', 'disclosures']) {
     await tx.execute(sql`delete from ${sql.identifier(table)} where shard = ${shard} and index < ${before}`)
   }
   for (const table of ['chunks', 'batches', 'spans']) {

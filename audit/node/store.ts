@@ -86,6 +86,9 @@ function openPostgres(settings: StoreSettings & { readonly kind: 'postgres' }, f
     query_timeout: timeoutMs + 5_000, // A server that no longer answers cannot time its own statements out.
     idle_in_transaction_session_timeout: timeoutMs,
     application_name: 'writ',
+    // What PostgreSQL reckons for a view over many partitions is too much, and machine code takes longer to make than
+    // the answer. Not in the URL's options, which a pooler between us and the server would refuse.
+    onConnect: (client) => client.query('set jit = off'),
   })
   pool.on('error', () => undefined) // An idle connection was cut; the next query takes another and tells its caller.
   // One in use that was cut says so beside the query that fails, and unheard that would end the process.

@@ -70,6 +70,18 @@ export class Grants {
     }
   }
 
+  /** Whether a grant was not used yet that calls of this kind, by whatever path, could use. */
+  isOpen({ from, to, method }: Pick<Use, 'from' | 'to' | 'method'>): boolean {
+    const targets = namesOf(to)
+    return namesOf(from).some((caller) =>
+      (this.#byCaller.get(caller) ?? []).some(
+        ({ count, rules }) =>
+          count === 0 &&
+          rules.some((rule) => rule.method === method && (rule.to === undefined || targets.includes(rule.to))),
+      ),
+    )
+  }
+
   /** All, or those of one caller: a SPIFFE id, or the end of its path. */
   list(caller?: string): readonly GrantUse[] {
     const own = this.#all.filter(({ from }) => caller === undefined || from === caller || from.endsWith(`/${caller}`))

@@ -229,7 +229,7 @@ function advance(draft: Draft, { event, hash, hashHex }: ArrivedRecord, cursor: 
     final: cursor?.row.final ?? false,
     startedAt: cursor?.row.startedAt ?? at,
     lastAt: at,
-    previous: null,
+    previous: cursor?.row.previous ?? null,
   }
   draft.cursors.set(event.epoch, { row, announced: cursor?.announced ?? [], lastHex: hashHex })
 }

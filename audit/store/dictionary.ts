@@ -63,11 +63,12 @@ class Dictionary {
     for (const { text, id } of rows) found.set(text, Number(id))
   }
 
+  /** In one order everywhere: two that put in the same entries in different orders would wait for each other for ever. */
   async #add(db: Db, texts: readonly string[]): Promise<void> {
     const members = this.#columns.map((name, i) => `(w.text::json->>${i})::${booleans.has(name) ? 'boolean' : 'text'}`)
     await db.execute(sql`insert into ${sql.raw(this.#table)} (key, ${sql.raw(this.#columns.join(', '))})
       select sha256(convert_to(w.text, 'UTF8')), ${sql.raw(members.join(', '))}
-      from json_array_elements_text(${JSON.stringify(texts)}::json) as w(text) on conflict (key) do nothing`)
+      from json_array_elements_text(${JSON.stringify(texts)}::json) as w(text) order by 1 on conflict (key) do nothing`)
   }
 }
 

@@ -4,6 +4,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import { bucketSize } from './rows.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
+import { sumColumns } from './volume.ts'
 
 export interface Stride {
   /** Leaves in one step. */
@@ -33,6 +34,7 @@ export async function foldTraffic(tx: Db, shard: number, { step, before }: Strid
   await tx.execute(sql`set local jit = off`)
   await tx.execute(sql`set local enable_nestloop = off`)
   await tx.execute(sumsOf(shard, { from, to, back: from - before }, times!))
+  await tx.execute(peersOf(shard, { from, to }, times!))
   await tx.execute(sql`set local enable_nestloop = on`)
   await tx.execute(sql`update rolled set below = ${to} where shard = ${shard}`)
   return true
@@ -45,10 +47,11 @@ function sumsOf(
 ): SQL {
   const cell = sql`date_trunc('hour', r.at, 'UTC') as hour, r.shape, coalesce(r.caller, 0) as caller`
   return sql`with told as materialized (
-      select e.run, e.bucket * ${sql.raw(String(bucketSize))} + o.seq as seq, o.duration,
-        (o.status >= 500 or n.name like 'upstream%')::integer as error
+      select e.run, e.bucket * ${sql.raw(String(bucketSize))} + o.seq as seq,
+        coalesce(o.duration, e.durations[1]) as duration,
+        (coalesce(o.status, e.statuses[1]) >= 500 or n.name like 'upstream%')::integer as error
       from ends e cross join lateral unnest(e.seqs, e.codes, e.statuses, e.durations) as o (seq, code, status, duration)
-        join names n on n.id = o.code
+        join names n on n.id = coalesce(o.code, e.codes[1])
       where e.shard = ${shard} and e.index >= ${from} and e.index < ${to} and e.at between ${times.first} and ${times.last}
     ), near as materialized (
       select t.run, t.seq, t.duration, t.error, r.at, r.shape, r.caller
@@ -67,23 +70,42 @@ function sumsOf(
           offset 0 -- Looked up one by one: as a join it would read every row there is.
         ) r
       where t.shape is null and s.last_seq >= t.seq
-    ), sums as (
+    ), sums as materialized (
       select ${cell}, count(*) as decisions, min(r.index) as first_index, max(r.index) as last_index,
-        min(r.at) as first_at, max(r.at) as last_at, 0 as outcomes, 0 as errors, 0 as duration
+        min(r.at) as first_at, max(r.at) as last_at, 0 as outcomes, 0 as errors, 0 as duration_us_sum
       from rows r join shapes s on s.id = r.shape and s.kind = 'decision'
       where r.shard = ${shard} and r.index >= ${from} and r.index < ${to} and r.at between ${times.first} and ${times.last}
       group by 1, 2, 3
       union all
       select ${cell}, 0, null, null, null, null, count(*), sum(r.error), sum(r.duration) from ended r group by 1, 2, 3
-    )
-    insert into rollups as t (shard, hour, shape, caller, decisions, first_index, last_index, first_at, last_at, outcomes,
-      errors, duration_us_sum)
-    select ${shard}, hour, shape, caller, sum(decisions), min(first_index), max(last_index), min(first_at),
-      max(last_at), sum(outcomes), sum(errors), sum(duration)
-    from sums group by hour, shape, caller
-    on conflict (shard, hour, shape, caller) do update set decisions = t.decisions + excluded.decisions,
+    ), days as (${addedTo('rollup_days', 'day', shard)})
+    ${addedTo('rollups', 'hour', shard)}`
+}
+
+/** Adds `sums` to a table of sums by the hour or by the day. */
+const addedTo = (table: string, when: 'hour' | 'day', shard: number): SQL =>
+  sql.raw(`insert into ${table} as t (shard, ${when}, shape, caller, ${sumColumns})
+    select ${shard}, date_trunc('${when}', hour, 'UTC'), shape, caller, sum(decisions), min(first_index), max(last_index),
+      min(first_at), max(last_at), sum(outcomes), sum(errors), sum(duration_us_sum)
+    from sums group by 2, 3, 4
+    on conflict (${when}, shape, caller, shard) do update set decisions = t.decisions + excluded.decisions,
       first_index = least(t.first_index, excluded.first_index), last_index = greatest(t.last_index, excluded.last_index),
       first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
       outcomes = t.outcomes + excluded.outcomes, errors = t.errors + excluded.errors,
-      duration_us_sum = t.duration_us_sum + excluded.duration_us_sum`
-}
+      duration_us_sum = t.duration_us_sum + excluded.duration_us_sum`)
+
+/** Certificates, and the last that each was used for in an hour. */
+export const peersOf = (
+  shard: number,
+  { from, to }: { from: number; to: number },
+  times: { first: string; last: string },
+): SQL =>
+  sql`insert into rollup_peers as t (shard, hour, caller, peer, decisions, last_index, last_at)
+    select ${shard}::integer, date_trunc('hour', r.at, 'UTC'), r.caller, r.peer, count(*), max(r.index), max(r.at)
+    from rows r join shapes s on s.id = r.shape and s.kind = 'decision'
+      join peers p on p.id = r.peer and p.serial is not null
+    where r.shard = ${shard} and r.index >= ${from} and r.index < ${to} and r.at between ${times.first} and ${times.last}
+      and r.caller is not null
+    group by 2, 3, 4
+    on conflict (hour, caller, peer, shard) do update set decisions = t.decisions + excluded.decisions,
+      last_index = greatest(t.last_index, excluded.last_index), last_at = greatest(t.last_at, excluded.last_at)`

@@ -15,6 +15,8 @@ import {
   endColumns,
   endLines,
   extract,
+  otherColumns,
+  otherLines,
   rowColumns,
   rowLines,
   spanColumns,
@@ -66,6 +68,7 @@ export interface Prepared {
   readonly ends: string
   readonly spans: string
   readonly announced: string
+  readonly others: string
   readonly times: ReturnType<typeof timesOf>
   readonly disclosures: PreparedDisclosures
 }
@@ -117,6 +120,7 @@ export async function prepareEntries(
       shard,
       extracts.map(({ index, row }) => ({ index, event: row })),
     ),
+    others: otherLines(shard, extracts),
     times: timesOf(extracts),
     disclosures: prepareDisclosures(size, entries),
   }
@@ -174,6 +178,7 @@ export async function insertEntries(tx: Db, prepared: Prepared | undefined): Pro
   if (prepared.ends !== '') await copyIn('ends', endColumns, prepared.ends)
   await insertAnnounced(tx, prepared.announced)
   await insertDisclosures(tx, shard, prepared.disclosures)
+  if (prepared.others !== '') await copyIn('others', otherColumns, prepared.others)
 }
 
 export async function insertAnnounced(tx: Db, lines: string): Promise<void> {

@@ -2,11 +2,13 @@
 
 import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
+import { countedFunctions } from './counted.ts'
 import { findingTables } from './finding-tables.ts'
 import { questionFunctions } from './questions.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 import { tables } from './tables.ts'
+import { volume } from './volume.ts'
 
 /** What turned a store of one version into the next. A set that was ever released is never edited. */
 export const versions: readonly (readonly string[])[] = [
@@ -182,6 +184,7 @@ export const versions: readonly (readonly string[])[] = [
       closed_index bigint
     )`,
   ],
+  [...volume, ...countedFunctions],
 ]
 
 /** The version that this program writes. */

@@ -15,16 +15,7 @@ export const defaultRoles: Roles = { writer: 'writ_writer', reader: 'writ_reader
 
 /** What is only ever added to. */
 const ledger = [
-  'chunks',
-  'batches',
-  'spans',
-  'announced',
-  'rows',
-  'ends',
-  'runs',
-  'names',
-  'shapes',
-  'peers',
+  ...['chunks', 'batches', 'spans', 'announced', 'others', 'rows', 'ends', 'runs', 'names', 'shapes', 'peers'],
   'erased_keys',
 ]
 /** Where producers stand, and what was added up: made again from the ledger where it is wrong. */
@@ -34,6 +25,8 @@ const standing = [
   'offsets',
   'checkpoints',
   'rollups',
+  'rollup_days',
+  'rollup_peers',
   'rolled',
   'logs',
   'orders',

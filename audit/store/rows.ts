@@ -4,6 +4,7 @@ import { type ArrivedRecord, rowOf } from './arrival.ts'
 import { idField, nothing, textField, textsField } from './copy.ts'
 import type { Dictionaries, Entry } from './dictionary.ts'
 import { type OutcomeRow, outcomeRowsOf, type RecordRow } from './row.ts'
+import { usualKinds } from './volume.ts'
 
 /** Decisions whose numbers share all but their last eight bits have their ends together. */
 export const bucketSize = 256
@@ -127,9 +128,9 @@ export function endLines(
       else buckets.set(bucket, [end])
     }
     for (const [bucket, list] of buckets) {
-      const of = (value: (end: OutcomeRow) => number): string => `{${list.map(value).join(',')}}`
+      const of = (value: (end: OutcomeRow) => number): string => arrayOf(list.map(value))
       lines +=
-        `${row.at}\t${index}\t${bucket}\t${shard}\t${words.runs.id(row.epoch)}\t${of(({ seq }) => seq % bucketSize)}\t` +
+        `${row.at}\t${index}\t${bucket}\t${shard}\t${words.runs.id(row.epoch)}\t{${list.map(({ seq }) => seq % bucketSize).join(',')}}\t` +
         `${of(({ code }) => words.names.id(code))}\t${of(({ status }) => status)}\t${of((end) => end.requestBytes)}\t` +
         `${of((end) => end.responseBytes)}\t${of((end) => end.durationUs)}\t` +
         `${of(({ upstream }) => words.names.id(upstream))}\n`
@@ -137,6 +138,10 @@ export function endLines(
   }
   return lines
 }
+
+/** Where all are the same, one stands for them: the view `outcomes` reads it so. */
+const arrayOf = (values: readonly number[]): string =>
+  values.every((value) => value === values[0]) ? `{${values[0]}}` : `{${values.join(',')}}`
 
 interface Span {
   readonly firstSeq: number
@@ -177,6 +182,15 @@ export function spanLines(shard: number, extracts: readonly Extract[], words: Di
   }
   return lines
 }
+
+export const otherColumns: readonly string[] = ['shard', 'kind', 'index', 'at']
+
+/** Records of kinds that are seldom, where they are looked for by their kind. */
+export const otherLines = (shard: number, extracts: readonly Extract[]): string =>
+  extracts
+    .filter(({ row }) => !usualKinds.includes(row.kind))
+    .map(({ index, row }) => `${shard}\t${row.kind}\t${index}\t${row.at}\n`)
+    .join('')
 
 /** The earliest and the latest time among the rows; there is at least one. */
 export function timesOf(extracts: readonly Extract[]): { readonly firstAt: string; readonly lastAt: string } {

@@ -1,15 +1,20 @@
-/** Makes a store of version 1 anew from its leaves, in steps: one that was interrupted goes on where it ended. */
+/**
+ * What an older store needs beside new tables, in steps: one that was interrupted goes on where it ended. A store of
+ * version 1 is made anew from its leaves; one before version 8 has its rows looked through once.
+ */
 
 import { sql } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { parseEvent } from '../../core/record.ts'
 import type { ArrivedRecord } from './arrival.ts'
+import { peersOf } from './fold.ts'
 import { insertEntries, type Memory, newMemory, prepareEntries } from './ledger.ts'
 import { migrationLock } from './migrate.ts'
 import { recallShard } from './recall.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
+import { usualKinds } from './volume.ts'
 
 /** What upgrading needs of a store. */
 export interface UpgradedStore {
@@ -21,6 +26,54 @@ export interface UpgradedStore {
 const step = 512
 
 export async function upgrade(store: UpgradedStore): Promise<void> {
+  await remake(store)
+  while (await file(store));
+}
+
+/** Leaves that are looked through at once. */
+const filedAtOnce = 100_000
+
+/** Places of seldom records and sums of certificates, of one step; false where all are there, or are somebody else's task. */
+async function file(store: UpgradedStore): Promise<boolean> {
+  if (!(await mayFile(store.db))) return false
+  return store.transaction(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${migrationLock})`)
+    if (!(await mayFile(tx))) return false // Another has finished.
+    const [at] = await rowsOf<{ shard: number; next: string; below: string; size: string }>(
+      tx.execute(sql`select * from unfiled where next < size limit 1`),
+    )
+    if (!at) {
+      await tx.execute(sql`drop table unfiled`)
+      return false
+    }
+    const from = Number(at.next)
+    const to = Math.min(from + filedAtOnce, Number(at.size))
+    const [times] = await rowsOf<{ first: string | null; last: string }>(
+      tx.execute(sql`select min(first_at)::text as first, max(last_at)::text as last from batches
+        where shard = ${at.shard} and first < ${to} and last >= ${from}`),
+    )
+    if (times?.first) {
+      const { first, last } = times
+      await tx.execute(sql`insert into others select r.shard, s.kind, r.index, r.at from rows r join shapes s on s.id = r.shape
+        where r.shard = ${at.shard} and r.index >= ${from} and r.index < ${to} and r.at between ${first} and ${last}
+          and s.kind <> all (${`{${usualKinds.join(',')}}`}::text[]) on conflict do nothing`)
+      await tx.execute(peersOf(at.shard, { from, to: Math.min(to, Number(at.below)) }, { first, last }))
+    }
+    await tx.execute(sql`update unfiled set next = ${to} where shard = ${at.shard}`)
+    return true
+  })
+}
+
+/** Who may only read or write rows leaves it to the owner of the tables. */
+async function mayFile(db: Db): Promise<boolean> {
+  const [row] = await rowsOf<{ may: boolean }>(
+    db.execute(sql`select exists (select 1 from pg_class where oid = to_regclass('unfiled')
+      and pg_has_role(relowner, 'usage')) as may`),
+  )
+  return row?.may === true
+}
+
+async function remake(store: UpgradedStore): Promise<void> {
   if (!(await isOld(store.db))) return
   const shards = await rowsOf<{ shard: number }>(store.db.execute(sql`select distinct shard from leaves_v1`))
   for (const { shard } of shards) {

@@ -1,94 +1,105 @@
-/** Many decisions quickly, by the auditor's own insert code: days of traffic in one shard of its own. */
+/**
+ * A ledger of many decisions, weeks of them. A first piece is written by the auditor's own functions (writer.ts), copies
+ * of it follow (copies.ts), and the last is written again. Sums are added by `tendStore`, as the auditor does.
+ */
 
-import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
-import { openStore } from '../../audit/node/store.ts'
+import { tilePath, tileWidth } from '../../audit/log/tiles.ts'
+import { openLogFolder, tileReader } from '../../audit/node/folder.ts'
+import type { Store } from '../../audit/node/store.ts'
 import { tendStore } from '../../audit/node/tend.ts'
-import type { ArrivedRecord } from '../../audit/store/arrival.ts'
-import { insertEntries, newMemory, prepareEntries, upsertEpochs } from '../../audit/store/ledger.ts'
-import { type AuditEvent, newEpoch, noHash } from '../../core/record.ts'
-import { spiffeId } from '../../core/spiffe.ts'
-import { formatTime } from '../../core/time.ts'
-import { trustDomain } from '../certificates.ts'
-import { decisionOf, workloads } from './traffic.ts'
+import type { LogFiles } from '../../audit/store/schema.ts'
+import { sha256 } from '../../cli/wire/machine.ts'
+import { copyPiece, keepPiece } from './copies.ts'
+import { openMesh } from './mesh.ts'
+import { shard, writePiece } from './writer.ts'
 
-const shard = 1000
-const perBatch = 10_000
-/** Over how long a time the decisions are spread. */
-const days = 3
+const dayMs = 86_400_000
+/** Decisions of a piece that are worth writing whole. */
+const pieceRows = 90_000
+const tendAfter = 250_000
 
-export async function fillRows(
-  url: string,
-  rows: number,
-  withinMs: number,
-  say: (text: string) => void,
-): Promise<number> {
-  const store = await openStore({ kind: 'postgres', url })
-  await store.db.execute(sql`select writ_partitions(3)`)
-  // Leaves are not asked for: their bytes stay away, and only rows and what leads to them are filled.
-  const db = Object.assign(store.db, { means: { ...store.db.means!, compress: async () => new Uint8Array(0) } })
-  const end = BigInt(Date.now()) * 1_000_000n
-  const stepNs = (BigInt(days) * 86_400_000_000_000n) / BigInt(rows)
-  const memory = newMemory()
-  const runs = workloads.map((name) => ({
-    ...{ producer: spiffeId(trustDomain, name)!, epoch: newEpoch((length) => randomBytes(length)), seq: 0 },
-  }))
-  for (const { epoch } of runs) memory.told.begin(epoch, 0)
-  const due = performance.now() + withinMs
-  let done = 0
-  for (let size = 0; done < rows && performance.now() < due; ) {
-    const entries: ArrivedRecord[] = []
-    const ends = new Map<string, number[]>()
-    for (let i = 0; i < perBatch; i++, done++) {
-      const run = runs[done % runs.length]!
-      const atNs = end - stepNs * BigInt(rows - done)
-      const body = decisionOf(run.producer, done, atNs, randomBytes(16))
-      ends.set(run.epoch, [...(ends.get(run.epoch) ?? []), run.seq])
-      entries.push(entryOf(run, atNs, body as unknown as AuditEvent))
-    }
-    for (const run of runs) {
-      const seqs = ends.get(run.epoch)!
-      for (let from = 0; from < seqs.length; from += 200) {
-        const outcomes = seqs.slice(from, from + 200).map((seq) => ({
-          ...{ seq, code: 'completed', status: seq % 50 === 0 ? 502 : 200, request_bytes: 0, response_bytes: 1432 },
-          ...{ duration_us: 300 + (seq % 9000), upstream: '10.0.3.17:8080' },
-        }))
-        entries.push(entryOf(run, end - stepNs * BigInt(rows - done), { kind: 'outcomes', outcomes } as never))
-      }
-    }
-    const prepared = await prepareEntries(db, shard, size, entries, memory)
-    await store.transaction(async (tx) => {
-      await insertEntries(tx, prepared)
-      if (size > 0) return
-      const at = formatTime(end - stepNs * BigInt(rows)).replace(/\d{3}Z$/, 'Z')
-      await upsertEpochs(
-        tx,
-        runs.map(({ epoch, producer, seq }) => ({
-          ...{ epoch, producer, shard, nextSeq: seq, lastHash: new Uint8Array(32), attestedSeq: seq, final: false },
-          ...{ startedAt: at, lastAt: at, previous: null },
-        })),
-      )
-    })
-    size += entries.length
-    if (done % 500_000 === 0) {
-      await tendStore(store, [shard])
-      say(`${done} decisions`)
-    }
-  }
-  await tendStore(store, [shard])
-  for (const table of ['rows', 'ends', 'rollups', 'spans', 'batches', 'shapes', 'names']) {
-    await store.db.execute(sql.raw(`vacuum analyze ${table}`))
-  }
-  await store.close()
-  return done
+export interface FillOptions {
+  readonly store: Store
+  readonly logDir: string
+  readonly rows: number
+  readonly days: number
+  /** When the last of them is made. */
+  readonly endMs: number
+  readonly say: (text: string) => void
 }
 
-function entryOf(
-  run: { readonly producer: string; readonly epoch: string; seq: number },
-  atNs: bigint,
-  body: AuditEvent,
-): ArrivedRecord {
-  const envelope = { v: 1, td: trustDomain, cluster: 'bench', prev: noHash, timestamp: formatTime(atNs) }
-  const event = { ...body, ...envelope, producer: run.producer, epoch: run.epoch, seq: run.seq++ } as AuditEvent
-  return { event, bytes: new Uint8Array(0), hash: new Uint8Array(32), hashHex: '' }
+export interface Filled {
+  readonly leaves: number
+  readonly decisions: number
+  /** Leaves of the first piece, which the log folder holds whole. */
+  readonly pieceLeaves: number
+  readonly files: LogFiles
+}
+
+export async function fillStore({ store, logDir, rows, days, endMs, say }: FillOptions): Promise<Filled> {
+  const pieces = Math.round(rows / Math.min(pieceRows, rows / 5))
+  const each = Math.ceil(rows / pieces)
+  const ms = Math.floor((days * dayMs) / pieces)
+  const startMs = endMs - ms * pieces
+  await makeDays(store, startMs, endMs)
+  const decide = openMesh(endMs)
+  const pieceAt = async (number: number, first: number): Promise<number> => {
+    const folder = await openLogFolder(join(logDir, number === 0 ? 'first' : 'last'), sha256)
+    const fromMs = startMs + ms * number
+    const leaves = await writePiece({ store, folder, first, rows: each, fromMs, toMs: fromMs + ms, decide })
+    await folder.seal()
+    await tendStore(store, [shard])
+    return leaves
+  }
+  const leaves = await pieceAt(0, 0)
+  say(
+    `a piece of ${each} decisions is ${leaves} leaves and ${(ms / 3_600_000).toFixed(1)} h; ${pieces - 2} copies follow`,
+  )
+  await store.transaction(async (tx) => {
+    await keepPiece(tx)
+    for (let copy = 1, added = 0; copy < pieces - 1; copy++, added += each) {
+      await copyPiece(tx, { copy, leaves, ms })
+      await tx.execute(sql`commit`)
+      if (added >= tendAfter || copy === pieces - 2) {
+        await tendStore(store, [shard])
+        added = 0
+        say(`${copy + 1} of ${pieces}`)
+      }
+      await tx.execute(sql`begin`)
+    }
+  })
+  const size = leaves * (pieces - 1)
+  const last = await pieceAt(pieces - 1, size)
+  await store.db.execute(sql`insert into checkpoints (shard, size, root, note, at)
+    select shard, last + 1, sha256('root'), repeat('n', 300), last_at from batches on conflict do nothing`)
+  await store.db.execute(sql.raw('vacuum analyze'))
+  return { leaves: size + last, decisions: each * pieces, pieceLeaves: leaves, files: filesOf(logDir, leaves, size) }
+}
+
+/** A partition for each day, as the auditor that ran then would have made. */
+async function makeDays(store: Store, fromMs: number, toMs: number): Promise<void> {
+  for (let at = fromMs - (fromMs % dayMs); at <= toMs; at += dayMs) {
+    const [day, next] = [at, at + dayMs].map((time) => new Date(time).toISOString().slice(0, 10))
+    for (const kind of ['rows', 'ends']) {
+      await store.db.execute(
+        sql.raw(`create table if not exists ${kind}_${day!.replaceAll('-', '')} partition of ${kind}
+          for values from ('${day} 00:00:00+00') to ('${next} 00:00:00+00')`),
+      )
+    }
+  }
+}
+
+/** Leaves of a copy are read from the piece's own bundles: as many files are opened, inflated and parsed. */
+function filesOf(logDir: string, leaves: number, size: number): LogFiles {
+  const [first, last] = [tileReader(join(logDir, 'first')), tileReader(join(logDir, 'last'))]
+  return () => (path) => {
+    const found = /^tile\/entries\/((?:x\d{3}\/)*\d{3})$/.exec(path)
+    if (!found) return Promise.resolve(undefined)
+    const bundle = Number(found[1]!.replaceAll(/[x/]/g, ''))
+    const [reader, of] =
+      bundle * tileWidth < size ? [first, bundle % (leaves / tileWidth)] : [last, bundle - size / tileWidth]
+    return reader(tilePath('entries', of))
+  }
 }

@@ -1,74 +1,91 @@
-/** Questions that an auditor asks, through the product's own query code where it has it, else over the views. */
+/** What an auditor asks, through the product's own query code: the ten questions, and `writ audit find`. */
 
-import { sql } from 'drizzle-orm'
-import { openStore } from '../../audit/node/store.ts'
-import type { Question } from '../../audit/query/ask.ts'
+import type { Store } from '../../audit/node/store.ts'
+import type { Cursor, Question } from '../../audit/query/ask.ts'
+import { canned } from '../../audit/query/node/canned.ts'
 import { findDecisions } from '../../audit/query/node/find.ts'
-import { rowsOf } from '../../audit/store/sql.ts'
+import { questions, readAsked } from '../../audit/query/questions.ts'
+import type { Json } from '../../core/json.ts'
+import { edges, names, services } from './mesh.ts'
 
-export interface Asked {
+export interface Ask {
   readonly name: string
-  readonly rows: number
-  readonly firstMs: number
-  readonly againMs: number
+  /** Gives how many rows the answer has. */
+  readonly ask: () => Promise<number>
 }
 
-export async function askAll(url: string, say: (text: string) => void): Promise<readonly Asked[]> {
-  const store = await openStore({ kind: 'postgres', url, statementTimeoutMs: 60_000 })
-  const { db } = store
-  const pick = await findDecisions(db, { limit: 200, toMs: Date.now() - 26 * 3_600_000 })
-  const one = pick.rows.at(-1)!
-  const page = (question: Question) => async () => (await findDecisions(db, question)).rows.length
-  const table = (text: string) => async () => (await rowsOf(db.execute(sql.raw(text)))).length
-  const hour = 3_600_000
-  const day = { fromMs: Date.now() - 30 * hour, toMs: Date.now() - 29 * hour }
-  const questions: readonly (readonly [string, () => Promise<number>])[] = [
-    ['the newest decisions', page({ limit: 100 })],
-    ['one decision by its id', page({ id: one.id })],
-    ['one decision by its request id', page({ requestId: one.requestId! })],
-    ['denials of one caller in an hour of yesterday', page({ verdict: 'deny', caller: 'batch', limit: 100, ...day })],
-    [
-      'who reached a target, by verdict and revision',
-      table(`select caller, verdict, revision, sum(decisions),
-      max(last_at) from traffic where target = 'spiffe://bank.example/ledger' group by 1, 2, 3`),
-    ],
-    [
-      'what a caller reached',
-      table(`select target, method, verdict, sum(decisions) from traffic
-      where caller = 'spiffe://bank.example/partner' group by 1, 2, 3`),
-    ],
-    [
-      'denials by the hour and edge',
-      table(`select hour, caller, target, sum(decisions) from traffic
-      where verdict = 'deny' group by 1, 2, 3`),
-    ],
-    [
-      'first and last sight of every edge',
-      table(`select caller, target, method, min(first_at), max(last_at)
-      from traffic group by 1, 2, 3`),
-    ],
-    [
-      'allows without a verified caller',
-      table(`select target, sum(decisions) from traffic
-      where caller is null and verdict = 'allow' group by 1`),
-    ],
-    [
-      'decisions, errors and time by revision and target',
-      table(`select bundle, revision, target, sum(decisions),
-      sum(errors), sum(duration_us_sum) / nullif(sum(outcomes), 0) from traffic group by 1, 2, 3`),
-    ],
-    ['denials of a caller that has none (nothing found)', page({ verdict: 'deny', caller: 'nobody', limit: 100 })],
+const dayMs = 86_400_000
+const about: Readonly<Record<string, string>> = { target: names[edges[0]!.target]!, caller: names[edges[0]!.caller]! }
+
+/** Each as it is asked by default, and over all four weeks. */
+export function tenQuestions({ db }: Store, endMs: number): readonly Ask[] {
+  return questions.flatMap((question) =>
+    [question.since, '28d'].map((since): Ask => {
+      const pairs: (readonly [string, string])[] = [['since', since]]
+      if (question.about) pairs.push(['about', about[question.about]!])
+      return {
+        name: `${question.name}, ${since}`,
+        ask: async () => (await canned({ db, data: grants }, readAsked(question.name, pairs, endMs))).rows.length,
+      }
+    }),
+  )
+}
+
+/** Data of a policy that grants what the mesh does, and a little that nobody uses. */
+const grants: Json = {
+  bank: {
+    trust_domain: 'bank.example',
+    edges: edges.flatMap(({ caller, target, methods, refused }, i) => {
+      if (refused) return []
+      const [from, to] = [pathOf(names[caller]!), pathOf(names[target]!)]
+      const path = i % 50 === 7 ? ['v2', '{}'] : ['v1', 'orders', '{}']
+      return [...methods, ...(i % 40 === 0 ? ['PATCH'] : [])].map((method) => ({ from, to, method, path }))
+    }),
+  },
+}
+
+function pathOf(id: string): string {
+  return id.replace(/^spiffe:\/\/[^/]+\//, '')
+}
+
+/** What `writ audit find` filters by: a first page of 50, and one that is reached by a cursor deep in the log. */
+export async function finds({ db }: Store, endMs: number, leaves: number): Promise<readonly Ask[]> {
+  const one = (await findDecisions(db, { limit: 1, caller: about['caller']!, toMs: endMs - 20 * dayMs })).rows[0]!
+  const deep: Cursor = new Map([[0, Math.floor(leaves / 3)]])
+  const rare = names[edges.at(-20)!.caller]!
+  const day = { fromMs: endMs - 10 * dayMs, toMs: endMs - 9 * dayMs }
+  const filters: readonly (readonly [string, Question])[] = [
+    ['the newest', {}],
+    ['a busy caller', { caller: about['caller']! }],
+    ['a rare caller', { caller: rare }],
+    ['a target by the end of its id', { target: names[services - 3]!.split('/').at(-1)! }],
+    ['denials', { verdict: 'deny' }],
+    ['denials of a rare caller', { verdict: 'deny', caller: rare }],
+    ['a reason', { reason: 'allows DELETE' }],
+    ['a reason that is nowhere', { reason: 'no such reason' }],
+    ['a path', { path: '/v1/orders/77' }],
+    ['a day', day],
+    ['denials of a day', { ...day, verdict: 'deny' }],
+    ['a claim', { claim: [{ name: 'sub', value: 'user-7' }] }],
+    ['a claim of a caller', { claim: [{ name: 'sub', value: 'user-7' }], caller: about['caller']! }],
+    ['an outcome', { outcome: '502' }],
+    ['a caller that is none', { caller: 'nobody' }],
   ]
-  const answers: Asked[] = []
-  for (const [name, ask] of questions) {
-    const at = performance.now()
-    const rows = await ask()
-    const firstMs = performance.now() - at
-    const again = performance.now()
-    await ask()
-    answers.push({ name, rows, firstMs, againMs: performance.now() - again })
-    say(`${name}: ${Math.round(firstMs)} ms, ${rows} rows`)
-  }
-  await store.close()
-  return answers
+  const rowsOf = async (question: Question): Promise<number> => (await findDecisions(db, question)).rows.length
+  return [
+    { name: 'one decision by its id', ask: () => rowsOf({ id: one.id }) },
+    { name: 'one decision by its request id', ask: () => rowsOf({ requestId: one.requestId! }) },
+    { name: 'one decision by its trace id', ask: () => rowsOf({ traceId: one.traceId! }) },
+    { name: 'a certificate by its serial', ask: () => rowsOf({ serial: one.serial! }) },
+    { name: 'issuance records', ask: () => rowsOf({ kind: 'issuance' }) },
+    ...filters.map(([name, question]): Ask => ({ name, ask: () => rowsOf({ limit: 50, ...question }) })),
+    ...filters
+      .filter(([, { fromMs }]) => fromMs === undefined)
+      .map(
+        ([name, question]): Ask => ({
+          name: `${name}, deep`,
+          ask: () => rowsOf({ limit: 50, ...question, cursor: deep }),
+        }),
+      ),
+  ]
 }

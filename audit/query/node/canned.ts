@@ -1,15 +1,15 @@
 /** Answers the canned questions, from the store's functions for them (audit/store/questions.ts). */
 
-import { and, eq, or, type SQL, sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Json } from '../../../core/json.ts'
-import { decisionId, type Epoch } from '../../../core/record.ts'
-import { type Db, records } from '../../store/schema.ts'
+import type { Db } from '../../store/schema.ts'
 import type { AnswerRow, Asked, CannedAnswer } from '../questions.ts'
 import { templateOf } from '../template.ts'
 import { certificates } from './certificates.ts'
 import { completeness } from './completeness.ts'
 import { findDecisions, isoTime } from './find.ts'
 import { unusedGrants } from './grants.ts'
+import { placed } from './placed.ts'
 import { type Found, type Row, rowsFrom, time } from './sql.ts'
 
 export interface CannedParts {
@@ -152,18 +152,11 @@ async function unidentified(db: Db, { fromMs, toMs }: Asked, found: Promise<read
 async function withRecords(db: Db, rows: readonly Row[]): Promise<readonly Row[]> {
   const wanted = rows.filter((row) => row['record'] === undefined && typeof row['shard'] === 'number')
   if (wanted.length === 0) return rows
-  const found = await db
-    .select({ shard: records.shard, index: records.index, epoch: records.epoch, seq: records.seq })
-    .from(records)
-    .where(
-      or(
-        ...wanted.map((row) => and(eq(records.shard, row['shard'] as number), eq(records.index, Number(row['index'])))),
-      ),
-    )
-  const ids = new Map(
-    found.map(({ shard, index, epoch, seq }) => [`${shard}/${index}`, decisionId({ epoch: epoch as Epoch, seq })]),
-  )
-  return rows.map((row) => ({ ...row, record: row['record'] ?? ids.get(`${row['shard']}/${row['index']}`) ?? null }))
+  const found = await placed(db, wanted)
+  return rows.map((row) => ({
+    ...row,
+    record: row['record'] ?? found.get(`${row['shard']}/${row['index']}`)?.id ?? null,
+  }))
 }
 
 /** A row in the columns of its question, each value of the type that its kind has. */

@@ -8,14 +8,16 @@ import { sql } from 'drizzle-orm'
 import { isObject, type Json } from '../../../core/json.ts'
 import { parseEvent } from '../../../core/record.ts'
 import { readLeaves } from '../../store/leaves.ts'
-import { type Db, records } from '../../store/schema.ts'
+import type { Db } from '../../store/schema.ts'
 import type { Asked } from '../questions.ts'
-import { shardsOf } from './find.ts'
+import { isoTime, shardsOf } from './find.ts'
 import { type Found, type Row, rowsFrom, time } from './sql.ts'
 
 /** Certificates that are looked at, each in the first and the last of its records that were read. */
 const maxSerials = 1000
 const leavesAtOnce = 250
+/** Records of issuance that are read, the newest. */
+const maxIssued = 4000
 /** A certificate that is in use was issued so long before at most, in milliseconds. */
 const issuedBeforeMs = 7 * 86_400_000
 
@@ -29,18 +31,22 @@ export async function certificates(db: Db, { fromMs, toMs, limit }: Asked): Prom
       from writ_serials(${time(fromMs)}, ${time(toMs)}) group by serial order by max(at) desc limit ${maxSerials + 1}`,
   )
   const looked = uses.slice(0, maxSerials)
-  const lives = await livesOf(db, looked)
-  const issued = await issuedSerials(db, fromMs - issuedBeforeMs, toMs)
+  const events = await issuances(db, fromMs - issuedBeforeMs, toMs, maxIssued)
+  const issued = bySerial(events)
+  const unknown = issued.size === 0 || events.length >= maxIssued
+  const lives = await livesOf(
+    db,
+    looked.filter(({ serial }) => !issued.has(String(serial))),
+  )
   const rows = looked.map((use) => {
-    const life = lives.get(`${use['shard']}/${use['index']}`)
-    return {
-      ...use,
-      ...life,
-      issued: issued === undefined ? 'unknown' : issued.has(String(use['serial'])) ? 'yes' : 'no',
-    }
+    const certificate = issued.get(String(use['serial']))
+    const life = certificate
+      ? lifeOf(certificate, isoTime(String(use['last_at'])))
+      : lives.get(`${use['shard']}/${use['index']}`)
+    return { ...use, ...life, issued: certificate ? 'yes' : unknown ? 'unknown' : 'no' }
   })
   const shared = rows.filter((row) => Number((row as Row)['callers']) > 1).length
-  const notes = ['Read at the first and the last call of each hour, caller, operation and verdict: not at every call.']
+  const notes = ['Of each certificate the last call is looked at, and how old it was then.']
   if (uses.length > maxSerials) notes.push(`Only the newest ${maxSerials} certificates were looked at.`)
   if (shared > 0) notes.push(`${shared} serials were used in more than one name.`)
   // Those with the least life left first: whoever renews too late stands on top.
@@ -69,7 +75,7 @@ async function livesOf(db: Db, uses: readonly Row[]): Promise<ReadonlyMap<string
   for (const [shard, indexes] of byShard) {
     for (let from = 0; from < indexes.length; from += leavesAtOnce) {
       for (const leaf of await readLeaves(db, shard, indexes.slice(from, from + leavesAtOnce))) {
-        const life = lifeOf(leaf.bytes)
+        const life = lifeIn(leaf.bytes)
         if (life) lives.set(`${shard}/${leaf.index}`, life)
       }
     }
@@ -77,24 +83,24 @@ async function livesOf(db: Db, uses: readonly Row[]): Promise<ReadonlyMap<string
   return lives
 }
 
-function lifeOf(bytes: Uint8Array): Life | undefined {
+function lifeIn(bytes: Uint8Array): Life | undefined {
   const read = parseEvent(bytes)
   if (!('event' in read)) return undefined
   const { peer } = read.event as unknown as { readonly peer?: Json }
-  if (!isObject(peer)) return undefined
-  const [from, to] = [Date.parse(String(peer['not_before'])), Date.parse(String(peer['not_after']))]
-  const at = Date.parse(read.event.timestamp)
+  return isObject(peer) ? lifeOf(peer, read.event.timestamp) : undefined
+}
+
+/** Of what names its times as records of peers and of issuance do. */
+function lifeOf(certificate: { readonly [member: string]: Json | undefined }, time: string): Life | undefined {
+  const [from, to] = [Date.parse(String(certificate['not_before'])), Date.parse(String(certificate['not_after']))]
+  const at = Date.parse(time)
   if (Number.isNaN(from) || Number.isNaN(to)) return undefined
   return { oldest: (at - from) / 1000, remaining: (to - at) / 1000, lifetime: (to - from) / 1000 }
 }
 
-/** Issuance as the log has it; undefined where it has none, as with certificates of another issuer. */
-async function issuedSerials(db: Db, sinceMs: number, untilMs: number): Promise<ReadonlySet<string> | undefined> {
-  const serials = new Set<string>()
-  for (const event of await issuances(db, sinceMs, untilMs))
-    if (typeof event['serial'] === 'string') serials.add(event['serial'])
-  return serials.size > 0 ? serials : undefined
-}
+/** None where the log has no issuance, as with certificates of another issuer. */
+const bySerial = (events: readonly Members[]): ReadonlyMap<string, Members> =>
+  new Map(events.flatMap((event) => (typeof event['serial'] === 'string' ? [[event['serial'], event]] : [])))
 
 export type Members = { readonly [member: string]: Json | undefined }
 
@@ -109,9 +115,8 @@ export async function issuances(
   for (const shard of await shardsOf(db)) {
     const rows = await rowsFrom(
       db,
-      sql`select ${records.index} as index from ${records} where ${records.shard} = ${shard} and ${records.kind} = 'issuance'
-        and ${records.at} >= ${time(sinceMs)} and ${records.at} < ${time(untilMs)}
-        order by ${records.index} desc limit ${most}`,
+      sql`select index from others where shard = ${shard} and kind = 'issuance'
+        and at >= ${time(sinceMs)} and at < ${time(untilMs)} order by index desc limit ${most}`,
     )
     const indexes = rows.map(({ index }) => Number(index))
     for (let from = 0; from < indexes.length; from += leavesAtOnce) {

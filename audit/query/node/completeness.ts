@@ -8,6 +8,7 @@ import type { Db } from '../../store/schema.ts'
 import { spanText } from '../answer-format.ts'
 import type { Asked } from '../questions.ts'
 import { isoTime, shardsOf } from './find.ts'
+import { placed } from './placed.ts'
 import { type Found, type Row, rowsFrom, time } from './sql.ts'
 
 /** Leaves without decisions that are read, newest first. */
@@ -46,8 +47,9 @@ interface Line extends Row {
 async function gapRows(db: Db, fromMs: number, toMs: number): Promise<readonly Line[]> {
   const rows = await rowsFrom(
     db,
-    sql`select g.*, r.at from writ_gaps g left join records r on r.shard = g.shard and r.index = coalesce(g.closed_index, g.opened_index)
-      where g.closed_index is null or (r.at >= ${time(fromMs)} and r.at < ${time(toMs)})
+    sql`select g.*, o.at from writ_gaps g left join others o on o.shard = g.shard and o.kind = 'gap'
+        and o.index = coalesce(g.closed_index, g.opened_index)
+      where g.closed_index is null or (o.at >= ${time(fromMs)} and o.at < ${time(toMs)})
       order by g.closed_index is not null, g.opened_index desc limit 1001`,
   )
   return rows.map((row) => {
@@ -102,24 +104,35 @@ async function tailRows(db: Db, fromMs: number, toMs: number): Promise<readonly 
 }
 
 async function clockRows(db: Db, fromMs: number, toMs: number): Promise<readonly Line[]> {
-  const rows = await rowsFrom(
+  const signed = await rowsFrom(
     db,
-    sql`select r.producer, min(extract(epoch from c.at - r.at))::float8 as least,
-        max(extract(epoch from c.at - r.at))::float8 as most, count(*)::integer as n, max(c.at) as at,
-        (array_agg(r.shard order by c.at - r.at))[1] as shard, (array_agg(r.index order by c.at - r.at))[1] as index
-      from (select * from checkpoints where at >= ${time(fromMs)} and at < ${time(toMs)} order by at desc
-        limit ${maxCheckpoints}) c
-      join records r on r.shard = c.shard and r.index = c.size - 1
-      group by r.producer`,
+    sql`select c.shard, c.size - 1 as index, c.at from unnest(${shardList(await shardsOf(db))}) as s(shard)
+      cross join lateral (
+        select * from checkpoints c where c.shard = s.shard and c.at >= ${time(fromMs)} and c.at < ${time(toMs)}
+        order by c.size desc limit ${maxCheckpoints}
+      ) c
+      order by c.at desc limit ${maxCheckpoints}`,
   )
-  return rows.flatMap((row): Line[] => {
-    const [least, most] = [Number(row['least']), Number(row['most'])]
-    const common = { producer: row['producer'], at: isoTime(String(row['at'])), shard: row['shard'] }
-    const index = Number(row['index'])
+  const records = await placed(db, signed)
+  const byProducer = new Map<string, { readonly off: number; readonly at: string; readonly row: Row }[]>()
+  for (const row of signed) {
+    const record = records.get(`${row['shard']}/${row['index']}`)
+    if (!record) continue
+    const at = isoTime(String(row['at']))
+    const off = (Date.parse(at) - Date.parse(isoTime(record.at))) / 1000
+    const list = byProducer.get(record.producer) ?? []
+    list.push({ off, at, row })
+    byProducer.set(record.producer, list)
+  }
+  return [...byProducer].flatMap(([producer, list]): Line[] => {
+    const least = list.reduce((a, b) => (b.off < a.off ? b : a))
+    const most = list.reduce((a, b) => (b.off > a.off ? b : a)).off
+    const at = list.reduce((a, b) => (b.at > a.at ? b : a)).at
+    const common = { producer, at, shard: least.row['shard'] }
     const lines: Line[] = []
-    if (least < -skewS) {
-      const detail = `a record is ${spanText(-least)} later than the checkpoint over it`
-      lines.push({ what: 'clock ahead', count: 1, detail, ...common, index })
+    if (least.off < -skewS) {
+      const detail = `a record is ${spanText(-least.off)} later than the checkpoint over it`
+      lines.push({ what: 'clock ahead', count: 1, detail, ...common, index: Number(least.row['index']) })
     }
     if (most > lateS) {
       const detail = `a record is ${spanText(most)} older than the first checkpoint over it`
@@ -128,6 +141,8 @@ async function clockRows(db: Db, fromMs: number, toMs: number): Promise<readonly
     return lines
   })
 }
+
+const shardList = (shards: readonly number[]) => sql`${`{${shards.join(',')}}`}::integer[]`
 
 /** Refusals whose sources did not fit the quota, and records that a producer says it did not write. */
 async function countedRows(
@@ -140,7 +155,7 @@ async function countedRows(
   for (const shard of await shardsOf(db)) {
     const found = await rowsFrom(
       db,
-      sql`select index from records where shard = ${shard} and kind = 'refusals' and at >= ${time(fromMs)}
+      sql`select index from others where shard = ${shard} and kind = 'refusals' and at >= ${time(fromMs)}
         and at < ${time(toMs)} order by index desc limit ${maxLeaves - read}`,
     )
     read += found.length

@@ -33,7 +33,7 @@ export function conditionsOf(question: Question): SQL[] {
 }
 
 /** Undefined: all. */
-function kindsOf({ kind, id, origin = id === undefined ? 'mesh' : 'any' }: Question): EventKind[] | undefined {
+export function kindsOf({ kind, id, origin = id === undefined ? 'mesh' : 'any' }: Question): EventKind[] | undefined {
   if (kind !== undefined) return kind === 'all' ? undefined : [kind]
   return kindsBy[origin]
 }
@@ -75,43 +75,46 @@ function nameIs(column: typeof records.caller | typeof records.target | typeof r
 /** What LIKE would read as a pattern, as itself. */
 const literal = (text: string): string => text.replace(/[\\%_]/g, '\\$&')
 
-/** Columns that the sums have too, by the name of what is asked. */
-const summed: Readonly<Partial<Record<TextName, (value: string) => SQL>>> = {
-  caller: (value) => sql`writ_named(caller, ${value})`,
-  target: (value) => sql`(writ_named(target, ${value}) or service = ${value})`,
-  verdict: (value) => sql`verdict = ${value}`,
-  code: (value) => sql`code = ${value}`,
-  method: (value) => sql`method = ${value}`,
-  revision: (value) => sql`revision = ${value}`,
-  bundle: (value) => sql`bundle = ${value}`,
+/** What the dictionaries of the sums tell of: columns of `shapes`, and the caller's name. */
+const ofShape: Readonly<Partial<Record<TextName, (value: string) => SQL>>> = {
+  target: (value) => sql`(writ_named(s.target, ${value}) or s.service = ${value})`,
+  verdict: (value) => sql`s.verdict = ${value}`,
+  code: (value) => sql`s.code = ${value}`,
+  method: (value) => sql`s.method = ${value}`,
+  revision: (value) => sql`s.revision = ${value}`,
+  bundle: (value) => sql`s.bundle = ${value}`,
 }
+const callersNamed = (name: string): SQL => sql`(select n.id from names n where writ_named(n.name, ${name}))`
 
 /**
- * Where in the sums those rows can be; undefined where the sums tell nothing, as they know decisions alone and only some
- * of what is asked.
+ * Where in the sums `t` those rows can be; undefined where the sums tell nothing, as they know decisions alone and only
+ * some of what is asked. Dictionaries are few: what fits is looked for there, and not in each sum.
  */
 export function summedConditions(question: Question): SQL | undefined {
   const kinds = kindsOf(question)
   if (question.id !== undefined || kinds?.length !== 1 || kinds[0] !== 'decision') return undefined
-  const { fromMs, toMs, direction, shadow = 'no', not = [] } = question
+  const { caller, fromMs, toMs, direction, shadow = 'no', not = [] } = question
   const conditions: SQL[] = []
+  const shapes: SQL[] = []
   for (const name of texts) {
-    const of = summed[name]
-    if (question[name] !== undefined && of) conditions.push(of(question[name]))
+    const of = ofShape[name]
+    if (question[name] !== undefined && of) shapes.push(of(question[name]))
   }
+  if (caller !== undefined) conditions.push(sql`t.caller in ${callersNamed(caller)}`)
   for (const { name, value } of not) {
-    const of = summed[name as TextName]
-    if (of) conditions.push(sql`(${of(value)}) is not true`)
+    const of = ofShape[name as TextName]
+    if (of) shapes.push(sql`(${of(value)}) is not true`)
+    if (name === 'caller') conditions.push(sql`t.caller not in ${callersNamed(value)}`)
   }
-  if (fromMs !== undefined || toMs !== undefined) {
-    const [from, to] = [fromMs ?? 0, toMs ?? Number.MAX_SAFE_INTEGER]
-    if (fromMs !== undefined)
-      conditions.push(sql`hour >= ${new Date(from - (from % hourMs)).toISOString()}::timestamptz`)
-    if (toMs !== undefined) conditions.push(sql`hour < ${new Date(to).toISOString()}::timestamptz`)
+  if (fromMs !== undefined)
+    conditions.push(sql`t.hour >= ${new Date(fromMs - (fromMs % hourMs)).toISOString()}::timestamptz`)
+  if (toMs !== undefined) conditions.push(sql`t.hour < ${new Date(toMs).toISOString()}::timestamptz`)
+  if (shadow === 'only') shapes.push(sql`s.enforced is false`)
+  if (conditions.length + shapes.length === 0) return undefined
+  if (direction !== undefined) shapes.push(sql`s.direction = ${direction}`)
+  if (shapes.length > 0) {
+    conditions.push(sql`t.shape in (select s.id from shapes s where s.kind = 'decision' and ${and(...shapes)})`)
   }
-  if (shadow === 'only') conditions.push(sql`enforced is false`)
-  if (conditions.length === 0) return undefined
-  if (direction !== undefined) conditions.push(sql`direction = ${direction}`)
   return and(...conditions)
 }
 

@@ -4,17 +4,18 @@
  * answer goes through so many records and no more, and says how far it looked.
  */
 
-import { and, desc, eq, gte, lte, max } from 'drizzle-orm'
+import { and, eq, getTableColumns, max, type SQL, sql } from 'drizzle-orm'
 import { decisionId, type Epoch } from '../../../core/record.ts'
 import { endsOf } from '../../store/ends.ts'
 import { readLeaves } from '../../store/leaves.ts'
-import { checkpoints, type Db, epochs, records } from '../../store/schema.ts'
+import { checkpoints, type Db, epochs, type RecordRow, records } from '../../store/schema.ts'
 import type { Answer, DecisionRow } from '../answer.ts'
 import { type Cursor, defaultLimit, maxLimit, type Question, writeCursor } from '../ask.ts'
 import { type Content, contentOf } from '../content.ts'
 import { conditionsOf } from './conditions.ts'
 import { withSealed } from './sealed.ts'
-import { type Span, spansOf } from './spans.ts'
+import { below, cutAfter, groupsOf, type Span, spansOf, widthOf } from './spans.ts'
+import { rowsFrom } from './sql.ts'
 import { toldAt } from './told.ts'
 import { windowOf } from './windows.ts'
 
@@ -35,8 +36,7 @@ export async function findDecisions(db: Db, question: Question, bounds: Bounds =
   const limit = Math.min(question.limit ?? defaultLimit, maxLimit)
   const pages = new Map<number, Page>()
   for (const shard of bounds.only ? [bounds.only.shard] : await shardsOf(db)) {
-    const below = question.cursor ? question.cursor.get(shard) : undefined
-    pages.set(shard, await pageOf(db, question, shard, below, limit + 1, bounds))
+    pages.set(shard, await pageOf(db, question, shard, question.cursor?.get(shard), limit + 1, bounds))
   }
   const answer = merge(pages, question.cursor, limit)
   return { ...answer, rows: await withSealed(db, answer.rows) }
@@ -87,7 +87,7 @@ async function pageOf(
   db: Db,
   question: Question,
   shard: number,
-  below: number | undefined,
+  cursor: number | undefined,
   limit: number,
   { records: mostLooked = maxLooked, leaves: mostOpened = maxOpened, only }: Bounds,
 ): Promise<Page> {
@@ -95,17 +95,17 @@ async function pageOf(
   const content = contentOf(question)
   const rows: DecisionRow[] = []
   let [looked, opened] = [0, 0]
-  const { low, high } = await windowOf(db, shard, question, below)
+  const { low, high } = await windowOf(db, shard, question, cursor)
   const window = { low: Math.max(low, only?.from ?? 0), high }
-  for await (const { first, last } of spansOf(db, question, shard, window)) {
-    for (let from = last; from >= first; ) {
-      if (looked >= mostLooked || opened >= mostOpened) return { rows, floor: from + 1, looked }
+  for await (const group of groupsOf(spansOf(db, question, shard, window))) {
+    for (let spans = group; spans.length > 0; ) {
+      if (looked >= mostLooked || opened >= mostOpened) return { rows, floor: spans[0]!.last + 1, looked }
       const room = content ? openedAtOnce : limit - rows.length
-      const least = Math.max(first, from - (mostLooked - looked) + 1)
-      const found = await rowsIn(db, question, shard, { first: least, last: from }, room, size)
-      const to = found.length < room ? least : found.at(-1)!.index
-      looked += from - to + 1
-      from = to - 1
+      const [now, later] = cutAfter(spans, mostLooked - looked)
+      const found = await rowsIn(db, question, shard, now, room, size)
+      const rest = found.length < room ? [] : below(now, found.at(-1)!.index)
+      looked += widthOf(now) - widthOf(rest)
+      spans = [...rest, ...later]
       if (content) opened += found.length
       const kept = content ? await withContent(db, shard, found, content) : found
       rows.push(...kept.slice(0, limit - rows.length))
@@ -130,19 +130,11 @@ async function rowsIn(
   db: Db,
   question: Question,
   shard: number,
-  { first, last }: Span,
+  spans: readonly Span[],
   limit: number,
   size: number,
 ): Promise<readonly DecisionRow[]> {
-  const rows = await db
-    .select({ record: records, attestedSeq: epochs.attestedSeq })
-    .from(records)
-    .leftJoin(epochs, eq(epochs.epoch, records.epoch))
-    .where(
-      and(eq(records.shard, shard), gte(records.index, first), lte(records.index, last), ...conditionsOf(question)),
-    )
-    .orderBy(desc(records.index))
-    .limit(limit)
+  const rows = await recordsIn(db, shard, spans, conditionsOf(question), limit)
   const ends = await endsOf(
     db,
     rows.map(({ record }) => record),
@@ -185,6 +177,48 @@ async function rowsIn(
     }
   })
 }
+
+/**
+ * The newest records of those spans. Each span is looked into by itself, for PostgreSQL would read the days of all of them
+ * whole; and the times of all are written out, so that it plans for their days alone.
+ */
+async function recordsIn(
+  db: Db,
+  shard: number,
+  spans: readonly Span[],
+  conditions: readonly SQL[],
+  limit: number,
+): Promise<readonly { readonly record: RecordRow; readonly attestedSeq: number | null }[]> {
+  const timed = spans.map(({ first, last, fromMs, toMs }) => ({ first, last, from_at: iso(fromMs), to_at: iso(toMs) }))
+  const from = iso(Math.min(...spans.map(({ fromMs }) => fromMs)))
+  const to = iso(Math.max(...spans.map(({ toMs }) => toMs)))
+  const rows = await rowsFrom(
+    db,
+    sql`select r.*, e.attested_seq
+      from json_to_recordset(${JSON.stringify(timed)}::json)
+          as w(first bigint, last bigint, from_at timestamptz, to_at timestamptz)
+        cross join lateral (
+          select * from ${records} where ${records.shard} = ${shard} and ${records.index} between w.first and w.last
+            and ${records.at} between w.from_at and w.to_at and ${records.at} between ${from} and ${to}
+            and ${and(...conditions) ?? sql`true`}
+          offset 0
+        ) r
+        left join ${epochs} e on e.epoch = r.epoch
+      order by r.index desc limit ${limit}`,
+  )
+  return rows.map((row) => ({
+    record: Object.fromEntries(
+      recordColumns.map(([name, column]) => [
+        name,
+        row[column.name] === null ? null : column.mapFromDriverValue(row[column.name]),
+      ]),
+    ) as unknown as RecordRow,
+    attestedSeq: row['attested_seq'] === null ? null : Number(row['attested_seq']),
+  }))
+}
+
+const recordColumns = Object.entries(getTableColumns(records))
+const iso = (ms: number): string => new Date(ms).toISOString()
 
 async function coveredSize(db: Db, shard: number): Promise<number> {
   const [row] = await db

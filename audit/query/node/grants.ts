@@ -9,14 +9,16 @@ import { parsePath } from '../../../core/input.ts'
 import type { Json } from '../../../core/json.ts'
 import { Grants, type GrantUse } from '../../replay/grants.ts'
 import type { Db } from '../../store/schema.ts'
-import { type Cursor, maxLimit, readCursor } from '../ask.ts'
+import { type Cursor, readCursor } from '../ask.ts'
 import type { Asked } from '../questions.ts'
-import { findDecisions } from './find.ts'
+import { findDecisions, isoTime } from './find.ts'
+import { placed } from './placed.ts'
 import { unusedRules } from './rules.ts'
 import { type Found, rowsFrom, time } from './sql.ts'
 
-/** Records of one edge that are read at most. */
-const maxRead = 20_000
+/** Records that are read at most, of all edges together, and at once. */
+const maxRead = 2000
+const pageRows = 200
 
 /** Grants of the data, and, of one caller or for rules that are named, rules that stand in reasons. */
 export async function unusedGrants(db: Db, asked: Asked, data: Json | undefined): Promise<Found> {
@@ -50,19 +52,19 @@ async function unusedOf(db: Db, asked: Asked, grants: Grants): Promise<Found> {
   const edges = (all as unknown as readonly Edge[]).filter(
     (edge) => caller === undefined || isNamed(edge.caller, caller),
   )
-  let [partly, pathless] = [0, 0]
+  const last = await placed(db, edges)
   for (const edge of edges) {
-    const seen = await seeEdge(db, grants, edge, asked)
-    if (!seen.whole) partly++
-    pathless += seen.pathless
+    const record = last.get(`${edge.shard}/${edge.index}`)
+    if (record) see(grants, edge, record.path, isoTime(record.at))
   }
+  const { partly, pathless } = await readOpen(db, grants, edges, asked)
   const list = grants.list(caller)
   const unused = list.filter(({ count }) => count === 0)
   const notes = [
     `${unused.length} of ${list.length} grants were not used${caller === undefined ? '' : ` by ${caller}`}.`,
     ...(partly > 0
       ? [
-          `Of ${partly} edges only the newest ${maxRead.toLocaleString('en-US')} decisions were read: an older use is not seen.`,
+          `Of ${partly} edges only the newest decisions were read, and the last: an older use by another path is not seen.`,
         ]
       : []),
     ...(pathless > 0
@@ -79,37 +81,54 @@ interface Edge {
   readonly caller: string
   readonly target: string
   readonly method: string
+  /** Where the last of its decisions is. */
+  readonly shard: number
+  readonly index: string
 }
 
-/** `whole` where everything that was allowed on this edge was looked at, or nothing more was to be found. */
-async function seeEdge(
+/**
+ * Reads decisions of the edges that a grant without a use could be of, a page of each in turn, until all were seen or
+ * enough were read. Gives how many edges were not read to their end, and how many decisions have no path.
+ */
+async function readOpen(
   db: Db,
   grants: Grants,
-  edge: Edge,
+  edges: readonly Edge[],
   { bundle, fromMs, toMs }: Pick<Asked, 'bundle' | 'fromMs' | 'toMs'>,
-): Promise<{ readonly whole: boolean; readonly pathless: number }> {
-  const { caller: from, target: to, method } = edge
+): Promise<{ readonly partly: number; readonly pathless: number }> {
+  const cursors = new Map<Edge, Cursor | undefined>(edges.map((edge) => [edge, undefined]))
   const paths = new Set<string>()
   let pathless = 0
-  const allUsed = (): boolean => grants.list().every(({ count }) => count > 0)
-  let cursor: Cursor | undefined
-  for (let read = 0; read < maxRead; read += maxLimit) {
-    if (allUsed()) return { whole: true, pathless }
-    const page = await findDecisions(db, {
-      ...{ caller: from, target: to, method, verdict: 'allow', direction: 'inbound', fromMs, toMs, limit: maxLimit },
-      ...(bundle !== undefined && { bundle }),
-      ...(cursor && { cursor }),
-    })
-    for (const { path, time: at } of page.rows) {
-      if (path === null) pathless++
-      if (path === null || paths.has(path)) continue
-      paths.add(path)
-      grants.saw({ from, to, method, steps: parsePath(path), time: at })
+  for (let read = 0; read < maxRead; ) {
+    const open = [...cursors].filter(([edge]) => isOpen(grants, edge))
+    if (open.length === 0) return { partly: 0, pathless }
+    for (const [edge, cursor] of open) {
+      if (read >= maxRead) break
+      const { caller, target, method } = edge
+      const page = await findDecisions(db, {
+        ...{ caller, target, method, verdict: 'allow', direction: 'inbound', fromMs, toMs, limit: pageRows },
+        ...(bundle !== undefined && { bundle }),
+        ...(cursor && { cursor }),
+      })
+      read += pageRows
+      for (const { path, time: at } of page.rows) {
+        if (path === null) pathless++
+        const one = JSON.stringify([caller, target, method, path])
+        if (!paths.has(one)) see(grants, edge, path, at)
+        paths.add(one)
+      }
+      if (page.next === null) cursors.delete(edge)
+      else cursors.set(edge, readCursor(page.next))
     }
-    if (page.next === null) return { whole: true, pathless }
-    cursor = readCursor(page.next)
   }
-  return { whole: allUsed(), pathless }
+  return { partly: [...cursors.keys()].filter((edge) => isOpen(grants, edge)).length, pathless }
+}
+
+const isOpen = (grants: Grants, { caller: from, target: to, method }: Edge): boolean =>
+  grants.isOpen({ from, to, method })
+
+function see(grants: Grants, { caller: from, target: to, method }: Edge, path: string | null, at: string): void {
+  if (path !== null) grants.saw({ from, to, method, steps: parsePath(path), time: at })
 }
 
 const isNamed = (id: string, name: string): boolean => id === name || id.endsWith(`/${name}`)

@@ -55,3 +55,20 @@ export async function windowOf(
   const high = Number(row?.high ?? 0)
   return { low: Number(row?.low ?? 0), high: below === undefined ? high : Math.min(below, high) }
 }
+
+/** Milliseconds since 1970, both included. */
+export interface Times {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** Between which times the records of these indexes are; undefined where there are none. */
+export async function timesOf(db: Db, shard: number, first: number, last: number): Promise<Times | undefined> {
+  const [row] = await rowsOf<{ from_ms: string | null; to_ms: string | null }>(
+    db.execute(sql`select floor(extract(epoch from min(first_at)) * 1000) as from_ms,
+        ceil(extract(epoch from max(last_at)) * 1000) as to_ms
+      from batches where shard = ${shard} and first <= ${last} and last >= ${first}
+        and first >= coalesce((select max(first) from batches where shard = ${shard} and first <= ${first}), 0)`),
+  )
+  return row?.from_ms == null ? undefined : { fromMs: Number(row.from_ms), toMs: Number(row.to_ms) }
+}

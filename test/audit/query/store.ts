@@ -45,7 +45,7 @@ export async function fill(
 
 /** Leaves nothing in the store, of whatever shard. */
 export const empty = (db: Db): Promise<unknown> =>
-  db.execute(sql`truncate chunks, batches, spans, announced, rows, ends, rollups, rolled, runs, names, shapes, peers,
+  db.execute(sql`truncate chunks, batches, spans, announced, others, rows, ends, rollups, rollup_days, rollup_peers, rolled, runs, names, shapes, peers,
     epochs, gaps, offsets, checkpoints, logs, orders, holds,
     edges_first_seen, finding_hours, finding_mix, finding_cursors, findings, finding_deliveries, finding_counts,
     disclosures, erased_keys, reconciled, lost_spools restart identity`)

@@ -3,6 +3,8 @@ import { afterAll, beforeEach, expect, test } from 'vitest'
 import { tendStore } from '../../../audit/node/tend.ts'
 import { foldTraffic } from '../../../audit/store/fold.ts'
 import { rowsOf } from '../../../audit/store/sql.ts'
+import { upgrade } from '../../../audit/store/upgrade.ts'
+import { volume } from '../../../audit/store/volume.ts'
 import { openTestStore } from '../node/auditor-fixture.ts'
 import { empty, fill } from '../query/store.ts'
 import { Mesh, Signer } from '../verify/log.ts'
@@ -66,4 +68,21 @@ test('an end far behind its decision is found one by one, and small steps add up
     store.db.execute(sql`select current_setting('enable_nestloop') as on`),
   )
   expect(settings?.on).toBe('on')
+})
+
+test('rows of an older store are looked through once: what is seldom has its place, and certificates their sums', async () => {
+  await fill(store.db, new Mesh().calls(20).leaves, new Signer())
+  await tendStore(store, [0])
+  const filed = async () => [
+    await rowsOf(store.db.execute(sql`select shard, kind, index, at::text from others order by 1, 3`)),
+    await rowsOf(store.db.execute(sql`select caller, peer, decisions, last_index from rollup_peers order by 1, 2`)),
+  ]
+  const now = await filed()
+  expect(now.map((rows) => rows.length > 0)).toEqual([true, true])
+  await store.db.execute(sql`truncate others, rollup_peers`)
+  await store.db.execute(sql.raw(volume.find((statement) => statement.startsWith('create table unfiled'))!))
+  await upgrade(store)
+  expect(await filed()).toEqual(now)
+  const [gone] = await rowsOf(store.db.execute(sql`select to_regclass('unfiled')::text as unfiled`))
+  expect(gone).toEqual({ unfiled: null })
 })
