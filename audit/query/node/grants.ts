@@ -77,7 +77,7 @@ async function unusedOf(db: Db, asked: Asked, grants: Grants): Promise<Found> {
   return { rows: unused.map(rowOf), notes }
 }
 
-interface Edge {
+type Edge = {
   readonly caller: string
   readonly target: string
   readonly method: string

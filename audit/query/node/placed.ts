@@ -14,10 +14,7 @@ export interface Placed {
 }
 
 /** By `shard/index`, those of the rows' places that there are. */
-export async function placed(
-  db: Db,
-  rows: readonly Pick<Row, 'shard' | 'index'>[],
-): Promise<ReadonlyMap<string, Placed>> {
+export async function placed(db: Db, rows: readonly Row[]): Promise<ReadonlyMap<string, Placed>> {
   if (rows.length === 0) return new Map()
   const places = JSON.stringify(rows.map(({ shard, index }) => ({ shard, index: Number(index) })))
   const found = await rowsFrom(
