@@ -6,11 +6,15 @@
 import { z } from 'zod'
 import { type BackendRef, backendRef, type HttpRouteSpec, type ParentRef, parentRef } from './gateway.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
-import { type HttpRouteMatch, headerMatches } from './route-match.ts'
+import { type HttpRouteMatch, headerMatches, isRe2, noRe2 } from './route-match.ts'
 import { host, name } from './words.ts'
 
 export interface GrpcRouteMatch {
-  readonly method?: { readonly type?: 'Exact'; readonly service?: string; readonly method?: string }
+  readonly method?: {
+    readonly type?: 'Exact' | 'RegularExpression'
+    readonly service?: string
+    readonly method?: string
+  }
   readonly headers?: HttpRouteMatch['headers']
 }
 
@@ -25,23 +29,33 @@ export interface GrpcRouteSpec {
 }
 
 /** Gateway API: a name of protobuf, with its package. */
-const service = z
-  .string()
-  .max(1024)
-  .regex(/^(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Za-z_][A-Za-z0-9_]*$/, { error: 'is not a service such as bank.Ledger' })
-const method = z
-  .string()
-  .max(1024)
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'is not a method such as Post' })
+const service = /^(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Za-z_][A-Za-z0-9_]*$/
+const method = /^[A-Za-z_][A-Za-z0-9_]*$/
+const words = z.string().min(1).max(500)
 
 const match = z.strictObject({
   method: z
     .strictObject({
-      type: z.literal('Exact').exactOptional(),
-      service: service.describe('With its package.').exactOptional(),
-      method: method.describe('Needs a service. Default all of its methods.').exactOptional(),
+      type: z
+        .enum(['Exact', 'RegularExpression'])
+        .describe('Default Exact. A regular expression of RE2 fits the whole name.')
+        .exactOptional(),
+      service: words.describe('With its package. Default any, where the type is RegularExpression.').exactOptional(),
+      method: words.describe('Default any.').exactOptional(),
     })
-    .refine((one) => one.service !== undefined, { error: 'names no service' })
+    .superRefine((one, context) => {
+      const wrong = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message })
+      if (one.type === 'RegularExpression') {
+        if (one.service === undefined && one.method === undefined) wrong([], 'names no service and no method')
+        for (const name of ['service', 'method'] as const) {
+          if (one[name] !== undefined && !isRe2(one[name])) wrong([name], noRe2)
+        }
+        return
+      }
+      if (one.service === undefined) wrong([], 'names no service: only a RegularExpression takes any')
+      else if (!service.test(one.service)) wrong(['service'], 'is not a service such as bank.Ledger')
+      if (one.method !== undefined && !method.test(one.method)) wrong(['method'], 'is not a method such as Post')
+    })
     .exactOptional(),
   headers: headerMatches.exactOptional(),
 })
@@ -76,9 +90,18 @@ export const asHttpRoutes = (routes: readonly Placed<GrpcRouteSpec>[]): readonly
   }))
 
 function httpMatch({ method, headers }: GrpcRouteMatch): HttpRouteMatch {
-  const path = method?.method === undefined ? `/${method?.service}` : `/${method.service}/${method.method}`
-  const type = method?.method === undefined ? 'PathPrefix' : 'Exact'
-  return { ...(method && { path: { type, value: path } }), ...(headers && { headers }) }
+  return { ...(method && { path: pathOf(method) }), ...(headers && { headers }) }
+}
+
+/** Services and methods have no slash in them. */
+function pathOf({ type, service, method }: NonNullable<GrpcRouteMatch['method']>): NonNullable<HttpRouteMatch['path']> {
+  if (type === 'RegularExpression') {
+    const of = (pattern = '[^/]+'): string => `(?:${pattern})`
+    return { type: 'RegularExpression', value: `/${of(service)}/${of(method)}` }
+  }
+  return method === undefined
+    ? { type: 'PathPrefix', value: `/${service}` }
+    : { type: 'Exact', value: `/${service}/${method}` }
 }
 
 /** One name, or one service, for routes of both kinds would leave open which of them is meant. */

@@ -30,7 +30,7 @@ export const pathValue: z.ZodType<string> = z
     error: 'escapes a character that paths in normal form never have escaped',
   })
 
-function isRe2(text: string): boolean {
+export function isRe2(text: string): boolean {
   try {
     RE2JS.compile(text)
     return true
@@ -39,7 +39,7 @@ function isRe2(text: string): boolean {
   }
 }
 
-const noRe2 = 'is no regular expression of RE2: it has no look-around and no back references'
+export const noRe2: string = 'is no regular expression of RE2: it has no look-around and no back references'
 
 const path = z
   .strictObject({

@@ -7,6 +7,7 @@ import type { PolicyUse } from '../../core/policy.ts'
 import type { Decide } from '../../core/ports.ts'
 import { type Exchange, isHead } from '../exchange.ts'
 import { isBodyFault, type SeenBody } from './body/see.ts'
+import { isPreflight } from './filters/cors.ts'
 import type { Found } from './route.ts'
 import { isJudged, type Strangers } from './strangers.ts'
 import { refusedToken } from './token.ts'
@@ -53,6 +54,8 @@ export function judgeConnection(
 
 function permitted(facts: RequestFacts, found: Found, parts: JudgeParts): Decision | Promise<Decision> {
   if (parts.direction === 'outbound' && !found.endpoint.outside) return routed // Judged where it arrives.
+  // Browsers send no credentials with it (Fetch, CORS-preflight request), and the route answers it by itself.
+  if (found.fromOutside && found.filters?.cors && facts.head && isPreflight(facts.head)) return routed
   try {
     const use = found.policy ?? parts.policy
     const decision = parts.decide(facts, use)

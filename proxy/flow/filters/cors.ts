@@ -4,11 +4,16 @@ import type { RequestHead } from '../../../core/facts.ts'
 import type { Cors, HeaderChanges } from '../../../core/filters.ts'
 import { fieldOf, type Refusal } from '../../exchange.ts'
 
+export const isPreflight = (head: RequestHead): boolean =>
+  head.method === 'OPTIONS' &&
+  fieldOf(head, 'origin') !== undefined &&
+  fieldOf(head, 'access-control-request-method') !== undefined
+
 /** The answer to a preflight, which says nothing where its origin is not allowed; undefined for any other request. */
 export function preflightAnswer(head: RequestHead, cors: Cors): Refusal | undefined {
-  const origin = fieldOf(head, 'origin')
-  const method = fieldOf(head, 'access-control-request-method')
-  if (head.method !== 'OPTIONS' || origin === undefined || method === undefined) return undefined
+  if (!isPreflight(head)) return undefined
+  const origin = fieldOf(head, 'origin')!
+  const method = fieldOf(head, 'access-control-request-method')!
   const vary = 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers'
   if (!isAllowed(origin, cors)) return { status: 204, headers: { vary }, body: '' }
   const asked = fieldOf(head, 'access-control-request-headers')

@@ -46,6 +46,26 @@ test('a service, one of its methods and headers say where a call goes, the narro
   expect(to('/bank.LedgerTwo/Get')).toEqual(['3', 'rest', 0])
 })
 
+test('a pattern fits whole names, of a service, a method or both, and goes before a whole service', () => {
+  const pattern = (of: string): string => `{method: {type: RegularExpression, ${of}}}`
+  const snapshot = snapshotOf(
+    mesh(
+      rule('{method: {service: bank.Ledger}}', 'ledger'),
+      rule(pattern('method: "Get|Post"'), 'posts'),
+      rule(pattern('service: "bank[.][A-Z]+", method: List'), 'loud'),
+      '{backendRefs: [{name: rest}]}',
+    ),
+  )
+  const find = routesOf(snapshot, () => 0)
+  const to = (path: string): string => find(call(path))!.service
+  expect(to('/bank.Ledger/Get')).toBe('posts')
+  expect(to('/bank.Ledger/GetAll')).toBe('ledger')
+  expect(to('/any.Other/Post')).toBe('posts')
+  expect(to('/bank.SOME/List')).toBe('loud')
+  expect(to('/bank.Some/List')).toBe('rest')
+  expect(to('/a/b/Post')).toBe('rest')
+})
+
 test('a rule of a GRPCRoute asks its own policy where the calls arrive', () => {
   const target = '{group: gateway.networking.k8s.io, kind: GRPCRoute, name: calls, sectionName: to-ledger}'
   const binding = own('PolicyBinding', 'x', `{targetRefs: [${target}], bundle: bank, entrypoint: a/calls}`)
@@ -59,7 +79,8 @@ test('a rule of a GRPCRoute asks its own policy where the calls arrive', () => {
 test.each([
   ['a method without a service', [rule('{method: {method: Post}}', 'ledger')], 'names no service'],
   ['a service that is a path', [rule('{method: {service: /bank}}', 'ledger')], 'is not a service'],
-  ['a pattern', [rule('{method: {type: RegularExpression, service: a}}', 'ledger')], 'is not supported'],
+  ['a pattern of nothing', [rule('{method: {type: RegularExpression}}', 'ledger')], 'names no service and no method'],
+  ['a pattern of another language', [rule('{method: {type: RegularExpression, method: "(?=a)"}}', 'ledger')], 'of RE2'],
 ])('%s is a problem', (_, rules, problem) => {
   expect(
     problemsOf(mesh(...rules))

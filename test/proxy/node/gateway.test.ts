@@ -236,6 +236,34 @@ test('a route asks its own policy, and what it refuses to strangers is kept up t
   expect(gateway.sink.refusals).toHaveLength(50)
 })
 
+test('a preflight is answered by its route, and nothing else without the policy', async () => {
+  const cors = {
+    ...{ origins: ['https://shop.example'], methods: ['PUT'], headers: [], expose: [], credentials: true, maxAgeS: 5 },
+  }
+  const { app, certificates, gateway } = await startEdge(
+    [https('shop.example', 'shop')],
+    { routes: [{ ...routeTo('shop.example'), filters: { cors } }] },
+    () => ({ ...allow, verdict: 'deny', code: 'policy_denied' }),
+  )
+  certificates.put('shop', outsideCa.issueFor('shop.example'))
+  const asked = 'Origin: https://shop.example\r\nAccess-Control-Request-Method: PUT\r\n'
+  const options = (more: string): string => get('shop.example', '/', more).replace('GET', 'OPTIONS')
+  const caller = call(gateway.port, outsider('shop.example'))
+  caller.send(options(asked))
+  expect(await caller.until('\r\n\r\n')).toMatch(/^HTTP\/1.1 204 [^]*access-control-allow-methods: PUT\r\n/)
+  for (const message of [options('Origin: https://shop.example\r\n'), get('shop.example', '/', asked)]) {
+    const refused = call(gateway.port, outsider('shop.example'))
+    refused.send(message)
+    expect(await refused.until('policy_denied')).toMatch(/^HTTP\/1.1 403 /)
+  }
+  expect(gateway.sink.decisions).toMatchObject([
+    { verdict: 'allow', code: 'routed' },
+    { verdict: 'deny', code: 'policy_denied' },
+    { verdict: 'deny', code: 'policy_denied' },
+  ])
+  expect(app.received()).toBe('')
+})
+
 test('sites change with the snapshot while connections stay', async () => {
   const { certificates, gateway, listener, services } = await startEdge([https('shop.example', 'shop')])
   certificates.put('shop', outsideCa.issueFor('shop.example', 'new.example'))
