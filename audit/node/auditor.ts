@@ -1,7 +1,6 @@
 /** The auditor: takes in what partitions hold, keeps the ledger, and has each shard's log signed as it grows. */
 
 import { join } from 'node:path'
-import { inArray } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { originOf, partitionOf } from '../../core/log.ts'
@@ -28,6 +27,7 @@ import {
   type Tally,
 } from '../store/admit.ts'
 import { type ArrivedRecord, readMessage } from '../store/arrival.ts'
+import { inArray } from '../store/drizzle.ts'
 import {
   fenced,
   insertEntries,

@@ -3,11 +3,11 @@
  * compared, column by column. Whoever changed, added or took away a row is found, and the row is named.
  */
 
-import { and, eq, gte, inArray, lte, max, sql } from 'drizzle-orm'
 import { equalBytes, toHex } from '../../core/bytes.ts'
 import { parseCheckpoint } from '../log/checkpoint.ts'
 import { parseNote } from '../log/note.ts'
 import { isoTime } from '../query/node/find.ts'
+import { and, eq, gte, inArray, lte, max, sql } from '../store/drizzle.ts'
 import { chunkOver } from '../store/leaves.ts'
 import { outcomeRowsOf, type RecordRow, recordRowOf } from '../store/row.ts'
 import { checkpoints, type Db, epochs, outcomes, records } from '../store/schema.ts'

@@ -1,11 +1,11 @@
 /** What a pruning left of a log's beginning, taken into a store that is made again: no rows, but what the rest is read by. */
 
-import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import type { HashAt } from '../log/merkle.ts'
 import { carriedPath, decodeCarried, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
+import { sql } from '../store/drizzle.ts'
 import { announcedLines, insertAnnounced, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import { readmitLostSpools } from '../store/lost-spools.ts'
 import type { Readmitted } from '../store/readmit.ts'

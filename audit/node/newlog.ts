@@ -5,7 +5,6 @@
  */
 
 import { join } from 'node:path'
-import { eq, sql } from 'drizzle-orm'
 import { equalBytes, toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import {
@@ -25,6 +24,7 @@ import { rootAt } from '../log/merkle.ts'
 import { keptFile } from '../log/prove.ts'
 import { hashesFromTiles } from '../log/tiles.ts'
 import { ownEpochRow } from '../store/admit.ts'
+import { eq, sql } from '../store/drizzle.ts'
 import { insertEntries, newMemory, prepareEntries, upsertEpochs } from '../store/ledger.ts'
 import { newChain, ownRecord, startBody } from '../store/own.ts'
 import { recallLog, recallOwn, recallShard } from '../store/recall.ts'

@@ -3,11 +3,11 @@
  * It stands in the store until it is written.
  */
 
-import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import type { AuditEvent, LogBody, LogHoldBody, UnmatchedBody } from '../../core/record.ts'
 import { type Hold, holdOf } from '../keep/hold.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
+import { sql } from '../store/drizzle.ts'
 import type { Db } from '../store/schema.ts'
 import { rowsOf } from '../store/sql.ts'
 import { isAuditor } from '../verify/records.ts'

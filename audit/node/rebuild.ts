@@ -1,6 +1,5 @@
 /** Brings a store up from the log folder: leaves and all rows, each leaf held against the signed tree first. */
 
-import { isNull } from 'drizzle-orm'
 import { equalBytes } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { logStride, partitionOf } from '../../core/log.ts'
@@ -11,6 +10,7 @@ import { type Ed25519Verify, type NoteKey, openNote } from '../log/note.ts'
 import { keptFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, readBundle, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
+import { isNull } from '../store/drizzle.ts'
 import { insertEntries, moveOffset, newMemory, prepareEntries, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import { readmitLostSpools } from '../store/lost-spools.ts'
 import { type Readmission, readmit } from '../store/readmit.ts'

@@ -1,6 +1,6 @@
 /** What the store needs now and then, beside what comes in: partitions ahead of time, block indexes, sums by the hour. */
 
-import { sql } from 'drizzle-orm'
+import { sql } from '../store/drizzle.ts'
 import { emptyChunks } from '../store/empty-chunks.ts'
 import { foldTraffic } from '../store/fold.ts'
 import { readToOf } from '../store/reconciled.ts'

@@ -1,12 +1,12 @@
 /** Brings a shard's files up to its leaves and has the tree signed: what runs each second, and after every crash. */
 
-import { and, eq } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import { type Checkpoint, originOf, type SignedCheckpoint } from '../../core/log.ts'
 import type { CheckpointSigner, NowNs, Sha256 } from '../../core/ports.ts'
 import { formatTime } from '../../core/time.ts'
 import { consistencyProof, leafHash } from '../log/merkle.ts'
 import { hashesFromTiles } from '../log/tiles.ts'
+import { and, eq } from '../store/drizzle.ts'
 import { chunkOver } from '../store/leaves.ts'
 import { checkpoints, type Db } from '../store/schema.ts'
 import type { LogFolder } from './folder.ts'

@@ -1,7 +1,7 @@
 /** Entries in their order as far as checkpoints cover them, of any shard: from chunks, else from the log folder. */
 
-import { sql } from 'drizzle-orm'
 import { tileWidth } from '../log/tiles.ts'
+import { sql } from './drizzle.ts'
 import { chunkOver, filedLeaves } from './leaves.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'

@@ -3,7 +3,7 @@
  * the numbers that it met lately. An entry that nothing refers to does no harm, so they are made outside of transactions.
  */
 
-import { sql } from 'drizzle-orm'
+import { sql } from './drizzle.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 

@@ -1,10 +1,10 @@
 /** Disclosures as they come beside records: sealed, in a table of their own, no part of the log. */
 
-import { sql } from 'drizzle-orm'
 import { fromUtf8 } from '../../core/bytes.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import { type AuditEvent, decisionId, type Epoch, type ErasedBody } from '../../core/record.ts'
 import type { ArrivedRecord } from './arrival.ts'
+import { sql } from './drizzle.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 

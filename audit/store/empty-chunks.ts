@@ -1,8 +1,8 @@
 /** Empties the buffer of leaves: chunks that the log folder is seen to hold, byte for byte, under an older checkpoint. */
 
-import { sql } from 'drizzle-orm'
 import { equalBytes } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
+import { sql } from './drizzle.ts'
 import { chunkOver, filedLeaves } from './leaves.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'

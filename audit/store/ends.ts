@@ -1,7 +1,7 @@
 /** How decisions ended, for those who have the decisions. */
 
-import { type SQL, sql } from 'drizzle-orm'
 import { decisionId, type Epoch } from '../../core/record.ts'
+import { type SQL, sql } from './drizzle.ts'
 import { bucketSize } from './rows.ts'
 import type { Db, OutcomeRow, RecordRow } from './schema.ts'
 import { rowsOf } from './sql.ts'

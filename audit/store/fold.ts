@@ -1,6 +1,6 @@
 /** Adds what came since to the sums by the hour. Done by SQL from rows alone, so that a crash costs nothing but time. */
 
-import { type SQL, sql } from 'drizzle-orm'
+import { type SQL, sql } from './drizzle.ts'
 import { bucketSize } from './rows.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'

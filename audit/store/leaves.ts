@@ -3,10 +3,10 @@
  * vouches for them; whoever must be sure compares their hashes with the tree.
  */
 
-import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import { type CarriedEntry, carriedPath, decodeCarried, findBundle, type TileReader, tileWidth } from '../log/tiles.ts'
 import { leavesOf, maxChunkBytes } from './chunk.ts'
+import { sql } from './drizzle.ts'
 import { type Db, meansOf } from './schema.ts'
 import { rowsOf } from './sql.ts'
 

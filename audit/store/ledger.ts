@@ -1,6 +1,5 @@
 /** What the auditor writes, as SQL that PostgreSQL and PGlite take alike. Rows go in by COPY, the rest as JSON. */
 
-import { sql } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { logStride } from '../../core/log.ts'
@@ -9,6 +8,7 @@ import type { ArrivedRecord } from './arrival.ts'
 import { chunksOf } from './chunk.ts'
 import { Dictionaries } from './dictionary.ts'
 import { insertDisclosures, type PreparedDisclosures, prepareDisclosures } from './disclosures.ts'
+import { sql } from './drizzle.ts'
 import {
   bucketSize,
   type Extract,

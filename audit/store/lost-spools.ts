@@ -4,12 +4,12 @@
  * is told of it. All by rows of `epochs`, of one partition: what another one has may not have been read yet.
  */
 
-import { sql } from 'drizzle-orm'
 import { logStride } from '../../core/log.ts'
 import type { AuditEvent, Epoch, SpoolLostBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { isAuditor } from '../verify/records.ts'
 import type { ArrivedRecord } from './arrival.ts'
+import { sql } from './drizzle.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 

@@ -1,8 +1,8 @@
 /** Makes the tables, and brings an older store up to date: statements in order, each set a version. */
 
-import { sql } from 'drizzle-orm'
 import { WritError } from '../../core/fault.ts'
 import { countedFunctions } from './counted.ts'
+import { sql } from './drizzle.ts'
 import { findingTables } from './finding-tables.ts'
 import { questionFunctions } from './questions.ts'
 import type { Db } from './schema.ts'

@@ -1,7 +1,7 @@
 /** Where records are in the log, by their ids. */
 
-import { sql } from 'drizzle-orm'
 import { decisionId, type Epoch } from '../../core/record.ts'
+import { sql } from './drizzle.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 

@@ -1,6 +1,5 @@
 /** What the auditor has to know of the past before it can judge a batch, read from the store. */
 
-import { eq, max, sql } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
 import { logStride } from '../../core/log.ts'
 import type { Sha256 } from '../../core/ports.ts'
@@ -8,6 +7,7 @@ import { decisionId, type Epoch, parseEvent, type StartBody } from '../../core/r
 import { leafHash } from '../log/merkle.ts'
 import type { Cursor, Known, StoredRecord } from './admit.ts'
 import type { ArrivedRecord } from './arrival.ts'
+import { eq, max, sql } from './drizzle.ts'
 import { type Announced, announcedBy, maxAnnounced, withAnnounced } from './head.ts'
 import { type Hole, holeAt } from './holes.ts'
 import { leavesAt, readLeaves } from './leaves.ts'

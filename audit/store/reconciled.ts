@@ -1,8 +1,8 @@
 /** Where the comparison of both sides of calls stands. One process compares for all shards; the others can save nothing. */
 
-import { sql } from 'drizzle-orm'
 import { fromUtf8, utf8 } from '../../core/bytes.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
+import { sql } from './drizzle.ts'
 import { type Db, meansOf } from './schema.ts'
 import { rowsOf } from './sql.ts'
 

@@ -3,11 +3,11 @@
  * version 1 is made anew from its leaves; one before version 8 has its rows looked through once.
  */
 
-import { sql } from 'drizzle-orm'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { parseEvent } from '../../core/record.ts'
 import type { ArrivedRecord } from './arrival.ts'
+import { sql } from './drizzle.ts'
 import { peersOf } from './fold.ts'
 import { insertEntries, type Memory, newMemory, prepareEntries } from './ledger.ts'
 import { migrationLock } from './migrate.ts'

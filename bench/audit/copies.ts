@@ -5,8 +5,8 @@
  */
 
 import { createHash } from 'node:crypto'
-import { sql } from 'drizzle-orm'
 import { Dictionaries, type Entry, shapeColumns } from '../../audit/store/dictionary.ts'
+import { sql } from '../../audit/store/drizzle.ts'
 import type { Db } from '../../audit/store/schema.ts'
 import { rowsOf } from '../../audit/store/sql.ts'
 

@@ -4,11 +4,11 @@
  */
 
 import { join } from 'node:path'
-import { sql } from 'drizzle-orm'
 import { tilePath, tileWidth } from '../../audit/log/tiles.ts'
 import { openLogFolder, tileReader } from '../../audit/node/folder.ts'
 import type { Store } from '../../audit/node/store.ts'
 import { tendStore } from '../../audit/node/tend.ts'
+import { sql } from '../../audit/store/drizzle.ts'
 import type { LogFiles } from '../../audit/store/schema.ts'
 import { sha256 } from '../../cli/wire/machine.ts'
 import { copyPiece, keepPiece } from './copies.ts'

@@ -1,8 +1,8 @@
 /** Entries that were stored while nobody looked, read again from the store. */
 
-import { and, eq, gte, lt } from 'drizzle-orm'
 import { parseEvent } from '../../../core/record.ts'
 import { isoTime } from '../../query/node/find.ts'
+import { and, eq, gte, lt } from '../../store/drizzle.ts'
 import { leavesAt } from '../../store/leaves.ts'
 import { type Db, records } from '../../store/schema.ts'
 import { notedKinds, type Seen, seenIn, seenOf } from '../seen.ts'

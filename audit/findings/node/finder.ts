@@ -4,11 +4,11 @@
  * sums, so nothing counts twice and nothing is missed after a crash.
  */
 
-import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
 import type { Alongside, Auditor } from '../../node/auditor.ts'
 import type { Store } from '../../node/store.ts'
 import type { ArrivedRecord } from '../../store/arrival.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { rowsOf } from '../../store/sql.ts'
 import { skewFinding } from '../bodies.ts'

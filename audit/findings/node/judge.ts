@@ -1,7 +1,7 @@
 /** Sums of a look go into the tables; what they show is judged against what the tables knew. */
 
-import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import {
   anomalyFinding,

@@ -1,7 +1,7 @@
 /** Sums go into their tables, and come back as what is new: SQL that PostgreSQL and PGlite take alike. */
 
-import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { rowsOf } from '../../store/sql.ts'
 import type { Mix } from '../mix.ts'

@@ -1,7 +1,7 @@
 /** Which of the findings are taken in: not those that are quiet or known, and not more than an hour takes. */
 
-import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { rowsOf } from '../../store/sql.ts'
 import { suppressedFinding } from '../bodies.ts'

@@ -1,7 +1,7 @@
 /** Findings on their way to somebody: in the store, so that a restart forgets none, and bounded. */
 
-import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { rowsOf } from '../../store/sql.ts'
 import { addCount } from './keep.ts'

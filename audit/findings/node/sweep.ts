@@ -1,7 +1,7 @@
 /** What is looked at once in a while: mixes, edges that nobody uses, and rows that are too old to count. */
 
-import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { rowsOf } from '../../store/sql.ts'
 import { mixFinding, type UnusedEdge, unusedFinding } from '../bodies.ts'

@@ -1,7 +1,7 @@
 /** Answers the canned questions, from the store's functions for them (audit/store/questions.ts). */
 
-import { type SQL, sql } from 'drizzle-orm'
 import type { Json } from '../../../core/json.ts'
+import { type SQL, sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import type { AnswerRow, Asked, CannedAnswer } from '../questions.ts'
 import { templateOf } from '../template.ts'

@@ -4,9 +4,9 @@
  * their records.
  */
 
-import { sql } from 'drizzle-orm'
 import { isObject, type Json } from '../../../core/json.ts'
 import { parseEvent } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import { readLeaves } from '../../store/leaves.ts'
 import type { Db } from '../../store/schema.ts'
 import type { Asked } from '../questions.ts'

@@ -1,8 +1,8 @@
 /** What the log cannot show, or shows late: gaps, counts without sources, tails without a head, clocks that are off. */
 
-import { sql } from 'drizzle-orm'
 import { isObject, type Json } from '../../../core/json.ts'
 import { parseEvent } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import { readLeaves } from '../../store/leaves.ts'
 import type { Db } from '../../store/schema.ts'
 import { spanText } from '../answer-format.ts'

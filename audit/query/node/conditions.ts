@@ -1,8 +1,8 @@
 /** A question as conditions on the store's rows, and on the hourly sums that say where such rows are. */
 
-import { and, eq, gte, inArray, like, lt, or, type SQL, sql } from 'drizzle-orm'
 import { type EventKind, parseDecisionId } from '../../../core/record.ts'
 import { idHex } from '../../store/copy.ts'
+import { and, eq, gte, inArray, like, lt, or, type SQL, sql } from '../../store/drizzle.ts'
 import { ofRecord } from '../../store/ends.ts'
 import { outcomes, records } from '../../store/schema.ts'
 import type { Question } from '../ask.ts'

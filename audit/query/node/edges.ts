@@ -1,7 +1,7 @@
 /** Sums over the log: who calls whom and how that goes. What the console draws. */
 
-import { and, count, countDistinct, desc, eq, gte, isNull, lt, max, sql } from 'drizzle-orm'
 import { toHex } from '../../../core/bytes.ts'
+import { and, count, countDistinct, desc, eq, gte, isNull, lt, max, sql } from '../../store/drizzle.ts'
 import { ofRecord } from '../../store/ends.ts'
 import { recallShard } from '../../store/recall.ts'
 import { checkpoints, type Db, epochs, gaps, outcomes, records } from '../../store/schema.ts'

@@ -4,8 +4,8 @@
  * answer goes through so many records and no more, and says how far it looked.
  */
 
-import { and, eq, getTableColumns, max, type SQL, sql } from 'drizzle-orm'
 import { decisionId, type Epoch } from '../../../core/record.ts'
+import { and, eq, getTableColumns, max, type SQL, sql } from '../../store/drizzle.ts'
 import { endsOf } from '../../store/ends.ts'
 import { readLeaves } from '../../store/leaves.ts'
 import { checkpoints, type Db, epochs, type RecordRow, records } from '../../store/schema.ts'

@@ -1,8 +1,8 @@
 /** Findings as they stand in the store, newest first, with who looked at them. */
 
-import { sql } from 'drizzle-orm'
 import type { FindingBody } from '../../../core/record.ts'
 import type { FoundEntry } from '../../findings/ocsf.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { rowsOf } from '../../store/sql.ts'
 

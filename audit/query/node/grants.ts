@@ -3,11 +3,11 @@
  * where grants differ by path alone, records are read, newest first, until each was seen or enough were read.
  */
 
-import { sql } from 'drizzle-orm'
 import { WritError } from '../../../core/fault.ts'
 import { parsePath } from '../../../core/input.ts'
 import type { Json } from '../../../core/json.ts'
 import { Grants, type GrantUse } from '../../replay/grants.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { type Cursor, readCursor } from '../ask.ts'
 import type { Asked } from '../questions.ts'

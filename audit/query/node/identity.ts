@@ -1,8 +1,8 @@
 /** What a SPIFFE ID was at a time, from the issuance records; and what it reached through others, by trace and request. */
 
-import { sql } from 'drizzle-orm'
 import type { Json } from '../../../core/json.ts'
 import { idHex } from '../../store/copy.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import type { AnswerRow, CannedAnswer } from '../questions.ts'
 import { issuances } from './certificates.ts'

@@ -1,6 +1,6 @@
 /** The leaves of decisions, newest first within each shard, in pages that are bounded in rows and in bytes. */
 
-import { and, desc, eq, gte, lt } from 'drizzle-orm'
+import { and, desc, eq, gte, lt } from '../../store/drizzle.ts'
 import { type Leaf, readLeaves } from '../../store/leaves.ts'
 import { type Db, records } from '../../store/schema.ts'
 import { maxLimit, type Question, writeCursor } from '../ask.ts'

@@ -1,7 +1,7 @@
 /** Records by their places in the log, whatever days they are of. */
 
-import { sql } from 'drizzle-orm'
 import { decisionId, type Epoch } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { type Row, rowsFrom } from './sql.ts'
 

@@ -1,6 +1,6 @@
 /** Reads what a caller was let do in a window. */
 
-import { and, count, desc, eq, gte, lt, max, sql } from 'drizzle-orm'
+import { and, count, desc, eq, gte, lt, max, sql } from '../../store/drizzle.ts'
 import { type Db, records } from '../../store/schema.ts'
 import { foldReached, type Preview } from '../preview.ts'
 import { isoTime } from './find.ts'

@@ -1,7 +1,7 @@
 /** Questions that were kept under a name, with who kept them. */
 
-import { sql } from 'drizzle-orm'
 import { WritError } from '../../../core/fault.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { readQuestion } from '../ask.ts'
 import { isoTime } from './find.ts'

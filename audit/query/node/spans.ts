@@ -1,7 +1,7 @@
 /** Where in a shard's log the answer to a question can be, newest first: so that what is rare is not searched for. */
 
-import { sql } from 'drizzle-orm'
 import { idHex } from '../../store/copy.ts'
+import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 import { usualKinds } from '../../store/volume.ts'
 import type { Question } from '../ask.ts'

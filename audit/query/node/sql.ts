@@ -1,6 +1,6 @@
 /** What the answers to canned questions have in common. */
 
-import { type SQL, sql } from 'drizzle-orm'
+import { type SQL, sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
 
 /** What one question found; `canned` makes an answer of it. */

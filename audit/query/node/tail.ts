@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { and, asc, eq, gte, lt } from 'drizzle-orm'
+import { and, asc, eq, gte, lt } from '../../store/drizzle.ts'
 import { recallShard } from '../../store/recall.ts'
 import { type Db, records } from '../../store/schema.ts'
 import type { DecisionRow } from '../answer.ts'

@@ -3,8 +3,8 @@
  * is read whole and then sorted, and the next one is wider.
  */
 
-import { sql } from 'drizzle-orm'
 import { parseDecisionId } from '../../../core/record.ts'
+import { sql } from '../../store/drizzle.ts'
 import { placesOf } from '../../store/places.ts'
 import type { Db } from '../../store/schema.ts'
 import { rowsOf } from '../../store/sql.ts'

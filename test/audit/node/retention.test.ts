@@ -1,7 +1,6 @@
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { parseVerifierKey } from '../../../audit/log/note.ts'
 import type { Auditor } from '../../../audit/node/auditor.ts'
@@ -10,6 +9,7 @@ import { tileReader } from '../../../audit/node/folder.ts'
 import { setHold } from '../../../audit/node/orders.ts'
 import { dueMs, openRetention, type RetentionEvent, readRetention } from '../../../audit/node/retention.ts'
 import type { Store } from '../../../audit/node/store.ts'
+import { sql } from '../../../audit/store/drizzle.ts'
 import { defaultRoles, grantsOf } from '../../../audit/store/roles.ts'
 import {
   makeProducer,

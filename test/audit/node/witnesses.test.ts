@@ -3,7 +3,6 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { parseCheckpoint } from '../../../audit/log/checkpoint.ts'
 import { type CosignerKey, cosign, cosignaturesOf, parseCosignerKey } from '../../../audit/log/cosignature.ts'
@@ -18,6 +17,7 @@ import {
   type WitnessingEvent,
   type WitnessPlace,
 } from '../../../audit/node/witnesses.ts'
+import { eq } from '../../../audit/store/drizzle.ts'
 import { checkpoints } from '../../../audit/store/schema.ts'
 import { openWitnessDoor, type WitnessDoor } from '../../../control/node/witness-door.ts'
 import { needs, pathOf } from '../../parts/needs.ts'

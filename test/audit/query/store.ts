@@ -1,6 +1,6 @@
 /** A store filled from leaves as the auditor would fill it. */
 
-import { sql } from 'drizzle-orm'
+import { sql } from '../../../audit/store/drizzle.ts'
 import { insertEntries, newMemory, prepareEntries } from '../../../audit/store/ledger.ts'
 import { checkpoints, type Db, epochs } from '../../../audit/store/schema.ts'
 import { toHex } from '../../../core/bytes.ts'

@@ -1,6 +1,6 @@
-import { sql } from 'drizzle-orm'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { tendStore } from '../../../audit/node/tend.ts'
+import { sql } from '../../../audit/store/drizzle.ts'
 import { foldTraffic } from '../../../audit/store/fold.ts'
 import { rowsOf } from '../../../audit/store/sql.ts'
 import { upgrade } from '../../../audit/store/upgrade.ts'

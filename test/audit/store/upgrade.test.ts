@@ -1,7 +1,7 @@
-import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStore, type Store, type StoreSettings } from '../../../audit/node/store.ts'
 import { findDecisions } from '../../../audit/query/node/find.ts'
+import { sql } from '../../../audit/store/drizzle.ts'
 import { readLeaves } from '../../../audit/store/leaves.ts'
 import { migrate, versions } from '../../../audit/store/migrate.ts'
 import { recallShard } from '../../../audit/store/recall.ts'
