@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { type HttpRouteFilter, routeFilters } from './filters.ts'
 import { type RouteRetrySpec, routeRetrySpec } from './retry.ts'
 import { type HttpRouteMatch, routeMatch } from './route-match.ts'
-import { duration, host, name, port } from './words.ts'
+import { duration, hostPattern, name, port } from './words.ts'
 
 export interface ParentRef {
   readonly group?: string
@@ -99,7 +99,7 @@ export const backendRef: z.ZodType<BackendRef> = z.strictObject({
 
 export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
   parentRefs: z.array(parentRef).min(1).max(32),
-  hostnames: z.array(host).min(1).max(16).describe('Only on routes of a Gateway (GAMMA).').exactOptional(),
+  hostnames: z.array(hostPattern).min(1).max(16).describe('Only on routes of a Gateway (GAMMA).').exactOptional(),
   rules: z
     .array(
       z.strictObject({
@@ -158,7 +158,9 @@ export const gatewaySpec: z.ZodType<GatewaySpec> = z
       .array(
         z.strictObject({
           name,
-          hostname: host.describe('A name that is answered for; of a mesh gateway, beside the Services’ own.'),
+          hostname: hostPattern.describe(
+            'A name that is answered for, or all below one (*.shop.example); of a mesh gateway one name, beside the Services’ own.',
+          ),
           port: port.describe('Of a mesh gateway: TCP port of at least one outbound listener.'),
           protocol: z.enum(['HTTP', 'HTTPS', 'TLS']).describe('HTTPS and TLS on gateways of class writ-ingress.'),
           tls: z

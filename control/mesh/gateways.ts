@@ -34,6 +34,10 @@ export function checkGateways(input: {
         const problem = 'is for gateways of class writ-ingress'
         problems.push(problemAt(gateway, [...path, field], problem, 'write HTTP, or the class writ-ingress'))
       }
+      if (listener.hostname.startsWith('*.')) {
+        const problem = 'a wildcard is for gateways of class writ-ingress'
+        problems.push(problemAt(gateway, [...path, 'hostname'], problem, 'write each name, or the class writ-ingress'))
+      }
       const owner = hosts.get(listener.hostname)
       if (owner !== undefined) {
         const problem = `${listener.hostname} is a host of ${owner} too`

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { type BackendRef, backendRef, type HttpRouteSpec, type ParentRef, parentRef } from './gateway.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
 import { type HttpRouteMatch, headerMatches, isRe2, noRe2 } from './route-match.ts'
-import { host, name } from './words.ts'
+import { hostPattern, name } from './words.ts'
 
 export interface GrpcRouteMatch {
   readonly method?: {
@@ -62,7 +62,7 @@ const match = z.strictObject({
 
 export const grpcRouteSpec: z.ZodType<GrpcRouteSpec> = z.strictObject({
   parentRefs: z.array(parentRef).min(1).max(32),
-  hostnames: z.array(host).min(1).max(16).describe('Only on routes of a Gateway (GAMMA).').exactOptional(),
+  hostnames: z.array(hostPattern).min(1).max(16).describe('Only on routes of a Gateway (GAMMA).').exactOptional(),
   rules: z
     .array(
       z.strictObject({

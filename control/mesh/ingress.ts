@@ -4,6 +4,7 @@ import type { PolicyUse } from '../../core/policy.ts'
 import type { ClientCertificates, GatewayListener, ListenerLimits, Route, Site, Workload } from '../../core/snapshot.ts'
 import { parseTrustDomain, type TrustDomain } from '../../core/spiffe.ts'
 import { type GatewayListenerSpec, type GatewaySpec, type HttpRouteSpec, isIngress } from './gateway.ts'
+import { covers } from './hostnames.ts'
 import type { WorkloadSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { partsOf } from './route-bindings.ts'
@@ -22,9 +23,11 @@ export const attachedTo = (gateway: PlacedGateway, section: string | undefined):
     section === undefined ? one.protocol !== 'TLS' && !hasTls(one, gateway) : one.name === section,
   )
 
+const isSecureFor = ({ protocol, hostname }: GatewayListenerSpec, plain: GatewayListenerSpec): boolean =>
+  protocol === 'HTTPS' && (hostname === plain.hostname || covers(hostname, plain.hostname))
+
 const hasTls = (listener: GatewayListenerSpec, { spec }: PlacedGateway): boolean => {
-  const same = (one: GatewayListenerSpec): boolean => one.protocol === 'HTTPS' && one.hostname === listener.hostname
-  return listener.protocol === 'HTTP' && spec.listeners.some(same)
+  return listener.protocol === 'HTTP' && spec.listeners.some((one) => isSecureFor(one, listener))
 }
 
 interface Input {
@@ -159,7 +162,7 @@ function gatewayListeners(gateway: PlacedGateway, address: string, world: Ingres
       direction: 'gateway',
       name: `gateway-${port}`,
       bind: { kind: 'tcp', address, port },
-      sites: here.map((one) => siteOf(one, gateway, world)),
+      sites: here.flatMap((one) => [siteOf(one, gateway, world), ...sentAway(one, gateway)]),
       ...(clients && { clients }),
       routes,
       policy: world.policyOf('Gateway', name),
@@ -178,10 +181,18 @@ function siteOf(listener: GatewayListenerSpec, gateway: PlacedGateway, world: In
     const to = world.passed.get(`${portKey(gateway.name, port)} ${host}`)
     return { host, serves: 'tls', route: to?.route ?? '', backends: to?.backends ?? [] }
   }
-  const secure = gateway.spec.listeners.find((one) => one.protocol === 'HTTPS' && one.hostname === host)
+  const secure = gateway.spec.listeners.find((one) => isSecureFor(one, listener))
   if (!secure || world.named.has(`${gateway.name} ${name}`)) return { host, serves: 'http' }
   return { host, serves: 'redirect', port: secure.port }
 }
+
+/** Hosts that have TLS, below a plain wildcard: no such host is served without it by accident. */
+const sentAway = (listener: GatewayListenerSpec, { spec }: PlacedGateway): readonly Site[] =>
+  spec.listeners.flatMap(({ protocol, hostname, port }) => {
+    const below = listener.protocol === 'HTTP' && protocol === 'HTTPS' && covers(listener.hostname, hostname)
+    const itself = spec.listeners.some((one) => one.port === listener.port && one.hostname === hostname)
+    return below && !itself ? [{ host: hostname, serves: 'redirect', port }] : []
+  })
 
 function clientsOf({ spec }: PlacedGateway): ClientCertificates | undefined {
   const validation = spec.tls?.frontend.default.validation

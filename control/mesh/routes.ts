@@ -4,6 +4,7 @@ import type { RouteFilters } from '../../core/filters.ts'
 import type { Route } from '../../core/snapshot.ts'
 import type { RouteFilterSpec } from './filters.ts'
 import { type GatewaySpec, type HttpRouteRule, type HttpRouteSpec, isIngress, type ParentRef } from './gateway.ts'
+import { meet, servedOf } from './hostnames.ts'
 import { attachedTo, portKey } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { routeRetryOf } from './retry.ts'
@@ -142,15 +143,17 @@ function hostsOf(
       const gateway = gateways.find(({ name }) => name === parent.name)!
       if (isIngress(gateway)) {
         for (const { hostname, port } of attachedTo(gateway, parent.sectionName)) {
-          if (hostnames && !hostnames.includes(hostname)) continue
+          const served = servedOf(hostname, hostnames)
+          if (served.length === 0) continue
           const key = portKey(gateway.name, port)
-          entries.set(key, [...new Set([...(entries.get(key) ?? []), hostname])].sort(byText))
+          entries.set(key, [...new Set([...(entries.get(key) ?? []), ...served])].sort(byText))
         }
       } else inMesh = true
-      for (const host of isIngress(gateway) ? [] : names.hosts)
-        if (!hostnames || hostnames.includes(host)) hosts.add(host)
+      for (const host of isIngress(gateway) ? [] : names.hosts) {
+        for (const served of servedOf(host, hostnames)) hosts.add(served)
+      }
       for (const [at, host] of (hostnames ?? []).entries()) {
-        if (names.hosts.includes(host)) continue
+        if (names.hosts.some((one) => meet(one, host) !== undefined)) continue
         const problem = `no listener of Gateway ${parent.name} has ${host}`
         problems.push(problemAt(placed, ['spec', 'hostnames', at], problem, 'add a listener with this hostname'))
       }

@@ -6,7 +6,7 @@ import { type BackendRef, backendRef, type GatewaySpec, isIngress, type ParentRe
 import { portKey } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import type { KnownService } from './services.ts'
-import { host, name } from './words.ts'
+import { hostPattern, name } from './words.ts'
 
 export interface TlsRouteSpec {
   readonly parentRefs: readonly ParentRef[]
@@ -16,7 +16,7 @@ export interface TlsRouteSpec {
 
 export const tlsRouteSpec: z.ZodType<TlsRouteSpec> = z.strictObject({
   parentRefs: z.array(parentRef).min(1).max(32).describe('Gateways of class writ-ingress.'),
-  hostnames: z.array(host).min(1).max(16).describe('Names of the server (SNI).'),
+  hostnames: z.array(hostPattern).min(1).max(16).describe('Names of the server (SNI).'),
   rules: z
     .array(z.strictObject({ name: name.exactOptional(), backendRefs: z.array(backendRef).min(1).max(16) }))
     .length(1),

@@ -10,12 +10,20 @@ export const name: z.ZodType<string, string> = z
     error: 'is not a name: lower-case letters, digits, "-" and "." only',
   })
 
-/** A host name as callers write it, without port; wildcards are not routed. */
+/** A host name as callers write it, without port. */
 export const host: z.ZodType<string, string> = z
   .string()
   .max(253)
   .regex(/^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/, {
     error: 'is not a lower-case host name without port and wildcard',
+  })
+
+/** The same, or all hosts below a name: `*.shop.example`. */
+export const hostPattern: z.ZodType<string, string> = z
+  .string()
+  .max(255)
+  .regex(/^(?:\*\.)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/, {
+    error: 'is not a lower-case host name without port, nor "*." before one',
   })
 
 export const address: z.ZodType<string, string> = z

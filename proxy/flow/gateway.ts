@@ -6,6 +6,7 @@ import type { GatewayListener, MeshSnapshot, Route, Service } from '../../core/s
 import { isHead } from '../exchange.ts'
 import { rotation } from './reach.ts'
 import { type FindRoute, type Found, type Fraction, hostOf, weighted } from './route.ts'
+import { underHost } from './wildcard.ts'
 
 /** What the routes of a mesh find, over these routes and services. */
 export type RoutesOver = (world: {
@@ -34,9 +35,10 @@ export function passedOn(
   { services }: Pick<MeshSnapshot, 'services'>,
   pick: Fraction,
 ): ((serverName: string) => (() => Found | undefined) | undefined) | undefined {
-  const byHost = new Map(
-    sites.flatMap((site) => {
-      if (site.serves !== 'tls') return []
+  if (!sites.some(({ serves }) => serves === 'tls')) return undefined
+  const byHost = new Map<string, (() => Found | undefined) | typeof endedHere>(
+    sites.map((site) => {
+      if (site.serves !== 'tls') return [site.host, endedHere] as const
       const next = new Map(
         services
           .filter(({ name }) => site.backends.some(({ service }) => service === name))
@@ -47,21 +49,27 @@ export function passedOn(
         const endpoint = service === undefined ? undefined : next.get(service)?.()
         return endpoint && { route: site.route, service: service!, endpoint, timeoutMs: 0 }
       }
-      return [[site.host, find] as const]
+      return [site.host, find] as const
     }),
   )
-  return byHost.size === 0 ? undefined : (serverName) => byHost.get(serverName)
+  return (serverName) => {
+    const find = underHost(byHost, serverName)
+    return find === endedHere ? undefined : find
+  }
 }
+
+/** Of a host whose TLS ends at the gateway, also where one that is passed on has a wildcard over it. */
+const endedHere = 'ended here'
 
 /** Where a host is served over TLS alone: the refusal that says where. Undefined for every other request. */
 export function sentToTls({
   sites,
 }: GatewayListener): ((head: RequestHead | HeadFault) => Decision | undefined) | undefined {
-  const ports = new Map(sites.flatMap((site) => (site.serves === 'redirect' ? [[site.host, site.port]] : [])))
-  if (ports.size === 0) return undefined
+  if (!sites.some(({ serves }) => serves === 'redirect')) return undefined
+  const byHost = new Map(sites.map((site) => [site.host, site]))
   return (head) => {
-    const port = isHead(head) ? ports.get(hostOf(head.authority)) : undefined
-    return port === undefined ? undefined : overTls(head as RequestHead, port)
+    const site = isHead(head) ? underHost(byHost, hostOf(head.authority)) : undefined
+    return site?.serves === 'redirect' ? overTls(head as RequestHead, site.port) : undefined
   }
 }
 

@@ -12,6 +12,7 @@ import type { Ended, RetryPlan, Withheld } from './attempts.ts'
 import { type Injected, injectedInto } from './filters/answer.ts'
 import { type Reach, reachOf, rotation, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
+import { patternsOf } from './wildcard.ts'
 
 export interface Found {
   /** Name of the route, or of the service where no route spoke. */
@@ -117,10 +118,10 @@ export function routesOf(
     return service && to(service, service.backends[0], head, caller, pick)
   }
 
-  /** `*.b.c` holds `a.b.c` and `x.a.b.c`, not `b.c`; more of the name goes first (HTTPRoute hostnames). */
+  /** More of the name goes first (HTTPRoute hostnames). */
   function ofWildcards(host: string, head: RequestHead): Way | undefined {
-    for (let dot = host.indexOf('.'); dot > 0; dot = host.indexOf('.', dot + 1)) {
-      const way = ways.get(`*${host.slice(dot)}`)?.(head)
+    for (const pattern of patternsOf(host)) {
+      const way = ways.get(pattern)?.(head)
       if (way) return way
     }
     return undefined

@@ -9,6 +9,7 @@ import { createSecureContext, type SecureContext, type TLSSocket, type TlsOption
 import { messageOf } from '../../core/fault.ts'
 import type { Certificates, IdentitySource } from '../../core/ports.ts'
 import type { ClientCertificates, Site } from '../../core/snapshot.ts'
+import { underHost } from '../flow/wildcard.ts'
 import type { ListenerTls, Shown } from './listener-tls.ts'
 import { peerOf } from './peer.ts'
 
@@ -32,7 +33,7 @@ export function gatewayTls(options: GatewayTlsOptions): ListenerTls {
   const made = new Map<string, SecureContext | undefined>()
 
   function contextOf(host: string): SecureContext | undefined {
-    const site = options.sites().find((one) => one.host === host)
+    const site = underHost(new Map(options.sites().map((one) => [one.host, one])), host)
     if (site?.serves !== 'https') return undefined
     const key = site.certificates.join(' ')
     if (!made.has(key)) made.set(key, firstOf(site.certificates, host))

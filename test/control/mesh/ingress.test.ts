@@ -49,6 +49,30 @@ test('a route that names the plain listener is served there, and then nobody is 
   expect(tls!.routes).toEqual([])
 })
 
+test('a wildcard is served where a listener and a route meet, and no name with TLS without it', () => {
+  const all = '{name: all, hostname: "*.shop.example", port: 8080, protocol: HTTP}'
+  const one = secure.replace('shop.example', 'pay.shop.example')
+  const named = (name: string, hosts: string): string =>
+    route(
+      name,
+      `{parentRefs: [{name: door}], hostnames: [${hosts}], rules: [{name: all, backendRefs: [{name: orders}]}]}`,
+    )
+  const text = (hosts: string): string =>
+    meshWith(...orders, gateway(`${all}, ${one}`), edge, named('a', hosts), named('b', 'a.shop.example'))
+  const [plain, tls] = listenersOf(snapshotOf(text('"*.shop.example"')))
+  expect(plain!.sites).toEqual([
+    { host: '*.shop.example', serves: 'http' },
+    { host: 'pay.shop.example', serves: 'redirect', port: 8443 },
+  ])
+  expect(plain!.routes.map(({ name, hosts }) => [name, hosts])).toEqual([
+    ['a/all/0', ['*.shop.example']],
+    ['b/all/0', ['a.shop.example']],
+  ])
+  expect(tls!.routes.map(({ hosts }) => hosts)).toEqual([['pay.shop.example']])
+  const problem = 'no listener of Gateway door has shop.example'
+  expect(problemsOf(text('shop.example')).filter(({ level }) => level === 'error')).toMatchObject([{ problem }])
+})
+
 test('a route of a gateway asks its own policy there, and says nothing where it arrives', () => {
   const ofRoute = binding('r', '{group: gateway.networking.k8s.io, kind: HTTPRoute, name: shop, sectionName: all}')
   const limits = own('TrafficPolicy', 't', `{targetRefs: [${toDoor}], limits: [{requests: 10}]}`)

@@ -133,6 +133,27 @@ test('a host is shown its own certificate, and one that is not served gets no ha
   expect(gateway.sink.refusals).toMatchObject([{ code: 'handshake_failed' }, { code: 'handshake_failed' }])
 })
 
+test('a name below a wildcard is shown the certificate of the narrowest, and reaches its route', async () => {
+  const { certificates, gateway } = await startEdge(
+    [https('*.shop.example', 'all'), https('pay.shop.example', 'pay')],
+    { routes: [routeTo('*.shop.example'), routeTo('pay.shop.example', 'pay')] },
+  )
+  certificates.put('all', outsideCa.issueFor('*.shop.example'))
+  certificates.put('pay', outsideCa.issueFor('pay.shop.example'))
+  for (const [host, route] of [
+    ['a.shop.example', 'orders/0/0'],
+    ['pay.shop.example', 'pay/0/0'],
+  ] as const) {
+    const caller = call(gateway.port, outsider(host))
+    caller.send(get(host))
+    expect(await caller.until('hello')).toMatch(/^HTTP\/1.1 200 /)
+    expect(gateway.sink.decisions.at(-1)).toMatchObject({ route })
+  }
+  const refused = call(gateway.port, outsider('shop.example'))
+  refused.send(get('shop.example'))
+  expect(await refused.closed()).toBe('')
+})
+
 test('a certificate that is replaced is shown to the next connection, and the open one goes on', async () => {
   const { certificates, gateway } = await startEdge([https('shop.example', 'shop')])
   certificates.put('shop', outsideCa.issueFor('shop.example'))
