@@ -5,7 +5,7 @@ import { SlowFirst } from './test/order.ts'
  * Files of these folders share a worker and what it has imported, which halves their cost. The others have a process each:
  * they start meshes, take over the console, or load what cannot be loaded twice.
  */
-const sharing = ['core', 'engine', 'control', 'ca', 'proxy'].map((folder) => `test/${folder}/**/*.test.ts`)
+const sharing = ['core', 'engine', 'control', 'ca', 'proxy', 'audit'].map((folder) => `test/${folder}/**/*.test.ts`)
 /** Long ones among them, which are begun early instead. */
 const long = ['test/engine/conformance/conformance.test.ts', 'test/engine/node/opa-wasm.test.ts']
 
@@ -19,8 +19,8 @@ const config: ViteUserConfigExport = defineConfig({
     globalSetup: ['test/setup.ts'],
     // Real processes take long to start where other work has the cores.
     testTimeout: 60_000,
-    // Most of them wait for processes of their own: two at a time keep two cores busy.
-    maxWorkers: 2,
+    // Many of them wait for processes of their own: three at a time keep two cores busy.
+    maxWorkers: 3,
     sequence: { sequencer: SlowFirst },
     hookTimeout: 120_000,
     // Hundreds of `writ` processes are started: each finds its sources stripped and compiled already.

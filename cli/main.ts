@@ -6,14 +6,14 @@ import { quietProcess } from './quiet.ts'
 import { version } from './version.ts'
 
 /** Each is read only when it is asked for: `writ token` answers before the modules of a whole mesh would be read. */
-const commands: Readonly<Record<string, () => Promise<Command>>> = {
+const commands: Readonly<Record<string, (sub: string) => Promise<Command>>> = {
   up: async () => (await import('./up.ts')).upCommand(),
   control: async () => (await import('./control.ts')).controlCommand(),
   proxy: async () => (await import('./proxy.ts')).proxyCommand(),
   auditor: async () => (await import('./auditor.ts')).auditorCommand(),
   signer: async () => (await import('./signer.ts')).signerCommand(),
   witness: async () => (await import('./witness.ts')).witnessCommand(),
-  audit: async () => (await import('./audit.ts')).auditCommand(),
+  audit: async (sub) => (await import('./audit.ts')).auditCommand(sub),
   explain: async () => (await import('./explain.ts')).explainCommand(),
   report: async () => (await import('./report.ts')).reportCommand(),
   policy: async () => (await import('./policy.ts')).policyCommand(),
@@ -30,8 +30,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   tour: async () => (await import('./tour.ts')).tourCommand(),
 }
 
-/** With all its commands, or with the one that is named. */
-export async function program(named = ''): Promise<Command> {
+/** With all its commands, or with the one that is named, and of that perhaps only the one that `sub` names. */
+export async function program(named = '', sub = ''): Promise<Command> {
   const root = new Command('writ')
     .description(
       'Proves who is calling, asks a Rego policy, and keeps every answer in a log nobody can quietly change.',
@@ -41,7 +41,7 @@ export async function program(named = ''): Promise<Command> {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'error usage: ')) })
     .exitOverride()
   const wanted = Object.hasOwn(commands, named) ? [commands[named]!] : Object.values(commands)
-  for (const command of await Promise.all(wanted.map((read) => read()))) root.addCommand(command)
+  for (const command of await Promise.all(wanted.map((read) => read(sub)))) root.addCommand(command)
   inherit(root)
   return root
 }
@@ -58,7 +58,7 @@ function inherit(parent: Command): void {
 export async function run(argv: readonly string[]): Promise<void> {
   quietProcess()
   try {
-    await (await program(argv[2])).parseAsync([...argv])
+    await (await program(argv[2], argv[3])).parseAsync([...argv])
   } catch (thrown) {
     // Commander has printed its own message; help and version are no errors.
     if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 2

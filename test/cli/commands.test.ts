@@ -57,7 +57,8 @@ describe('help', () => {
     const written = readdirSync('cli')
       .filter(
         (file) =>
-          file.endsWith('.ts') && /^export function \w+Command\(\)/m.test(readFileSync(join('cli', file), 'utf8')),
+          file.endsWith('.ts') &&
+          /^export (?:async )?function \w+Command\(/m.test(readFileSync(join('cli', file), 'utf8')),
       )
       .map((file) => file.slice(0, -3))
     expect(root.commands.map((command) => command.name()).sort()).toEqual(written.sort())

@@ -57,10 +57,8 @@ beforeEach(async () => {
 })
 afterEach(() => vi.restoreAllMocks())
 
-const audit = (...words: string[]) =>
-  auditCommand()
-    .exitOverride()
-    .parseAsync([...words, '--state', dir], { from: 'user' })
+const audit = async (...words: string[]) =>
+  (await auditCommand()).exitOverride().parseAsync([...words, '--state', dir], { from: 'user' })
 
 /** What `check.sh` says, and whether it is content. */
 async function checked(folder: string, ...args: string[]): Promise<{ readonly ok: boolean; readonly said: string }> {

@@ -218,7 +218,7 @@ interface Row {
 async function rowsOf(...words: readonly string[]): Promise<readonly Row[]> {
   await up.settled(10_000)
   const asked = ['query', '--direction', 'inbound', '--json', '--state', state(), ...words]
-  return (JSON.parse((await printed(auditCommand(), ...asked)).out) as { rows: Row[] }).rows
+  return (JSON.parse((await printed(await auditCommand(), ...asked)).out) as { rows: Row[] }).rows
 }
 
 function call(path: string, method = 'GET', caller: string = others[0]!): Promise<number> {

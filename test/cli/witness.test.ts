@@ -58,7 +58,7 @@ async function put(path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(join(dir, path)), { recursive: true })
   await writeFile(join(dir, path), content)
 }
-const audit = (...words: string[]) => auditCommand().exitOverride().parseAsync(words, { from: 'user' })
+const audit = async (...words: string[]) => (await auditCommand()).exitOverride().parseAsync(words, { from: 'user' })
 const state = () => ['--state', dir]
 const note = () => signer.checkpoint(0, mesh.leaves.length, rootOfLeaves(mesh.leaves))
 async function cosignedBy(...witnesses: readonly (typeof one)[]): Promise<string> {

@@ -90,7 +90,7 @@ test('the API makes a report, one at a time', async () => {
   expect((await get('/v1/report?fron=1h')).status).toBe(400)
 })
 
-const audit = (...words: string[]) => auditCommand().exitOverride().parseAsync(words, { from: 'user' })
+const audit = async (...words: string[]) => (await auditCommand()).exitOverride().parseAsync(words, { from: 'user' })
 
 test('the command asks the running process, and prints a table, JSON or CSV', async () => {
   await listen()

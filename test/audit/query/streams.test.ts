@@ -103,7 +103,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-const audit = (...words: string[]) => printed(auditCommand(), ...words, '--state', dir)
+const audit = async (...words: string[]) => printed(await auditCommand(), ...words, '--state', dir)
 
 /** More leaves at the end of the log, as the auditor adds them. */
 let end = 0
@@ -202,7 +202,7 @@ test('an export is there under its name when all of it was written, and not at a
   })
   await mkdir(join(dir, 'half'))
   await new Promise<void>((resolve) => half.listen(join(dir, 'half', 'admin.sock'), resolve))
-  const cut = printed(auditCommand(), 'export', '--out', join(dir, 'cut.csv'), '--state', join(dir, 'half'))
+  const cut = printed(await auditCommand(), 'export', '--out', join(dir, 'cut.csv'), '--state', join(dir, 'half'))
   await expect(cut).rejects.toMatchObject({ code: 'unavailable' })
   await new Promise((resolve) => half.close(resolve))
   expect((await readdir(dir)).filter((name) => name.startsWith('cut'))).toEqual([])
@@ -292,8 +292,8 @@ test('where no process runs, a command reads the store itself, through the same 
   const alone = await openStore({ kind: 'pglite', dir: join(state, 'store') })
   await fill(alone.db, mesh.leaves, signer)
   await alone.close()
-  const { out } = await printed(auditCommand(), 'ask', 'revisions', '--since', '2026-11-23', '--state', state)
+  const { out } = await printed(await auditCommand(), 'ask', 'revisions', '--since', '2026-11-23', '--state', state)
   expect(out).toContain('orders')
-  const rows = await printed(auditCommand(), 'export', '--caller', 'shop', '--state', state)
+  const rows = await printed(await auditCommand(), 'export', '--caller', 'shop', '--state', state)
   expect(rows.out.split('\r\n').filter(Boolean)).toHaveLength(3)
 }, 240_000)
