@@ -2,11 +2,11 @@
 
 import type { PolicyRef, PolicyTrial, PolicyUse, TrialNumbers } from '../core/policy.ts'
 import type { Sha256 } from '../core/ports.ts'
-import type { Listener, MeshSnapshot } from '../core/snapshot.ts'
+import { type Listener, type MeshSnapshot, usesOf } from '../core/snapshot.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
 import type { TrialHealth } from './health.ts'
 import { nameSnapshot } from './mesh/name.ts'
-import { bundlesOf, usesOf } from './mesh/scope.ts'
+import { bundlesOf } from './mesh/scope.ts'
 
 export interface RolledBack extends Pick<PolicyTrial, 'name' | 'bundle' | 'entrypoint'> {
   /** Of the bundle that was on trial; empty where it was not there. */

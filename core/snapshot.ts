@@ -285,3 +285,10 @@ export const auditDefaults: AuditSettings = {
   headEveryMs: 1000,
   idleHeadEveryMs: 60_000,
 }
+
+/** Every policy that a listener asks. */
+export function usesOf(listener: Listener): readonly PolicyUse[] {
+  const outside = 'outside' in listener ? (listener.outside ?? []) : []
+  const own = 'policy' in listener ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)] : []
+  return [...own, ...outside.map(({ policy }) => policy)].filter((use) => use !== undefined)
+}

@@ -1,11 +1,10 @@
 /** Puts the policies of a snapshot in force in one sidecar: each opened whole, with the data that it reads beside its bundle. */
 
-import { usesOf } from '../../control/mesh/scope.ts'
 import { toHex } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyDataUse, PolicyRef, PolicyUse } from '../../core/policy.ts'
 import type { NowNs, RecordSink } from '../../core/ports.ts'
-import type { MeshSnapshot } from '../../core/snapshot.ts'
+import { type MeshSnapshot, usesOf } from '../../core/snapshot.ts'
 import { type AsOf, type DataPart, readDocument } from '../../engine/data.ts'
 import { askingHost } from '../../engine/http-send.ts'
 import type { Policies } from '../../engine/index.ts'

@@ -1,8 +1,7 @@
 /** What of a snapshot one workload gets: what its own proxy needs, and nothing of the others. */
 
-import type { PolicyUse } from '../../core/policy.ts'
 import type { Sha256 } from '../../core/ports.ts'
-import type { GatewayListener, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import { type GatewayListener, type MeshSnapshot, usesOf, type Workload } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { nameSnapshot } from './name.ts'
 
@@ -42,11 +41,4 @@ const leadsTo = ({ routes, sites }: GatewayListener): readonly string[] =>
 export function bundlesOf(workload: Workload): ReadonlySet<string> {
   const uses = workload.listeners.flatMap(usesOf)
   return new Set(uses.flatMap(({ bundle, trial }) => (trial ? [bundle, trial.bundle] : [bundle])))
-}
-
-/** Every policy that a listener asks. */
-export function usesOf(listener: Listener): readonly PolicyUse[] {
-  const outside = 'outside' in listener ? (listener.outside ?? []) : []
-  const own = 'policy' in listener ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)] : []
-  return [...own, ...outside.map(({ policy }) => policy)].filter((use) => use !== undefined)
 }

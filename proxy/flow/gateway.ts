@@ -2,10 +2,11 @@
 
 import type { Decision } from '../../core/decision.ts'
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
-import type { GatewayListener, MeshSnapshot, Route, Service } from '../../core/snapshot.ts'
+import type { GatewayListener, MeshSnapshot, Route, Service, Site } from '../../core/snapshot.ts'
 import { isHead } from '../exchange.ts'
+import { hostOf } from './authority.ts'
 import { rotation } from './reach.ts'
-import { type FindRoute, type Found, type Fraction, hostOf, weighted } from './route.ts'
+import { type FindRoute, type Found, type Fraction, weighted } from './route.ts'
 import { underHost } from './wildcard.ts'
 
 /** What the routes of a mesh find, over these routes and services. */
@@ -29,46 +30,45 @@ export function gatewayRoute(
   }
 }
 
+/** The site of a gateway that serves a host: of several whose names hold it, the narrowest. */
+export type FindSite = (host: string) => Site | undefined
+
+export function sitesOf({ sites }: Pick<GatewayListener, 'sites'>): FindSite {
+  const byHost = new Map(sites.map((site) => [site.host, site]))
+  return (host) => underHost(byHost, host)
+}
+
 /** Where TLS goes that is passed on as it comes, by the name that it asks for. Undefined where none is. */
 export function passedOn(
   { sites }: GatewayListener,
   { services }: Pick<MeshSnapshot, 'services'>,
+  find: FindSite,
   pick: Fraction,
 ): ((serverName: string) => (() => Found | undefined) | undefined) | undefined {
+  const passed = new Set(sites.flatMap((site) => (site.serves === 'tls' ? site.backends : [])).map((to) => to.service))
   if (!sites.some(({ serves }) => serves === 'tls')) return undefined
-  const byHost = new Map<string, (() => Found | undefined) | typeof endedHere>(
-    sites.map((site) => {
-      if (site.serves !== 'tls') return [site.host, endedHere] as const
-      const next = new Map(
-        services
-          .filter(({ name }) => site.backends.some(({ service }) => service === name))
-          .map((service) => [service.name, rotation(service)]),
-      )
-      const find = (): Found | undefined => {
-        const service = weighted(site.backends, pick)?.service
-        const endpoint = service === undefined ? undefined : next.get(service)?.()
-        return endpoint && { route: site.route, service: service!, endpoint, timeoutMs: 0 }
-      }
-      return [site.host, find] as const
-    }),
+  const next = new Map(
+    services.filter(({ name }) => passed.has(name)).map((service) => [service.name, rotation(service)]),
   )
   return (serverName) => {
-    const find = underHost(byHost, serverName)
-    return find === endedHere ? undefined : find
+    const site = find(serverName)
+    if (site?.serves !== 'tls') return undefined
+    return () => {
+      const service = weighted(site.backends, pick)?.service
+      const endpoint = service === undefined ? undefined : next.get(service)?.()
+      return endpoint && { route: site.route, service: service!, endpoint, timeoutMs: 0 }
+    }
   }
 }
 
-/** Of a host whose TLS ends at the gateway, also where one that is passed on has a wildcard over it. */
-const endedHere = 'ended here'
-
 /** Where a host is served over TLS alone: the refusal that says where. Undefined for every other request. */
-export function sentToTls({
-  sites,
-}: GatewayListener): ((head: RequestHead | HeadFault) => Decision | undefined) | undefined {
+export function sentToTls(
+  { sites }: GatewayListener,
+  find: FindSite,
+): ((head: RequestHead | HeadFault) => Decision | undefined) | undefined {
   if (!sites.some(({ serves }) => serves === 'redirect')) return undefined
-  const byHost = new Map(sites.map((site) => [site.host, site]))
   return (head) => {
-    const site = isHead(head) ? underHost(byHost, hostOf(head.authority)) : undefined
+    const site = isHead(head) ? find(hostOf(head.authority)) : undefined
     return site?.serves === 'redirect' ? overTls(head as RequestHead, site.port) : undefined
   }
 }

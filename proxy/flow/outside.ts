@@ -2,8 +2,9 @@
 
 import type { Endpoint, OutsideService } from '../../core/snapshot.ts'
 import { isHead } from '../exchange.ts'
+import { hostOf, portOf } from './authority.ts'
 import { rotation } from './reach.ts'
-import { type FindRoute, type Found, hostOf } from './route.ts'
+import type { FindRoute, Found } from './route.ts'
 
 /** Time for a request that leaves the mesh, in milliseconds. */
 const timeoutMs = 15_000
@@ -36,9 +37,4 @@ function ways({ service, policy }: OutsideService) {
 function withoutTls(endpoint: Endpoint): Endpoint {
   const { privateAddresses = false } = endpoint.outside ?? {}
   return { ...endpoint, outside: { privateAddresses } }
-}
-
-function portOf(authority: string): number | undefined {
-  const port = /:(\d+)$/.exec(authority)?.[1]
-  return port === undefined ? undefined : Number(port)
 }

@@ -9,6 +9,7 @@ import { hash32 } from '../balance/hash.ts'
 import { isHead, type MirrorTo } from '../exchange.ts'
 import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan, Withheld } from './attempts.ts'
+import { hostOf } from './authority.ts'
 import { type Injected, injectedInto } from './filters/answer.ts'
 import { type Reach, reachOf, rotation, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
@@ -111,15 +112,14 @@ export function routesOf(
   return (head, caller) => {
     if (!isHead(head)) return undefined
     const host = hostOf(head.authority)
-    const known = ways.get(host)
-    const way = known?.(head) ?? (wild ? ofWildcards(host, head) : undefined)
+    const way = wild ? narrowest(host, head) : ways.get(host)?.(head)
     if (way) return to(way, backendOf(way, head, pick), head, caller, pick)
-    const service = known ? undefined : plain.get(host)
+    const service = ways.has(host) ? undefined : plain.get(host)
     return service && to(service, service.backends[0], head, caller, pick)
   }
 
   /** More of the name goes first (HTTPRoute hostnames). */
-  function ofWildcards(host: string, head: RequestHead): Way | undefined {
+  function narrowest(host: string, head: RequestHead): Way | undefined {
     for (const pattern of patternsOf(host)) {
       const way = ways.get(pattern)?.(head)
       if (way) return way
@@ -254,12 +254,6 @@ export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: str
     const endpoint = next?.()
     return endpoint && { route: name, service: name, endpoint, timeoutMs: 0 }
   }
-}
-
-/** A port does not change which service is meant (Gateway API, HTTPRoute hostnames). */
-export function hostOf(authority: string): string {
-  const colon = authority.lastIndexOf(':')
-  return colon < 0 || authority.endsWith(']') ? authority : authority.slice(0, colon)
 }
 
 /** The one that a point from 0 up to 1 falls to, each as wide as its weight. */

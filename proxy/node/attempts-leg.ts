@@ -192,9 +192,7 @@ export class AttemptsLeg implements Leg {
   #again(failed: Pick<Attempt, 'code' | 'status' | 'grpcStatus'>, answer?: Response): boolean {
     const attempts = this.#attempts
     if (!attempts) return false
-    const { endpoint, upstream, sentTwice } = attempts
-    const { identity } = endpoint
-    const peer = upstream !== '' && identity !== undefined ? peerAnswer(identity, answer, sentTwice) : undefined
+    const peer = peerAnswer(attempts, answer)
     const next = attempts.after({ ...failed, ...(peer && { peer }) }, this.#kept !== undefined)
     if (!next) return false
     this.#heard = undefined

@@ -527,11 +527,10 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     finish(this.#outcome(code))
   }
 
-  /** Undefined where nothing was sent to a proxy of the mesh. */
   get #peerAnswer(): PeerAnswer | undefined {
-    const target = this.#onward?.endpoint.identity
-    if (this.#upstreamName === '' || target === undefined) return undefined
-    return peerAnswer(target, this.#response, !this.#mayRetry)
+    if (!this.#onward) return undefined
+    const { endpoint } = this.#onward
+    return peerAnswer({ endpoint, upstream: this.#upstreamName, sentTwice: !this.#mayRetry }, this.#response)
   }
 
   #outcome(code: OutcomeCode): Outcome {

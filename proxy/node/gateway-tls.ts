@@ -8,8 +8,8 @@ import { constants } from 'node:crypto'
 import { createSecureContext, type SecureContext, type TLSSocket, type TlsOptions } from 'node:tls'
 import { messageOf } from '../../core/fault.ts'
 import type { Certificates, IdentitySource } from '../../core/ports.ts'
-import type { ClientCertificates, Site } from '../../core/snapshot.ts'
-import { underHost } from '../flow/wildcard.ts'
+import type { ClientCertificates } from '../../core/snapshot.ts'
+import type { FindSite } from '../flow/gateway.ts'
 import type { ListenerTls, Shown } from './listener-tls.ts'
 import { peerOf } from './peer.ts'
 
@@ -17,8 +17,8 @@ export interface GatewayTlsOptions {
   readonly certificates: Certificates
   /** Its bundles say which SVIDs hold: callers are judged again when they change. */
   readonly source: IdentitySource
-  /** As the newest snapshot has them. */
-  readonly sites: () => readonly Site[]
+  /** As the newest snapshot has it. */
+  readonly site: FindSite
   readonly clients: ClientCertificates['mode'] | undefined
   /** A host has no certificate that can be shown. */
   readonly onMissing: (text: string) => void
@@ -33,7 +33,7 @@ export function gatewayTls(options: GatewayTlsOptions): ListenerTls {
   const made = new Map<string, SecureContext | undefined>()
 
   function contextOf(host: string): SecureContext | undefined {
-    const site = underHost(new Map(options.sites().map((one) => [one.host, one])), host)
+    const site = options.site(host)
     if (site?.serves !== 'https') return undefined
     const key = site.certificates.join(' ')
     if (!made.has(key)) made.set(key, firstOf(site.certificates, host))

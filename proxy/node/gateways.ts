@@ -3,7 +3,7 @@
 import type { Certificates, Identify, IdentitySource } from '../../core/ports.ts'
 import type { ClientCertificates, GatewayListener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import { gatewayRoute, passedOn, type RoutesOver, sentToTls } from '../flow/gateway.ts'
+import { type FindSite, gatewayRoute, passedOn, type RoutesOver, sentToTls, sitesOf } from '../flow/gateway.ts'
 import type { Fraction } from '../flow/route.ts'
 import { judgeStrangers, type Strangers } from '../flow/strangers.ts'
 import type { Parts } from '../serve.ts'
@@ -38,20 +38,21 @@ export interface Gateways {
 const noCertificates: Certificates = { serving: () => undefined, roots: () => '', subscribe: () => () => {} }
 
 export function makeGateways({ source, identify, identifyClients, certificates, onEvent }: GatewayWorld): Gateways {
-  const known = new Map<string, { sites: GatewayListener['sites']; readonly strangers: Strangers }>()
+  const known = new Map<string, { site: FindSite; readonly strangers: Strangers }>()
 
   return {
     partsOf(name, { id }, listener, snapshot, over, pick) {
-      const one = known.get(name) ?? { sites: listener.sites, strangers: judgeStrangers() }
-      one.sites = listener.sites
+      const site = sitesOf(listener)
+      const one = known.get(name) ?? { site, strangers: judgeStrangers() }
+      one.site = site
       known.set(name, one)
       const roots = listener.clients?.roots
       return {
         findRoute: gatewayRoute(listener, snapshot, over),
         identify: (roots && identifyClients?.(id, roots)) ?? identify(id),
         strangers: one.strangers,
-        diverted: sentToTls(listener),
-        passedOn: passedOn(listener, snapshot, pick),
+        diverted: sentToTls(listener, site),
+        passedOn: passedOn(listener, snapshot, site, pick),
       }
     },
     tlsOf(name, { id }, { sites, clients }) {
@@ -59,7 +60,7 @@ export function makeGateways({ source, identify, identifyClients, certificates, 
       return gatewayTls({
         certificates: certificates ?? noCertificates,
         source: source(id),
-        sites: () => known.get(name)?.sites ?? [],
+        site: (host) => known.get(name)?.site(host),
         clients: clients?.mode,
         onMissing: (text) => onEvent({ level: 'error', from: name, text }),
       })

@@ -68,7 +68,7 @@ class Copy {
   #trailers: Trailers | undefined
   #ready = false
   #over = false
-  #sent = false
+  #upstream = ''
   #response: Response | undefined
 
   constructor(request: Request, onward: Onward, mirror: MirrorTo, open: OpenLeg, mirrors: Mirrors) {
@@ -82,7 +82,7 @@ class Copy {
     )
     this.#leg = open(request, onward, {
       ...rest,
-      onReady: () => queueMicrotask(() => this.#onReady()), // It may not be there yet.
+      onReady: (upstream) => queueMicrotask(() => this.#onReady(upstream)), // It may not be there yet.
       onResponse: (response) => {
         this.#response = response
       },
@@ -111,10 +111,10 @@ class Copy {
     this.#end()
   }
 
-  #onReady(): void {
+  #onReady(upstream: string): void {
     if (this.#over) return
     this.#ready = true
-    this.#sent = true
+    this.#upstream = upstream
     this.#waitingBytes = 0
     for (const bytes of this.#waiting.splice(0)) this.#leg?.write(bytes)
     if (this.#trailers) this.#leg?.end(this.#trailers)
@@ -125,7 +125,8 @@ class Copy {
     this.#over = true
     this.#waiting = []
     this.#mirrors.open--
-    const { identity } = this.#mirror.endpoint
-    if (this.#sent && identity !== undefined) this.#mirror.over?.(peerAnswer(identity, this.#response, false))
+    const { endpoint, over } = this.#mirror
+    const peer = peerAnswer({ endpoint, upstream: this.#upstream, sentTwice: false }, this.#response)
+    if (peer) over?.(peer)
   }
 }

@@ -1,22 +1,12 @@
 /** What a listener of the snapshot comes to: where it is, what is spoken there, where its bytes go, and whom it asks. */
 
 import type { Identity, IdentityState } from '../../core/identity.ts'
-import type { PolicyUse } from '../../core/policy.ts'
 import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import { outsideRoute } from '../flow/outside.ts'
 import { appOf, appRoute, type FindRoute, type Found, foundAppRoute, requestsTo, serviceRoute } from '../flow/route.ts'
 import { isTls } from './gateways.ts'
 import { either, opaque } from './tls.ts'
-
-/** Every policy that a workload's listeners ask. */
-export const usesOf = ({ listeners }: Workload): readonly PolicyUse[] => listeners.flatMap(usesAt)
-
-function usesAt(listener: Listener): readonly PolicyUse[] {
-  const outside = 'outside' in listener ? (listener.outside ?? []) : []
-  const own = 'policy' in listener ? [listener.policy, ...(listener.policies ?? []).map(({ policy }) => policy)] : []
-  return [...own, ...outside.map(({ policy }) => policy)].filter((use) => use !== undefined)
-}
 
 /** Where connections go that are passed as bytes; undefined where a listener speaks HTTP. */
 export function opaqueTarget(listener: Listener, snapshot: MeshSnapshot): (() => Found | undefined) | undefined {

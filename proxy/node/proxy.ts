@@ -11,7 +11,7 @@ import type {
   RandomBytes,
   RecordSink,
 } from '../../core/ports.ts'
-import type { Listener, MeshSnapshot, Service, Workload } from '../../core/snapshot.ts'
+import { type Listener, type MeshSnapshot, type Service, usesOf, type Workload } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RetryRules } from '../../core/traffic.ts'
 import { type Balancer, makeBalancer } from '../balance/balancer.ts'
@@ -33,7 +33,7 @@ import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
 import { meshTls } from './listener-tls.ts'
 import type { OutsideWorld } from './outside.ts'
-import { declared, detects, opaqueTarget, placeOf, routeAt, spokenBetween, usesOf } from './place.ts'
+import { declared, detects, opaqueTarget, placeOf, routeAt, spokenBetween } from './place.ts'
 import { makePool } from './pool.ts'
 import { makeConnectTcp } from './tcp-upstream.ts'
 import { oneATurn } from './turns.ts'
@@ -284,7 +284,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       if (!next) gateways.forget(name)
       if (!next || placeOf(next.workload, next.listener) !== one.place) remove(name, one)
     }
-    for (const { workload } of wanted.values()) trialsOf(workload.id).follow(usesOf(workload), snapshot.bundles)
+    for (const { workload } of wanted.values())
+      trialsOf(workload.id).follow(workload.listeners.flatMap(usesOf), snapshot.bundles)
     const failures: unknown[] = []
     for (const [name, { workload, listener }] of wanted) {
       const parts = partsOf(workload, listener, snapshot, outbound, quarantined)

@@ -3,9 +3,8 @@
  * pieces, and whoever is slow holds the other side back.
  */
 
-import type { Outcome, OutcomeCode, PeerAnswer } from '../../core/outcome.ts'
+import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
 import type { Onward, Refusal } from '../exchange.ts'
-import type { Attempts } from '../flow/attempts.ts'
 import { isGrpc, readGrpcStatus } from '../flow/grpc.ts'
 import { problem, type UpstreamFailure, upstreamProblem } from '../flow/problem.ts'
 import { fieldValue } from '../http1/fields.ts'
@@ -15,7 +14,7 @@ import type { Trailers } from '../http1/trailers.ts'
 import type { FieldChanges } from '../http1/write.ts'
 import { responseChanges } from './changes.ts'
 import type { Leg, LegUser, OpenLeg } from './leg.ts'
-import { peerAnswer } from './peer-answer.ts'
+import { peerAnswer, type Tried } from './peer-answer.ts'
 
 /** The caller's half. */
 export interface CallerEnd {
@@ -154,16 +153,9 @@ export class Relay implements LegUser {
   }
 
   /** The last attempt. */
-  get #last(): Pick<Attempts, 'endpoint' | 'upstream' | 'sentTwice'> {
+  get #last(): Tried {
     const { attempts, endpoint } = this.#onward
     return attempts ?? { endpoint, upstream: this.#upstream, sentTwice: this.#sentTwice }
-  }
-
-  /** Undefined where nothing was sent to a proxy of the mesh. */
-  get #peer(): PeerAnswer | undefined {
-    const { endpoint, upstream, sentTwice } = this.#last
-    const { identity } = endpoint
-    return identity === undefined || upstream === '' ? undefined : peerAnswer(identity, this.#response, sentTwice)
   }
 
   #answer(refusal: Refusal): void {
@@ -175,7 +167,7 @@ export class Relay implements LegUser {
     if (this.#over) return
     this.#over = true
     clearTimeout(this.#timer)
-    const peer = this.#peer
+    const peer = peerAnswer(this.#last, this.#response)
     queueMicrotask(() => this.#leg.close()) // It may not be there yet, where opening it failed at once.
     this.#finish({
       code,

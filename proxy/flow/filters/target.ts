@@ -3,6 +3,7 @@
 import type { RequestHead } from '../../../core/facts.ts'
 import type { PathChange, Redirect, Rewrite } from '../../../core/filters.ts'
 import type { Target } from '../../exchange.ts'
+import { hostOf, portOf } from '../authority.ts'
 import { bareOf } from '../match.ts'
 
 /** `prefix`: the one that the route matched. */
@@ -20,15 +21,8 @@ function changed(path: string, prefix: string, { type, value }: PathChange): str
 /** An absolute URL. Without a scheme of its own the port stays, unless one is named. */
 export function locationOf(head: RequestHead, prefix: string, { scheme, host, port, path }: Redirect): string {
   const to = scheme ?? head.scheme
-  const [name, own] = hostAndPort(head.authority)
-  const wanted = port ?? (scheme === undefined ? own : undefined)
+  const wanted = port ?? (scheme === undefined ? portOf(head.authority) : undefined)
   const shown = wanted === undefined || wanted === (to === 'https' ? 443 : 80) ? '' : `:${wanted}`
   const query = head.query === undefined ? '' : `?${head.query}`
-  return `${to}://${host ?? name}${shown}${path ? changed(head.path, prefix, path) : head.path}${query}`
-}
-
-function hostAndPort(authority: string): readonly [string, number | undefined] {
-  const colon = authority.lastIndexOf(':')
-  if (colon < 0 || authority.endsWith(']')) return [authority, undefined]
-  return [authority.slice(0, colon), Number(authority.slice(colon + 1))]
+  return `${to}://${host ?? hostOf(head.authority)}${shown}${path ? changed(head.path, prefix, path) : head.path}${query}`
 }
