@@ -1,5 +1,7 @@
 /** How places of object stores are written: `s3://bucket/prefix`, and the endpoint that has the bucket. */
 
+import { protectedUrl } from '../../core/url.ts'
+
 export const isS3 = (place: string): boolean => place.startsWith('s3://')
 
 /** Names that mean the same in a URL, in a signature and in a file system: nothing of them is ever escaped. */
@@ -16,12 +18,8 @@ export function parseS3Url(text: string): S3Url | undefined {
   return bucket === undefined ? undefined : { bucket, prefix: path ? `${path.slice(1)}/` : '' }
 }
 
-const loopback = /^(?:localhost|\[::1\]|127(?:\.\d{1,3}){3})$/
-
-/** Keys and records pass there: nothing but https, or http on this machine. */
+/** Of nothing but a host: the bucket stands in the place's own URL. */
 export function isEndpoint(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, username, password, pathname, search, hash } = new URL(text)
-  if (username + password + search + hash !== '' || pathname !== '/') return false
-  return protocol === 'https:' || (protocol === 'http:' && loopback.test(hostname))
+  const url = protectedUrl(text)
+  return url !== undefined && url.search === '' && url.pathname === '/'
 }

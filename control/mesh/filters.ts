@@ -5,7 +5,8 @@
 
 import { z } from 'zod'
 import type { Json } from '../../core/json.ts'
-import { pathValue } from './route-match.ts'
+import { type ServiceRef, serviceRef } from './refs.ts'
+import { headerName, pathValue } from './route-match.ts'
 import { duration, host, name, port } from './words.ts'
 
 export interface HeaderValue {
@@ -40,7 +41,7 @@ export type HttpRouteFilter =
   | {
       readonly type: 'RequestMirror'
       readonly requestMirror: {
-        readonly backendRef: { readonly name: string; readonly port?: number }
+        readonly backendRef: ServiceRef
         readonly percent?: number
         readonly fraction?: { readonly numerator: number; readonly denominator?: number }
       }
@@ -69,23 +70,19 @@ export interface RouteFilterSpec {
   readonly transform?: { readonly request?: Json; readonly response?: Json; readonly maxBytes?: number }
 }
 
-export const fieldName: z.ZodType<string, string> = z
-  .string()
-  .regex(/^(?!__proto__$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a header name' })
-
 const fieldText = z
   .string()
   .regex(/^(?:[\x21-\x7e](?:[\t\x20-\x7e]{0,4094}[\x21-\x7e])?)?$/, { error: 'is not a header value of ASCII' })
 
 const fields = z
-  .array(z.strictObject({ name: fieldName, value: fieldText }))
+  .array(z.strictObject({ name: headerName, value: fieldText }))
   .max(16)
   .exactOptional()
 
 const headerModifier = z.strictObject({
   set: fields,
   add: fields,
-  remove: z.array(fieldName).max(16).exactOptional(),
+  remove: z.array(headerName).max(16).exactOptional(),
 })
 
 const pathModifier = z.discriminatedUnion(
@@ -100,7 +97,7 @@ const pathModifier = z.discriminatedUnion(
 const percent = z.number().min(0).max(100).describe('Share of requests. Default 100.').exactOptional()
 
 const method = z.string().regex(/^(?:\*|[A-Z][A-Z-]{0,31})$/, { error: 'is neither a method in upper case nor *' })
-const anyField = z.union([z.literal('*'), fieldName])
+const anyField = z.union([z.literal('*'), headerName])
 
 const cors = z.strictObject({
   allowOrigins: z
@@ -116,14 +113,6 @@ const cors = z.strictObject({
   exposeHeaders: z.array(anyField).max(64).exactOptional(),
   allowCredentials: z.boolean().exactOptional(),
   maxAge: z.int().min(1).max(86_400).describe('In seconds. Default 5.').exactOptional(),
-})
-
-const backend = z.strictObject({
-  group: z.enum(['', 'core', 'writ.dev']).exactOptional(),
-  kind: z.literal('Service').exactOptional(),
-  namespace: z.literal('default').exactOptional(),
-  name,
-  port: port.describe('Must be the port of the Service.').exactOptional(),
 })
 
 export const routeFilters: z.ZodType<readonly HttpRouteFilter[]> = z
@@ -156,7 +145,7 @@ export const routeFilters: z.ZodType<readonly HttpRouteFilter[]> = z
           type: z.literal('RequestMirror'),
           requestMirror: z
             .strictObject({
-              backendRef: backend,
+              backendRef: serviceRef,
               percent: z.int().min(0).max(100).exactOptional(),
               fraction: z
                 .strictObject({
@@ -209,7 +198,7 @@ export const routeFilterSpec: z.ZodType<RouteFilterSpec> = z
           })
           .exactOptional(),
         header: z
-          .strictObject({ name: fieldName, value: fieldText.exactOptional() })
+          .strictObject({ name: headerName, value: fieldText.exactOptional() })
           .describe('Only requests that have it, of this value where there is one. Default every request.')
           .exactOptional(),
       })

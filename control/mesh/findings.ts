@@ -4,9 +4,10 @@ import { z } from 'zod'
 import { type FindingSettings, findingDefaults, type MuteRule } from '../../audit/findings/settings.ts'
 import type { FindingType } from '../../core/record.ts'
 import type { KafkaPlace, StreamPlace } from '../../core/snapshot.ts'
+import { protectedUrl } from '../../core/url.ts'
 import { topicName } from './kafka.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
-import { bundleName, duration, durationMs, entrypoint, isLoopback } from './words.ts'
+import { bundleName, duration, durationMs, entrypoint } from './words.ts'
 
 export interface FindingsSpec {
   readonly learning?: string
@@ -48,14 +49,7 @@ const types: readonly [FindingType, ...FindingType[]] = [
 const url = z
   .string()
   .max(2048)
-  .refine((text) => isSafe(text), { error: 'is neither an https URL nor an http URL on loopback' })
-
-function isSafe(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, username, password, hash } = new URL(text)
-  if (username !== '' || password !== '' || hash !== '') return false
-  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')))
-}
+  .refine((text) => protectedUrl(text) !== undefined, { error: 'is neither an https URL nor an http URL on loopback' })
 
 const text = z.string().min(1).max(2048)
 

@@ -6,27 +6,10 @@
 
 import { z } from 'zod'
 import { type HttpRouteFilter, routeFilters } from './filters.ts'
+import { type BackendRef, backendRefs, hostnames, namespace, type ParentRef, parentRefs } from './refs.ts'
 import { type RouteRetrySpec, routeRetrySpec } from './retry.ts'
 import { type HttpRouteMatch, routeMatch } from './route-match.ts'
 import { duration, hostPattern, name, port } from './words.ts'
-
-export interface ParentRef {
-  readonly group?: string
-  readonly kind?: 'Service' | 'Gateway'
-  readonly namespace?: 'default'
-  readonly name: string
-  readonly sectionName?: string
-  readonly port?: number
-}
-
-export interface BackendRef {
-  readonly group?: '' | 'core' | 'writ.dev'
-  readonly kind?: 'Service'
-  readonly namespace?: 'default'
-  readonly name: string
-  readonly port?: number
-  readonly weight?: number
-}
 
 export interface HttpRouteRule {
   readonly name?: string
@@ -77,35 +60,15 @@ export interface GatewaySpec {
 /** For callers from outside of the mesh. */
 export const isIngress = ({ spec }: { readonly spec: GatewaySpec }): boolean => spec.gatewayClassName === 'writ-ingress'
 
-const namespace = z.literal('default').describe('A mesh file has one namespace.')
-
-export const parentRef: z.ZodType<ParentRef> = z.strictObject({
-  group: z.enum(['', 'core', 'gateway.networking.k8s.io']).exactOptional(),
-  kind: z.enum(['Service', 'Gateway']).describe('Default Gateway.').exactOptional(),
-  namespace: namespace.exactOptional(),
-  name,
-  sectionName: name.describe('Listener of a Gateway.').exactOptional(),
-  port: port.describe('Must be the port of the Service.').exactOptional(),
-})
-
-export const backendRef: z.ZodType<BackendRef> = z.strictObject({
-  group: z.enum(['', 'core', 'writ.dev']).exactOptional(),
-  kind: z.literal('Service').exactOptional(),
-  namespace: namespace.exactOptional(),
-  name,
-  port: port.describe('Must be the port of the Service.').exactOptional(),
-  weight: z.int().min(0).max(1_000_000).describe('Share of requests. Default 1.').exactOptional(),
-})
-
 export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
-  parentRefs: z.array(parentRef).min(1).max(32),
-  hostnames: z.array(hostPattern).min(1).max(16).describe('Only on routes of a Gateway (GAMMA).').exactOptional(),
+  parentRefs,
+  hostnames: hostnames.exactOptional(),
   rules: z
     .array(
       z.strictObject({
         name: name.exactOptional(),
         matches: z.array(routeMatch).min(1).max(64).describe('Any one of them. Default: every path.').exactOptional(),
-        backendRefs: z.array(backendRef).min(1).max(16).exactOptional(),
+        backendRefs: backendRefs.exactOptional(),
         filters: routeFilters.exactOptional(),
         timeouts: z
           .strictObject({

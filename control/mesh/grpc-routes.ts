@@ -4,10 +4,11 @@
  */
 
 import { z } from 'zod'
-import { type BackendRef, backendRef, type HttpRouteSpec, type ParentRef, parentRef } from './gateway.ts'
+import type { HttpRouteSpec } from './gateway.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
+import { type BackendRef, backendRefs, hostnames, type ParentRef, parentRefs } from './refs.ts'
 import { type HttpRouteMatch, headerMatches, isRe2, noRe2 } from './route-match.ts'
-import { hostPattern, name } from './words.ts'
+import { name } from './words.ts'
 
 export interface GrpcRouteMatch {
   readonly method?: {
@@ -61,14 +62,14 @@ const match = z.strictObject({
 })
 
 export const grpcRouteSpec: z.ZodType<GrpcRouteSpec> = z.strictObject({
-  parentRefs: z.array(parentRef).min(1).max(32),
-  hostnames: z.array(hostPattern).min(1).max(16).describe('Only on routes of a Gateway (GAMMA).').exactOptional(),
+  parentRefs,
+  hostnames: hostnames.exactOptional(),
   rules: z
     .array(
       z.strictObject({
         name: name.exactOptional(),
         matches: z.array(match).min(1).max(64).describe('Any one of them. Default: every call.').exactOptional(),
-        backendRefs: z.array(backendRef).min(1).max(16),
+        backendRefs,
       }),
     )
     .min(1)

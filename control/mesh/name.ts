@@ -8,7 +8,7 @@ import type { Sha256 } from '../../core/ports.ts'
 import { type MeshSnapshot, maxQuarantined, snapshotVersion } from '../../core/snapshot.ts'
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { kafkaSasl, kafkaTls } from './kafka.ts'
-import { match, route } from './route-wire.ts'
+import { backends, match, route } from './route-wire.ts'
 import { listenerLimits, serviceTraffic } from './traffic-wire.ts'
 
 export function nameSnapshot(content: Omit<MeshSnapshot, 'name'>, sha256: Sha256): MeshSnapshot {
@@ -121,8 +121,6 @@ const policy = z.strictObject({
     .strictObject({ allow: z.array(text), timeoutMs: count, maxBytes: count, privateAddresses: z.boolean() })
     .exactOptional(),
 })
-
-const backends = z.array(z.strictObject({ service: text, weight: count }))
 
 const site = z.discriminatedUnion('serves', [
   z.strictObject({ host: text, serves: z.literal('http') }),

@@ -1,8 +1,9 @@
 /** Who outside vouches for the log's checkpoints, as the Mesh document names them: witnesses and a time stamp authority. */
 
 import { z } from 'zod'
+import { protectedUrl } from '../../core/url.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
-import { duration, durationMs, isLoopback } from './words.ts'
+import { duration, durationMs } from './words.ts'
 
 export interface WitnessSpec {
   readonly url: string
@@ -29,12 +30,7 @@ const url = z
   .refine((text) => fromOutside(text), { error: 'is neither an https URL nor an http URL on loopback' })
 
 /** What others sign we verify; the wire is protected so that nobody else can keep their answers from us. */
-function fromOutside(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, hostname, username, password, search, hash } = new URL(text)
-  if (username !== '' || password !== '' || search !== '' || hash !== '') return false
-  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')))
-}
+const fromOutside = (text: string): boolean => protectedUrl(text)?.search === ''
 
 const witness: z.ZodType<WitnessSpec> = z.strictObject({
   url: url.describe('Submission prefix; add-checkpoint is asked for below it.'),

@@ -12,6 +12,7 @@ import {
 import type { HeaderModifier, HttpRouteFilter, PathModifier, RouteFilterSpec } from './filters.ts'
 import type { HttpRouteRule, HttpRouteSpec } from './gateway.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
+import { wrongService } from './refs.ts'
 import type { KnownService } from './services.ts'
 import { durationMs } from './words.ts'
 
@@ -122,11 +123,8 @@ function mirrorOf(
   { services }: FilterWorld,
   say: Say,
 ): readonly Mirror[] {
-  const known = services.get(backendRef.name)
-  if (!known) say([...at, 'name'], `there is no Service ${backendRef.name}`, 'add it, or correct the name')
-  else if (backendRef.port !== undefined && backendRef.port !== known.port) {
-    say([...at, 'port'], `is not the port of Service ${backendRef.name}`, `write ${known.port} or leave it out`)
-  }
+  const wrong = wrongService(backendRef, services)
+  if (wrong) say([...at, wrong.field], wrong.problem, wrong.cure)
   const share = fraction ? fraction.numerator / (fraction.denominator ?? 100) : (percent ?? 100) / 100
   if (share > 1)
     say([...at.slice(0, -1), 'fraction'], 'is more than all requests', 'write a numerator that is not larger')

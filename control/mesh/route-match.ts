@@ -75,7 +75,7 @@ const values = (name: z.ZodType<string, string>) =>
     )
     .max(16)
 
-const headerName = z
+export const headerName: z.ZodType<string, string> = z
   .string()
   .regex(/^(?!__proto__$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'is not a header name' })
 

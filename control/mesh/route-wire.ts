@@ -1,26 +1,16 @@
 /** What a snapshot says of routes, as it comes over the wire. */
 
-import { RE2JS } from 're2js'
 import { z } from 'zod'
 import type { Route, RouteMatch } from '../../core/snapshot.ts'
 import { filters } from './filters-wire.ts'
+import { isRe2 } from './route-match.ts'
 import { keyPlace } from './traffic-wire.ts'
 
 const text = z.string().max(4096)
 const count = z.int().min(0)
 
 /** One that does not compile would stop the proxy when it takes the snapshot into force. */
-const pattern = text.refine(
-  (given) => {
-    try {
-      RE2JS.compile(given)
-      return true
-    } catch {
-      return false
-    }
-  },
-  { error: 'no regular expression of RE2' },
-)
+const pattern = text.refine(isRe2, { error: 'no regular expression of RE2' })
 
 export const match: z.ZodType<RouteMatch> = z.strictObject({
   path: z.union([
@@ -34,11 +24,13 @@ export const match: z.ZodType<RouteMatch> = z.strictObject({
   queryPatterns: z.record(text, pattern).exactOptional(),
 })
 
+export const backends: z.ZodType<Route['backends']> = z.array(z.strictObject({ service: text, weight: count }))
+
 export const route: z.ZodType<Route> = z.strictObject({
   name: text,
   hosts: z.array(text),
   match,
-  backends: z.array(z.strictObject({ service: text, weight: count })),
+  backends,
   sticky: keyPlace.exactOptional(),
   filters: filters.exactOptional(),
   timeoutMs: count,

@@ -3,10 +3,11 @@
 import type { RouteFilters } from '../../core/filters.ts'
 import type { Route } from '../../core/snapshot.ts'
 import type { RouteFilterSpec } from './filters.ts'
-import { type GatewaySpec, type HttpRouteRule, type HttpRouteSpec, isIngress, type ParentRef } from './gateway.ts'
+import { type GatewaySpec, type HttpRouteRule, type HttpRouteSpec, isIngress } from './gateway.ts'
 import { meet, servedOf } from './hostnames.ts'
 import { attachedTo, portKey } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
+import { type ParentRef, wrongService } from './refs.ts'
 import { routeRetryOf } from './retry.ts'
 import { filtersOf } from './route-filters.ts'
 import { byNarrowness, matchOf, repeatedIn } from './route-match.ts'
@@ -173,11 +174,7 @@ function ofService(parent: ParentRef, services: Input['services']): Names {
   if (parent.sectionName !== undefined) {
     return { field: 'sectionName', problem: 'a Service has no sections', cure: 'remove it' }
   }
-  const known = services.get(parent.name)
-  if (!known)
-    return { field: 'name', problem: `there is no Service ${parent.name}`, cure: 'add it, or correct the name' }
-  if (parent.port !== undefined && parent.port !== known.port) return wrongPort(parent.name, known.port)
-  return { hosts: known.service.hosts }
+  return wrongService(parent, services) ?? { hosts: services.get(parent.name)!.service.hosts }
 }
 
 function ofGateway(parent: ParentRef, gateways: Input['gateways']): Names {
@@ -198,12 +195,6 @@ function ofGateway(parent: ParentRef, gateways: Input['gateways']): Names {
   return { field: 'sectionName', problem, cure: 'correct the name' }
 }
 
-const wrongPort = (name: string, port: number): { field: string; problem: string; cure: string } => ({
-  field: 'port',
-  problem: `is not the port of Service ${name}`,
-  cure: `write ${port} or leave it out`,
-})
-
 function checkRule(
   placed: Placed<HttpRouteSpec>,
   index: number,
@@ -221,15 +212,8 @@ function checkRule(
   }
   const backendRefs = rule.backendRefs ?? []
   for (const [at, ref] of backendRefs.entries()) {
-    const known = services.get(ref.name)
-    const refPath: Path = [...path, 'backendRefs', at]
-    if (!known) {
-      const cure = 'add it, or correct the name'
-      problems.push(problemAt(placed, [...refPath, 'name'], `there is no Service ${ref.name}`, cure))
-    } else if (ref.port !== undefined && ref.port !== known.port) {
-      const { field, problem, cure } = wrongPort(ref.name, known.port)
-      problems.push(problemAt(placed, [...refPath, field], problem, cure))
-    }
+    const wrong = wrongService(ref, services)
+    if (wrong) problems.push(problemAt(placed, [...path, 'backendRefs', at, wrong.field], wrong.problem, wrong.cure))
   }
   const { request, backendRequest } = rule.timeouts ?? {}
   if (backendRequest !== undefined && request !== undefined && durationMs(request) > 0) {

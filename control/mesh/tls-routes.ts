@@ -2,11 +2,12 @@
 
 import { z } from 'zod'
 import type { Route } from '../../core/snapshot.ts'
-import { type BackendRef, backendRef, type GatewaySpec, isIngress, type ParentRef, parentRef } from './gateway.ts'
+import { type GatewaySpec, isIngress } from './gateway.ts'
 import { portKey } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
+import { type BackendRef, backendRefs, hostnames, type ParentRef, parentRefs } from './refs.ts'
 import type { KnownService } from './services.ts'
-import { hostPattern, name } from './words.ts'
+import { name } from './words.ts'
 
 export interface TlsRouteSpec {
   readonly parentRefs: readonly ParentRef[]
@@ -15,11 +16,9 @@ export interface TlsRouteSpec {
 }
 
 export const tlsRouteSpec: z.ZodType<TlsRouteSpec> = z.strictObject({
-  parentRefs: z.array(parentRef).min(1).max(32).describe('Gateways of class writ-ingress.'),
-  hostnames: z.array(hostPattern).min(1).max(16).describe('Names of the server (SNI).'),
-  rules: z
-    .array(z.strictObject({ name: name.exactOptional(), backendRefs: z.array(backendRef).min(1).max(16) }))
-    .length(1),
+  parentRefs: parentRefs.describe('Gateways of class writ-ingress.'),
+  hostnames: hostnames.describe('Names of the server (SNI).'),
+  rules: z.array(z.strictObject({ name: name.exactOptional(), backendRefs })).length(1),
 })
 
 /** Where one name of a gateway's port leads. */

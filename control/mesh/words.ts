@@ -71,9 +71,6 @@ export function durationMs(text: string): number {
   return total
 }
 
-const loopback = /^(?:localhost|::1|127(?:\.[0-9]{1,3}){3})$/
-export const isLoopback = (text: string): boolean => loopback.test(text)
-
 /** Addresses that mean every address of the machine. */
 export const isAnyAddress = (text: string): boolean => text === '0.0.0.0' || /^[0:]*::[0:]*$/.test(text)
 

@@ -2,9 +2,10 @@
 
 import type { Bind, Listener, Workload } from '../../core/snapshot.ts'
 import { parseSpiffeId, type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import { isLoopback } from '../../core/url.ts'
 import type { WorkloadSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
-import { isAnyAddress, isLoopback } from './words.ts'
+import { isAnyAddress } from './words.ts'
 
 type PlacedWorkload = Placed<WorkloadSpec>
 

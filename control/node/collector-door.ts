@@ -9,7 +9,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { WritError } from '../../core/fault.ts'
-import { isLoopback } from '../mesh/words.ts'
+import { isLoopback } from '../../core/url.ts'
 import { type CollectorParts, collectorRoutes } from './collector-routes.ts'
 import { closeServer, type DoorLimits, listen, serverTimes } from './http.ts'
 

@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
-import { isLoopback } from '../mesh/words.ts'
+import { leadsHere } from '../../core/url.ts'
 
 export interface DecisionSenderOptions {
   /** Where the collector is: `https://collector.example`; plain http to loopback only, since the token goes along. */
@@ -174,7 +174,7 @@ function refusal(status: number, answer: Json | undefined): WritError {
 
 function addressOf(url: string): URL {
   const address = URL.parse(url)
-  const inClear = address?.protocol === 'http:' && isLoopback(address.hostname.replace(/^\[|\]$/g, ''))
+  const inClear = address?.protocol === 'http:' && leadsHere(address)
   if (!address || (address.protocol !== 'https:' && !inClear) || address.username !== '' || address.password !== '') {
     throw new WritError('config_invalid', `${url} is no address that decisions and their token may go to`, {
       cure: 'give an https:// address, or http://127.0.0.1:PORT',

@@ -7,7 +7,7 @@ import { type Context, Hono } from 'hono'
 import { fromUtf8, toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
-import { isLoopback } from '../mesh/words.ts'
+import { isLoopback } from '../../core/url.ts'
 import {
   closeServer,
   type DoorEnv,
