@@ -11,7 +11,7 @@ import { openStore, type Store } from '../audit/node/store.ts'
 import { parseMoment } from '../audit/query/moment.ts'
 import type { KeepingSettings } from '../control/mesh/keeping.ts'
 import { WritError } from '../core/fault.ts'
-import { formatTime, parseTime } from '../core/time.ts'
+import { formatMs, parseTime } from '../core/time.ts'
 import { repeated } from './options.ts'
 import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
 import { storeOf } from './wire/log.ts'
@@ -174,5 +174,5 @@ function moment(text: string): string {
   if (ns !== undefined) return text
   const ms = parseMoment(text, Date.now(), 'time')
 
-  return formatTime(BigInt(ms) * 1_000_000n)
+  return formatMs(ms)
 }

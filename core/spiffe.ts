@@ -37,3 +37,7 @@ export function pathOf(id: SpiffeId): string {
 export function spiffeId(trustDomain: TrustDomain, path: string): SpiffeId | undefined {
   return parseSpiffeId(`spiffe://${trustDomain}${path.startsWith('/') ? path : `/${path}`}`)
 }
+
+/** Whether an id is meant by a name: the whole id, or the end of its path, `web` of `spiffe://bank.example/ns/shop/web`. */
+export const isNamed = (id: string, name: string): boolean =>
+  id === name || (!name.startsWith('spiffe://') && id.endsWith(`/${name}`))

@@ -22,6 +22,9 @@ export function formatTime(ns: Nanoseconds): string {
   return lastText
 }
 
+/** Of milliseconds since 1970; a part of one is left out. */
+export const formatMs = (ms: number): string => formatTime(BigInt(Math.trunc(ms)) * 1_000_000n)
+
 const shape = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/
 
 /** The same for what was read last. */

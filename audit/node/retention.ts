@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WritError } from '../../core/fault.ts'
 import { isObject, parseJson } from '../../core/json.ts'
-import { formatTime } from '../../core/time.ts'
+import { formatMs } from '../../core/time.ts'
 import { writeWhole } from './durable.ts'
 import { shardsIn } from './logfolder.ts'
 import { type RetainParts, type RetainPlan, runRetention } from './retain.ts'
@@ -64,7 +64,7 @@ export function openRetention(settings: RetentionSettings): Retention {
   const closing = new AbortController()
 
   async function retain(shard: number): Promise<RetentionState['shards'][number]> {
-    const olderThan = timeOf(nowMs() - keepMs)
+    const olderThan = formatMs(Math.max(0, nowMs() - keepMs))
     const parts = {
       ...{ store, logDir, shard, olderThan, most, signal: closing.signal },
       ...(archive !== undefined && { archive }),
@@ -93,7 +93,7 @@ export function openRetention(settings: RetentionSettings): Retention {
     const shards: RetentionState['shards'][number][] = []
     for (const shard of (await shardsIn(logDir)) ?? []) if (!closing.signal.aborted) shards.push(await retain(shard))
     if (shards.length === 0 || closing.signal.aborted) return // What was left undone is due at the next start.
-    const state: RetentionState = { v: 1, at: timeOf(nowMs()), shards }
+    const state: RetentionState = { v: 1, at: formatMs(nowMs()), shards }
     await writeWhole(join(logDir, retentionFile), `${JSON.stringify(state)}\n`)
   }
 
@@ -133,8 +133,6 @@ export function openRetention(settings: RetentionSettings): Retention {
     },
   }
 }
-
-const timeOf = (ms: number): string => formatTime(BigInt(Math.max(0, Math.floor(ms))) * 1_000_000n)
 
 /** When the next run is due: at once where there was none, within the hour where something failed. */
 export function dueMs(state: RetentionState | undefined, everyMs: number): number {

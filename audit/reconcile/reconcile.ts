@@ -9,7 +9,7 @@
 
 import type { AuditEvent, UnmatchedBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import { formatTime } from '../../core/time.ts'
+import { formatMs } from '../../core/time.ts'
 import { isAuditor } from '../verify/records.ts'
 import { Producers } from './producers.ts'
 import { decisionOf, idsOf, type Sighting, sightingsOf, timeOf } from './sightings.ts'
@@ -213,5 +213,5 @@ const bodyOf = ({ side, id, requestId, atMs }: Sighting, silent: string, by: str
   of: decisionOf(id),
   request_id: requestId,
   by: by as SpiffeId,
-  at: formatTime(BigInt(atMs) * 1_000_000n),
+  at: formatMs(atMs),
 })

@@ -1,6 +1,7 @@
 /** Which grants of a policy's data were used: its edges, and its roles. */
 
 import { isObject, type Json } from '../../core/json.ts'
+import { isNamed } from '../../core/spiffe.ts'
 import { fits } from './patterns.ts'
 
 export interface Use {
@@ -84,7 +85,7 @@ export class Grants {
 
   /** All, or those of one caller: a SPIFFE id, or the end of its path. */
   list(caller?: string): readonly GrantUse[] {
-    const own = this.#all.filter(({ from }) => caller === undefined || from === caller || from.endsWith(`/${caller}`))
+    const own = this.#all.filter(({ from }) => caller === undefined || isNamed(from, caller))
     return own.map(({ grant, count, last }) => ({ ...grant, count, last }))
   }
 

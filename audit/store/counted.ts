@@ -1,6 +1,6 @@
 /**
- * Version 7 of the questions' functions, over sums by the day where the window is longer than one: as questions.ts has
- * them otherwise, and each still the only definition of what it answers.
+ * Questions' functions of version 8: over sums by the day where the window is longer than one, or by the hour beside
+ * them. What questions.ts has is of version 3, and of `writ_counted` this one takes the place of that.
  */
 
 /** Reckoned once, not for every row. */
@@ -51,7 +51,10 @@ export const countedFunctions: readonly string[] = [
       union all
       ${sums('writ_new_traffic', 'hour', whole)}`)}
   $$`,
-  // As in questions.ts, by the hour throughout.
+  // Denials of an hour beside the same hour of the week in the eight weeks before, or, where fewer than three of those
+  // are in the log, the same hour of the day in the seven days before. The spread is 1.4826 times the median of the
+  // deviations (MAD), and never less than a Poisson process of the median would have. Of a long window the 2,000 hours
+  // and edges with the most denials are compared: a bound for what one question costs.
   `create or replace function writ_denied_spikes(
     since timestamptz, until timestamptz default now(), at_least bigint default 5, score_over double precision default 4
   ) returns table (
@@ -113,7 +116,7 @@ export const countedFunctions: readonly string[] = [
     ) t
     order by f.score desc nulls last, f.denied desc
   $$`,
-  // What was never seen before has all of its calls in the window.
+  // Who calls what for the first time that the log knows of: all of its calls are in the window.
   `create or replace function writ_first_seen_edges(since timestamptz, until timestamptz default now())
   returns table (
     caller text, target text, method text, first_at timestamptz, decisions bigint, refused bigint, shard integer,
@@ -127,7 +130,8 @@ export const countedFunctions: readonly string[] = [
     having min(c.first_at) >= since and min(c.first_at) < until
     order by 4 desc
   $$`,
-  // Before and after are counted apart: the day that \`since\` lies in is no sum of either.
+  // Jensen-Shannon divergence, in bits from 0 to 1, of what a caller asked for and what it asked for before. Both are
+  // counted apart: the day that \`since\` lies in is no sum of either.
   `create or replace function writ_moved_callers(
     since timestamptz, until timestamptz default now(), before interval default '7 days', at_least bigint default 50,
     moved_over double precision default 0.1

@@ -1,5 +1,5 @@
 /**
- * Version 7 of the store: what keeps answers quick and rows small over many millions of decisions. Sums by the day and by
+ * Version 8 of the store: what keeps answers quick and rows small over many millions of decisions. Sums by the day and by
  * the certificate beside those by the hour, the places of seldom records, and times wherever partitions are looked into.
  */
 

@@ -1,7 +1,7 @@
 /**
  * Copies of a piece of the ledger, each later than the one before: the same edges at other times, by new runs with new
  * ids, under later revisions and other certificates. By SQL, for ten million rows in minutes; that the tables come out
- * as the auditor's own functions would have made them is held by test/bench/copies.test.ts.
+ * as the auditor's own functions would have made them is held by test/bench/fill.test.ts.
  */
 
 import { createHash } from 'node:crypto'

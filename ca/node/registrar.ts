@@ -5,7 +5,7 @@ import type { Identity, TrustBundle } from '../../core/identity.ts'
 import type { RandomBytes, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
-import { formatTime } from '../../core/time.ts'
+import { formatMs } from '../../core/time.ts'
 import { parseCsr } from '../csr.ts'
 import { bundleDigest, formatToken, parseToken, secretDigest, type TokenStore, tokenMs } from '../join.ts'
 import type { Authority, IssuedLeaf } from './authority.ts'
@@ -138,10 +138,8 @@ export function issuanceBody(
     action,
     subject,
     serial: leaf?.serial ?? '',
-    not_before: leaf ? timeText(leaf.notBeforeMs) : '',
-    not_after: leaf ? timeText(leaf.notAfterMs) : '',
+    not_before: leaf ? formatMs(leaf.notBeforeMs) : '',
+    not_after: leaf ? formatMs(leaf.notAfterMs) : '',
     evidence,
   }
 }
-
-const timeText = (ms: number): string => formatTime(BigInt(ms) * 1_000_000n)

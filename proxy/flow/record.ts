@@ -14,7 +14,7 @@ import { type Disclosures, seal } from '../../core/personal.ts'
 import type { AgedData, PolicyRef, PolicyTrial, PolicyUse } from '../../core/policy.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { DecisionBody, RecordId } from '../../core/record.ts'
-import { formatTime } from '../../core/time.ts'
+import { formatMs } from '../../core/time.ts'
 import type { Found } from './route.ts'
 
 /** Most reasons of one record, and the longest, in characters. What is over is cut; with JSON's escapes 9.6 KB. */
@@ -111,8 +111,8 @@ const bundlesOf = remembered(({ bundle, revision, sha256 }: PolicyRef) => ({ [bu
 const proven = remembered((identity: Identity) => ({
   proof: identity.proof,
   serial: identity.serial,
-  not_before: formatTime(BigInt(Math.trunc(identity.notBeforeMs)) * 1_000_000n),
-  not_after: formatTime(BigInt(Math.trunc(identity.notAfterMs)) * 1_000_000n),
+  not_before: formatMs(identity.notBeforeMs),
+  not_after: formatMs(identity.notAfterMs),
 }))
 
 function remembered<Of extends object, Made extends { readonly [key: string]: Json }>(

@@ -6,6 +6,7 @@
 import { WritError } from '../../../core/fault.ts'
 import { parsePath } from '../../../core/input.ts'
 import type { Json } from '../../../core/json.ts'
+import { isNamed } from '../../../core/spiffe.ts'
 import { Grants, type GrantUse } from '../../replay/grants.ts'
 import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
@@ -130,8 +131,6 @@ const isOpen = (grants: Grants, { caller: from, target: to, method }: Edge): boo
 function see(grants: Grants, { caller: from, target: to, method }: Edge, path: string | null, at: string): void {
   if (path !== null) grants.saw({ from, to, method, steps: parsePath(path), time: at })
 }
-
-const isNamed = (id: string, name: string): boolean => id === name || id.endsWith(`/${name}`)
 
 const rowOf = ({ text, at, last }: GrantUse) => ({
   grant: text,

@@ -1,6 +1,7 @@
 /** What a SPIFFE ID was at a time, from the issuance records; and what it reached through others, by trace and request. */
 
 import type { Json } from '../../../core/json.ts'
+import { isNamed } from '../../../core/spiffe.ts'
 import { idHex } from '../../store/copy.ts'
 import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
@@ -214,9 +215,5 @@ function add(
 const distinct = (values: readonly unknown[]): readonly string[] => [
   ...new Set(values.filter((value): value is string => typeof value === 'string' && value !== '')),
 ]
-
-/** A whole id, or the end of its path, as `writ_named` has it. */
-const isNamed = (id: string, name: string): boolean =>
-  id === name || (!name.startsWith('spiffe://') && id.endsWith(`/${name}`))
 
 const shortOf = (id: string): string => id.replace(/^spiffe:\/\/[^/]+\//, '')

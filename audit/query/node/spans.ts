@@ -87,7 +87,10 @@ const hourMs = 3_600_000
 const hourOf = (ms: number) => sql`${new Date(Math.floor(ms / hourMs) * hourMs).toISOString()}::timestamptz`
 
 /** As whole milliseconds around them. */
-const cellTimes = sql`floor(extract(epoch from t.first_at) * 1000) as from_ms, ceil(extract(epoch from t.last_at) * 1000) as to_ms`
+const timesBetween = (first: string, last: string): string =>
+  `floor(extract(epoch from ${first}) * 1000) as from_ms, ceil(extract(epoch from ${last}) * 1000) as to_ms`
+const cellTimes = sql.raw(timesBetween('t.first_at', 't.last_at'))
+const placeColumns = sql.raw(`t.index as first_index, t.index as last_index, ${timesBetween('t.at', 't.at')}`)
 
 const spanOf = (row: { readonly [column: string]: unknown }, low: number, high: number): Span => ({
   first: Math.max(Number(row['first_index']), low),
@@ -113,9 +116,7 @@ async function namedPlaces(
   const [column, id] = requestId === undefined ? (['trace', traceId!] as const) : (['request', requestId] as const)
   const rows = await rowsFrom(
     db,
-    sql`select t.index as first_index, t.index as last_index, floor(extract(epoch from t.at) * 1000) as from_ms,
-        ceil(extract(epoch from t.at) * 1000) as to_ms
-      from rows t where t.shard = ${shard} and t.${sql.raw(column)} = decode(${idHex(id)}, 'hex')
+    sql`select ${placeColumns} from rows t where t.shard = ${shard} and t.${sql.raw(column)} = decode(${idHex(id)}, 'hex')
         and t.index >= ${low} and t.index < ${high} order by t.index desc limit ${sumsAtOnce}`,
   )
   return rows.map((row) => spanOf(row, low, high - 1))
@@ -130,9 +131,7 @@ async function* placesOf(db: Db, shard: number, kinds: readonly string[], { low,
   for (let below = high; below > low; ) {
     const rows = await rowsFrom(
       db,
-      sql`select t.index as first_index, t.index as last_index, floor(extract(epoch from t.at) * 1000) as from_ms,
-          ceil(extract(epoch from t.at) * 1000) as to_ms
-        from others t where t.shard = ${shard} and t.kind in (${some}) and t.index < ${below} and t.index >= ${low}
+      sql`select ${placeColumns} from others t where t.shard = ${shard} and t.kind in (${some}) and t.index < ${below} and t.index >= ${low}
         order by t.index desc limit ${sumsAtOnce}`,
     )
     for (const row of rows) yield spanOf(row, low, high - 1)

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
-import { makeFinder } from '../../../audit/findings/node/finder.ts'
+import { type Finder, makeFinder } from '../../../audit/findings/node/finder.ts'
 import { findingDefaults } from '../../../audit/findings/settings.ts'
 import type { Auditor } from '../../../audit/node/auditor.ts'
 import { canned } from '../../../audit/query/node/canned.ts'
@@ -109,7 +109,7 @@ test('one that comes back after all closes it', async () => {
   expect(await lost()).toHaveLength(2)
 })
 
-test('it is among what is missing, a finding, and known again to a store that was made anew from the log', async () => {
+async function openWithFinder(): Promise<Finder> {
   const finder = makeFinder({
     ...{ store, settings: () => findingDefaults, sinks: () => [], own: id('writ/auditor'), everyMs: 1e9 },
     nowMs: () => startMs,
@@ -119,6 +119,11 @@ test('it is among what is missing, a finding, and known again to a store that wa
   })
   auditor = await open({ onStored: finder.onStored })
   await finder.start(auditor)
+  return finder
+}
+
+test('it is among what is missing, a finding, and known again to a store that was made anew from the log', async () => {
+  const finder = await openWithFinder()
   const before = await killed()
   orders.nowMs += minute
   await take(orders.restart(false))
@@ -148,15 +153,7 @@ test('it is among what is missing, a finding, and known again to a store that wa
 })
 
 test('what only the auditor may say of others is no finding where a workload says it', async () => {
-  const finder = makeFinder({
-    ...{ store, settings: () => findingDefaults, sinks: () => [], own: id('writ/auditor'), everyMs: 1e9 },
-    nowMs: () => startMs,
-    onFault: (thrown) => {
-      throw thrown
-    },
-  })
-  auditor = await open({ onStored: finder.onStored })
-  await finder.start(auditor)
+  const finder = await openWithFinder()
   const of = { producer: id('web'), epoch: orders.epoch }
   await take(
     orders.start(),
