@@ -25,11 +25,12 @@ export const trustDomain: TrustDomain = parseTrustDomain('bank.example')!
 export const callerId: SpiffeId = parseSpiffeId('spiffe://bank.example/storefront')!
 export const serverId: SpiffeId = parseSpiffeId('spiffe://bank.example/orders')!
 
-export const authorityIn = (dir: string): Authority => openAuthority({ dir, trustDomain, nowMs: Date.now, random })
+export const authorityIn = (dir: string): Promise<Authority> =>
+  openAuthority({ dir, trustDomain, nowMs: Date.now, random })
 
 export async function makeCertificates(folder: string): Promise<Certificates> {
   const dir = join(folder, 'authority')
-  const authority = authorityIn(dir)
+  const authority = await authorityIn(dir)
   const write = async (name: string, text: string): Promise<string> => {
     const path = join(folder, name)
     await writeFile(path, text, { mode: 0o600 })

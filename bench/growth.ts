@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const number = (name: keyof typeof values): number => Number(values[name])
 
 const folder = await mkdtemp(join(tmpdir(), 'writ-growth-'))
-authorityIn(join(folder, 'ca'))
+await authorityIn(join(folder, 'ca'))
 const settings = { shared_buffers: '512MB', max_wal_size: '4GB', max_connections: '60', wal_compression: 'lz4' }
 const postgres = await startPostgres({ settings })
 try {
@@ -142,7 +142,7 @@ async function open(name: string, partitions: number) {
   const logDir = join(folder, name, 'log')
   const store = await openStore({ kind: 'postgres', url, connections: Math.max(8, partitions + 2) }, logDir)
   const signer = await openFileSigner({ dir: join(folder, name, 'signer'), name: `${trustDomain}/audit`, sha256 })
-  const roots = authorityIn(join(folder, 'ca')).bundle().roots
+  const roots = (await authorityIn(join(folder, 'ca'))).bundle().roots
   const auditor = await openAuditor({
     ...{ store, logDir, signer, trustDomain, cluster: 'bench', software: 'writ bench', verifyHead },
     ...{ rootsOf: () => roots, now: openClock(), random, sha256 },

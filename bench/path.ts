@@ -35,7 +35,7 @@ const together = 16
 
 const folder = await mkdtemp(join(tmpdir(), 'writ-path-'))
 const now = openClock()
-const source = await localIdentitySource(authorityIn(join(folder, 'ca')), serverId, { nowMs: Date.now, random })
+const source = await localIdentitySource(await authorityIn(join(folder, 'ca')), serverId, { nowMs: Date.now, random })
 const stream = { publish: async () => {}, partitions: async () => 1, close: async () => {} }
 const recorder = await openRecorder({
   ...{ dir: join(folder, 'spool'), settings: auditDefaults, trustDomain, cluster: 'bench', software: 'writ bench' },

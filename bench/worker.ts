@@ -66,7 +66,7 @@ async function work(options: WorkerOptions): Promise<void> {
   const nowMs = (): number => Number(now() / 1_000_000n)
   const snapshot = snapshotOf(options)
   const { id } = snapshot.workloads[0]!
-  const source = await localIdentitySource(authorityIn(options.authority), id, { nowMs, random })
+  const source = await localIdentitySource(await authorityIn(options.authority), id, { nowMs, random })
   const identify = makeIdentify(() => source.current(), verifySignature)
 
   let recorder: Recorder | undefined

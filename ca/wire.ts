@@ -53,10 +53,16 @@ export function readIssued(
 ): { readonly chain: readonly Uint8Array[]; readonly bundles: readonly TrustBundle[] } | undefined {
   if (!isObject(value)) return undefined
   const chain = readDers(value['svid'], maxChain)
-  const list = value['trust']
-  if (!chain || !Array.isArray(list) || list.length > maxDomains) return undefined
+  const bundles = readTrustList(value)
+  return chain && bundles && { chain, bundles }
+}
+
+/** Every bundle under `trust`, or none of them where one does not read. */
+export function readTrustList(value: unknown): readonly TrustBundle[] | undefined {
+  const list = isObject(value) ? value['trust'] : undefined
+  if (!Array.isArray(list) || list.length > maxDomains) return undefined
   const bundles = list.map(readTrust)
-  return bundles.includes(undefined) ? undefined : { chain, bundles: bundles as TrustBundle[] }
+  return bundles.includes(undefined) ? undefined : (bundles as TrustBundle[])
 }
 
 /** A JWT-SVID, and how long it holds. */

@@ -18,7 +18,9 @@ import { openIngest } from './wire/ingest.ts'
 import { joinAs } from './wire/join.ts'
 import { openLog, storeOf } from './wire/log.ts'
 import { openClock } from './wire/machine.ts'
+import { meshClient } from './wire/mesh-client.ts'
 import { printEvents } from './wire/telemetry.ts'
+import { followTrust } from './wire/trust.ts'
 
 interface Options {
   readonly file: string
@@ -84,6 +86,13 @@ async function run(options: Options): Promise<void> {
       onEvent,
     })
     closing.push(async () => source.close())
+    const client = meshClient({ url: options.control, expect: controlId(trustDomain), source, nowMs })
+    const ending = new AbortController()
+    const trusting = followTrust(client, source, ending.signal)
+    closing.push(async () => {
+      ending.abort()
+      await trusting
+    })
     const log = await openLog({
       signerDir: join(state.root, 'signer'),
       ...(options.signer !== undefined && { signerSocket: options.signer }),

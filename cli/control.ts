@@ -11,6 +11,7 @@ import { readPolicyFolder } from '../engine/node/open.ts'
 import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { auditorClient } from './wire/auditor-client.ts'
+import { authorityOptions } from './wire/authority.ts'
 import {
   auditorId,
   compileConfig,
@@ -21,9 +22,9 @@ import {
 } from './wire/control-plane.ts'
 import { inTurn } from './wire/in-turn.ts'
 import { openClock, random, sha256 } from './wire/machine.ts'
+import { pause } from './wire/pause.ts'
 import { openDataSources } from './wire/policy-data.ts'
 import { openPolicySources } from './wire/policy-sources.ts'
-import { pause } from './wire/sidecar.ts'
 import { openSpool, openStream } from './wire/stream.ts'
 import { printEvents } from './wire/telemetry.ts'
 import { openDisclosureVault } from './wire/vault.ts'
@@ -81,8 +82,15 @@ async function run(options: Options): Promise<void> {
       return compileConfig(mesh, options.file, all, logKey, onEvent, await data.over(all))
     }
     const config = await load()
-    const authority = openAuthority({ dir: state.ca, trustDomain: config.snapshot.trustDomain, nowMs, random })
-    const identity = await controlIdentity(authority, nowMs)
+    const { trustDomain } = config.snapshot
+    const authority = await openAuthority({
+      dir: state.ca,
+      trustDomain,
+      nowMs,
+      random,
+      ...authorityOptions(config.settings),
+    })
+    const identity = await controlIdentity(authority, nowMs, config.settings.svidTtlMs)
     const { source } = identity
     const auditor = options.auditor
       ? auditorClient({ url: options.auditor, expect: auditorId(config.snapshot.trustDomain), source, nowMs })

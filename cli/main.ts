@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, (sub: string) => Promise<Command>>> = {
   tap: async () => (await import('./tap.ts')).tapCommand(),
   quarantine: async () => (await import('./quarantine.ts')).quarantineCommand(),
   token: async () => (await import('./token.ts')).tokenCommand(),
+  ca: async () => (await import('./ca.ts')).caCommand(),
   svid: async () => (await import('./svid.ts')).svidCommand(),
   kafka: async () => (await import('./kafka.ts')).kafkaCommand(),
   capture: async () => (await import('./capture.ts')).captureCommand(),

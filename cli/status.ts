@@ -128,7 +128,7 @@ export function formatData(data: readonly Data[]): string {
   return `\n${tableOf([head, ...rows])}${problems.length > 0 ? '\n' : ''}${problems.join('')}`
 }
 
-function tableOf(table: readonly (readonly string[])[]): string {
+export function tableOf(table: readonly (readonly string[])[]): string {
   const widths = table[0]!.map((_, i) => Math.max(...table.map((row) => row[i]!.length)))
   const lines = table.map((row) =>
     row

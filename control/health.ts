@@ -11,6 +11,8 @@ export interface HealthReport {
   readonly software?: string
   /** Generation of the deny list that is applied. */
   readonly denied?: number
+  /** Sequence of our own trust domain's bundle that is applied. */
+  readonly trust?: number
   /** Serial of the SVID in use, hex, and its end as RFC 3339. */
   readonly serial?: string
   readonly not_after?: string
@@ -71,6 +73,7 @@ export const healthReport: z.ZodType<HealthReport> = z.strictObject({
   snapshot: z.string().max(128),
   software: z.string().max(128).exactOptional(),
   denied: count.exactOptional(),
+  trust: count.exactOptional(),
   serial: z
     .string()
     .regex(/^[0-9a-f]{0,64}$/)

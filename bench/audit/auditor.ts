@@ -11,7 +11,7 @@ import { authorityIn, trustDomain } from '../certificates.ts'
 
 const [, , folder, broker, topic, url] = process.argv as string[]
 const logDir = join(folder!, 'log')
-const roots = authorityIn(join(folder!, 'ca')).bundle().roots
+const roots = (await authorityIn(join(folder!, 'ca'))).bundle().roots
 const store = await openStore({ kind: 'postgres', url: url! }, logDir)
 const signer = await openFileSigner({ dir: join(folder!, 'signer'), name: `${trustDomain}/audit`, sha256 })
 let ingested = 0

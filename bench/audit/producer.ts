@@ -18,7 +18,7 @@ import { decisionOf, workloads } from './traffic.ts'
 
 const [, , folder, broker, topic, producers, rate, name] = process.argv as string[]
 const now = openClock()
-const authority = authorityIn(join(folder!, 'ca'))
+const authority = await authorityIn(join(folder!, 'ca'))
 const stream = await kafkaStream({ brokers: [broker!], topic: topic!, clientId: `bench-${name}` })
 const recorder = await openRecorder({
   ...{ dir: join(folder!, `spool-${name}`), trustDomain, cluster: 'bench', software: 'writ bench' },

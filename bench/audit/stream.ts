@@ -40,7 +40,7 @@ export interface Stream {
 }
 
 export async function openStream({ dir, producers, partitions, rate }: StreamOptions): Promise<Stream> {
-  const authority = authorityIn(dir)
+  const authority = await authorityIn(dir)
   const startMs = Date.now()
   const decide = openMesh(startMs + 86_400_000)
   const chance = randomOf(5)

@@ -57,7 +57,7 @@ interface Workload {
 export async function makeLog(options: MakeOptions): Promise<MadeLog> {
   const { dir, entries, workloads = 8, everyEntries = 10_000, onProgress } = options
   const startMs = Date.now()
-  const authority = openAuthority({ dir: join(dir, 'ca'), trustDomain, nowMs: () => startMs, random })
+  const authority = await openAuthority({ dir: join(dir, 'ca'), trustDomain, nowMs: () => startMs, random })
   const signer = await openFileSigner({ dir: join(dir, 'signer'), name: `${trustDomain}/audit`, sha256 })
   const logDir = join(dir, 'log')
   const folder = await openLogFolder(join(logDir, '0'), sha256)

@@ -1,237 +1,213 @@
-/** A trust domain's certificate authority in a folder: one root, and under it the issuer that signs leaves. */
+/** A trust domain's certificate authority: what signs now, and what is published before and after it. */
 
-import { join } from 'node:path'
-import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
-import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
-import { keyKindOf } from '../algorithms.ts'
-import { attempt, readDer } from '../der.ts'
-import { readSvid, signerDomain } from '../svid.ts'
-import { type Certificate, parseCertificate } from '../x509.ts'
-import { newKeyPair, privateKeyOf, spkiOf } from './crypto.ts'
-import { createText, privateFolder, readText, replaceText } from './files.ts'
-import { type JwtRequest, type MintedJwt, mintJwtSvid, openJwtSigner } from './jwt.ts'
-import { certificatesOf, keyOf, pemOf } from './pem.ts'
-import { nameOf, newSerial, writeCertificate } from './write.ts'
+import type { TrustDomain } from '../../core/spiffe.ts'
+import {
+  type Authorities,
+  type AuthorityFacts,
+  type AuthorityTimes,
+  activate,
+  activeOf,
+  defaultTimes,
+  dueStep,
+  type Moment,
+  maxAuthorities,
+  prepare,
+  preparedOf,
+  undo,
+  withdraw,
+} from '../authorities.ts'
+import { type AuthorityChange, bundleOf, type Held, holdAuthorities } from './authority-held.ts'
+import { type Making, makeAuthority, newIssuer } from './authority-make.ts'
+import { type IssuedLeaf, type IssueRequest, issueLeaf, isWorn, readSigner, refuseForeign } from './authority-sign.ts'
+import { type AuthorityStore, fileAuthorityStore, type HeldAuthority } from './authority-state.ts'
+import { type JwtRequest, type MintedJwt, mintJwtSvid } from './jwt.ts'
+import { keySeal, openRootKey, type RootKeys, sealedRootKeys } from './root-keys.ts'
 
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
+const dayMs = 86_400_000
 
 /** Life of a root: ten years. */
 const rootMs = 3650 * dayMs
 /** Life of an issuer: one year. A new one is made when a sixth of that is left. */
 const issuerMs = 365 * dayMs
-/** Life of a leaf unless another is asked for. */
-export const leafMs: number = hourMs
-/** How far certificates begin in the past, for clocks that are behind. */
-const backdateMs = 60_000
-
-export interface IssueRequest {
-  readonly id: SpiffeId
-  /** SubjectPublicKeyInfo, DER. */
-  readonly spki: Uint8Array
-  /** Life of the leaf in milliseconds. Default one hour; never beyond the issuer's own end. */
-  readonly ttlMs?: number
-  /** DNS names that stand beside the id. Default none. */
-  readonly dns?: readonly string[]
-}
-
-export interface IssuedLeaf {
-  /** Leaf and issuer, DER. */
-  readonly chain: readonly Uint8Array[]
-  readonly serial: string
-  readonly notBeforeMs: number
-  readonly notAfterMs: number
-}
+/** Longest life of a leaf. */
+const maxLeafMs = dayMs
 
 export interface Authority {
   readonly trustDomain: TrustDomain
+  readonly times: AuthorityTimes
   bundle(): TrustBundle
+  /** Throws `certificate_invalid` for a key or a name that gets no certificate, `unavailable` where the issuer expired. */
   issue(request: IssueRequest): IssuedLeaf
   mintJwt(request: JwtRequest): Promise<MintedJwt>
+  authorities(): Authorities
+  /** End of the issuer that signs now. */
+  issuerNotAfterMs(): number
+  /** Called before each change; what it rejects does not happen. Default nobody asks. */
+  onChange(keep: (change: AuthorityChange) => Promise<void>): void
+  /** Calls back after each change of the bundle, until the returned function is called. */
+  subscribe(changed: () => void): () => void
+  /** Takes in what others wrote, and does what is due by itself; says what that was. */
+  maintain(moment: Omit<Moment, 'nowMs'>): Promise<readonly AuthorityChange[]>
+  /** Publishes a new root. Throws `in_use` where one is prepared already. */
+  prepare(): Promise<void>
+  /** Lets the prepared root sign. Whether everybody has it is for the caller to know. */
+  activate(): Promise<void>
+  undo(): Promise<void>
+  pause(paused: boolean): Promise<void>
 }
 
 export interface AuthorityOptions {
-  /** Holds `root.pem` and `issuer.pem`, a key and its certificate each, and `jwt.pem`. Made with mode 0700 if missing. */
+  /** Holds `authority.json`: certificates and sealed keys. Made with mode 0700 if missing. */
   readonly dir: string
   readonly trustDomain: TrustDomain
   readonly nowMs: () => number
   readonly random: RandomBytes
+  /** Where the state is instead of in the folder, such as a table that several processes share. */
+  readonly store?: AuthorityStore
+  /** Where the keys of roots are instead of beside the state, such as a hardware module. */
+  readonly keys?: RootKeys
+  /** What keys in the state are encrypted by. Default they are not. */
+  readonly passphrase?: string | undefined
+  readonly times?: Partial<AuthorityTimes>
+  /** Default ten years, one year and a day, in milliseconds. */
+  readonly rootMs?: number
+  readonly issuerMs?: number
+  readonly maxLeafMs?: number
 }
 
-interface Signer {
-  readonly certificate: Certificate
-  readonly keyPem: string
-}
-
-export function openAuthority(options: AuthorityOptions): Authority {
+/** Throws `certificate_invalid` for a state that is damaged or sealed otherwise, `config_invalid` for another's. */
+export async function openAuthority(options: AuthorityOptions): Promise<Authority> {
   const { dir, trustDomain, nowMs, random } = options
-  privateFolder(dir)
-  const rootPath = join(dir, 'root.pem')
-  const issuerPath = join(dir, 'issuer.pem')
-  const root = load(rootPath, trustDomain) ?? createRoot(rootPath, options)
-  const jwt = openJwtSigner(dir)
-  const bundle: TrustBundle = {
-    trustDomain,
-    sequence: 1,
-    roots: [root.certificate.der],
-    jwtKeys: [jwt.publicKey],
+  const seal = keySeal(options.passphrase)
+  const keys = options.keys ?? sealedRootKeys(seal)
+  const times = { ...defaultTimes, ...options.times }
+  const making: Making = {
+    ...{ trustDomain, nowMs, random, keys, seal },
+    rootMs: options.rootMs ?? rootMs,
+    issuerMs: options.issuerMs ?? issuerMs,
+    maxLeafMs: options.maxLeafMs ?? maxLeafMs,
   }
-  let issuer = load(issuerPath, trustDomain)
-
-  const currentIssuer = (): Signer => {
-    if (!issuer || isWorn(issuer.certificate, nowMs())) {
-      issuer = makeIssuer(root, trustDomain, nowMs(), random)
-      replaceText(issuerPath, textOf(issuer))
-    }
-    return issuer
-  }
-  currentIssuer()
+  const held = await holdAuthorities({ store: options.store ?? fileAuthorityStore(dir), dir, making })
+  const { state, signing, change, inTurn } = held
+  const steps = stepsOf(held, making)
+  await inTurn(async () => {
+    await steps.lengthen()
+    await steps.renewIssuer()
+  })
 
   return {
     trustDomain,
-    bundle: () => bundle,
+    times,
+    bundle: () => bundleOf(trustDomain, state()),
+    issuerNotAfterMs: () => signing().issuer.notAfterMs,
     issue(request) {
       refuseForeign(request.id, trustDomain)
-      return issueLeaf(currentIssuer(), request, nowMs(), random)
+      return issueLeaf(signing(), request, making.maxLeafMs, nowMs(), random)
     },
     async mintJwt(request) {
       refuseForeign(request.id, trustDomain)
-      return mintJwtSvid(jwt, request, nowMs(), random)
+      return mintJwtSvid(signing().tokens, request, nowMs(), random)
     },
+    authorities: () => ({ ...state(), list: state().list.map(factsOf) }),
+    onChange: held.onChange,
+    subscribe: held.subscribe,
+    maintain: (moment) =>
+      inTurn(async () => {
+        const renewed = await steps.renewIssuer()
+        const due = dueStep(state(), { ...moment, nowMs: nowMs() }, times)
+        const done =
+          due?.step === 'prepare'
+            ? await steps.prepare()
+            : due?.step === 'activate'
+              ? await steps.activate(due.id)
+              : due && (await steps.withdraw(due.id))
+        return [renewed, done].filter((one) => one !== undefined)
+      }),
+    prepare: () =>
+      inTurn(async () => {
+        const prepared = preparedOf(state())
+        if (prepared) {
+          throw new WritError('in_use', `the authority ${prepared.id} is prepared already`, {
+            cure: 'let it sign by: writ ca activate, or take it back by: writ ca undo',
+          })
+        }
+        await steps.prepare()
+      }),
+    activate: () =>
+      inTurn(async () => {
+        const prepared = preparedOf(state())
+        if (!prepared) {
+          throw new WritError('not_found', 'no authority is prepared', { cure: 'prepare one by: writ ca rotate' })
+        }
+        await steps.activate(prepared.id)
+      }),
+    undo: () =>
+      inTurn(async () => {
+        const next = undo(state(), nowMs())
+        if (!next) {
+          throw new WritError('not_found', 'there is nothing to take back: one authority is all there is', {
+            cure: 'look at: writ ca status',
+          })
+        }
+        await change('undone', preparedOf(state())?.id ?? activeOf(state()).id, next)
+      }),
+    pause: (paused) =>
+      inTurn(async () => {
+        if (state().paused === paused) return
+        await change(paused ? 'paused' : 'resumed', activeOf(state()).id, { ...state(), paused })
+      }),
   }
 }
 
-function refuseForeign(id: SpiffeId, trustDomain: TrustDomain): void {
-  if (trustDomainOf(id) === trustDomain) return
-  throw new WritError('certificate_invalid', `${id} is not of the trust domain ${trustDomain}`, {
-    cure: 'ask the authority of its own trust domain',
-  })
-}
-
-const isWorn = ({ notBeforeMs, notAfterMs }: Certificate, nowMs: number): boolean =>
-  notAfterMs - nowMs < (notAfterMs - notBeforeMs) / 6
-
-function issueLeaf(issuer: Signer, request: IssueRequest, nowMs: number, random: RandomBytes): IssuedLeaf {
-  const { id, spki, ttlMs = leafMs, dns = [] } = request
-  const key = attempt(() => keyKindOf(readDer(spki)))
-  if (!('value' in key) || key.value !== 'p256') {
-    throw new WritError('certificate_invalid', `no certificate for ${id}: its key is not P-256`, {
-      cure: 'make a P-256 key',
-    })
-  }
-  const notBeforeMs = wholeSeconds(nowMs - backdateMs)
-  const notAfterMs = Math.min(wholeSeconds(nowMs + ttlMs), issuer.certificate.notAfterMs)
-  const serial = newSerial(random)
-  const leaf = writeCertificate(
-    {
-      serial,
-      issuer: issuer.certificate.subject,
-      subject: nameOf(),
-      notBeforeMs,
-      notAfterMs,
-      spki,
-      uris: [id],
-      dns,
-      constrainTo: undefined,
-      ca: undefined,
-      issuerSpki: issuer.certificate.spki,
-    },
-    privateKeyOf(issuer.keyPem),
-  )
-  const chain = [leaf, issuer.certificate.der]
-  const read = readSvid(chain) // What our own validator would refuse never leaves.
-  if ('wrong' in read) {
-    throw new WritError('certificate_invalid', `no certificate for ${id}: ${read.wrong}`, {
-      cure: 'ask for DNS names that are host names',
-    })
-  }
-  return { chain, serial: toHex(serial), notBeforeMs, notAfterMs }
-}
-
-/** Whoever creates the file first has made the root; a process that comes second takes that one. */
-function createRoot(path: string, { trustDomain, nowMs, random }: AuthorityOptions): Signer {
-  const { spki, keyPem } = newKeyPair()
-  const name = nameOf(trustDomain, `root ${toHex(random(4))}`)
-  const root = signerOf(
-    writeCertificate(
-      {
-        ...signerFields(spki, trustDomain, nowMs(), nowMs() + rootMs, random),
-        issuer: name,
-        subject: name,
-        issuerSpki: spki,
-      },
-      privateKeyOf(keyPem),
-    ),
-    keyPem,
-  )
-  return createText(path, textOf(root)) ? root : load(path, trustDomain)!
-}
-
-/** Held to its own trust domain and to leaves, so that losing it loses no more than that. */
-function makeIssuer(root: Signer, trustDomain: TrustDomain, nowMs: number, random: RandomBytes): Signer {
-  const { spki, keyPem } = newKeyPair()
-  const notAfterMs = Math.min(nowMs + issuerMs, root.certificate.notAfterMs)
-  if (notAfterMs <= nowMs) {
-    throw new WritError('certificate_invalid', `the root of ${trustDomain} has expired`, {
-      cure: 'make a new root in an empty folder and give its trust bundle to every workload',
-    })
-  }
-  const der = writeCertificate(
-    {
-      ...signerFields(spki, trustDomain, nowMs, notAfterMs, random),
-      issuer: root.certificate.subject,
-      subject: nameOf(trustDomain, `issuer ${toHex(random(4))}`),
-      constrainTo: trustDomain,
-      ca: { pathLen: 0 },
-      issuerSpki: root.certificate.spki,
-    },
-    privateKeyOf(root.keyPem),
-  )
-  return signerOf(der, keyPem)
-}
-
-function signerFields(spki: Uint8Array, trustDomain: TrustDomain, nowMs: number, endMs: number, random: RandomBytes) {
+/** Each step makes what it needs and changes the state by it; none looks at the clock to see whether it is due. */
+function stepsOf({ state, signing, change }: Held, making: Making) {
+  const { keys, seal, nowMs, trustDomain } = making
   return {
-    serial: newSerial(random),
-    notBeforeMs: wholeSeconds(nowMs - backdateMs),
-    notAfterMs: wholeSeconds(endMs),
-    spki,
-    uris: [`spiffe://${trustDomain}`],
-    dns: [],
-    constrainTo: undefined,
-    ca: { pathLen: undefined },
+    async prepare(): Promise<AuthorityChange> {
+      if (state().list.length >= maxAuthorities) {
+        throw new WritError('in_use', `${state().list.length} authorities are in the bundle`, {
+          cure: 'wait until retired ones are withdrawn',
+        })
+      }
+      const made = await makeAuthority(making, state().sequence + 1)
+      return change('prepared', made.id, prepare(state(), made))
+    },
+    activate: (id: string): Promise<AuthorityChange> => change('activated', id, activate(state(), id, nowMs())),
+    async withdraw(id: string): Promise<AuthorityChange> {
+      const gone = state().list.find((one) => one.id === id)!
+      const told = await change('withdrawn', id, withdraw(state(), id))
+      await keys.destroy(gone.rootKey)
+      return told
+    },
+    /** A new issuer under the same root: nothing needs to be published, for leaves bring it along. */
+    async renewIssuer(): Promise<AuthorityChange | undefined> {
+      const { issuer } = signing()
+      if (!isWorn(issuer, nowMs())) return undefined
+      const active = activeOf(state())
+      const key = await openRootKey(active.rootKey, keys, seal)
+      const made = await newIssuer(making, readSigner(active.root, trustDomain), key)
+      if (readSigner(made.issuer, trustDomain).notAfterMs <= issuer.notAfterMs) return undefined
+      return change('issuer_made', active.id, replaced(state(), { ...active, ...made }))
+    },
+    /** Leaves that live longer than those before keep their root in the bundle for longer: said before the first. */
+    async lengthen(): Promise<void> {
+      const active = activeOf(state())
+      if (active.longestMs >= making.maxLeafMs) return
+      await change('lengthened', active.id, replaced(state(), { ...active, longestMs: making.maxLeafMs }))
+    },
   }
 }
 
-const wholeSeconds = (ms: number): number => Math.floor(ms / 1000) * 1000
+const replaced = (state: Authorities<HeldAuthority>, by: HeldAuthority): Authorities<HeldAuthority> => ({
+  ...state,
+  list: state.list.map((one) => (one.id === by.id ? by : one)),
+})
 
-const textOf = ({ certificate, keyPem }: Signer): string => keyPem + pemOf(certificate.der, 'CERTIFICATE')
-
-function signerOf(der: Uint8Array, keyPem: string): Signer {
-  const read = parseCertificate(der)
-  if ('wrong' in read) throw new WritError('internal', `wrote a certificate that does not read: ${read.wrong}`)
-  return { certificate: read.certificate, keyPem }
-}
-
-function load(path: string, trustDomain: TrustDomain): Signer | undefined {
-  const text = readText(path)
-  if (text === undefined) return undefined
-  const [der] = certificatesOf(text)
-  const keyPem = keyOf(text)
-  const read = der && parseCertificate(der)
-  if (!read || !keyPem || 'wrong' in read || toHex(spkiOf(keyPem)) !== toHex(read.certificate.spki)) {
-    throw new WritError('certificate_invalid', `${path} is not a key with its certificate`, {
-      cure: 'restore it from a backup; a new root would be unknown to every workload',
-    })
-  }
-  const domain = signerDomain(read.certificate)
-  if (domain !== trustDomain) {
-    throw new WritError('config_invalid', `${path} is the authority of ${domain ?? 'nobody'}, not of ${trustDomain}`, {
-      cure: 'give each trust domain a folder of its own',
-    })
-  }
-  return { certificate: read.certificate, keyPem }
+/** What may be told: everything but keys. */
+function factsOf(held: HeldAuthority): AuthorityFacts {
+  const { rootKey: _root, issuerKey: _issuer, tokenKey: _token, issuer: _certificate, ...facts } = held
+  return facts
 }

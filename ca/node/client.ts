@@ -6,7 +6,7 @@ import { type FaultCode, WritError } from '../../core/fault.ts'
 import type { IdentityState, Svid, TrustBundle } from '../../core/identity.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
-import { bundleDigest, parseToken } from '../join.ts'
+import { parseToken, promisedRoot } from '../join.ts'
 import { verifySvid } from '../svid.ts'
 import { type MintedToken, readIssued, readMinted, readTrust } from '../wire.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from './crypto.ts'
@@ -45,14 +45,15 @@ export async function joinMesh(options: Reach & { readonly token: string }): Pro
     })
   }
   const bundle = await fetchTrust(options)
-  if (bundle.trustDomain !== trustDomainOf(expect) || bundleDigest(bundle) !== promised.bundleDigest) {
-    throw new WritError('trust_mismatch', `${options.url} showed a trust bundle that the token does not promise`, {
-      cure: 'check the address; if it is right, somebody stands in between',
+  const root = promisedRoot(bundle, promised.rootDigest)
+  if (bundle.trustDomain !== trustDomainOf(expect) || !root) {
+    throw new WritError('trust_mismatch', `${options.url} showed no root that the token promises`, {
+      cure: 'make a new token where a new root signs by now; else check the address: somebody may stand in between',
     })
   }
-  // What the digest does not cover is nobody's word yet, so token keys come with the answer to the join alone.
-  const { trustDomain, sequence, roots } = bundle
-  const bundles = new Map([[trustDomain, { trustDomain, sequence, roots }]])
+  // What the digest does not cover is nobody's word yet: other roots and token keys come with the answer to the join.
+  const { trustDomain, sequence } = bundle
+  const bundles = new Map([[trustDomain, { trustDomain, sequence, roots: [root] }]])
   return obtain({ ...options, bundles, path: '/v1/join', with: { token } })
 }
 

@@ -1,15 +1,13 @@
-/** Signs JWT-SVIDs with a key of its own, kept beside the issuer's. */
+/** Signs JWT-SVIDs with a key of its own, which belongs to an authority as its issuer does. */
 
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
-import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { JwtKey } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import { newKeyPair, sha256Hex, spkiOf } from './crypto.ts'
-import { createText, readText } from './files.ts'
+import { sha256Hex, spkiOf } from './crypto.ts'
 
 /** Life of a token unless another is asked for: five minutes, since nothing takes it back before its end. */
 export const jwtMs: number = 5 * 60_000
@@ -38,20 +36,12 @@ export interface JwtSigner {
   readonly publicKey: JwtKey
 }
 
-/** The key in `jwt.pem`, mode 0600, made where there is none; whoever comes second takes that one. */
-export function openJwtSigner(dir: string): JwtSigner {
-  const path = join(dir, 'jwt.pem')
-  const known = readText(path)
-  if (known !== undefined) return signerOf(known, path)
-  const { keyPem } = newKeyPair()
-  return signerOf(createText(path, keyPem) ? keyPem : readText(path)!, path)
-}
-
-function signerOf(keyPem: string, path: string): JwtSigner {
+/** Throws `certificate_invalid` where the PEM is no P-256 key. */
+export function jwtSignerOf(keyPem: string): JwtSigner {
   const key = privateKeyIn(keyPem)
   if (key?.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
-    throw new WritError('certificate_invalid', `${path} is not a P-256 key`, {
-      cure: 'restore it from a backup, or remove it: tokens of the new key are taken once its trust bundle is known',
+    throw new WritError('certificate_invalid', 'the key of tokens is not a P-256 key', {
+      cure: 'restore the authority from a backup',
     })
   }
   const { x, y } = createPublicKey(key).export({ format: 'jwk' })

@@ -6,9 +6,11 @@ import type { RandomBytes, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import { type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
 import { formatMs } from '../../core/time.ts'
+import { activeOf } from '../authorities.ts'
 import { parseCsr } from '../csr.ts'
-import { bundleDigest, formatToken, parseToken, secretDigest, type TokenStore, tokenMs } from '../join.ts'
-import type { Authority, IssuedLeaf } from './authority.ts'
+import { formatToken, parseToken, promisedRoot, rootDigest, secretDigest, type TokenStore, tokenMs } from '../join.ts'
+import type { Authority } from './authority.ts'
+import type { IssuedLeaf } from './authority-sign.ts'
 import { verifySignature } from './crypto.ts'
 import type { MintedJwt } from './jwt.ts'
 
@@ -70,7 +72,8 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
       }
       const secret = random(32)
       await tokens.put({ digest: secretDigest(secret), id, expiresAtMs: nowMs() + ttlMs }, nowMs())
-      return formatToken({ secret, bundleDigest: bundleDigest(authority.bundle()) })
+      const { root } = activeOf(authority.authorities())
+      return formatToken({ secret, rootDigest: rootDigest(authority.trustDomain, root) })
     },
 
     async join(text, csrDer, source = '') {
@@ -85,8 +88,8 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
       }
       const evidence = `join-token:${held.digest.slice(0, 8)}`
       if (nowMs() > held.expiresAtMs) return refuse(held.id, evidence, tokenFault('this join token has expired'))
-      if (token.bundleDigest !== bundleDigest(authority.bundle())) {
-        return refuse(held.id, evidence, tokenFault('this join token is for another trust bundle'))
+      if (!promisedRoot(authority.bundle(), token.rootDigest)) {
+        return refuse(held.id, evidence, tokenFault('this join token promises a root that is none of ours'))
       }
       return issue(held.id, csrDer, 'issued', evidence)
     },

@@ -114,7 +114,11 @@ export function startRotation(options: RotationOptions): LiveIdentity {
     setBundles(list) {
       const own = state.bundles.get(trustDomainOf(first.svid.id))
       const bundles = new Map(own ? [[own.trustDomain, own]] : [])
-      for (const bundle of list) bundles.set(bundle.trustDomain, bundle)
+      for (const bundle of list) {
+        // A bundle that is older than ours comes from a replica that is behind.
+        const ours = state.bundles.get(bundle.trustDomain)
+        bundles.set(bundle.trustDomain, ours && ours.sequence > bundle.sequence ? ours : bundle)
+      }
       if (sameBundles(bundles, state.bundles)) return
       save({ svid: state.svid, bundles })
       change({ bundles })

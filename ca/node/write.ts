@@ -43,7 +43,20 @@ export interface CertificateFields {
 }
 
 export function writeCertificate(fields: CertificateFields, issuerKey: KeyObject): Uint8Array {
-  const tbs = sequence(
+  return signWhole(toBeSigned(fields), issuerKey)
+}
+
+/** The same with a key that is elsewhere: `sign` gives an ECDSA P-256 signature over SHA-256, in DER. */
+export async function writeCertificateBy(
+  fields: CertificateFields,
+  sign: (bytes: Uint8Array) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const bytes = Buffer.from(encode(toBeSigned(fields)), 'latin1')
+  return wholeOf(bytes, await sign(bytes))
+}
+
+function toBeSigned(fields: CertificateFields): Node {
+  return sequence(
     tagged(0, node(Type.INTEGER, '\x02')),
     node(Type.INTEGER, binary(fields.serial)),
     ecdsaSha256(),
@@ -53,7 +66,6 @@ export function writeCertificate(fields: CertificateFields, issuerKey: KeyObject
     raw(fields.spki),
     tagged(3, sequence(...extensionsOf(fields))),
   )
-  return signWhole(tbs, issuerKey)
 }
 
 /** A PKCS#10 request without a name: whoever signs it decides on that. */
@@ -61,9 +73,13 @@ export function writeCsr(spki: Uint8Array, key: KeyObject): Uint8Array {
   return signWhole(sequence(node(Type.INTEGER, '\x00'), sequence(), raw(spki), tagged(0)), key)
 }
 
-function signWhole(toBeSigned: Node, key: KeyObject): Uint8Array {
-  const bytes = Buffer.from(encode(toBeSigned), 'latin1')
-  const whole = sequence(raw(bytes), ecdsaSha256(), bits(0, binary(signDer(key, bytes))))
+function signWhole(content: Node, key: KeyObject): Uint8Array {
+  const bytes = Buffer.from(encode(content), 'latin1')
+  return wholeOf(bytes, signDer(key, bytes))
+}
+
+function wholeOf(bytes: Uint8Array, signature: Uint8Array): Uint8Array {
+  const whole = sequence(raw(bytes), ecdsaSha256(), bits(0, binary(signature)))
   return new Uint8Array(Buffer.from(encode(whole), 'latin1'))
 }
 

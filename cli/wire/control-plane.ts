@@ -12,11 +12,13 @@ import { makeRegistrar, type Registrar } from '../../ca/node/registrar.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
 import { localIdentitySource } from '../../ca/node/source.ts'
 import { fileTokens } from '../../ca/node/tokens.ts'
+import { waitingFor } from '../../control/authority.ts'
 import { makeHealth, type TrialHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
 import { type AuditReads, makeReads, recordedReads } from '../../control/node/audit-reads.ts'
+import { authorityRoutes } from '../../control/node/authority-routes.ts'
 import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
 import { findingsRoutes } from '../../control/node/findings-routes.ts'
@@ -28,7 +30,6 @@ import type { StateFolder } from '../../control/node/state.ts'
 import { partsOf } from '../../control/parts.ts'
 import { withQuarantine } from '../../control/quarantine.ts'
 import { rolledBackBy, rolledBackText, stillMeant, withoutRolledBack } from '../../control/rollbacks.ts'
-import { toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
 import type { FindReceipt, KeyVault, NowNs, RecordSink } from '../../core/ports.ts'
@@ -36,6 +37,7 @@ import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { accessBy } from './access.ts'
+import { tendAuthority, trustEvent } from './authority.ts'
 import { openDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
@@ -135,12 +137,17 @@ export interface ControlIdentity {
 }
 
 /** Control holds the issuer's key, so it gives itself its certificate; the first one, before it can keep records. */
-export async function controlIdentity(authority: Authority, nowMs: () => number): Promise<ControlIdentity> {
+export async function controlIdentity(
+  authority: Authority,
+  nowMs: () => number,
+  ttlMs?: number,
+): Promise<ControlIdentity> {
   const early: IssuanceBody[] = []
   let keep = async (body: IssuanceBody): Promise<unknown> => early.push(body)
   const source = await localIdentitySource(authority, controlId(authority.trustDomain), {
     nowMs,
     random,
+    ...(ttlMs !== undefined && { ttlMs }),
     keep: (body) => keep(body),
   })
   return {
@@ -196,7 +203,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   let served: readonly ServedData[] = []
   const publishedData = new Map<string, string>()
 
-  await sink.keep(trustEvent(authority))
+  await sink.keep(trustEvent(authority.bundle()))
   await publish(config)
   const partOf = partsOf(() => config.snapshot, sha256)
   // Both generations only grow, and so does their sum: a change of either makes every open connection be judged anew.
@@ -237,6 +244,17 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     },
     options.listen,
   )
+  const waiting = (): readonly string[] =>
+    waitingFor(
+      authority.authorities(),
+      health.list(config.snapshot, (id) => partOf(id)?.name),
+      nowMs(),
+    )
+  const untended = tendAuthority({ authority, sink, waiting, nowMs, onEvent })
+  const unsubscribe = authority.subscribe(() => {
+    source.setBundles([authority.bundle()])
+    for (const callback of changed) callback()
+  })
   const collector = options.collector && (await openCollectorDoor(collecting, options.collector))
   const admin: AdminDoor = await openAdminDoor(state.adminSocket, {
     snapshot: () => config.snapshot,
@@ -260,6 +278,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     mounted: [
       findingsRoutes({ ...(options.db && { db: options.db }), sink: () => sink, actor: operator }),
       ...options.mounted,
+      authorityRoutes({ authority, waiting, sink: () => sink, nowMs }),
       quarantineRoutes({ ...quarantine, snapshot: () => config.snapshot, preview: options.preview, nowMs }),
     ],
     unexpected,
@@ -330,6 +349,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       }),
     async close() {
       quarantine.close()
+      unsubscribe()
+      await untended()
       await admin.close()
       await collector?.close()
       await door.close()
@@ -340,16 +361,6 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
 
 /** Who acts through the socket, as records name them. */
 const operator = `uid ${process.getuid?.() ?? 0}`
-
-const trustEvent = (authority: Authority) => {
-  const bundle = authority.bundle()
-  return {
-    kind: 'trust' as const,
-    trust_domain: bundle.trustDomain,
-    sequence: bundle.sequence,
-    roots: bundle.roots.map(toBase64),
-  }
-}
 
 function invalidMesh({ problems }: Extract<Compiled, { ok: false }>, meshFile: string): WritError {
   const lines = problems.map(

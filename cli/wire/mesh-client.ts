@@ -1,9 +1,11 @@
 /** What a sidecar asks of control, over mTLS with its own SVID. */
 
 import { type CaReply, type CaRequest, caRequest } from '../../ca/node/client.ts'
+import { readTrustList } from '../../ca/wire.ts'
 import { checkSnapshot } from '../../control/mesh/name.ts'
 import { fromBase64, fromUtf8, toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
+import type { TrustBundle } from '../../core/identity.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import type { Receipt } from '../../core/log.ts'
 import type { FindReceipt, IdentitySource, KeyVault } from '../../core/ports.ts'
@@ -24,6 +26,8 @@ export interface MeshClient {
     generation: number | undefined,
     signal: AbortSignal,
   ): Promise<{ readonly generation: number; readonly denied: ReadonlySet<string> } | undefined>
+  /** The newest trust bundles, or undefined where `sequence` of our own is still the newest after a wait of some seconds. */
+  trustBundles(sequence: number, signal: AbortSignal): Promise<readonly TrustBundle[] | undefined>
   status(report: Json): Promise<void>
   readonly findReceipt: FindReceipt
   readonly vault: KeyVault
@@ -82,6 +86,14 @@ export function meshClient({ url, expect, source, nowMs }: MeshClientOptions): M
         return { generation: body['generation'], denied: new Set(body['denied'].map(String)) }
       }
       throw new WritError('unavailable', 'control gave no deny list')
+    },
+    async trustBundles(sequence, signal) {
+      const { status, bytes } = await ask('/v1/trust-bundles', { ...waitFor(sequence), signal })
+      if (status === 304) return undefined
+      if (status !== 200) throw problemOf(url, '/v1/trust-bundles', status, bytes)
+      const bundles = readTrustList(parseJson(fromUtf8(bytes)))
+      if (bundles) return bundles
+      throw new WritError('unavailable', 'control gave no trust bundles')
     },
     async status(report) {
       await good('/v1/status', { method: 'POST', body: report })

@@ -26,7 +26,9 @@ import { openActivation, refreshProblem } from './activation.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
 import { random, sha256 } from './machine.ts'
 import type { MeshClient } from './mesh-client.ts'
+import { pause } from './pause.ts'
 import type { OnEvent } from './telemetry.ts'
+import { followTrust, ownSequence } from './trust.ts'
 
 export interface SidecarOptions {
   /** Folder of what must outlive a restart: last good snapshot and bundles. */
@@ -173,6 +175,8 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     }
   }
 
+  const trusting = followTrust(options.client, options.source, stop.signal, () => hurry.abort())
+
   const refreshing = refresh()
   async function refresh(): Promise<void> {
     for (let failures = 0; !stop.signal.aborted; ) {
@@ -197,6 +201,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
       const status = {
         snapshot: applied,
         software,
+        trust: ownSequence(options.source),
         serial: svid.serial,
         not_after: new Date(svid.notAfterMs).toISOString(),
         spool: { state: bytes < maxBytes ? 'ok' : 'full', bytes, max_bytes: maxBytes, pending },
@@ -215,7 +220,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     async close(drainMs) {
       stop.abort()
       await proxy.drain(drainMs)
-      await Promise.all([following, watching, refreshing, reporting])
+      await Promise.all([following, watching, trusting, refreshing, reporting])
       await sink.close()
     },
   }
@@ -259,18 +264,4 @@ export function rootsOf(certificates: Pick<Certificates, 'roots'>, names: readon
     text = now
     return roots
   }
-}
-
-/** Resolves after that time, or at once when stopped. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    const done = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
-  })
 }

@@ -23,6 +23,7 @@ import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { readPolicyFolder } from '../../engine/node/open.ts'
 import { openCertificates } from '../../proxy/node/certificates.ts'
 import { logPlace, writeReports } from './audit.ts'
+import { authorityOptions } from './authority.ts'
 import {
   type Config,
   type ControlPlane,
@@ -38,9 +39,10 @@ import { type Log, openLog, storeOf } from './log.ts'
 import { openClock, random, sha256 } from './machine.ts'
 import { meshClient } from './mesh-client.ts'
 import { pageData, pageRoutes } from './page.ts'
+import { pause } from './pause.ts'
 import { openDataSources } from './policy-data.ts'
 import { openPolicySources } from './policy-sources.ts'
-import { openSidecar, pause, type Sidecar } from './sidecar.ts'
+import { openSidecar, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
 import { openTokens } from './tokens.ts'
@@ -131,7 +133,10 @@ export async function openUp(options: UpOptions): Promise<Up> {
     await follow(mesh, bundles)
     const draft = await compileWith(mesh, bundles, '')
     const { trustDomain, cluster, stream } = draft.snapshot
-    const authority = openAuthority({ dir: state.ca, trustDomain, nowMs, random })
+    const authority = await openAuthority({
+      ...{ dir: state.ca, trustDomain, nowMs, random },
+      ...authorityOptions(draft.settings),
+    })
 
     let inForce = draft.snapshot
     const log = await openLog({
@@ -177,7 +182,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       await auditor.checkpoint()
     })
 
-    const identity = await controlIdentity(authority, nowMs)
+    const identity = await controlIdentity(authority, nowMs, draft.settings.svidTtlMs)
     closing.push(() => identity.source.close())
     const control = await openControlPlane({
       state,

@@ -38,7 +38,10 @@ export interface MeshSpec {
     readonly publish?: PublishSpec
     readonly retention?: RetentionSpec
   }
-  readonly identity?: { readonly ttl?: string }
+  readonly identity?: {
+    readonly ttl?: string
+    readonly roots?: { readonly publish?: string; readonly keep?: string }
+  }
   readonly tracing?: TracingSpec
 }
 
@@ -186,7 +189,19 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
     .exactOptional(),
   tracing: tracingSpec.exactOptional(),
   identity: z
-    .strictObject({ ttl: duration.describe('Life of a certificate, 1m to 24h. Default 1h.').exactOptional() })
+    .strictObject({
+      ttl: duration.describe('Life of a certificate, 1m to 24h. Default 1h.').exactOptional(),
+      roots: z
+        .strictObject({
+          publish: duration
+            .describe('How long a new root is in the bundle before it signs. Default 15m.')
+            .exactOptional(),
+          keep: duration
+            .describe('How long an old root stays after the end of the last certificate of its. Default 1h.')
+            .exactOptional(),
+        })
+        .exactOptional(),
+    })
     .exactOptional(),
 })
 

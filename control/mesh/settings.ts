@@ -17,6 +17,8 @@ export interface MeshSettings {
   readonly store: { readonly kind: 'embedded' } | { readonly kind: 'postgres'; readonly urlEnv: string }
   /** Life of an SVID, in milliseconds. Default one hour. */
   readonly svidTtlMs: number
+  /** How a new root follows an old one, in milliseconds. */
+  readonly roots: RootSettings
   /** Who outside vouches for the log. */
   readonly outside: OutsideSettings
   /** Where the log is published, and how long it stays. */
@@ -29,6 +31,13 @@ export interface MeshSettings {
   readonly policySources: readonly PolicySource[]
   /** Data that policies read beside their bundles. */
   readonly policyData: readonly PolicyData[]
+}
+
+export interface RootSettings {
+  /** How long a new root is in the bundle before it signs. Default 15 minutes. */
+  readonly publishMs: number
+  /** How long an old one stays after the end of the last certificate of its. Default one hour. */
+  readonly keepMs: number
 }
 
 const minute = 60_000
@@ -63,6 +72,10 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
     stream,
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,
+    roots: {
+      publishMs: identity?.roots?.publish === undefined ? 15 * minute : durationMs(identity.roots.publish),
+      keepMs: identity?.roots?.keep === undefined ? hour : durationMs(identity.roots.keep),
+    },
     outside,
     keeping,
     findings: findingsOf(audit?.findings, stream),

@@ -164,6 +164,12 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     return c.json({ generation, denied: [...denied] }, 200, { etag: `"${generation}"` })
   })
 
+  mesh('get', '/v1/trust-bundles', async (c, identity) => {
+    const tag = (): string => `"${parts.trust().sequence}"`
+    if (!(await news(c, identity, tag))) return notModified(tag())
+    return json({ trust: [trustJson(parts.trust())] })
+  })
+
   mesh('post', '/v1/status', async (c, { id }) => {
     const report = await readJson(c.req.raw, maxBodyBytes, healthReport)
     if (!parts.partOf(id)) throw notOfTheMesh(id)

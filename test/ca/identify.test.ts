@@ -15,8 +15,8 @@ function judge(peer: Peer, state: Partial<TrustState>, nowMs = noonMs): Identifi
 
 const codeOf = (answer: Identified): string => (answer.ok ? answer.identity.id : answer.code)
 
-test('a peer is who its certificate says, under the bundle of its own trust domain', () => {
-  const authority = newAuthority()
+test('a peer is who its certificate says, under the bundle of its own trust domain', async () => {
+  const authority = await newAuthority()
   const svid = newSvid(authority)
   expect(judge(peerWith(svid.chain), { bundles: bundlesOf(authority.bundle()) })).toEqual({
     ok: true,
@@ -31,17 +31,17 @@ test('a peer is who its certificate says, under the bundle of its own trust doma
   })
 })
 
-test('without a bundle for its trust domain, and under the bundle of another root, a peer is untrusted', () => {
-  const svid = newSvid(newAuthority())
+test('without a bundle for its trust domain, and under the bundle of another root, a peer is untrusted', async () => {
+  const svid = newSvid(await newAuthority())
   expect(codeOf(judge(peerWith(svid.chain), {}))).toBe('identity_untrusted')
-  expect(codeOf(judge(peerWith(svid.chain), { bundles: bundlesOf(newAuthority().bundle()) }))).toBe(
+  expect(codeOf(judge(peerWith(svid.chain), { bundles: bundlesOf((await newAuthority()).bundle()) }))).toBe(
     'identity_untrusted',
   )
 })
 
-test('a federated root vouches for its own names and never for ours', () => {
-  const ours = newAuthority()
-  const theirs = newAuthority(domain('other.example'))
+test('a federated root vouches for its own names and never for ours', async () => {
+  const ours = await newAuthority()
+  const theirs = await newAuthority(domain('other.example'))
   const bundles = bundlesOf(ours.bundle(), theirs.bundle())
   const partner = newSvid(theirs, id('spiffe://other.example/billing'))
   expect(codeOf(judge(peerWith(partner.chain), { bundles }))).toBe('spiffe://other.example/billing')
@@ -53,14 +53,14 @@ test('a federated root vouches for its own names and never for ours', () => {
   expect(codeOf(judge(peerWith([forged]), { bundles: bundlesOf({ ...federated, trustDomain: bank }) }))).toBe(orders)
 })
 
-test('a bundle that is filed under another name speaks for nobody', () => {
+test('a bundle that is filed under another name speaks for nobody', async () => {
   const root = rogueRoot()
   const filed = new Map([[bank, { trustDomain: domain('other.example'), sequence: 1, roots: [root.der] }]])
   expect(codeOf(judge(peerWith([root.leaf(orders)]), { bundles: filed }))).toBe('identity_untrusted')
 })
 
-test('a certificate is good in its last millisecond and expired in the next, new connection or old', () => {
-  const authority = newAuthority()
+test('a certificate is good in its last millisecond and expired in the next, new connection or old', async () => {
+  const authority = await newAuthority()
   const { chain, notAfterMs, notBeforeMs } = newSvid(authority)
   const bundles = bundlesOf(authority.bundle())
   expect(codeOf(judge(peerWith(chain), { bundles }, notAfterMs))).toBe(orders)
@@ -72,8 +72,8 @@ test('a certificate is good in its last millisecond and expired in the next, new
   expect(codeOf(judge(old, { bundles }, notAfterMs + 1))).toBe('identity_expired')
 })
 
-test('a peer that was too early is known once its time has come', () => {
-  const authority = newAuthority()
+test('a peer that was too early is known once its time has come', async () => {
+  const authority = await newAuthority()
   const svid = newSvid(authority)
   const state = { bundles: bundlesOf(authority.bundle()) }
   const peer = peerWith(svid.chain)
@@ -81,8 +81,8 @@ test('a peer that was too early is known once its time has come', () => {
   expect(codeOf(judge(peer, state, svid.notBeforeMs))).toBe(orders)
 })
 
-test('a denied id and a denied serial of leaf or issuer are revoked, their neighbours are not', () => {
-  const authority = newAuthority()
+test('a denied id and a denied serial of leaf or issuer are revoked, their neighbours are not', async () => {
+  const authority = await newAuthority()
   const svid = newSvid(authority)
   const bundles = bundlesOf(authority.bundle())
   const denying = (...denied: string[]) => codeOf(judge(peerWith(svid.chain), { bundles, denied: new Set(denied) }))
@@ -93,8 +93,8 @@ test('a denied id and a denied serial of leaf or issuer are revoked, their neigh
   expect(denying(issuer)).toBe('identity_revoked')
 })
 
-test('the answer is remembered with the connection until the generation moves', () => {
-  const authority = newAuthority()
+test('the answer is remembered with the connection until the generation moves', async () => {
+  const authority = await newAuthority()
   const verify = vi.fn(verifySignature)
   let state: TrustState = { generation: 1, bundles: bundlesOf(authority.bundle()), denied: new Set() }
   const identify = makeIdentify(() => state, verify)
@@ -107,7 +107,7 @@ test('the answer is remembered with the connection until the generation moves', 
   expect(codeOf(identify(peer, noonMs + 2) as Identified)).toBe('identity_revoked')
 })
 
-test('no evidence is missing, a token is not taken, and a declared workload is who its listener says', () => {
+test('no evidence is missing, a token is not taken, and a declared workload is who its listener says', async () => {
   const as = (evidence: Evidence, denied: string[] = []) =>
     codeOf(judge({ evidence, address: '', port: 0 }, { denied: new Set(denied) }))
   const identity = {
@@ -124,8 +124,8 @@ test('no evidence is missing, a token is not taken, and a declared workload is w
   expect(as({ kind: 'declared', identity }, [orders])).toBe('identity_revoked')
 })
 
-test('what is not a chain of certificates is invalid', () => {
-  const authority = newAuthority()
+test('what is not a chain of certificates is invalid', async () => {
+  const authority = await newAuthority()
   const { chain } = newSvid(authority)
   const as = (shown: readonly Uint8Array[]) =>
     codeOf(judge(peerWith(shown), { bundles: bundlesOf(authority.bundle()) }))
@@ -164,7 +164,7 @@ function rogueRoot() {
   }
 }
 
-test('two URI names are refused, one is not', () => {
+test('two URI names are refused, one is not', async () => {
   const root = rogueRoot()
   const bundles = bundlesOf({ trustDomain: bank, sequence: 1, roots: [root.der] })
   const as = (...uris: string[]) => codeOf(judge(peerWith([root.leaf(...uris)]), { bundles }))
@@ -175,8 +175,8 @@ test('two URI names are refused, one is not', () => {
   expect(as('SPIFFE://bank.example/orders')).toBe('identity_invalid')
 })
 
-test('a root that cannot be read vouches for nobody, and its neighbour still does', () => {
-  const authority = newAuthority()
+test('a root that cannot be read vouches for nobody, and its neighbour still does', async () => {
+  const authority = await newAuthority()
   const { chain } = newSvid(authority)
   const bundle = authority.bundle()
   const as = (...roots: Uint8Array[]) => codeOf(judge(peerWith(chain), { bundles: bundlesOf({ ...bundle, roots }) }))

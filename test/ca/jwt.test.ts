@@ -58,12 +58,13 @@ test('a caller is who its token says, under the keys of its own trust domain', a
 })
 
 test('what our own issuer mints is taken, for its audience and no other', async () => {
-  const authority = newAuthority()
+  const authority = await newAuthority()
   const { token, serial } = await authority.mintJwt({ id: orders, audience: edge })
   const keysOf = () => readTrust(trustJson(authority.bundle()))?.jwtKeys
   expect(await judge(token, { keysOf })).toMatchObject({ ok: true, identity: { id: orders, serial } })
   expect(await codeOf(judge(token, { keysOf, audience: `${edge}2` }))).toBe('identity_invalid')
-  expect(await codeOf(judge(token, { keysOf: () => newAuthority().bundle().jwtKeys }))).toBe('identity_untrusted')
+  const other = (await newAuthority()).bundle()
+  expect(await codeOf(judge(token, { keysOf: () => other.jwtKeys }))).toBe('identity_untrusted')
 })
 
 test('the key must be of the subject’s trust domain: another domain’s key speaks for its own names alone', async () => {
@@ -217,8 +218,8 @@ test('one changed character anywhere in a token refuses it', async () => {
   )
 })
 
-test('a bundle’s keys travel as JWKs; those of other uses and kinds are passed over, two of one name are refused', () => {
-  const authority = newAuthority()
+test('a bundle’s keys travel as JWKs; those of other uses and kinds are passed over, two of one name are refused', async () => {
+  const authority = await newAuthority()
   const json = JSON.parse(JSON.stringify(trustJson(authority.bundle())))
   expect(readTrust(json)).toEqual(authority.bundle())
   const [key] = json.jwt_keys
@@ -237,7 +238,7 @@ test('a bundle’s keys travel as JWKs; those of other uses and kinds are passed
   expect(readTrust(old)).not.toHaveProperty('jwtKeys')
 })
 
-test('whatever a bundle says is a key, reading it never throws', () => {
+test('whatever a bundle says is a key, reading it never throws', async () => {
   fc.assert(
     fc.property(fc.anything(), (value) => {
       readJwtKey(value)
@@ -251,7 +252,7 @@ test('whatever a bundle says is a key, reading it never throws', () => {
 })
 
 test('a token of our own carries the three header fields that a JWT-SVID has, and a name for its record', async () => {
-  const authority = newAuthority()
+  const authority = await newAuthority()
   const minted = await authority.mintJwt({ id: orders, audience: edge, ttlMs: 60_000 })
   const jsonOf = (text: string): unknown => JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
   const [head, body] = minted.token.split('.').slice(0, 2).map(jsonOf)

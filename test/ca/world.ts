@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { type Authority, type IssueRequest, openAuthority } from '../../ca/node/authority.ts'
+import { type Authority, type AuthorityOptions, openAuthority } from '../../ca/node/authority.ts'
+import type { IssueRequest } from '../../ca/node/authority-sign.ts'
 import { newKeyPair, privateKeyOf } from '../../ca/node/crypto.ts'
 import { writeCsr } from '../../ca/node/write.ts'
 import { WritError } from '../../core/fault.ts'
@@ -32,8 +33,12 @@ export function tempFolder(): string {
   return dir
 }
 
-export function newAuthority(trustDomain: TrustDomain = bank, nowMs: () => number = () => noonMs): Authority {
-  return openAuthority({ dir: join(tempFolder(), 'ca'), trustDomain, nowMs, random })
+export function newAuthority(
+  trustDomain: TrustDomain = bank,
+  nowMs: () => number = () => noonMs,
+  more: Partial<AuthorityOptions> = {},
+): Promise<Authority> {
+  return openAuthority({ dir: join(tempFolder(), 'ca'), trustDomain, nowMs, random, ...more })
 }
 
 export function newSvid(authority: Authority, name: SpiffeId = orders, more: Partial<IssueRequest> = {}): Svid {

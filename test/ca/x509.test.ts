@@ -37,7 +37,7 @@ test.each([
   expect(wrongOf(bad)).toEqual(expect.any(String))
 })
 
-test('nesting of sixteen is read, and of a thousand refused without recursing into it', () => {
+test('nesting of sixteen is read, and of a thousand refused without recursing into it', async () => {
   const nested = (depth: number) => {
     let hex = '0500'
     for (let i = 0; i < depth; i++) {
@@ -52,7 +52,7 @@ test('nesting of sixteen is read, and of a thousand refused without recursing in
   expect(wrongOf(nested(60))).toContain('nested deeper')
 })
 
-test('object identifiers read as dotted text', () => {
+test('object identifiers read as dotted text', async () => {
   expect(oidText(fromHex('2a8648ce3d0201')!)).toBe('1.2.840.10045.2.1')
   expect(oidText(fromHex('551d0f')!)).toBe('2.5.29.15')
   expect(oidText(fromHex('8837')!)).toBe('2.999')
@@ -75,8 +75,8 @@ const bytesLike = (good: Uint8Array) =>
 
 const same = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
 
-test('a certificate with changed bytes is refused or does not verify, and never breaks the reader', () => {
-  const ca = newAuthority()
+test('a certificate with changed bytes is refused or does not verify, and never breaks the reader', async () => {
+  const ca = await newAuthority()
   const { chain } = newSvid(ca)
   const [leaf, issuer] = chain as [Uint8Array, Uint8Array]
   fc.assert(
@@ -92,7 +92,7 @@ test('a certificate with changed bytes is refused or does not verify, and never 
   )
 })
 
-test('a request with changed bytes is refused or is not signed by its key', () => {
+test('a request with changed bytes is refused or is not signed by its key', async () => {
   const { spki, keyPem } = newKeyPair()
   const good = writeCsr(spki, privateKeyOf(keyPem))
   const holds = (bytes: Uint8Array): boolean => {

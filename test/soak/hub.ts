@@ -69,7 +69,7 @@ const files = readTar(gunzipSync(first!.bytes), 100)
 const compile = (bundle: PolicyBundle, logKey: string) => compileConfig(mesh, meshFile, [bundle], logKey, onEvent, [])
 const draft = compile(first!, '')
 const { trustDomain, cluster } = draft.snapshot
-const authority = openAuthority({ dir: state.ca, trustDomain, nowMs, random })
+const authority = await openAuthority({ dir: state.ca, trustDomain, nowMs, random })
 const log = await openLog({
   ...{ signerDir: `${dir}/signer`, logDir: state.log, store: storeOf(draft.settings.store, state.store) },
   ...{ trustDomain, cluster, now, onEvent, outside: draft.settings.outside },

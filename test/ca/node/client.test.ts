@@ -19,7 +19,7 @@ const codeOf = (answer: Promise<unknown>): Promise<string> =>
   )
 
 async function joined() {
-  const authority = newAuthority(bank, Date.now)
+  const authority = await newAuthority(bank, Date.now)
   const control = await startControl(authority)
   const token = await control.registrar.createToken(orders)
   const { svid, bundles } = await joinMesh({ url: control.url, token, expect: expectControl })
@@ -52,23 +52,23 @@ test('a token that was redeemed is refused with the reason that control gives', 
 })
 
 test('a bundle other than the promised one ends the join before the token is sent', async () => {
-  const authority = newAuthority(bank, Date.now)
-  const impostor = await startControl(newAuthority(bank, Date.now))
+  const authority = await newAuthority(bank, Date.now)
+  const impostor = await startControl(await newAuthority(bank, Date.now))
   const token = await (await startControl(authority)).registrar.createToken(orders)
   expect(await codeOf(joinMesh({ url: impostor.url, token, expect: expectControl }))).toBe('trust_mismatch')
   expect(impostor.seen).toEqual(['GET /v1/trust'])
 })
 
 test('an impostor who shows the right bundle without its key never sees the token', async () => {
-  const authority = newAuthority(bank, Date.now)
-  const impostor = await startControl(newAuthority(bank, Date.now), { show: authority.bundle() })
+  const authority = await newAuthority(bank, Date.now)
+  const impostor = await startControl(await newAuthority(bank, Date.now), { show: authority.bundle() })
   const token = await (await startControl(authority)).registrar.createToken(orders)
   expect(await codeOf(joinMesh({ url: impostor.url, token, expect: expectControl }))).toBe('certificate_invalid')
   expect(impostor.seen).toEqual(['GET /v1/trust'])
 })
 
 test('another workload of the mesh cannot stand in for control', async () => {
-  const authority = newAuthority(bank, Date.now)
+  const authority = await newAuthority(bank, Date.now)
   const other = await startControl(authority, { as: id('spiffe://bank.example/writ/contro1') })
   const token = await other.registrar.createToken(orders)
   expect(await codeOf(joinMesh({ url: other.url, token, expect: expectControl }))).toBe('certificate_invalid')
@@ -93,7 +93,7 @@ test('a request goes out with our certificate and comes back whole', async () =>
 
 test('a certificate of another authority does not renew, and a denied server is not asked', async () => {
   const { control, state } = await joined()
-  const stranger = { ...state, svid: newSvid(newAuthority(bank, Date.now)) }
+  const stranger = { ...state, svid: newSvid(await newAuthority(bank, Date.now)) }
   expect(await codeOf(renewSvid({ url: control.url, expect: expectControl, state: stranger }))).toBe('unauthorized')
   const before = control.seen.length
   const denying = { ...state, denied: new Set([controlId]) }
@@ -105,7 +105,7 @@ test('a certificate of another authority does not renew, and a denied server is 
 
 test('the bundle of a federated trust domain does not vouch for control', async () => {
   const { control, state } = await joined()
-  const other = newAuthority(domain('other.example'), Date.now)
+  const other = await newAuthority(domain('other.example'), Date.now)
   const bundles = new Map([[bank, { ...other.bundle(), trustDomain: bank }]])
   const answer = caRequest({
     url: control.url,
@@ -133,14 +133,14 @@ test('a server that speaks no TLS is unavailable', async () => {
   const server = createServer((socket) => socket.end('hello'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
-  const token = await (await startControl(newAuthority(bank, Date.now))).registrar.createToken(orders)
+  const token = await (await startControl(await newAuthority(bank, Date.now))).registrar.createToken(orders)
   expect(await codeOf(joinMesh({ url: `https://127.0.0.1:${port}`, token, expect: expectControl }))).toBe('unavailable')
   server.close()
 })
 
 test('token keys that the first answer shows are not believed: the join token’s digest does not cover them', async () => {
-  const authority = newAuthority(bank, Date.now)
-  const forged = newAuthority(bank, Date.now).bundle().jwtKeys!
+  const authority = await newAuthority(bank, Date.now)
+  const forged = (await newAuthority(bank, Date.now)).bundle().jwtKeys!
   const control = await startControl(authority, { show: { ...authority.bundle(), jwtKeys: forged } })
   const token = await control.registrar.createToken(orders)
   const { bundles } = await joinMesh({ url: control.url, token, expect: expectControl })

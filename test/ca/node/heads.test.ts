@@ -5,8 +5,8 @@ import { utf8 } from '../../../core/bytes.ts'
 import type { IdentityState } from '../../../core/identity.ts'
 import { id, newAuthority, newSvid, noonMs, orders } from '../world.ts'
 
-function signed() {
-  const authority = newAuthority()
+async function signed() {
+  const authority = await newAuthority()
   const svid = newSvid(authority)
   const state: IdentityState = { generation: 1, svid, bundles: new Map(), denied: new Set() }
   const sign = signHeadWith({ current: () => state, subscribe: () => () => {} })
@@ -23,16 +23,16 @@ function signed() {
   return { head, signer, svid }
 }
 
-test('a head that was signed verifies, and names the certificate that signed it', () => {
-  const { head, signer, svid } = signed()
+test('a head that was signed verifies, and names the certificate that signed it', async () => {
+  const { head, signer, svid } = await signed()
   expect(verifyHead(head)).toEqual({ ok: true })
   expect(head.signature.length).toBe(64)
   expect(signer).toBe(sha256Hex(svid.chain[0]!))
 })
 
-test('another payload, signature, producer, root, key or time does not', () => {
-  const { head } = signed()
-  const other = signed().head
+test('another payload, signature, producer, root, key or time does not', async () => {
+  const { head } = await signed()
+  const other = (await signed()).head
   const cases = [
     { payload: utf8('{"kind":"Head"}') },
     { signature: other.signature },
@@ -52,8 +52,8 @@ test('another payload, signature, producer, root, key or time does not', () => {
   expect(verifyHead({ ...head, atMs: noonMs + 3_600_000 })).toEqual({ ok: true })
 })
 
-test('the certificate that is current signs', () => {
-  const authority = newAuthority()
+test('the certificate that is current signs', async () => {
+  const authority = await newAuthority()
   const first = newSvid(authority)
   const next = newSvid(authority)
   let svid = first

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { bundleDigest, formatToken, parseToken, type TokenStore } from '../../../ca/join.ts'
+import { formatToken, parseToken, rootDigest, type TokenStore } from '../../../ca/join.ts'
 import type { Authority } from '../../../ca/node/authority.ts'
 import { verifySignature } from '../../../ca/node/crypto.ts'
 import { makeRegistrar } from '../../../ca/node/registrar.ts'
@@ -12,7 +12,8 @@ import { WritError } from '../../../core/fault.ts'
 import type { Identity } from '../../../core/identity.ts'
 import { bank, domain, id, keepAll, newAuthority, newCsr, noonMs, orders, random, tempFolder } from '../world.ts'
 
-function open(tokens: TokenStore = memoryTokens(), authority: Authority = newAuthority(), fails = false) {
+async function open(tokens: TokenStore = memoryTokens(), given?: Authority, fails = false) {
+  const authority = given ?? (await newAuthority())
   const clock = { nowMs: noonMs }
   const kept = keepAll(fails)
   const registrar = makeRegistrar({ authority, tokens, sink: kept.sink, nowMs: () => clock.nowMs, random })
@@ -26,7 +27,7 @@ const codeOf = (answer: Promise<unknown>): Promise<string> =>
   )
 
 test('a token gives its workload a certificate, and the issuance is on record', async () => {
-  const { registrar, authority, bodies } = open()
+  const { registrar, authority, bodies } = await open()
   const token = await registrar.createToken(orders)
   const issued = await registrar.join(token, newCsr())
   expect(verifySvid(issued.chain, authority.bundle(), noonMs, verifySignature)).toMatchObject({
@@ -51,7 +52,7 @@ test.each([
   ['memory', () => memoryTokens()],
   ['a file', () => fileTokens(join(tempFolder(), 'tokens.json'))],
 ])('a token is redeemed once, also by twenty at the same moment (%s)', async (_, store) => {
-  const { registrar } = open(store())
+  const { registrar } = await open(store())
   const token = await registrar.createToken(orders)
   const answers = await Promise.all(Array.from({ length: 20 }, () => codeOf(registrar.join(token, newCsr()))))
   expect(answers.filter((answer) => answer === 'ok').length).toBe(1)
@@ -59,7 +60,7 @@ test.each([
 })
 
 test('a token is good in its tenth minute and not after it', async () => {
-  const { registrar, clock, bodies } = open()
+  const { registrar, clock, bodies } = await open()
   const [first, second] = [await registrar.createToken(orders), await registrar.createToken(orders)]
   clock.nowMs = noonMs + 600_000
   expect(await codeOf(registrar.join(first, newCsr()))).toBe('ok')
@@ -69,25 +70,31 @@ test('a token is good in its tenth minute and not after it', async () => {
 })
 
 test('a token for another trust bundle is refused, and cannot be tried again', async () => {
-  const { registrar, bodies } = open()
+  const { registrar, bodies } = await open()
   const token = await registrar.createToken(orders)
   const { secret } = parseToken(token)!
-  const other = formatToken({ secret, bundleDigest: bundleDigest(newAuthority().bundle()) })
+  const other = formatToken({ secret, rootDigest: rootDigest(bank, (await newAuthority()).bundle().roots[0]!) })
   expect(await codeOf(registrar.join(other, newCsr()))).toBe('token_invalid')
-  expect(bodies.at(-1)).toMatchObject({ action: 'refused', reason: 'this join token is for another trust bundle' })
+  expect(bodies.at(-1)).toMatchObject({
+    action: 'refused',
+    reason: 'this join token promises a root that is none of ours',
+  })
   expect(await codeOf(registrar.join(token, newCsr()))).toBe('token_invalid')
 })
 
 test('guesses are counted and never recorded one by one', async () => {
-  const { registrar, bodies, refusals } = open()
-  const guess = formatToken({ secret: random(32), bundleDigest: bundleDigest(newAuthority().bundle()) })
+  const { registrar, bodies, refusals } = await open()
+  const guess = formatToken({
+    secret: random(32),
+    rootDigest: rootDigest(bank, (await newAuthority()).bundle().roots[0]!),
+  })
   expect(await codeOf(registrar.join(guess, newCsr()))).toBe('token_invalid')
   expect(await codeOf(registrar.join('writ1.guess', newCsr()))).toBe('token_invalid')
   expect([bodies, refusals]).toEqual([[], ['token_invalid', 'token_invalid']])
 })
 
 test('a request that its key did not sign is refused and recorded', async () => {
-  const { registrar, bodies } = open()
+  const { registrar, bodies } = await open()
   const csr = newCsr()
   csr[csr.length - 1]! ^= 1
   expect(await codeOf(registrar.join(await registrar.createToken(orders), csr))).toBe('certificate_invalid')
@@ -98,13 +105,13 @@ test('a request that its key did not sign is refused and recorded', async () => 
 })
 
 test('a certificate that cannot be recorded does not leave', async () => {
-  const { registrar } = open(memoryTokens(), newAuthority(), true)
+  const { registrar } = await open(memoryTokens(), await newAuthority(), true)
   const token = await registrar.createToken(orders)
   await expect(registrar.join(token, newCsr())).rejects.toThrow('the spool is full')
 })
 
 test('a peer renews its own name, and a federated one or a declared one does not', async () => {
-  const { registrar, bodies } = open()
+  const { registrar, bodies } = await open()
   const identity: Identity = {
     id: orders,
     trustDomain: bank,
@@ -122,17 +129,17 @@ test('a peer renews its own name, and a federated one or a declared one does not
 })
 
 test('no token is made for another trust domain', async () => {
-  expect(await codeOf(open().registrar.createToken(id('spiffe://other.example/a')))).toBe('token_invalid')
+  expect(await codeOf((await open()).registrar.createToken(id('spiffe://other.example/a')))).toBe('token_invalid')
 })
 
 test('the file of tokens is private, survives a restart, and holds no secret', async () => {
   const path = join(tempFolder(), 'tokens.json')
-  const authority = newAuthority()
-  const token = await open(fileTokens(path), authority).registrar.createToken(orders)
+  const authority = await newAuthority()
+  const token = await (await open(fileTokens(path), authority)).registrar.createToken(orders)
   expect(statSync(path).mode & 0o777).toBe(0o600)
   expect(readFileSync(path, 'utf8')).not.toContain(token.split('.')[1])
-  expect(await codeOf(open(fileTokens(path), authority).registrar.join(token, newCsr()))).toBe('ok')
-  expect(await codeOf(open(fileTokens(path), authority).registrar.join(token, newCsr()))).toBe('token_invalid')
+  expect(await codeOf((await open(fileTokens(path), authority)).registrar.join(token, newCsr()))).toBe('ok')
+  expect(await codeOf((await open(fileTokens(path), authority)).registrar.join(token, newCsr()))).toBe('token_invalid')
 })
 
 test('a thousand tokens can be outstanding, and the next one when the first have expired', async () => {
@@ -143,10 +150,10 @@ test('a thousand tokens can be outstanding, and the next one when the first have
   expect(await codeOf(put(1001, 2))).toBe('ok')
 })
 
-test('a token reads as it was written, and nothing else reads as a token', () => {
+test('a token reads as it was written, and nothing else reads as a token', async () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (secret) => {
-      const token = { secret, bundleDigest: 'ab'.repeat(32) }
+      const token = { secret, rootDigest: 'ab'.repeat(32) }
       const text = formatToken(token)
       expect(parseToken(text)).toEqual(token)
       expect(parseToken(`${text}0`)).toBeUndefined()
@@ -168,7 +175,7 @@ const proven = (more: Partial<Identity> = {}): Identity => ({
 })
 
 test('who holds a certificate gets a token in its own name, and its issuance is on record before it leaves', async () => {
-  const { registrar, bodies } = open()
+  const { registrar, bodies } = await open()
   const minted = await registrar.mintJwt(proven(), edge)
   expect(bodies).toEqual([
     {
@@ -182,13 +189,13 @@ test('who holds a certificate gets a token in its own name, and its issuance is 
       audience: edge,
     },
   ])
-  expect(await codeOf(open(memoryTokens(), newAuthority(), true).registrar.mintJwt(proven(), edge))).toBe(
+  expect(await codeOf((await open(memoryTokens(), await newAuthority(), true)).registrar.mintJwt(proven(), edge))).toBe(
     'WritError: the spool is full',
   )
 })
 
 test('a token begets no token and no certificate, and neither does a certificate of another trust domain', async () => {
-  const { registrar, bodies } = open()
+  const { registrar, bodies } = await open()
   const foreign = proven({ trustDomain: domain('other.example'), id: id('spiffe://other.example/a') })
   for (const identity of [proven({ proof: 'jwt' }), proven({ proof: 'declared' }), foreign]) {
     expect(await codeOf(registrar.mintJwt(identity, edge))).toBe('forbidden')

@@ -27,7 +27,8 @@ afterEach(() => {
 const down = () => new WritError('unavailable', 'nobody answers', { cure: 'wait' })
 
 /** A control plane in memory: `broken` makes it fail. */
-function world(authority: Authority = newAuthority(bank, Date.now)) {
+async function world(given?: Authority) {
+  const authority = given ?? (await newAuthority(bank, Date.now))
   const calls: string[] = []
   const broken: { fault: WritError | undefined } = { fault: undefined }
   const get = async (what: string): Promise<Obtained> => {
@@ -50,7 +51,7 @@ function world(authority: Authority = newAuthority(bank, Date.now)) {
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
 
 test('the first start joins, the next one finds what it had, in a private file', async () => {
-  const { open, calls, dir } = world()
+  const { open, calls, dir } = await world()
   const first = (await open({ id: orders })).current()
   expect(statSync(join(dir, 'identity.json')).mode & 0o777).toBe(0o600)
   const second = (await open({ id: orders })).current()
@@ -59,11 +60,11 @@ test('the first start joins, the next one finds what it had, in a private file',
 })
 
 test('what was stored is joined anew when it has expired, is damaged, or is of another key', async () => {
-  const { open, calls, dir } = world()
+  const { open, calls, dir } = await world()
   await open()
   const path = join(dir, 'identity.json')
   const good = JSON.parse(readFileSync(path, 'utf8'))
-  writeFileSync(path, JSON.stringify({ ...good, key: newSvid(newAuthority()).keyPem }))
+  writeFileSync(path, JSON.stringify({ ...good, key: newSvid(await newAuthority()).keyPem }))
   await open()
   writeFileSync(path, JSON.stringify(good).slice(0, -9))
   await open()
@@ -73,17 +74,17 @@ test('what was stored is joined anew when it has expired, is damaged, or is of a
 })
 
 test('a folder of another workload is refused', async () => {
-  const { open } = world()
+  const { open } = await world()
   await open()
   await expect(open({ id: id('spiffe://bank.example/other') })).rejects.toThrow('is the identity of')
 })
 
 test('a token for another workload is refused', async () => {
-  await expect(world().open({ id: id('spiffe://bank.example/other') })).rejects.toThrow('the join token is for')
+  await expect((await world()).open({ id: id('spiffe://bank.example/other') })).rejects.toThrow('the join token is for')
 })
 
 test('it renews at half of its life and tells whoever subscribed', async () => {
-  const { open, calls, events } = world()
+  const { open, calls, events } = await world()
   const source = await open()
   const seen: IdentityState[] = []
   const stop = source.subscribe((state) => seen.push(state))
@@ -102,7 +103,7 @@ test('it renews at half of its life and tells whoever subscribed', async () => {
 })
 
 test('certificates of seconds are not renewed in a loop, though they are backdated a minute', async () => {
-  const authority = newAuthority(bank, Date.now)
+  const authority = await newAuthority(bank, Date.now)
   const kept: IssuanceBody[] = []
   const keep = (body: IssuanceBody) => kept.push(body)
   const source = await localIdentitySource(authority, controlId, { nowMs: Date.now, random: middle, keep, ttlMs: 4000 })
@@ -112,7 +113,7 @@ test('certificates of seconds are not renewed in a loop, though they are backdat
   expect(kept.length).toBeLessThan(8)
 })
 
-test('half of a life is taken give or take a tenth', () => {
+test('half of a life is taken give or take a tenth', async () => {
   expect(renewAtMs(0, 2000, () => new Uint8Array(2))).toBe(900)
   expect(renewAtMs(0, 2000, middle)).toBe(1000)
   fc.assert(
@@ -124,7 +125,7 @@ test('half of a life is taken give or take a tenth', () => {
 })
 
 test('a renewal that fails is tried again, ever more slowly, while the old certificate is in use', async () => {
-  const { open, calls, broken, events } = world()
+  const { open, calls, broken, events } = await world()
   const source = await open()
   const first = source.current()
   broken.fault = down()
@@ -141,7 +142,7 @@ test('a renewal that fails is tried again, ever more slowly, while the old certi
 })
 
 test('an identity that expired while control was away joins again by itself', async () => {
-  const { open, calls, broken } = world()
+  const { open, calls, broken } = await world()
   const source = await open()
   broken.fault = down()
   await pass(62 * minuteMs)
@@ -153,7 +154,7 @@ test('an identity that expired while control was away joins again by itself', as
 
 test('a first join waits for a control plane that is not up yet, and not for one that says no', async () => {
   vi.useRealTimers()
-  const { open, broken, events } = world(newAuthority(bank, Date.now))
+  const { open, broken, events } = await world(await newAuthority(bank, Date.now))
   broken.fault = new WritError('token_invalid', 'redeemed', { cure: 'make another' })
   await expect(open()).rejects.toThrow('redeemed')
   broken.fault = down()
@@ -164,9 +165,9 @@ test('a first join waits for a control plane that is not up yet, and not for one
 })
 
 test('each change of bundles or deny list is a generation, and the same again is none', async () => {
-  const { open, authority, dir } = world()
+  const { open, authority, dir } = await world()
   const source = await open()
-  const other = newAuthority(domain('other.example')).bundle()
+  const other = (await newAuthority(domain('other.example'))).bundle()
   const generations: number[] = []
   source.subscribe(({ generation }) => generations.push(generation))
   source.setBundles([authority.bundle(), other])
@@ -181,7 +182,7 @@ test('each change of bundles or deny list is a generation, and the same again is
 })
 
 test('closed, it renews no more', async () => {
-  const { open, calls } = world()
+  const { open, calls } = await world()
   const source = await open()
   source.close()
   await pass(60 * minuteMs)
@@ -189,7 +190,7 @@ test('closed, it renews no more', async () => {
 })
 
 test('a process with the authority renews by itself, and each certificate is kept before it is used', async () => {
-  const authority = newAuthority(bank, Date.now)
+  const authority = await newAuthority(bank, Date.now)
   const kept: IssuanceBody[] = []
   const keep = async (body: IssuanceBody) => void kept.push(body)
   const source = await localIdentitySource(authority, controlId, {
@@ -210,13 +211,13 @@ test('a process with the authority renews by itself, and each certificate is kep
 
 test('a certificate that cannot be kept is not used', async () => {
   const keep = () => Promise.reject(new WritError('audit_unavailable', 'the spool is full'))
-  const opening = localIdentitySource(newAuthority(bank, Date.now), controlId, { nowMs: Date.now, random, keep })
+  const opening = localIdentitySource(await newAuthority(bank, Date.now), controlId, { nowMs: Date.now, random, keep })
   await expect(opening).rejects.toThrow('the spool is full')
 })
 
 test('over real TLS: joined, renewed after half a life, with a full handshake each time', async () => {
   vi.useRealTimers()
-  const control = await startControl(newAuthority(bank, Date.now), { svidTtlMs: 3000 })
+  const control = await startControl(await newAuthority(bank, Date.now), { svidTtlMs: 3000 })
   const token = await control.registrar.createToken(orders)
   const reach = { url: control.url, expect: controlId }
   const source = await openIdentitySource({

@@ -35,7 +35,7 @@ let closeIdentity = (): unknown => undefined
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'writ-'))
-  authority = openAuthority({ dir: join(folder, 'ca'), trustDomain, nowMs, random })
+  authority = await openAuthority({ dir: join(folder, 'ca'), trustDomain, nowMs, random })
   registrar = makeRegistrar({ authority, tokens: memoryTokens(), sink: testSink(), nowMs, random })
   const identity = await localIdentitySource(authority, expectControl, { nowMs, random })
   closeIdentity = () => identity.close()
@@ -78,7 +78,7 @@ test('a certificate of another issuer of the same name is refused, and one that 
   const ask = async (state: IdentityState) =>
     (await caRequest({ url: url(), expect: expectControl, state, method: 'GET', path: '/v1/snapshot' })).status
   const state = stateOf(await joinAs('spiffe://bank.example/orders'))
-  const forger = openAuthority({ dir: join(folder, 'forger'), trustDomain, nowMs, random })
+  const forger = await openAuthority({ dir: join(folder, 'forger'), trustDomain, nowMs, random })
   const forged = await localIdentitySource(forger, 'spiffe://bank.example/orders' as SpiffeId, { nowMs, random })
   expect(await ask({ ...state, svid: forged.current().svid })).toBe(401)
   forged.close()

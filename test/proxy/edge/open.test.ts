@@ -20,7 +20,7 @@ async function options(change: Partial<EdgeOptions> = {}): Promise<EdgeOptions> 
     workload: orders,
     policy: { module, data, ref },
     entrypoint: 'writ/authz/result',
-    trust: [trustJson(newAuthority().bundle())],
+    trust: [trustJson((await newAuthority()).bundle())],
     collector: { url: 'https://collector.example', token: 't', gatherMs: 1, fetch: send as typeof fetch },
     ...change,
   }
@@ -41,7 +41,7 @@ test('a function that is set up wrongly does not start', async () => {
   expect(await codeOf({ workload: 'orders' })).toBe('config_invalid')
   expect(await codeOf({ workload: 'spiffe://bank.example' })).toBe('config_invalid')
   expect(await codeOf({ trust: [{}] })).toBe('config_invalid')
-  const { jwtKeys: _, ...withoutKeys } = newAuthority().bundle()
+  const { jwtKeys: _, ...withoutKeys } = (await newAuthority()).bundle()
   expect(await codeOf({ trust: [trustJson(withoutKeys)] })).toBe('config_invalid')
   expect(await codeOf({ collector: { url: 'http://collector.example', token: 't' } })).toBe('config_invalid')
 })
@@ -72,7 +72,7 @@ test('a provider of tokens that is set up wrongly does not start either', async 
 
 test('a token beside the caller’s own is judged, and goes to the handler only where that is said', async () => {
   const nowMs = (): number => Date.now()
-  const ours = newAuthority(bank, nowMs)
+  const ours = await newAuthority(bank, nowMs)
   const issuer = await signing()
   const kept: { input: object; code: string }[] = []
   const send = async (_: unknown, { body }: { body: string }): Promise<Response> => {
@@ -118,8 +118,8 @@ test('a shadow is of a bundle of another name', async () => {
 
 test('callers of each trusted domain are known by the keys of their own domain, and the policy judges them', async () => {
   const nowMs = (): number => Date.now()
-  const ours = newAuthority(bank, nowMs)
-  const theirs = newAuthority(domain('other.example'), nowMs)
+  const ours = await newAuthority(bank, nowMs)
+  const theirs = await newAuthority(domain('other.example'), nowMs)
   const guarded = openEdge(
     () => new Response('served'),
     await options({ trust: [trustJson(ours.bundle()), trustJson(theirs.bundle())] }),
@@ -135,5 +135,5 @@ test('callers of each trusted domain are known by the keys of their own domain, 
   expect(await call(storefront, '/secrets')).toBe(403)
   expect(await call(await tokenOf(theirs, 'spiffe://other.example/storefront'))).toBe(403)
   expect(await call(await tokenOf(ours, 'spiffe://bank.example/storefront', 'spiffe://bank.example/ledger'))).toBe(401)
-  expect(await call(await tokenOf(newAuthority(bank, nowMs), 'spiffe://bank.example/storefront'))).toBe(401)
+  expect(await call(await tokenOf(await newAuthority(bank, nowMs), 'spiffe://bank.example/storefront'))).toBe(401)
 })

@@ -1,0 +1,106 @@
+/** What an authority keeps: its roots, issuers and keys as one document, in a file or wherever several can share it. */
+
+import { join } from 'node:path'
+import { fromBase64, toBase64 } from '../../core/bytes.ts'
+import { WritError } from '../../core/fault.ts'
+import { isObject, parseJson } from '../../core/json.ts'
+import { parseTrustDomain, type TrustDomain } from '../../core/spiffe.ts'
+import type { Authorities, AuthorityFacts, AuthorityPhase } from '../authorities.ts'
+import { readJwtKey } from '../jwt.ts'
+import { privateFolder, readText, replaceText } from './files.ts'
+
+/** An authority with its keys: `rootKey` as its place names it, the others sealed PEM. */
+export interface HeldAuthority extends AuthorityFacts {
+  readonly rootKey: string
+  /** The certificate that signs leaves, DER. */
+  readonly issuer: Uint8Array
+  readonly issuerKey: string
+  readonly tokenKey: string
+}
+
+/** One document with a version, for which whoever writes must say which version they read. */
+export interface AuthorityStore {
+  /** Undefined where there is none yet. */
+  read(): Promise<{ readonly version: number; readonly text: string } | undefined>
+  /** Writes the version after `version`, 0 where there was none; false where somebody else was first. */
+  swap(version: number, text: string): Promise<boolean>
+}
+
+/** `authority.json` in a folder of mode 0700, itself 0600. One process has the folder at a time. */
+export function fileAuthorityStore(dir: string): AuthorityStore {
+  privateFolder(dir)
+  const path = join(dir, 'authority.json')
+  const versionOf = (text: string): number => {
+    const value = parseJson(text)
+    return isObject(value) && typeof value['version'] === 'number' ? value['version'] : 0
+  }
+  return {
+    async read() {
+      const text = readText(path)
+      return text === undefined ? undefined : { version: versionOf(text), text }
+    },
+    async swap(version, text) {
+      const now = readText(path)
+      if ((now === undefined ? 0 : versionOf(now)) !== version) return false
+      replaceText(path, text)
+      return true
+    },
+  }
+}
+
+const format = 1
+
+export function authoritiesText(
+  trustDomain: TrustDomain,
+  version: number,
+  { sequence, paused, list }: Authorities<HeldAuthority>,
+): string {
+  const authorities = list.map((one) => ({ ...one, root: toBase64(one.root), issuer: toBase64(one.issuer) }))
+  const value = { v: format, version, trust_domain: trustDomain, sequence, paused, authorities }
+  return `${JSON.stringify(value, undefined, 2)}\n`
+}
+
+/** Throws `certificate_invalid` where the text is damaged, `config_invalid` where it is another trust domain's. */
+export function readAuthorities(text: string, trustDomain: TrustDomain): Authorities<HeldAuthority> {
+  const value = parseJson(text)
+  if (isObject(value) && typeof value['v'] === 'number' && value['v'] > format) {
+    throw new WritError('version', `the authority's state is of version ${value['v']}`, {
+      cure: 'run the newer program that wrote it',
+    })
+  }
+  const domain = isObject(value) && typeof value['trust_domain'] === 'string' && parseTrustDomain(value['trust_domain'])
+  const list = isObject(value) && Array.isArray(value['authorities']) ? value['authorities'].map(readAuthority) : []
+  const active = list.filter((one) => one?.phase === 'active')
+  if (!isObject(value) || !domain || list.includes(undefined) || active.length !== 1 || !isCount(value['sequence'])) {
+    throw new WritError('certificate_invalid', "the authority's state is damaged", {
+      cure: 'restore it from a backup; a new root would be unknown to every workload',
+    })
+  }
+  if (domain !== trustDomain) {
+    throw new WritError('config_invalid', `this is the authority of ${domain}, not of ${trustDomain}`, {
+      cure: 'give each trust domain a folder of its own',
+    })
+  }
+  return { sequence: value['sequence'], paused: value['paused'] === true, list: list as HeldAuthority[] }
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const phases: readonly unknown[] = ['prepared', 'active', 'retired'] satisfies AuthorityPhase[]
+
+function readAuthority(value: unknown): HeldAuthority | undefined {
+  if (!isObject(value)) return undefined
+  const { id, phase, root, issuer, rootKey, issuerKey, tokenKey, jwtKey } = value
+  const counts = ['notBeforeMs', 'notAfterMs', 'publishedIn', 'preparedAtMs', 'longestMs']
+  const later = ['activatedAtMs', 'retiredAtMs']
+  const key = readJwtKey(isObject(jwtKey) ? { ...jwtKey, use: 'jwt-svid' } : undefined)
+  const rootDer = typeof root === 'string' ? fromBase64(root) : undefined
+  const issuerDer = typeof issuer === 'string' ? fromBase64(issuer) : undefined
+  const texts = [id, rootKey, issuerKey, tokenKey].every((text) => typeof text === 'string' && text !== '')
+  const whole =
+    texts &&
+    phases.includes(phase) &&
+    counts.every((name) => isCount(value[name])) &&
+    later.every((name) => value[name] === undefined || isCount(value[name]))
+  if (!whole || !key || !rootDer || !issuerDer) return undefined
+  return { ...(value as unknown as HeldAuthority), root: rootDer, issuer: issuerDer, jwtKey: key }
+}

@@ -1,0 +1,73 @@
+/** Moves the authority on by itself, and keeps every step of it before it is taken. */
+
+import type { Authority, AuthorityOptions } from '../../ca/node/authority.ts'
+import { jwtMs } from '../../ca/node/jwt.ts'
+import type { MeshSettings } from '../../control/mesh/settings.ts'
+import { toBase64 } from '../../core/bytes.ts'
+import { messageOf } from '../../core/fault.ts'
+import type { TrustBundle } from '../../core/identity.ts'
+import type { RecordSink } from '../../core/ports.ts'
+import type { TrustBody } from '../../core/record.ts'
+import { pause } from './pause.ts'
+import type { OnEvent } from './telemetry.ts'
+
+/** What the mesh file and the environment say of the authority. */
+export const authorityOptions = ({
+  svidTtlMs,
+  roots,
+}: Pick<MeshSettings, 'svidTtlMs' | 'roots'>): Pick<AuthorityOptions, 'passphrase' | 'maxLeafMs' | 'times'> => ({
+  passphrase: process.env['WRIT_CA_KEY'],
+  maxLeafMs: Math.max(svidTtlMs, jwtMs),
+  times: { publishMs: roots.publishMs, skewMs: roots.keepMs },
+})
+
+/** Time between two looks at what is due, in milliseconds. */
+const everyMs = 5000
+
+export interface TendOptions {
+  readonly authority: Authority
+  readonly sink: RecordSink
+  /** Names of the workloads that do not have the prepared root yet. */
+  readonly waiting: () => readonly string[]
+  readonly nowMs: () => number
+  readonly onEvent: OnEvent
+}
+
+export const trustEvent = ({ trustDomain, sequence, roots }: TrustBundle): TrustBody => ({
+  kind: 'trust',
+  trust_domain: trustDomain,
+  sequence,
+  roots: roots.map(toBase64),
+})
+
+/** Until the returned function is called; that resolves once nothing is under way any more. */
+export function tendAuthority({ authority, sink, waiting, nowMs, onEvent }: TendOptions): () => Promise<void> {
+  const stop = new AbortController()
+  const heardSinceMs = nowMs()
+  let told = authority.bundle().sequence
+  authority.onChange(async ({ action, id, bundle }) => {
+    const detail = `authority ${id}, bundle ${bundle.sequence}`
+    await sink.keep({ kind: 'admin', action: `authority_${action}`, actor: 'control', detail })
+    if (bundle.sequence !== told) await sink.keep(trustEvent(bundle))
+    told = bundle.sequence
+    onEvent({ level: 'info', from: 'authority', text: `${action.replace('_', ' ')}: ${detail}` })
+  })
+
+  const tending = tend()
+  async function tend(): Promise<void> {
+    for (let failures = 0; !stop.signal.aborted; ) {
+      await pause(everyMs, stop.signal)
+      if (stop.signal.aborted) return
+      try {
+        await authority.maintain({ waiting: waiting(), heardSinceMs })
+        failures = 0
+      } catch (thrown) {
+        if (failures++ === 0) onEvent({ level: 'error', from: 'authority', text: messageOf(thrown) })
+      }
+    }
+  }
+  return async () => {
+    stop.abort()
+    await tending
+  }
+}
