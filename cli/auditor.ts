@@ -16,6 +16,7 @@ import { readTokenFile } from './token-file.ts'
 import { auditorId, compileMeshOnly, controlId, readMesh } from './wire/control-plane.ts'
 import { openIngest } from './wire/ingest.ts'
 import { joinAs } from './wire/join.ts'
+import { openKnownRoots } from './wire/known-roots.ts'
 import { openLog, storeOf } from './wire/log.ts'
 import { openClock } from './wire/machine.ts'
 import { meshClient } from './wire/mesh-client.ts'
@@ -93,6 +94,10 @@ async function run(options: Options): Promise<void> {
       ending.abort()
       await trusting
     })
+    const roots = openKnownRoots(state.root, nowMs)
+    const learn = (): void => [...source.current().bundles.values()].forEach(roots.update)
+    learn()
+    source.subscribe(learn)
     const log = await openLog({
       signerDir: join(state.root, 'signer'),
       ...(options.signer !== undefined && { signerSocket: options.signer }),
@@ -100,7 +105,7 @@ async function run(options: Options): Promise<void> {
       store: storeOf(settings.store, state.store),
       trustDomain,
       cluster,
-      rootsOf: (of) => source.current().bundles.get(of)?.roots ?? [],
+      rootsOf: roots.at,
       now,
       onEvent,
       outside: settings.outside,

@@ -63,8 +63,8 @@ export interface AuditorSettings {
   /** Name and version of the program, for the log. */
   readonly software: string
   readonly verifyHead: VerifyHead
-  /** Root certificates (DER) of a trust domain, none for an unknown one. */
-  readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
+  /** Root certificates (DER) of a trust domain at a time in milliseconds since 1970, none for an unknown one. */
+  readonly rootsOf: (trustDomain: TrustDomain, atMs: number) => readonly Uint8Array[]
   readonly now: NowNs
   readonly random: RandomBytes
   readonly sha256: Sha256

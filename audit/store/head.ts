@@ -38,7 +38,8 @@ export const withAnnounced = (known: readonly Announced[], one: Announced): read
 
 export interface HeadTools {
   readonly verifyHead: VerifyHead
-  readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
+  /** Root certificates (DER) of a trust domain at a time in milliseconds since 1970, none for an unknown one. */
+  readonly rootsOf: (trustDomain: TrustDomain, atMs: number) => readonly Uint8Array[]
 }
 
 /** The epoch that an epoch's first record quotes, or ''; undefined of every other record, and of the auditor's own. */
@@ -59,14 +60,15 @@ export function headFault(
   if (!signature) return 'its signature cannot be read'
   const chain = known.findLast(({ signer }) => signer === event.signer)?.chain
   if (!chain) return 'it is signed with a certificate that its epoch did not announce'
+  const atMs = Number((parseTime(event.timestamp) ?? 0n) / 1_000_000n)
   try {
     const verdict = tools.verifyHead({
       payload: headPayload(event),
       signature,
       chain,
-      roots: tools.rootsOf(trustDomainOf(event.producer)),
+      roots: tools.rootsOf(trustDomainOf(event.producer), atMs),
       producer: event.producer,
-      atMs: Number((parseTime(event.timestamp) ?? 0n) / 1_000_000n),
+      atMs,
     })
     return verdict.ok ? undefined : verdict.detail
   } catch (thrown) {

@@ -23,7 +23,7 @@ import { type AuthorityChange, bundleOf, type Held, holdAuthorities } from './au
 import { type Making, makeAuthority, newIssuer } from './authority-make.ts'
 import { type IssuedLeaf, type IssueRequest, issueLeaf, isWorn, readSigner, refuseForeign } from './authority-sign.ts'
 import { type AuthorityStore, fileAuthorityStore, type HeldAuthority } from './authority-state.ts'
-import { type JwtRequest, type MintedJwt, mintJwtSvid } from './jwt.ts'
+import { type JwtRequest, jwtMs, type MintedJwt, mintJwtSvid } from './jwt.ts'
 import { keySeal, openRootKey, type RootKeys, sealedRootKeys } from './root-keys.ts'
 
 const dayMs = 86_400_000
@@ -109,7 +109,8 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     },
     async mintJwt(request) {
       refuseForeign(request.id, trustDomain)
-      return mintJwtSvid(signing().tokens, request, nowMs(), random)
+      const ttlMs = Math.min(request.ttlMs ?? jwtMs, making.maxLeafMs)
+      return mintJwtSvid(signing().tokens, { ...request, ttlMs }, nowMs(), random)
     },
     authorities: () => ({ ...state(), list: state().list.map(factsOf) }),
     onChange: held.onChange,

@@ -1,7 +1,6 @@
 /** Moves the authority on by itself, and keeps every step of it before it is taken. */
 
 import type { Authority, AuthorityOptions } from '../../ca/node/authority.ts'
-import { jwtMs } from '../../ca/node/jwt.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { messageOf } from '../../core/fault.ts'
@@ -17,7 +16,7 @@ export const authorityOptions = ({
   roots,
 }: Pick<MeshSettings, 'svidTtlMs' | 'roots'>): Pick<AuthorityOptions, 'passphrase' | 'maxLeafMs' | 'times'> => ({
   passphrase: process.env['WRIT_CA_KEY'],
-  maxLeafMs: Math.max(svidTtlMs, jwtMs),
+  maxLeafMs: svidTtlMs,
   times: { publishMs: roots.publishMs, skewMs: roots.keepMs },
 })
 

@@ -40,7 +40,7 @@ export interface LogOptions {
   readonly store: StoreSettings
   readonly trustDomain: TrustDomain
   readonly cluster: string
-  readonly rootsOf: (trustDomain: TrustDomain) => readonly Uint8Array[]
+  readonly rootsOf: (trustDomain: TrustDomain, atMs: number) => readonly Uint8Array[]
   readonly now: NowNs
   readonly onEvent: OnEvent
   /** After a restore: a store that is behind what was signed is brought up from the stream. Default false: refused. */

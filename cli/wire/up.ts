@@ -35,6 +35,7 @@ import {
 import { inTurn } from './in-turn.ts'
 import { openIngest } from './ingest.ts'
 import { joinAs } from './join.ts'
+import { openKnownRoots } from './known-roots.ts'
 import { type Log, openLog, storeOf } from './log.ts'
 import { openClock, random, sha256 } from './machine.ts'
 import { meshClient } from './mesh-client.ts'
@@ -138,6 +139,10 @@ export async function openUp(options: UpOptions): Promise<Up> {
       ...authorityOptions(draft.settings),
     })
 
+    const roots = openKnownRoots(state.root, nowMs)
+    roots.update(authority.bundle())
+    closing.push(authority.subscribe(() => roots.update(authority.bundle())))
+
     let inForce = draft.snapshot
     const log = await openLog({
       signerDir: join(state.root, 'signer'),
@@ -146,7 +151,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       store: storeOf(draft.settings.store, state.store),
       trustDomain,
       cluster,
-      rootsOf: (of) => (of === trustDomain ? authority.bundle().roots : []),
+      rootsOf: roots.at,
       now,
       onEvent,
       outside: draft.settings.outside,

@@ -3,10 +3,8 @@ import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parseCheckpoint } from '../../audit/log/checkpoint.ts'
-import { readBundle } from '../../audit/log/tiles.ts'
-import { sourcesIn } from '../../audit/node/logfolder.ts'
 import { freePort } from '../parts/ports.ts'
+import { eventsIn } from './events.ts'
 import { type Ended, repository, type Started, start, temporaryForAll, writ } from './writ.ts'
 
 /** `writ up` with a mesh of one's own: a storefront that calls orders, under the bank's policy, killed once and stopped once. */
@@ -120,21 +118,6 @@ function call(method: string, path: string): Promise<number> {
 
 const brokenIn = ({ out }: Ended): unknown[] =>
   (JSON.parse(out) as { findings: { level: string }[] }).findings.filter(({ level }) => level === 'broken')
-
-interface Event {
-  readonly kind: string
-  readonly producer: string
-  readonly previous?: { readonly ended: string }
-}
-
-async function eventsIn(dir: string): Promise<Event[]> {
-  const [source] = await sourcesIn(dir)
-  const note = new TextDecoder().decode(await source!.read('checkpoint'))
-  const { size } = parseCheckpoint(note.slice(0, note.indexOf('\n\n') + 1))!
-  const leaves: Uint8Array[] = []
-  for (let index = 0; leaves.length < size; index++) leaves.push(...(await readBundle(source!.read, index, size)))
-  return leaves.map((leaf) => JSON.parse(new TextDecoder().decode(leaf)) as Event)
-}
 
 /** Names that the bank's policy knows: storefront may GET orders, and nothing else here. */
 const meshOf = (ports: { readonly inbound: number; readonly outbound: number; readonly app: number }): string => `

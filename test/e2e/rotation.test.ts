@@ -1,0 +1,182 @@
+import { writeFile } from 'node:fs/promises'
+import { Agent, createServer, request, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { AuthorityStatus } from '../../control/node/authority-routes.ts'
+import { eventsIn } from '../cli/events.ts'
+import { repository, start, temporaryForAll, writ } from '../cli/writ.ts'
+import { freePort } from '../parts/ports.ts'
+
+/**
+ * A whole rotation under traffic: a root is published, signs, and the one before is withdrawn, while each certificate is
+ * renewed every half minute. Requests a second: RATE, default 50.
+ */
+
+const rate = Number(process.env['RATE'] ?? 50)
+const folder = temporaryForAll()
+const state = join(folder, 'state')
+const meshFile = join(folder, 'mesh.yaml')
+let outbound: number
+let app: Server
+
+beforeAll(async () => {
+  app = createServer((_, answer) => answer.end('served\n'))
+  await new Promise<void>((listening) => app.listen(0, '127.0.0.1', listening))
+  outbound = await freePort()
+  const ports = { inbound: await freePort(), outbound, app: (app.address() as AddressInfo).port }
+  await writeFile(meshFile, meshOf(ports))
+})
+
+afterAll(() => app.close())
+
+test('a root follows another while requests go on: none fails, each step is on record, and the log verifies', async () => {
+  const env = { ...process.env, WRIT_CA_KEY: 'a passphrase for this test alone' }
+  const mesh = start(['up', '-f', meshFile, '--state', state, '--policies', join(repository, 'policies')], { env })
+  const { 1: key } = await mesh.said(/^log key {4}(\S+)$/m)
+  await mesh.said(/^page /m)
+  const traffic = startTraffic(outbound)
+  const first = await authority('status')
+  expect(first).toMatchObject({ sequence: 1, authorities: [{ phase: 'active' }], waiting: [] })
+
+  const prepared = await authority('rotate', '--reason', 'a drill', '--by', 'ann')
+  expect(prepared).toMatchObject({ sequence: 2, authorities: [{ phase: 'active' }, { phase: 'prepared' }] })
+  const early = await writ('ca', 'activate', '--state', state, '--reason', 'cannot wait')
+  expect(early).toMatchObject({ code: 3, out: '' })
+  expect(early.err).toMatch(/do not have its root yet|too short a time/)
+
+  await vi.waitFor(
+    async () => {
+      const now = await authority('status')
+      expect(now.authorities.map(({ phase }) => phase)).toEqual(['retired', 'active'])
+    },
+    { timeout: 60_000, interval: 500 },
+  )
+  // And back, and forth again: both roots are in every bundle.
+  expect((await authority('undo', '--reason', 'to see')).authorities[0]).toMatchObject({ phase: 'active' })
+  expect((await authority('undo', '--reason', 'seen')).authorities[1]).toMatchObject({ phase: 'active' })
+  await vi.waitFor(
+    async () => {
+      const { sequence, authorities } = await authority('status')
+      expect([sequence, authorities.map(({ id }) => id)]).toEqual([3, [prepared.authorities[1]!.id]])
+    },
+    { timeout: 120_000, interval: 1000 },
+  )
+  await sleep(3000)
+
+  const { asked, failed } = await traffic.stop()
+  expect(failed).toEqual([])
+  expect(asked).toBeGreaterThan(rate * 20)
+  mesh.signal('SIGTERM')
+  expect(await mesh.ended).toMatchObject({ code: 0 })
+
+  const verify = await writ('audit', 'verify', '--log', join(state, 'log'), '--key', key!, '--json')
+  expect(verify).toMatchObject({ code: 0, err: '' })
+  const { findings } = JSON.parse(verify.out) as { findings: readonly { readonly level: string }[] }
+  expect(findings.filter(({ level }) => level !== 'note')).toEqual([])
+  expect(await adminActs()).toEqual([
+    ...[
+      'authority_prepare_ordered ann',
+      'authority_prepared control',
+      'authority_activate_ordered',
+      'authority_activated control',
+    ],
+    ...['authority_undo_ordered', 'authority_undone control', 'authority_undo_ordered', 'authority_undone control'],
+    'authority_withdrawn control',
+  ])
+}, 300_000)
+
+async function authority(...args: readonly string[]): Promise<AuthorityStatus> {
+  const { code, out, err } = await writ('ca', ...args, '--state', state, '--json')
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  return JSON.parse(out) as AuthorityStatus
+}
+
+/** Who did what to the authority, in order; who called without a name is whoever runs this. */
+async function adminActs(): Promise<readonly string[]> {
+  const events = await eventsIn(join(state, 'log'))
+  return events
+    .filter(({ kind, action }) => kind === 'admin' && action?.startsWith('authority_'))
+    .map(({ action = '', actor = '' }) => (['ann', 'control'].includes(actor) ? `${action} ${actor}` : action))
+}
+
+function startTraffic(port: number) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 })
+  const failed: string[] = []
+  const pending = new Set<Promise<void>>()
+  let asked = 0
+  const ask = (): Promise<void> =>
+    new Promise((resolve) => {
+      const at = new Date().toISOString()
+      const sent = request(
+        { agent, host: '127.0.0.1', port, path: `/orders/${asked++}`, headers: { host: 'orders' } },
+        (answer) => {
+          let text = ''
+          answer.setEncoding('utf8').on('data', (part: string) => {
+            text += part
+          })
+          answer.on('end', () => {
+            if (answer.statusCode !== 200) failed.push(`${at} ${answer.statusCode} ${text}`)
+            resolve()
+          })
+        },
+      )
+      sent.on('error', ({ message }) => {
+        failed.push(`${at} ${message}`)
+        resolve()
+      })
+      sent.end()
+    })
+  const timer = setInterval(() => {
+    for (let i = 0; i < rate / 50; i++) {
+      const one = ask().finally(() => pending.delete(one))
+      pending.add(one)
+    }
+  }, 20)
+  return {
+    async stop() {
+      clearInterval(timer)
+      await Promise.all(pending)
+      agent.destroy()
+      return { asked, failed }
+    },
+  }
+}
+
+const meshOf = (ports: { readonly inbound: number; readonly outbound: number; readonly app: number }): string => `
+apiVersion: writ.dev/v1
+kind: Mesh
+metadata: { name: mine }
+spec:
+  trustDomain: bank.example
+  cluster: test
+  identity: { ttl: 1m, roots: { publish: 15s, keep: 1s } }
+---
+apiVersion: writ.dev/v1
+kind: Workload
+metadata: { name: storefront }
+spec:
+  outbound: { port: ${ports.outbound} }
+---
+apiVersion: writ.dev/v1
+kind: Workload
+metadata: { name: orders }
+spec:
+  service: orders
+  inbound: { port: ${ports.inbound}, app: { port: ${ports.app} } }
+---
+apiVersion: writ.dev/v1
+kind: Service
+metadata: { name: orders }
+spec: { hosts: [orders] }
+---
+apiVersion: writ.dev/v1
+kind: PolicyBinding
+metadata: { name: orders }
+spec:
+  targetRefs:
+    - { kind: Workload, name: orders }
+  bundle: bank
+  entrypoint: writ/authz/result
+`
