@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import type { AuthorityStatus } from '../control/node/authority-routes.ts'
 import { adminRequest } from '../control/node/client.ts'
+import { backupCommand, restoreCommand } from './ca-backup.ts'
 import { until } from './signals.ts'
 import { tableOf } from './status.ts'
 import { pause } from './wire/pause.ts'
@@ -37,6 +38,8 @@ export function caCommand(): Command {
       .option('--watch', 'go on showing it until interrupted')
       .action(showStatus),
   )
+  ca.addCommand(backupCommand())
+  ca.addCommand(restoreCommand())
   for (const [name, route, description] of steps) {
     const command = common(new Command(name))
       .description(description)
