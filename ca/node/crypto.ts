@@ -52,6 +52,19 @@ export const spkiOf = (keyPem: string): Uint8Array =>
 /** ECDSA over SHA-256 in the DER form that certificates carry. */
 export const signDer = (key: KeyObject, bytes: Uint8Array): Uint8Array => new Uint8Array(sign('sha256', bytes, key))
 
+/** r and s, each of half the length, as the DER that certificates carry (RFC 3279 section 2.2.3). */
+export function derOfPair(pair: Uint8Array): Uint8Array {
+  const integer = (bytes: Uint8Array): readonly number[] => {
+    const first = bytes.findIndex((byte) => byte !== 0)
+    const minimal = first < 0 ? [0] : [...bytes.subarray(first)]
+    const positive = minimal[0]! > 0x7f ? [0, ...minimal] : minimal
+    return [2, positive.length, ...positive]
+  }
+  const half = pair.length / 2
+  const content = [...integer(pair.subarray(0, half)), ...integer(pair.subarray(half))]
+  return Uint8Array.of(0x30, content.length, ...content)
+}
+
 /** ECDSA over SHA-256 as r and s, 64 bytes, which is how heads carry it (IEEE P1363). */
 export const signPair = (key: KeyObject, bytes: Uint8Array): Uint8Array =>
   new Uint8Array(sign('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }))

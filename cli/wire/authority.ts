@@ -1,12 +1,14 @@
 /** Moves the authority on by itself, and keeps every step of it before it is taken. */
 
 import type { Authority, AuthorityOptions } from '../../ca/node/authority.ts'
+import { pkcs11RootKeys } from '../../ca/node/pkcs11.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { toBase64 } from '../../core/bytes.ts'
-import { messageOf } from '../../core/fault.ts'
+import { messageOf, WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { TrustBody } from '../../core/record.ts'
+import { random } from './machine.ts'
 import { pause } from './pause.ts'
 import type { OnEvent } from './telemetry.ts'
 
@@ -14,11 +16,24 @@ import type { OnEvent } from './telemetry.ts'
 export const authorityOptions = ({
   svidTtlMs,
   roots,
-}: Pick<MeshSettings, 'svidTtlMs' | 'roots'>): Pick<AuthorityOptions, 'passphrase' | 'maxLeafMs' | 'times'> => ({
+  rootKeys,
+}: Pick<MeshSettings, 'svidTtlMs' | 'roots' | 'rootKeys'>): Pick<
+  AuthorityOptions,
+  'passphrase' | 'maxLeafMs' | 'times' | 'keys'
+> => ({
   passphrase: process.env['WRIT_CA_KEY'],
   maxLeafMs: svidTtlMs,
   times: { publishMs: roots.publishMs, skewMs: roots.keepMs },
+  ...(rootKeys && { keys: pkcs11RootKeys({ ...rootKeys, pin: pinOf(rootKeys.pinEnv) }, random) }),
 })
+
+function pinOf(name: string): string {
+  const pin = process.env[name]
+  if (pin) return pin
+  throw new WritError('config_invalid', `the environment has no ${name}, where the PIN of the token should be`, {
+    cure: `export ${name}, or take spec.identity.keys out of the mesh file`,
+  })
+}
 
 /** Time between two looks at what is due, in milliseconds. */
 const everyMs = 5000

@@ -26,8 +26,11 @@ export interface MeshClient {
     generation: number | undefined,
     signal: AbortSignal,
   ): Promise<{ readonly generation: number; readonly denied: ReadonlySet<string> } | undefined>
-  /** The newest trust bundles, or undefined where `sequence` of our own is still the newest after a wait of some seconds. */
-  trustBundles(sequence: number, signal: AbortSignal): Promise<readonly TrustBundle[] | undefined>
+  /** The newest trust bundles and their tag, or undefined where `tag` is still theirs after a wait of some seconds. */
+  trustBundles(
+    tag: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly bundles: readonly TrustBundle[]; readonly tag: string } | undefined>
   status(report: Json): Promise<void>
   readonly findReceipt: FindReceipt
   readonly vault: KeyVault
@@ -87,12 +90,12 @@ export function meshClient({ url, expect, source, nowMs }: MeshClientOptions): M
       }
       throw new WritError('unavailable', 'control gave no deny list')
     },
-    async trustBundles(sequence, signal) {
-      const { status, bytes } = await ask('/v1/trust-bundles', { ...waitFor(sequence), signal })
+    async trustBundles(known, signal) {
+      const { status, headers, bytes } = await ask('/v1/trust-bundles', { ...waitFor(known), signal })
       if (status === 304) return undefined
       if (status !== 200) throw problemOf(url, '/v1/trust-bundles', status, bytes)
       const bundles = readTrustList(parseJson(fromUtf8(bytes)))
-      if (bundles) return bundles
+      if (bundles) return { bundles, tag: (headers.etag ?? '').replaceAll('"', '') }
       throw new WritError('unavailable', 'control gave no trust bundles')
     },
     async status(report) {

@@ -15,11 +15,13 @@ export async function followTrust(
   signal: AbortSignal,
   applied: () => void = () => {},
 ): Promise<void> {
+  let tag: string | undefined
   while (!signal.aborted) {
     try {
-      const next = await client.trustBundles(ownSequence(source), signal)
+      const next = await client.trustBundles(tag, signal)
       if (!next) continue
-      source.setBundles(next)
+      source.setBundles(next.bundles)
+      tag = next.tag
       applied()
     } catch {
       await pause(retryMs, signal)

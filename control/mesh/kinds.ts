@@ -41,6 +41,7 @@ export interface MeshSpec {
   readonly identity?: {
     readonly ttl?: string
     readonly roots?: { readonly publish?: string; readonly keep?: string }
+    readonly keys?: { readonly pkcs11: { readonly module: string; readonly token: string; readonly pinEnv: string } }
   }
   readonly tracing?: TracingSpec
 }
@@ -123,15 +124,18 @@ const stream = z.union(
   { error: 'is neither "embedded" nor {kafka: {brokers, topic, tls, sasl}}' },
 )
 
+const envName = z
+  .string()
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, { error: 'is not the name of an environment variable' })
+
 const store = z.union(
   [
     z.literal('embedded'),
     z.strictObject({
       postgres: z.strictObject({
-        urlEnv: z
-          .string()
-          .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, { error: 'is not the name of an environment variable' })
-          .describe('Name of the environment variable that holds the URL, so that no password stands in the file.'),
+        urlEnv: envName.describe(
+          'Name of the environment variable that holds the URL, so that no password stands in the file.',
+        ),
       }),
     }),
   ],
@@ -200,6 +204,16 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
             .describe('How long an old root stays after the end of the last certificate of its. Default 1h.')
             .exactOptional(),
         })
+        .exactOptional(),
+      keys: z
+        .strictObject({
+          pkcs11: z.strictObject({
+            module: z.string().min(1).max(4096).describe("Path of the module's shared library."),
+            token: z.string().min(1).max(32).describe('Label of the token.'),
+            pinEnv: envName.describe('The environment variable that has the PIN.'),
+          }),
+        })
+        .describe("Where the keys of new roots are made. Default beside the authority's state, sealed by WRIT_CA_KEY.")
         .exactOptional(),
     })
     .exactOptional(),

@@ -19,6 +19,8 @@ export interface MeshSettings {
   readonly svidTtlMs: number
   /** How a new root follows an old one, in milliseconds. */
   readonly roots: RootSettings
+  /** Where the keys of new roots are made. Default beside the authority's state. */
+  readonly rootKeys?: { readonly module: string; readonly token: string; readonly pinEnv: string }
   /** Who outside vouches for the log. */
   readonly outside: OutsideSettings
   /** Where the log is published, and how long it stays. */
@@ -76,6 +78,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
       publishMs: identity?.roots?.publish === undefined ? 15 * minute : durationMs(identity.roots.publish),
       keepMs: identity?.roots?.keep === undefined ? hour : durationMs(identity.roots.keep),
     },
+    ...(identity?.keys && { rootKeys: identity.keys.pkcs11 }),
     outside,
     keeping,
     findings: findingsOf(audit?.findings, stream),

@@ -167,7 +167,7 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
   mesh('get', '/v1/trust-bundles', async (c, identity) => {
     const tag = (): string => `"${parts.trust().sequence}"`
     if (!(await news(c, identity, tag))) return notModified(tag())
-    return json({ trust: [trustJson(parts.trust())] })
+    return c.json({ trust: [trustJson(parts.trust())] as object[] }, 200, { etag: tag() })
   })
 
   mesh('post', '/v1/status', async (c, { id }) => {
