@@ -11,7 +11,7 @@ import { readPolicyFolder } from '../engine/node/open.ts'
 import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { auditorClient } from './wire/auditor-client.ts'
-import { authorityOptions } from './wire/authority.ts'
+import { authorityOptions, openSharedState } from './wire/authority.ts'
 import {
   auditorId,
   compileConfig,
@@ -70,6 +70,7 @@ async function run(options: Options): Promise<void> {
   const state = openState(options.state)
   const sources = openPolicySources({ dir: join(state.root, 'policy-sources'), meshFile: options.file, now, onEvent })
   const data = openDataSources({ dir: join(state.root, 'policy-data'), meshFile: options.file, now, onEvent })
+  const closing: (() => Promise<void>)[] = []
   try {
     let logKey = ''
     const load = async () => {
@@ -83,12 +84,12 @@ async function run(options: Options): Promise<void> {
     }
     const config = await load()
     const { trustDomain } = config.snapshot
+    const shared = await openSharedState(config.settings)
+    if (shared) closing.push(() => shared.close())
     const authority = await openAuthority({
-      dir: state.ca,
-      trustDomain,
-      nowMs,
-      random,
+      ...{ dir: state.ca, trustDomain, nowMs, random },
       ...authorityOptions(config.settings),
+      ...(shared && { store: shared.document('authority') }),
     })
     const identity = await controlIdentity(authority, nowMs, config.settings.svidTtlMs)
     const { source } = identity
@@ -126,6 +127,7 @@ async function run(options: Options): Promise<void> {
       identity,
       recorder,
       vault,
+      shared,
       config,
       findReceipt,
       dataAgeMs: data.ageMs,
@@ -172,6 +174,7 @@ async function run(options: Options): Promise<void> {
     source.close()
   } finally {
     await Promise.all([sources.close(), data.close()])
+    for (const close of closing) await close()
     state.release()
   }
 }

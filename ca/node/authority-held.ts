@@ -66,6 +66,9 @@ export async function holdAuthorities({
   let turn: Promise<unknown> = Promise.resolve()
   let current = await first()
   removeFormer(dir)
+  store.subscribe?.(() => {
+    turn = turn.then(load).catch(() => {}) // The next step tells what is wrong with the store.
+  })
 
   async function first(): Promise<Current> {
     for (;;) {
@@ -115,7 +118,8 @@ export async function holdAuthorities({
       })
     },
     inTurn(work) {
-      const mine = turn.then(load).then(work)
+      const alone = store.exclusive?.bind(store) ?? (<T>(alone: () => Promise<T>): Promise<T> => alone())
+      const mine = turn.then(() => alone(() => load().then(work)))
       turn = mine.catch(() => {})
       return mine
     },

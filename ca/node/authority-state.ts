@@ -22,6 +22,10 @@ export interface HeldAuthority extends AuthorityFacts {
 export interface AuthorityStore {
   /** Undefined where there is none yet. */
   read(): Promise<{ readonly version: number; readonly text: string } | undefined>
+  /** Runs `work` while no other process does so. Default nobody else has the store. */
+  exclusive?<T>(work: () => Promise<T>): Promise<T>
+  /** Calls back when somebody may have written, until the returned function is called. Default nobody else does. */
+  subscribe?(changed: () => void): () => void
   /** Writes the version after `version`, 0 where there was none; false where somebody else was first. */
   swap(version: number, text: string): Promise<boolean>
 }

@@ -9,7 +9,7 @@ import type { Svid } from '../../core/identity.ts'
 import { pemOf } from './pem.ts'
 
 export interface Call {
-  /** `https://host:port`. Its path is ignored. */
+  /** `https://host:port`, or several with commas between them. Its path is ignored. */
   readonly url: string
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly path: string
@@ -34,7 +34,31 @@ export interface Reply {
   readonly bytes: Uint8Array
 }
 
+/** Of several places, the one that answered last. */
+const answering = new Map<string, number>()
+/** Faults of calls of which nothing was sent. */
+const unsent = new WeakSet<object>()
+
+/**
+ * Of several places, separated by commas, each is tried from the one that answered last on; the next one only where
+ * nothing was sent to the one before, so that no request is made twice.
+ */
 export async function call(options: Call): Promise<Reply> {
+  const places = options.url.split(',')
+  const first = answering.get(options.url) ?? 0
+  for (let tried = 1; ; tried++) {
+    const at = (first + tried - 1) % places.length
+    try {
+      const reply = await callAt({ ...options, url: places[at]!.trim() })
+      if (at !== first) answering.set(options.url, at)
+      return reply
+    } catch (thrown) {
+      if (tried >= places.length || !unsent.has(thrown as object) || options.signal?.aborted) throw thrown
+    }
+  }
+}
+
+async function callAt(options: Call): Promise<Reply> {
   const { timeoutMs = 10_000 } = options
   const socket = open(options)
   const timer = setTimeout(() => {
@@ -42,14 +66,18 @@ export async function call(options: Call): Promise<Reply> {
   }, timeoutMs)
   const ended = (): void => void socket.destroy(unavailable(options, 'the call was ended'))
   options.signal?.addEventListener('abort', ended)
+  let sent = false
   try {
     options.signal?.throwIfAborted()
     await connected(socket)
     if (socket.isSessionReused()) throw unavailable(options, 'a resumed TLS session, which proves nothing')
     options.judge(chainOf(socket))
+    sent = true
     return await exchange(socket, options)
   } catch (thrown) {
-    throw faultOf(thrown, options)
+    const fault = faultOf(thrown, options)
+    if (!sent && fault.code === 'unavailable') unsent.add(fault)
+    throw fault
   } finally {
     clearTimeout(timer)
     options.signal?.removeEventListener('abort', ended)

@@ -7,7 +7,12 @@ import type { HeldToken, TokenStore } from '../join.ts'
 import { readText, replaceText } from './files.ts'
 
 /** Most tokens that may be outstanding. One more is refused. */
-const maxTokens = 1000
+export const maxTokens = 1000
+
+export const tooManyTokens = (): WritError =>
+  new WritError('unavailable', `${maxTokens} join tokens are outstanding`, {
+    cure: 'redeem some, or wait ten minutes for them to expire',
+  })
 
 export function memoryTokens(): TokenStore {
   return tokensOver(new Map(), () => {})
@@ -22,11 +27,7 @@ function tokensOver(tokens: Map<string, HeldToken>, save: (tokens: Map<string, H
   return {
     async put(token, nowMs) {
       for (const [digest, { expiresAtMs }] of tokens) if (expiresAtMs < nowMs) tokens.delete(digest)
-      if (tokens.size >= maxTokens) {
-        throw new WritError('unavailable', `${maxTokens} join tokens are outstanding`, {
-          cure: 'redeem some, or wait ten minutes for them to expire',
-        })
-      }
+      if (tokens.size >= maxTokens) throw tooManyTokens()
       tokens.set(token.digest, token)
       save(tokens)
     },

@@ -2,6 +2,7 @@
 
 import type { Authority, AuthorityOptions } from '../../ca/node/authority.ts'
 import { pkcs11RootKeys } from '../../ca/node/pkcs11.ts'
+import { openShared, type SharedState } from '../../ca/node/shared.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
@@ -24,16 +25,36 @@ export const authorityOptions = ({
   passphrase: process.env['WRIT_CA_KEY'],
   maxLeafMs: svidTtlMs,
   times: { publishMs: roots.publishMs, skewMs: roots.keepMs },
-  ...(rootKeys && { keys: pkcs11RootKeys({ ...rootKeys, pin: pinOf(rootKeys.pinEnv) }, random) }),
+  ...(rootKeys && {
+    keys: pkcs11RootKeys(
+      { ...rootKeys, pin: inEnvironment(rootKeys.pinEnv, 'the PIN of the token should be') },
+      random,
+    ),
+  }),
 })
 
-function pinOf(name: string): string {
-  const pin = process.env[name]
-  if (pin) return pin
-  throw new WritError('config_invalid', `the environment has no ${name}, where the PIN of the token should be`, {
-    cure: `export ${name}, or take spec.identity.keys out of the mesh file`,
+/** What this control plane shares with others, where the mesh file says so. Keys are not shared unsealed. */
+export async function openSharedState({
+  sharedUrlEnv: name,
+}: Pick<MeshSettings, 'sharedUrlEnv'>): Promise<SharedState | undefined> {
+  if (name === undefined) return undefined
+  if (!process.env['WRIT_CA_KEY']) {
+    throw new WritError('config_invalid', 'keys of the authority would lie in a database as they are', {
+      cure: 'set WRIT_CA_KEY, to the same passphrase for each control plane: openssl rand -base64 32',
+    })
+  }
+  return openShared(inEnvironment(name, 'the URL of the database should be'))
+}
+
+function inEnvironment(name: string, what: string): string {
+  const value = process.env[name]
+  if (value) return value
+  throw new WritError('config_invalid', `the environment has no ${name}, where ${what}`, {
+    cure: `export ${name}, or take what names it out of the mesh file`,
   })
 }
+
+type Later<T> = T | Promise<T>
 
 /** Time between two looks at what is due, in milliseconds. */
 const everyMs = 5000
@@ -42,7 +63,7 @@ export interface TendOptions {
   readonly authority: Authority
   readonly sink: RecordSink
   /** Names of the workloads that do not have the prepared root yet. */
-  readonly waiting: () => readonly string[]
+  readonly waiting: () => Later<readonly string[]>
   readonly nowMs: () => number
   readonly onEvent: OnEvent
 }
@@ -73,7 +94,7 @@ export function tendAuthority({ authority, sink, waiting, nowMs, onEvent }: Tend
       await pause(everyMs, stop.signal)
       if (stop.signal.aborted) return
       try {
-        await authority.maintain({ waiting: waiting(), heardSinceMs })
+        await authority.maintain({ waiting: await waiting(), heardSinceMs })
         failures = 0
       } catch (thrown) {
         if (failures++ === 0) onEvent({ level: 'error', from: 'authority', text: messageOf(thrown) })

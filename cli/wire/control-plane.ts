@@ -4,16 +4,18 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Recorder } from '../../audit/node/recorder.ts'
 import type { Db } from '../../audit/store/schema.ts'
+import { preparedOf } from '../../ca/authorities.ts'
 import { makeIdentify } from '../../ca/identify.ts'
 import type { Authority } from '../../ca/node/authority.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
 import { signHeadWith } from '../../ca/node/heads.ts'
 import { makeRegistrar, type Registrar } from '../../ca/node/registrar.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
+import type { Applied, SharedState } from '../../ca/node/shared.ts'
 import { localIdentitySource } from '../../ca/node/source.ts'
 import { fileTokens } from '../../ca/node/tokens.ts'
 import { waitingFor } from '../../control/authority.ts'
-import { makeHealth, type TrialHealth } from '../../control/health.ts'
+import { type HealthReport, makeHealth, type TrialHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
@@ -38,7 +40,7 @@ import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { accessBy } from './access.ts'
 import { tendAuthority, trustEvent } from './authority.ts'
-import { openDenied } from './denied.ts'
+import { openDenied, sharedDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
 import type { ServedData } from './policy-data.ts'
@@ -55,6 +57,8 @@ export interface ControlPlaneOptions {
   readonly config: Config
   readonly findReceipt: FindReceipt
   readonly vault?: KeyVault
+  /** What several control planes share. Default this one is alone, with files of its own. */
+  readonly shared?: SharedState | undefined
   /** Time since a version of policy data was last seen to be the newest, in milliseconds. */
   readonly dataAgeMs: (name: string, sha256: string) => number | undefined
   readonly listen: { readonly address: string; readonly port: number }
@@ -166,10 +170,17 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const id = controlId(authority.trustDomain)
   const sink = await options.recorder.producer({ id, source, signHead: signHeadWith(source) })
   await options.identity.attach(sink)
-  const denied = await openDenied(join(state.root, 'denied.json'))
+  const { shared } = options
+  const changed = new Set<() => void>()
+  const tellAll = (): void => {
+    for (const callback of changed) callback()
+  }
+  const denied = shared
+    ? await sharedDenied(shared.document('denied'), tellAll)
+    : await openDenied(join(state.root, 'denied.json'))
   const registrar = makeRegistrar({
     authority,
-    tokens: fileTokens(join(state.ca, 'join-tokens.json')),
+    tokens: shared?.tokens ?? fileTokens(join(state.ca, 'join-tokens.json')),
     sink,
     nowMs,
     random,
@@ -182,7 +193,6 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const collectorTokens = openCollectorTokens(state.collectorTokens, nowMs)
   const health = makeHealth()
   const unexpected = (thrown: unknown): void => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) })
-  const changed = new Set<() => void>()
   const rollbacks = await openRollbacks(join(state.root, 'rolled-back.json'))
   const oneByOne = inTurn()
   const quarantine: Quarantine = await runQuarantine({
@@ -239,17 +249,21 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       findReceipt: options.findReceipt,
       vault: options.vault,
       health,
+      ...(shared && {
+        onReport: (workload: SpiffeId, report: HealthReport) => shared.applied(appliedOf(workload, report)),
+      }),
       onTrials: (workload, trials) => oneByOne(() => takeBack(workload, trials)),
       nowMs,
     },
     options.listen,
   )
-  const waiting = (): readonly string[] =>
-    waitingFor(
-      authority.authorities(),
-      health.list(config.snapshot, (id) => partOf(id)?.name),
-      nowMs(),
-    )
+  const waiting = (): readonly string[] | Promise<readonly string[]> => {
+    const prepared = preparedOf(authority.authorities())
+    if (!prepared) return []
+    if (shared) return shared.behind(prepared.publishedIn, nowMs())
+    const workloads = health.list(config.snapshot, (id) => partOf(id)?.name)
+    return waitingFor(prepared, workloads, nowMs())
+  }
   const untended = tendAuthority({ authority, sink, waiting, nowMs, onEvent })
   const unsubscribe = authority.subscribe(() => {
     source.setBundles([authority.bundle()])
@@ -358,6 +372,11 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     },
   }
 }
+
+const appliedOf = (workload: SpiffeId, { trust = 0, not_after }: HealthReport): Applied => ({
+  ...{ workload, trust },
+  notAfterMs: Date.parse(not_after ?? '') || 0,
+})
 
 /** Who acts through the socket, as records name them. */
 const operator = `uid ${process.getuid?.() ?? 0}`

@@ -1,6 +1,7 @@
 /** The deny list: ids and serials that are refused from now on. In memory, and in a file for the next start. */
 
 import { readFile, rename, writeFile } from 'node:fs/promises'
+import type { AuthorityStore } from '../../ca/node/authority-state.ts'
 import { WritError } from '../../core/fault.ts'
 
 /** Entries at most; a longer list is a sign that an issuer should be withdrawn instead. */
@@ -12,6 +13,36 @@ export interface Denied {
   generation(): number
   add(subject: string): Promise<void>
 }
+
+/** The same in a document that several control planes share; another's word counts as soon as it is told. */
+export async function sharedDenied(document: AuthorityStore, changed: () => void): Promise<Denied> {
+  let current: ReadonlySet<string> = new Set()
+  let number = 1
+  const load = async (): Promise<void> => {
+    const found = await document.read()
+    if (!found || found.version + 1 <= number) return
+    current = new Set(JSON.parse(found.text) as string[])
+    number = found.version + 1
+    changed()
+  }
+  await load()
+  document.subscribe?.(() => void load().catch(() => undefined)) // What is known stays refused meanwhile.
+  return {
+    current: () => current,
+    generation: () => number,
+    async add(subject) {
+      for (;;) {
+        await load()
+        if (current.has(subject)) return
+        if (current.size >= maxDenied) throw tooManyDenied()
+        if (await document.swap(number - 1, JSON.stringify([...current, subject]))) return load()
+      }
+    },
+  }
+}
+
+const tooManyDenied = (): WritError =>
+  new WritError('in_use', `the deny list holds ${maxDenied} entries`, { cure: 'withdraw the issuer instead' })
 
 export async function openDenied(path: string): Promise<Denied> {
   const kept = await readFile(path, 'utf8').catch((thrown: NodeJS.ErrnoException) => {
@@ -26,11 +57,7 @@ export async function openDenied(path: string): Promise<Denied> {
     current: () => current,
     generation: () => number,
     async add(subject) {
-      if (current.size >= maxDenied) {
-        throw new WritError('in_use', `the deny list holds ${maxDenied} entries`, {
-          cure: 'withdraw the issuer instead',
-        })
-      }
+      if (current.size >= maxDenied) throw tooManyDenied()
       const next = new Set(current).add(subject)
       await writeFile(`${path}.new`, JSON.stringify({ generation: number + 1, denied: [...next] }), { mode: 0o600 })
       await rename(`${path}.new`, path)

@@ -41,6 +41,7 @@ export interface MeshSpec {
   readonly identity?: {
     readonly ttl?: string
     readonly roots?: { readonly publish?: string; readonly keep?: string }
+    readonly store?: { readonly postgres: { readonly urlEnv: string } }
     readonly keys?: { readonly pkcs11: { readonly module: string; readonly token: string; readonly pinEnv: string } }
   }
   readonly tracing?: TracingSpec
@@ -204,6 +205,14 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
             .describe('How long an old root stays after the end of the last certificate of its. Default 1h.')
             .exactOptional(),
         })
+        .exactOptional(),
+      store: z
+        .strictObject({
+          postgres: z.strictObject({
+            urlEnv: envName.describe('Name of the environment variable that holds the URL.'),
+          }),
+        })
+        .describe('What several control planes share: the authority, join tokens, the deny list. Default files of one.')
         .exactOptional(),
       keys: z
         .strictObject({

@@ -21,6 +21,8 @@ export interface MeshSettings {
   readonly roots: RootSettings
   /** Where the keys of new roots are made. Default beside the authority's state. */
   readonly rootKeys?: { readonly module: string; readonly token: string; readonly pinEnv: string }
+  /** The environment variable with the URL of the database that several control planes share. Default none. */
+  readonly sharedUrlEnv?: string
   /** Who outside vouches for the log. */
   readonly outside: OutsideSettings
   /** Where the log is published, and how long it stays. */
@@ -78,6 +80,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
       publishMs: identity?.roots?.publish === undefined ? 15 * minute : durationMs(identity.roots.publish),
       keepMs: identity?.roots?.keep === undefined ? hour : durationMs(identity.roots.keep),
     },
+    ...(identity?.store && { sharedUrlEnv: identity.store.postgres.urlEnv }),
     ...(identity?.keys && { rootKeys: identity.keys.pkcs11 }),
     outside,
     keeping,

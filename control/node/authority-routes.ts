@@ -19,7 +19,7 @@ export interface AuthorityParts {
     pause(paused: boolean): Promise<void>
   }
   /** Names of the workloads that do not have the prepared root yet. */
-  readonly waiting: () => readonly string[]
+  readonly waiting: () => readonly string[] | Promise<readonly string[]>
   readonly sink: () => RecordSink
   readonly nowMs: () => number
 }
@@ -58,12 +58,12 @@ export function authorityRoutes(parts: AuthorityParts): DoorApp {
   const { authority } = parts
   const app: DoorApp = new Hono<DoorEnv>()
 
-  app.get('/v1/authority', (c) => c.json(statusOf(parts)))
+  app.get('/v1/authority', async (c) => c.json(await statusOf(parts)))
 
   const steps = {
     prepare: () => authority.prepare(),
-    activate: (force: boolean) => {
-      if (!force) refuseEarly(parts)
+    activate: async (force: boolean) => {
+      if (!force) await refuseEarly(parts)
       return authority.activate()
     },
     undo: () => authority.undo(),
@@ -76,17 +76,17 @@ export function authorityRoutes(parts: AuthorityParts): DoorApp {
       const detail = `${reason}${force ? ' (forced)' : ''}`
       await parts.sink().keep({ kind: 'admin', action: `authority_${name}_ordered`, actor: by, detail })
       await step(force)
-      return c.json(statusOf(parts))
+      return c.json(await statusOf(parts))
     })
   }
   return app
 }
 
 /** Where somebody lacks the new root, what it signs is refused there. */
-function refuseEarly({ authority, waiting, nowMs }: AuthorityParts): void {
+async function refuseEarly({ authority, waiting, nowMs }: AuthorityParts): Promise<void> {
   const prepared = preparedOf(authority.authorities())
   if (!prepared) return
-  const lacking = waiting()
+  const lacking = await waiting()
   const early = prepared.preparedAtMs + authority.times.publishMs - nowMs()
   if (lacking.length === 0 && early <= 0) return
   const who = lacking.slice(0, 8).join(', ')
@@ -98,7 +98,7 @@ function refuseEarly({ authority, waiting, nowMs }: AuthorityParts): void {
 
 const text = (ms: number): string => new Date(ms).toISOString()
 
-function statusOf({ authority, waiting }: AuthorityParts): AuthorityStatus {
+async function statusOf({ authority, waiting }: AuthorityParts): Promise<AuthorityStatus> {
   const { sequence, paused, list } = authority.authorities()
   const { times } = authority
   return {
@@ -119,6 +119,6 @@ function statusOf({ authority, waiting }: AuthorityParts): AuthorityStatus {
         ...(endMs !== undefined && { withdrawn_from: text(endMs) }),
       }
     }),
-    waiting: waiting(),
+    waiting: await waiting(),
   }
 }

@@ -12,7 +12,7 @@ import type { FindReceipt, Identify, KeyVault } from '../../core/ports.ts'
 import { parseEpoch } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import { type Health, healthReport, type TrialHealth } from '../health.ts'
+import { type Health, type HealthReport, healthReport, type TrialHealth } from '../health.ts'
 import type { PartOf } from '../parts.ts'
 import { problemResponse } from '../problem.ts'
 import { makeRate, type RateOptions } from '../rate.ts'
@@ -54,6 +54,8 @@ export interface MeshRouteParts extends CollectorParts {
   /** Keeps keys of disclosures. Default nobody does. */
   readonly vault?: KeyVault | undefined
   readonly health: Health
+  /** Each report of a workload's proxy, once it is kept. */
+  readonly onReport?: (id: SpiffeId, report: HealthReport) => Later<void>
   /** What a workload's proxy says of policies on trial. */
   readonly onTrials?: (id: SpiffeId, trials: readonly TrialHealth[]) => Later<void>
   readonly nowMs: () => number
@@ -174,6 +176,7 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     const report = await readJson(c.req.raw, maxBodyBytes, healthReport)
     if (!parts.partOf(id)) throw notOfTheMesh(id)
     parts.health.keep(id, report, parts.nowMs())
+    await parts.onReport?.(id, report)
     if (report.trials) await parts.onTrials?.(id, report.trials)
     return c.body(null, 204)
   })

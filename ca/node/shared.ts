@@ -1,0 +1,212 @@
+/**
+ * What several control planes of one trust domain share in PostgreSQL: the authority's state, join tokens, the deny list,
+ * and which bundle each workload has. Whoever changes something tells the others by NOTIFY.
+ */
+
+import pg from 'pg'
+import { messageOf, WritError } from '../../core/fault.ts'
+import { parseSpiffeId } from '../../core/spiffe.ts'
+import type { HeldToken, TokenStore } from '../join.ts'
+import type { AuthorityStore } from './authority-state.ts'
+import { maxTokens, tooManyTokens } from './tokens.ts'
+
+/** What a workload said of the bundle it has. */
+export interface Applied {
+  readonly workload: string
+  readonly trust: number
+  /** End of its certificate, milliseconds since 1970. */
+  readonly notAfterMs: number
+}
+
+export interface SharedState {
+  document(name: string): AuthorityStore
+  readonly tokens: TokenStore
+  /** Kept where it differs from what was said before. */
+  applied(one: Applied): Promise<void>
+  /** Workloads whose certificates hold at that time and that have an older bundle than `trust`. */
+  behind(trust: number, nowMs: number): Promise<readonly string[]>
+  close(): Promise<void>
+}
+
+const channel = 'writ_ca'
+/** Of the advisory locks: one for the tables' making, one for each document by its name. */
+const tablesLock = 7_418_201
+
+const tables = `
+create schema if not exists writ_ca;
+create table if not exists writ_ca.documents (name text primary key, version bigint not null, body text not null);
+create table if not exists writ_ca.join_tokens (digest text primary key, id text not null, expires_at_ms bigint not null);
+create table if not exists writ_ca.applied (workload text primary key, trust bigint not null, not_after_ms bigint not null);
+`
+
+/** Wait before a listener that was cut tries again, in milliseconds. */
+const listenAgainMs = 1000
+
+/** Rejects with `store_unavailable` where the database does not answer; so does every call later on. */
+export async function openShared(url: string): Promise<SharedState> {
+  const pool = new pg.Pool({
+    ...{
+      connectionString: url,
+      max: 4,
+      connectionTimeoutMillis: 5000,
+      statement_timeout: 10_000,
+      query_timeout: 15_000,
+    },
+    application_name: 'writ-ca',
+  })
+  pool.on('error', () => undefined) // The next query takes another connection and tells its caller.
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  const subscribers = new Set<() => void>()
+  const tell = (): void => {
+    for (const changed of [...subscribers]) changed()
+  }
+  const query = async (text: string, values: readonly unknown[] = []): Promise<readonly Record<string, unknown>[]> => {
+    try {
+      return (await pool.query(text, [...values])).rows
+    } catch (cause) {
+      throw unavailable(cause)
+    }
+  }
+  await locked(pool, tablesLock, () => query(tables))
+  const listener = listen(url, tell)
+  const notify = (): Promise<unknown> => query(`notify ${channel}`)
+
+  return {
+    document: (name) => ({
+      async read() {
+        const [row] = await query('select version, body from writ_ca.documents where name = $1', [name])
+        return row && { version: Number(row['version']), text: String(row['body']) }
+      },
+      async swap(version, text) {
+        const rows =
+          version === 0
+            ? await query('insert into writ_ca.documents values ($1, 1, $2) on conflict do nothing returning version', [
+                name,
+                text,
+              ])
+            : await query(
+                'update writ_ca.documents set version = version + 1, body = $3 where name = $1 and version = $2 returning version',
+                [name, version, text],
+              )
+        if (rows.length === 0) return false
+        await notify()
+        return true
+      },
+      exclusive: (work) => locked(pool, lockOf(name), work),
+      subscribe(changed) {
+        subscribers.add(changed)
+        return () => subscribers.delete(changed)
+      },
+    }),
+    tokens: {
+      async put({ digest, id, expiresAtMs }: HeldToken, nowMs) {
+        await query('delete from writ_ca.join_tokens where expires_at_ms < $1', [nowMs])
+        const [row] = await query('select count(*) as held from writ_ca.join_tokens')
+        if (Number(row!['held']) >= maxTokens) throw tooManyTokens()
+        await query('insert into writ_ca.join_tokens values ($1, $2, $3)', [digest, id, expiresAtMs])
+      },
+      async take(digest) {
+        const [row] = await query('delete from writ_ca.join_tokens where digest = $1 returning id, expires_at_ms', [
+          digest,
+        ])
+        const id = row && parseSpiffeId(String(row['id']))
+        return id && { digest, id, expiresAtMs: Number(row['expires_at_ms']) }
+      },
+    },
+    async applied({ workload, trust, notAfterMs }) {
+      await query(
+        `insert into writ_ca.applied values ($1, $2, $3) on conflict (workload) do update
+         set trust = excluded.trust, not_after_ms = excluded.not_after_ms
+         where (applied.trust, applied.not_after_ms) is distinct from (excluded.trust, excluded.not_after_ms)`,
+        [workload, trust, notAfterMs],
+      )
+    },
+    async behind(trust, nowMs) {
+      const rows = await query(
+        'select workload from writ_ca.applied where trust < $1 and not_after_ms > $2 order by workload limit 1000',
+        [trust, nowMs],
+      )
+      return rows.map((row) => String(row['workload']))
+    },
+    async close() {
+      await listener.close()
+      await pool.end()
+    },
+  }
+}
+
+/** A number of the advisory locks that another name is unlikely to have; two that share one only wait for each other. */
+function lockOf(name: string): number {
+  let hash = 7
+  for (const char of name) hash = (hash * 31 + char.charCodeAt(0)) % 1_000_000_007
+  return hash
+}
+
+/** The lock is the session's: a process that dies lets go of it. */
+async function locked<T>(pool: pg.Pool, key: number, work: () => Promise<T>): Promise<T> {
+  const client = await pool.connect().catch((cause: unknown) => {
+    throw unavailable(cause)
+  })
+  let broken: Error | undefined
+  try {
+    await client.query('select pg_advisory_lock($1)', [key]).catch((cause: unknown) => {
+      throw unavailable(cause)
+    })
+    return await work()
+  } finally {
+    await client.query('select pg_advisory_unlock($1)', [key]).catch((error: Error) => {
+      broken = error
+    })
+    client.release(broken)
+  }
+}
+
+/** Hears of changes, and after each silence of the connection takes it that there were some. */
+function listen(url: string, heard: () => void): { close(): Promise<void> } {
+  let closed = false
+  let client: pg.Client | undefined
+  let timer: NodeJS.Timeout | undefined
+  const again = (): void => {
+    if (closed || timer) return
+    timer = setTimeout(() => {
+      timer = undefined
+      void begin()
+    }, listenAgainMs)
+    timer.unref()
+  }
+  const begin = async (): Promise<void> => {
+    const next = new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: 5000,
+      application_name: 'writ-ca listen',
+    })
+    client = next
+    next.on('error', () => undefined)
+    next.on('end', again)
+    next.on('notification', heard)
+    try {
+      await next.connect()
+      await next.query(`listen ${channel}`)
+      heard()
+    } catch {
+      await next.end().catch(() => undefined)
+      again()
+    }
+  }
+  void begin()
+  return {
+    async close() {
+      closed = true
+      clearTimeout(timer)
+      await client?.end().catch(() => undefined)
+    },
+  }
+}
+
+const unavailable = (cause: unknown): WritError =>
+  cause instanceof WritError
+    ? cause
+    : new WritError('store_unavailable', `the database of the authority does not answer: ${messageOf(cause)}`, {
+        cure: 'see that PostgreSQL runs and that the user may create a schema',
+        cause,
+      })

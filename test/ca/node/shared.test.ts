@@ -1,0 +1,96 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { openAuthority } from '../../../ca/node/authority.ts'
+import { verifySignature } from '../../../ca/node/crypto.ts'
+import { openShared, type SharedState } from '../../../ca/node/shared.ts'
+import { verifySvid } from '../../../ca/svid.ts'
+import { sharedDenied } from '../../../cli/wire/denied.ts'
+import { type RunningPostgres, startPostgres } from '../../parts/postgres.ts'
+import { bank, newSvid, noonMs, orders, random, tempFolder } from '../world.ts'
+
+let postgres: RunningPostgres
+let one: SharedState
+let other: SharedState
+
+beforeAll(async () => {
+  postgres = await startPostgres()
+  ;[one, other] = await Promise.all([openShared(postgres.url), openShared(postgres.url)])
+})
+
+afterAll(async () => {
+  await Promise.all([one?.close(), other?.close()])
+  await postgres?.remove()
+})
+
+const passphrase = 'a passphrase for this test alone'
+const open = (shared: SharedState, name: string) =>
+  openAuthority({
+    ...{ dir: join(tempFolder(), 'ca'), trustDomain: bank, nowMs: () => noonMs, random, passphrase },
+    store: shared.document(name),
+  })
+
+test('two that start at once have one authority, and each sees within moments what the other did', async () => {
+  const [a, b] = await Promise.all([open(one, 'first'), open(other, 'first')])
+  expect(a.bundle()).toEqual(b.bundle())
+  expect(verifySvid(newSvid(a).chain, b.bundle(), noonMs, verifySignature).ok).toBe(true)
+  let seen = 0
+  b.subscribe(() => seen++)
+  await a.prepare()
+  await vi.waitFor(() => expect(b.bundle()).toEqual(a.bundle()))
+  expect([seen, b.bundle().sequence]).toEqual([1, 2])
+})
+
+test('of many that want to take a step at once one does, and nothing is kept of the others', async () => {
+  const both = [await open(one, 'second'), await open(other, 'second')]
+  const kept: string[] = []
+  for (const authority of both) authority.onChange(async ({ action }) => void kept.push(action))
+  const all = await Promise.allSettled([...both, ...both, ...both].map((authority) => authority.prepare()))
+  expect(all.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+  expect(kept).toEqual(['prepared'])
+  expect(both[0]!.authorities()).toEqual(both[1]!.authorities())
+})
+
+test('no key lies in the database in the clear', async () => {
+  await open(one, 'third')
+  const { text } = (await one.document('third').read())!
+  expect(text).not.toContain('BEGIN PRIVATE KEY')
+  expect(text.match(/BEGIN ENCRYPTED PRIVATE KEY/g)).toHaveLength(3)
+})
+
+test('a join token is redeemed once, wherever it was made and however many try', async () => {
+  const token = { digest: 'd1', id: orders, expiresAtMs: noonMs }
+  await one.tokens.put(token, noonMs)
+  const taken = await Promise.all([one, other, one, other].map(({ tokens }) => tokens.take('d1')))
+  expect(taken.filter((held) => held !== undefined)).toEqual([token])
+  await one.tokens.put({ ...token, digest: 'd2' }, noonMs)
+  await one.tokens.put({ ...token, digest: 'd3' }, noonMs + 1) // d2 has expired and makes room.
+  expect(await other.tokens.take('d2')).toBeUndefined()
+})
+
+test('who is denied at one is denied at the other within moments, and two at once lose nothing', async () => {
+  let told = 0
+  const [a, b] = [
+    await sharedDenied(one.document('denied'), () => {}),
+    await sharedDenied(other.document('denied'), () => told++),
+  ]
+  await Promise.all([a.add('spiffe://bank.example/a'), b.add('spiffe://bank.example/b')])
+  const both = new Set(['spiffe://bank.example/a', 'spiffe://bank.example/b'])
+  await vi.waitFor(() => expect([a.current(), b.current()]).toEqual([both, both]))
+  expect(told).toBeGreaterThan(0)
+  expect(a.generation()).toBe(b.generation())
+})
+
+test('who lacks a bundle is known wherever it was said, until its certificate is over', async () => {
+  await one.applied({ workload: orders, trust: 1, notAfterMs: noonMs })
+  expect(await other.behind(2, noonMs - 1)).toEqual([orders])
+  expect(await other.behind(2, noonMs)).toEqual([])
+  await other.applied({ workload: orders, trust: 2, notAfterMs: noonMs })
+  expect(await one.behind(2, noonMs - 1)).toEqual([])
+})
+
+test('after the database was away what was done meanwhile is seen', async () => {
+  const [a, b] = [await open(one, 'last'), await open(other, 'last')]
+  await postgres.restart()
+  await vi.waitFor(() => a.prepare(), { timeout: 20_000 })
+  await vi.waitFor(() => expect(b.bundle()).toEqual(a.bundle()), { timeout: 20_000 })
+})
