@@ -1,13 +1,14 @@
 import { writeFile } from 'node:fs/promises'
-import { Agent, createServer, request, type Server } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import type { AuthorityStatus } from '../../control/node/authority-routes.ts'
 import { eventsIn } from '../cli/events.ts'
 import { repository, start, temporaryForAll, writ } from '../cli/writ.ts'
 import { freePort } from '../parts/ports.ts'
+import { startTraffic } from './traffic.ts'
 
 /**
  * A whole rotation under traffic: a root is published, signs, and the one before is withdrawn, while each certificate is
@@ -34,9 +35,10 @@ afterAll(() => app.close())
 test('a root follows another while requests go on: none fails, each step is on record, and the log verifies', async () => {
   const env = { ...process.env, WRIT_CA_KEY: 'a passphrase for this test alone' }
   const mesh = start(['up', '-f', meshFile, '--state', state, '--policies', join(repository, 'policies')], { env })
+  onTestFinished(() => mesh.signal('SIGKILL'))
   const { 1: key } = await mesh.said(/^log key {4}(\S+)$/m)
   await mesh.said(/^page /m)
-  const traffic = startTraffic(outbound)
+  const traffic = startTraffic(outbound, rate)
   const first = await authority('status')
   expect(first).toMatchObject({ sequence: 1, authorities: [{ phase: 'active' }], waiting: [] })
 
@@ -99,49 +101,6 @@ async function adminActs(): Promise<readonly string[]> {
   return events
     .filter(({ kind, action }) => kind === 'admin' && action?.startsWith('authority_'))
     .map(({ action = '', actor = '' }) => (['ann', 'control'].includes(actor) ? `${action} ${actor}` : action))
-}
-
-function startTraffic(port: number) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 32 })
-  const failed: string[] = []
-  const pending = new Set<Promise<void>>()
-  let asked = 0
-  const ask = (): Promise<void> =>
-    new Promise((resolve) => {
-      const at = new Date().toISOString()
-      const sent = request(
-        { agent, host: '127.0.0.1', port, path: `/orders/${asked++}`, headers: { host: 'orders' } },
-        (answer) => {
-          let text = ''
-          answer.setEncoding('utf8').on('data', (part: string) => {
-            text += part
-          })
-          answer.on('end', () => {
-            if (answer.statusCode !== 200) failed.push(`${at} ${answer.statusCode} ${text}`)
-            resolve()
-          })
-        },
-      )
-      sent.on('error', ({ message }) => {
-        failed.push(`${at} ${message}`)
-        resolve()
-      })
-      sent.end()
-    })
-  const timer = setInterval(() => {
-    for (let i = 0; i < rate / 50; i++) {
-      const one = ask().finally(() => pending.delete(one))
-      pending.add(one)
-    }
-  }, 20)
-  return {
-    async stop() {
-      clearInterval(timer)
-      await Promise.all(pending)
-      agent.destroy()
-      return { asked, failed }
-    },
-  }
 }
 
 const meshOf = (ports: { readonly inbound: number; readonly outbound: number; readonly app: number }): string => `
