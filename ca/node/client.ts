@@ -64,7 +64,7 @@ export function renewSvid(options: Reach & { readonly state: IdentityState }): P
 
 /** A JWT-SVID in our own name, to be shown to `audience`. */
 export async function fetchJwtSvid(
-  options: Reach & { readonly state: IdentityState; readonly audience: string },
+  options: Reach & { readonly state: IdentityState; readonly audience: string | readonly string[] },
 ): Promise<MintedToken> {
   const body = { audience: options.audience }
   const reply = await caRequest({ ...options, method: 'POST', path: '/v1/jwt', body, maxBytes: maxTrustBytes })

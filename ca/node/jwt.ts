@@ -18,8 +18,8 @@ const backdateMs = 60_000
 
 export interface JwtRequest {
   readonly id: SpiffeId
-  /** Whom the token is shown to; nobody else takes it. */
-  readonly audience: string
+  /** Whom the token is shown to, one or several; nobody else takes it. */
+  readonly audience: string | readonly string[]
   /** Life of the token in milliseconds. Default five minutes. */
   readonly ttlMs?: number
 }
@@ -81,7 +81,7 @@ export async function mintJwtSvid(
   const token = await new SignJWT()
     .setProtectedHeader({ alg: 'ES256', kid: publicKey.kid, typ: 'JWT' })
     .setSubject(id)
-    .setAudience(audience)
+    .setAudience(typeof audience === 'string' ? audience : [...audience])
     .setIssuedAt(nowS)
     .setNotBefore(notBeforeS)
     .setExpirationTime(expS)

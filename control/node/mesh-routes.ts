@@ -34,8 +34,8 @@ export interface MeshRouteParts extends CollectorParts {
     /** `csr` is PKCS#10, DER; `source` the caller's address. Throws `token_invalid`, `certificate_invalid`. */
     join(token: string, csr: Uint8Array, source: string): Later<Issued>
     renew(identity: Identity, csr: Uint8Array): Later<Issued>
-    /** A JWT-SVID in the peer's own name, for one audience. */
-    mintJwt(identity: Identity, audience: string): Later<MintedToken>
+    /** A JWT-SVID in the peer's own name, for one audience or several. */
+    mintJwt(identity: Identity, audience: string | readonly string[]): Later<MintedToken>
   }
   readonly identify: Identify
   /** The roots of our own trust domain. */
@@ -64,10 +64,9 @@ export interface MeshRouteParts extends CollectorParts {
 const maxBodyBytes = 16 * 1024
 const joinBody = z.strictObject({ token: z.string().min(1).max(1024), csr: z.string().max(maxBodyBytes) })
 const renewBody = z.strictObject({ csr: z.string().max(maxBodyBytes) })
-/** Printable, so that it stands in records as it is. */
-const jwtBody = z.strictObject({
-  audience: z.string().regex(/^[\x21-\x7e]{1,2048}$/, 'is not 1 to 2048 visible characters'),
-})
+/** Printable and without spaces, so that it stands in records as it is. */
+const audience = z.string().regex(/^[\x21-\x7e]{1,2048}$/, 'is not 1 to 2048 visible characters')
+const jwtBody = z.strictObject({ audience: z.union([audience, z.array(audience).min(1).max(16)]) })
 
 const keyBody = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{32}$/),
