@@ -46,6 +46,7 @@ function judge(
     case 'none':
       return refuse('identity_missing', 'no certificate and no token')
     case 'jwt':
+    case 'platform':
       return refuse('identity_invalid', 'tokens are not taken here')
     case 'declared': {
       const { identity } = evidence

@@ -36,6 +36,8 @@ export interface RegistrarOptions {
   readonly random: RandomBytes
   /** Life of the certificates, in milliseconds. Default one hour. */
   readonly svidTtlMs?: number
+  /** Bundles of trust domains that this one federates with. Default none. */
+  readonly foreign?: () => readonly TrustBundle[]
 }
 
 export function makeRegistrar(options: RegistrarOptions): Registrar {
@@ -53,7 +55,7 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
     const ttl = options.svidTtlMs === undefined ? {} : { ttlMs: options.svidTtlMs }
     const leaf = authority.issue({ id, spki: key.spki, ...ttl })
     await sink.keep(issuanceBody(action, id, evidence, leaf)) // Kept first: no certificate is out there unrecorded.
-    return { ...leaf, bundles: [authority.bundle()] }
+    return { ...leaf, bundles: [authority.bundle(), ...(options.foreign?.() ?? [])] }
   }
 
   async function refuse(id: SpiffeId, evidence: string, fault: WritError): Promise<never> {
@@ -117,15 +119,15 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
 }
 
 /** Audiences have no spaces (control/node/mesh-routes.ts), so they stand in one text. */
-const audienceText = (audience: string | readonly string[]): string =>
+export const audienceText = (audience: string | readonly string[]): string =>
   typeof audience === 'string' ? audience : audience.join(' ')
 
-const csrCure = 'send a PKCS#10 request for a P-256 key, signed with that key'
+export const csrCure = 'send a PKCS#10 request for a P-256 key, signed with that key'
 
 const tokenFault = (message: string): WritError =>
   new WritError('token_invalid', message, { cure: 'make a new token and redeem it once, within ten minutes' })
 
-function provenKey(csrDer: Uint8Array): { readonly spki: Uint8Array } | { readonly wrong: string } {
+export function provenKey(csrDer: Uint8Array): { readonly spki: Uint8Array } | { readonly wrong: string } {
   const read = parseCsr(csrDer)
   if ('wrong' in read) return { wrong: `a bad certificate request: ${read.wrong}` }
   const { spki, key, algorithm, info, signature } = read.request

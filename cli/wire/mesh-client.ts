@@ -1,9 +1,11 @@
 /** What a sidecar asks of control, over mTLS with its own SVID. */
 
 import { type CaReply, type CaRequest, caRequest } from '../../ca/node/client.ts'
+import { readBundles } from '../../ca/wire.ts'
 import { checkSnapshot } from '../../control/mesh/name.ts'
 import { fromBase64, fromUtf8, toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
+import type { TrustBundle } from '../../core/identity.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import type { Receipt } from '../../core/log.ts'
 import type { FindReceipt, IdentitySource, KeyVault } from '../../core/ports.ts'
@@ -24,6 +26,11 @@ export interface MeshClient {
     generation: number | undefined,
     signal: AbortSignal,
   ): Promise<{ readonly generation: number; readonly denied: ReadonlySet<string> } | undefined>
+  /** The newest trust bundles, or undefined where those of `etag` are still it after a wait of some seconds. */
+  trust(
+    etag: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly etag: string; readonly bundles: readonly TrustBundle[] } | undefined>
   status(report: Json): Promise<void>
   readonly findReceipt: FindReceipt
   readonly vault: KeyVault
@@ -82,6 +89,13 @@ export function meshClient({ url, expect, source, nowMs }: MeshClientOptions): M
         return { generation: body['generation'], denied: new Set(body['denied'].map(String)) }
       }
       throw new WritError('unavailable', 'control gave no deny list')
+    },
+    async trust(etag, signal) {
+      const { status, bytes, headers } = await ask('/v1/trust-bundles', { ...waitFor(etag), signal })
+      if (status === 304) return undefined
+      const bundles = status === 200 ? readBundles(parseJson(fromUtf8(bytes))) : undefined
+      if (bundles) return { bundles, etag: (headers.etag ?? '').slice(1, -1) }
+      throw problemOf(url, '/v1/trust-bundles', status, bytes)
     },
     async status(report) {
       await good('/v1/status', { method: 'POST', body: report })

@@ -173,6 +173,22 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     }
   }
 
+  const trusting = watchTrust()
+  /** New roots are known here before anything is signed with them, and federated domains come and go. */
+  async function watchTrust(): Promise<void> {
+    let etag: string | undefined
+    while (!stop.signal.aborted) {
+      try {
+        const next = await options.client.trust(etag, stop.signal)
+        if (!next) continue
+        options.source.setBundles(next.bundles)
+        etag = next.etag
+      } catch {
+        await pause(500, stop.signal)
+      }
+    }
+  }
+
   const refreshing = refresh()
   async function refresh(): Promise<void> {
     for (let failures = 0; !stop.signal.aborted; ) {
@@ -215,7 +231,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     async close(drainMs) {
       stop.abort()
       await proxy.drain(drainMs)
-      await Promise.all([following, watching, refreshing, reporting])
+      await Promise.all([following, watching, trusting, refreshing, reporting])
       await sink.close()
     },
   }

@@ -20,6 +20,7 @@ import { type Subscribe, waitOf, waitUntil } from '../wait.ts'
 import { type CollectorParts, collectorRoutes } from './collector-routes.ts'
 import { type DoorApp, type DoorEnv, doorApp, readJson } from './http.ts'
 import { peers } from './peer.ts'
+import { type RegistrationParts, registrationRoutes, tagOf } from './registration-routes.ts'
 
 type Later<T> = T | Promise<T>
 
@@ -37,9 +38,13 @@ export interface MeshRouteParts extends CollectorParts {
     /** A JWT-SVID in the peer's own name, for one audience or several. */
     mintJwt(identity: Identity, audience: string | readonly string[]): Later<MintedToken>
   }
+  /** Identities by registration entries. Default none are given. */
+  readonly registration?: RegistrationParts
   readonly identify: Identify
   /** The roots of our own trust domain. */
   readonly trust: () => TrustBundle
+  /** Those of the trust domains that this one federates with. Default none. */
+  readonly foreign?: () => readonly TrustBundle[]
   readonly partOf: PartOf
   /** Bytes of a bundle (.tar.gz) by its digest. */
   readonly bundle: (sha256: string) => Later<Uint8Array | undefined>
@@ -107,6 +112,26 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
       return problemResponse({ code, detail, headers: { connection: 'close' } })
     })
   }
+
+  if (parts.registration) {
+    registrationRoutes(app, {
+      registration: parts.registration,
+      nowMs: parts.nowMs,
+      mayAsk: (source) => mayJoin(source, parts.nowMs()),
+      chainOf: (c) => {
+        const { evidence } = peerOf(socketOf(c))
+        return evidence.kind === 'x509' ? evidence.chain : []
+      },
+      ...{ addressOf, mesh, news },
+    })
+  }
+
+  mesh('get', '/v1/trust-bundles', async (c, identity) => {
+    const bundles = (): readonly TrustBundle[] => [parts.trust(), ...(parts.foreign?.() ?? [])]
+    const tag = (): string => tagOf(bundles().map(({ trustDomain, sequence }) => `${trustDomain}:${sequence}`))
+    if (!(await news(c, identity, tag))) return notModified(tag())
+    return c.json({ trust: bundles().map(trustJson) as object[] }, 200, { etag: tag() })
+  })
 
   mesh('post', '/v1/renew', async (c, identity) => {
     const { csr } = await readJson(c.req.raw, maxBodyBytes, renewBody)

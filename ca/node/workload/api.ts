@@ -1,6 +1,6 @@
 /** The SPIFFE Workload API: what a workload on this host asks for, and is sent again after each rotation. */
 
-import { fromUtf8 } from '../../../core/bytes.ts'
+import { equalBytes, fromUtf8 } from '../../../core/bytes.ts'
 import { isObject, type Json, parseJson } from '../../../core/json.ts'
 import { trustDomainOf } from '../../../core/spiffe.ts'
 import type { HeldIdentities, WorkloadIdentities } from '../../../core/workload.ts'
@@ -32,7 +32,13 @@ export function workloadMethods(attest: Attest, nowMs: () => number): ReadonlyMa
     async (call) => {
       await oneMessage(call)
       const identities = await attest(call)
-      await followChanges(identities.subscribe, call.signal, () => call.send(answer(some(identities))))
+      let sent: Uint8Array | undefined
+      await followChanges(identities.subscribe, call.signal, async () => {
+        const next = answer(some(identities))
+        if (sent && equalBytes(sent, next)) return // What changed is none of its business.
+        sent = next
+        await call.send(next)
+      })
     }
 
   const methods: Readonly<Record<string, GrpcMethod>> = {
