@@ -82,7 +82,7 @@ export function selectorsOf(
     } else {
       const text = textOf(value)
       const selector = `${issuer}:${path}:${text}`
-      if (text !== undefined && path !== '' && selectorShape.test(selector)) found.add(selector)
+      if (text !== undefined && text !== '' && path !== '' && selectorShape.test(selector)) found.add(selector)
     }
   }
   add('', claims as Exact, 0)

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
+	"github.com/spiffe/go-spiffe/v2/bundle/spiffebundle"
+	"github.com/spiffe/go-spiffe/v2/federation"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
@@ -46,7 +49,11 @@ func main() {
 	case "call":
 		err = call(ctx, address, rest[0], rest[1])
 	case "federation":
-		err = federation(ctx, address, rest)
+		err = bundles(ctx, address, rest)
+	case "fetch":
+		err = fetch(ctx, address, rest[0], rest[1], rest[2])
+	case "publish":
+		err = publish(ctx, address, rest[0], rest[1])
 	default:
 		err = fmt.Errorf("no command %s", command)
 	}
@@ -222,8 +229,68 @@ func call(ctx context.Context, address, url, server string) error {
 	return err
 }
 
+// Asks a bundle endpoint: by the Web PKI with the roots of a file, or by a SPIFFE ID under the bundle of a file.
+func fetch(ctx context.Context, url, trustDomain, file, endpoint string) error {
+	td := spiffeid.RequireTrustDomainFromString(trustDomain)
+	var option federation.FetchOption
+	if endpoint == "web" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(pem)
+		option = federation.WithWebPKIRoots(roots)
+	} else {
+		known, err := spiffebundle.Load(td, file)
+		if err != nil {
+			return err
+		}
+		option = federation.WithSPIFFEAuth(known, spiffeid.RequireFromString(endpoint))
+	}
+	bundle, err := federation.FetchBundle(ctx, td, url, option)
+	if err != nil {
+		return err
+	}
+	sequence, _ := bundle.SequenceNumber()
+	hint, _ := bundle.RefreshHint()
+	fmt.Println("bundle", bundle.TrustDomain(), len(bundle.X509Authorities()), len(bundle.JWTAuthorities()), sequence, hint)
+	return nil
+}
+
+// Publishes the bundle of a file, newly read for each request, with a certificate and key in another: either profile.
+func publish(ctx context.Context, bundleFile, trustDomain, certificate string) error {
+	td := spiffeid.RequireTrustDomainFromString(trustDomain)
+	pair, err := tls.LoadX509KeyPair(certificate, certificate)
+	if err != nil {
+		return err
+	}
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		return err
+	}
+	fmt.Println("port", listener.Addr().(*net.TCPAddr).Port)
+	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/moved" {
+			http.Redirect(w, r, "/", http.StatusFound)
+			return
+		}
+		bundle, err := spiffebundle.Load(td, bundleFile)
+		if err != nil {
+			http.Error(w, err.Error(), 500)
+			return
+		}
+		handler, err := federation.NewHandler(td, bundle)
+		if err != nil {
+			http.Error(w, err.Error(), 500)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+}
+
 // Which trust domains the bundles of the API are of.
-func federation(ctx context.Context, address string, _ []string) error {
+func bundles(ctx context.Context, address string, _ []string) error {
 	set, err := workloadapi.FetchX509Bundles(ctx, workloadapi.WithAddr(address))
 	if err != nil {
 		return err
