@@ -13,6 +13,12 @@ export function certificatesOf(pem: string): readonly Uint8Array[] {
   return [...blocks].flatMap((block) => fromBase64(block[1]!.replace(/\s/g, '')) ?? [])
 }
 
+/** Every revocation list in the text, in order; a block that is not base64 is left out. */
+export function revocationListsOf(pem: string): readonly Uint8Array[] {
+  const blocks = pem.matchAll(/-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]+)-----END X509 CRL-----/g)
+  return [...blocks].flatMap((block) => fromBase64(block[1]!.replace(/\s/g, '')) ?? [])
+}
+
 /** The first PKCS#8 private key in the text. */
 export const keyOf = (pem: string): string | undefined =>
   /-----BEGIN PRIVATE KEY-----[A-Za-z0-9+/=\s]+-----END PRIVATE KEY-----/.exec(pem)?.[0]

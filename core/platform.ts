@@ -28,6 +28,8 @@ export interface PlatformRoots {
   readonly name: string
   /** DER. */
   readonly roots: readonly Uint8Array[]
+  /** Revocation lists of their issuers, DER. One that is old or cannot be read refuses. Default none. */
+  readonly lists?: readonly Uint8Array[]
 }
 
 /** What was shown, once it is known to be true. */

@@ -6,6 +6,7 @@ import type { IdentityRefusal } from '../../core/identity.ts'
 import type { PlatformRoots, Proven } from '../../core/platform.ts'
 import type { Selector } from '../../core/workload.ts'
 import type { VerifySignature } from '../algorithms.ts'
+import { parseRevocationList } from '../crl.ts'
 import { selectorShape } from '../entries.ts'
 import { usages } from '../extensions.ts'
 import { checkPath, maxChain } from '../path.ts'
@@ -36,8 +37,15 @@ export function proveCertificate(
     return refuse('identity_invalid', 'key usage without digitalSignature')
   }
   let refusal = refuse('identity_untrusted', 'no roots of a platform are taken here')
-  for (const { name, roots } of platforms) {
-    const path = checkPath(chain, readRoots(roots), { nowMs, usages: [usages.clientAuth], verify })
+  for (const { name, roots, lists: ders = [] } of platforms) {
+    const lists = ders.map(parseRevocationList)
+    const unread = lists.find((list) => 'wrong' in list)
+    if (unread) {
+      refusal = refuse('identity_invalid', `${name}: a revocation list that cannot be read`)
+      continue
+    }
+    const read = lists.flatMap((list) => ('list' in list ? [list.list] : []))
+    const path = checkPath(chain, readRoots(roots), { nowMs, usages: [usages.clientAuth], verify, lists: read })
     if (!path.ok) {
       refusal = refuse(path.code, `${name}: ${path.detail}`)
       continue

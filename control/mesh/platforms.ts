@@ -1,7 +1,7 @@
 /** Platforms whose tokens or certificates prove what runs on them. */
 
 import { z } from 'zod'
-import { certificatesOf } from '../../ca/pem.ts'
+import { certificatesOf, revocationListsOf } from '../../ca/pem.ts'
 import { readTokenKeys } from '../../ca/token/key-set.ts'
 import { tokenAlgorithms } from '../../ca/token/read.ts'
 import { fromUtf8, utf8 } from '../../core/bytes.ts'
@@ -21,6 +21,7 @@ export interface PlatformIssuerSpec {
   readonly jwksFile?: string
   readonly jwks?: { readonly keys: readonly { readonly [member: string]: unknown }[] }
   readonly rootsFile?: string
+  readonly crlFile?: string
   readonly privateAddresses?: boolean
   readonly clockSkew?: string
   readonly reuse?: boolean
@@ -55,6 +56,9 @@ export const platformIssuerSpec: z.ZodType<PlatformIssuerSpec> = z
       .describe('Its keys themselves.')
       .exactOptional(),
     rootsFile: file.describe('Of x509: its root certificates as PEM. Relative to the mesh file.').exactOptional(),
+    crlFile: file
+      .describe('Of x509: revocation lists of its issuers as PEM. An old one refuses all that it is about.')
+      .exactOptional(),
     privateAddresses: z
       .boolean()
       .describe('Whether its names may stand for addresses of a private network. Default false.')
@@ -112,7 +116,7 @@ export function rootsOf(
   readFile: ReadKeyFile | undefined,
   problems: Problem[],
 ): readonly PlatformRoots[] {
-  const { rootsFile, issuer, audiences, jwksUrl, jwksFile, jwks } = one.spec
+  const { rootsFile, crlFile, issuer, audiences, jwksUrl, jwksFile, jwks } = one.spec
   const wrong = (field: string, problem: string, cure: string): readonly [] => {
     problems.push(problemAt(one, ['spec', field], problem, cure))
     return []
@@ -123,23 +127,27 @@ export function rootsOf(
   if (rootsFile === undefined) return wrong('rootsFile', 'is missing', 'name a file with its roots as PEM')
   if (!readFile) return []
   const roots = pemFile(one, rootsFile, readFile, problems)
-  return roots ? [{ name: one.name, roots }] : []
+  const lists = crlFile === undefined ? undefined : pemFile(one, crlFile, readFile, problems, 'crlFile')
+  if (!roots || (crlFile !== undefined && !lists)) return []
+  return [{ name: one.name, roots, ...(lists && { lists }) }]
 }
 
-/** Certificates of a file; what is wrong with it is added to the problems. */
+/** Certificates or revocation lists of a file; what is wrong with it is added to the problems. */
 export function pemFile(
   one: Placed<unknown>,
   file: string,
   readFile: ReadKeyFile,
   problems: Problem[],
+  field: 'rootsFile' | 'crlFile' = 'rootsFile',
 ): readonly Uint8Array[] | undefined {
   try {
-    const roots = certificatesOf(fromUtf8(readFile(file)))
-    if (roots.length > 0) return roots
-    problems.push(problemAt(one, ['spec', 'rootsFile'], 'holds no certificate', 'give certificates as PEM'))
+    const found = (field === 'rootsFile' ? certificatesOf : revocationListsOf)(fromUtf8(readFile(file)))
+    if (found.length > 0) return found
+    const what = field === 'rootsFile' ? 'certificate' : 'revocation list'
+    problems.push(problemAt(one, ['spec', field], `holds no ${what}`, 'give it as PEM'))
   } catch (thrown) {
     const problem = `cannot be read: ${messageOf(thrown)}`
-    problems.push(problemAt(one, ['spec', 'rootsFile'], problem, 'name a file beside the mesh file'))
+    problems.push(problemAt(one, ['spec', field], problem, 'name a file beside the mesh file'))
   }
   return undefined
 }
