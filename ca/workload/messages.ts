@@ -13,13 +13,18 @@ export const workloadService = 'SpiffeWorkloadAPI'
 /** X509SVIDResponse: all identities with their keys, own bundles beside them, federated ones in a map. */
 export function x509SvidResponse(held: HeldIdentities): Uint8Array {
   const federated = new Set(held.svids.flatMap(({ federatesWith }) => federatesWith))
-  const fields = held.svids.map((one): Field => [1, x509Svid(one, held)])
+  const hints = uniqueHints(held.svids)
+  const fields = held.svids.map((one, i): Field => [1, x509Svid({ ...one, hint: hints[i]! }, held)])
   for (const domain of federated) {
     const bundle = held.bundles.get(domain)
     if (bundle) fields.push(entry(3, domainId(domain), rootsOf(bundle)))
   }
   return encode(...fields)
 }
+
+/** Section 5.2.1: a hint stands once in a response, and then with the first identity that has it. */
+const uniqueHints = (svids: readonly HeldSvid[]): readonly string[] =>
+  svids.map(({ hint }, i) => (svids.findIndex((other) => other.hint === hint) === i ? hint : ''))
 
 function x509Svid({ svid, hint }: HeldSvid, { bundles }: HeldIdentities): Uint8Array {
   const bundle = bundles.get(svid.id.split('/')[2] as TrustDomain)

@@ -1,8 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readSecretRequest, secretResponse } from '../../../ca/node/workload/secrets.ts'
-import { readJwtSvidRequest, readValidateRequest } from '../../../ca/workload/messages.ts'
-import { decode, encode, type Field, textsOf } from '../../../ca/workload/proto.ts'
+import { readJwtSvidRequest, readValidateRequest, x509SvidResponse } from '../../../ca/workload/messages.ts'
+import { decode, encode, type Field, textOf, textsOf } from '../../../ca/workload/proto.ts'
+import type { Svid } from '../../../core/identity.ts'
+import { id, newAuthority, newSvid } from '../world.ts'
+
+const svidOf = (path: string): Svid => newSvid(newAuthority(), id(`spiffe://bank.example${path}`))
 
 const bytes = fc.uint8Array({ maxLength: 200 })
 
@@ -43,4 +47,18 @@ test('names that nobody holds are left out of an answer, and an unknown type is 
   const read = decode(secretResponse(none, ['default', 'ROOTCA', 'spiffe://bank.example'], '1'))
   expect('fields' in read && read.fields.has(2)).toBe(false)
   expect(readSecretRequest(encode([4, 'type.googleapis.com/other']))).toHaveProperty('wrong')
+})
+
+test('of two identities with one hint the first has it', () => {
+  const svids = ['/a', '/b', '/c'].map((path, i) => ({
+    svid: svidOf(path),
+    hint: i < 2 ? 'same' : 'other',
+    federatesWith: [],
+  }))
+  const read = decode(x509SvidResponse({ svids, bundles: new Map() }))
+  const hints = ('fields' in read ? read.fields.get(1)! : []).map((one) => {
+    const svid = decode(one)
+    return 'fields' in svid ? textOf(svid.fields, 5) : undefined
+  })
+  expect(hints).toEqual(['same', '', 'other'])
 })

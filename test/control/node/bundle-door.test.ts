@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, vi } from 'vitest'
 import { bundleJson } from '../../../ca/bundle.ts'
@@ -189,4 +190,20 @@ test('a domain that is followed no more is out of force at once', async () => {
   expect(federation.bundles()).toEqual([first])
   federation.follow([])
   expect(federation.bundles()).toEqual([])
+})
+
+test('an endpoint that does not answer is asked again at the next interval, not at once', async () => {
+  let asked = 0
+  const server = createServer((socket) => {
+    asked++
+    socket.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const first = { ...hint(authority(other).bundle(), 1), refreshHintS: 3600 }
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const { problems } = follow({ trustDomain: other, url, profile: { kind: 'https_web' }, first })
+  await vi.waitFor(() => expect(problems).toHaveLength(1), 10_000)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  expect(asked).toBe(1)
 })
