@@ -4,7 +4,7 @@
  * things to do: the median of the batches stands beside the best one.
  */
 
-import { randomBytes } from 'node:crypto'
+import { randomBytes, sign, verify } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type ClientHttp2Session, connect } from 'node:http2'
 import { createConnection } from 'node:net'
@@ -13,7 +13,8 @@ import { join } from 'node:path'
 import { makeIdentify } from '../ca/identify.ts'
 import { makeJwtIdentify } from '../ca/jwt.ts'
 import { openAuthority } from '../ca/node/authority.ts'
-import { newKeyPair, privateKeyOf, verifySignature } from '../ca/node/crypto.ts'
+import { newKeyPair, privateKeyOf, publicKeyOf, verifySignature } from '../ca/node/crypto.ts'
+import { verifyJws } from '../ca/node/jws.ts'
 import { provenKey } from '../ca/node/registrar.ts'
 import { openWorkloadDoor } from '../ca/node/workload/door.ts'
 import { writeCsr } from '../ca/node/write.ts'
@@ -45,7 +46,11 @@ const peer = (chain: readonly Uint8Array[]): Peer => ({ evidence: { kind: 'x509'
 const chains = Array.from({ length: 256 }, issue)
 const known = peer(chains[0]!)
 identify(known, Date.now())
-const strict = makeJwtIdentify({ audience: 'ledger', keysOf: (domain) => bundles.get(domain)?.jwtKeys })
+const strict = makeJwtIdentify({
+  audience: 'ledger',
+  keysOf: (domain) => bundles.get(domain)?.jwtKeys,
+  verify: verifyJws,
+})
 const tokens = await Promise.all(
   Array.from({ length: 256 }, async () => (await authority.mintJwt({ id, audience: 'ledger' })).token),
 )
@@ -60,7 +65,22 @@ interface Row {
   run(): unknown
 }
 
+const own = newKeyPair()
+const key = privateKeyOf(own.keyPem)
+const publicKey = publicKeyOf(own.spki)
+const text = random(500)
+const signed = sign('sha256', text, key)
 const rows: readonly Row[] = [
+  {
+    name: 'for comparison: one ECDSA signature by node:crypto',
+    goal: '',
+    count: 400,
+    run: () => sign('sha256', text, key),
+  },
+  {
+    ...{ name: 'for comparison: one ECDSA verification', goal: '', count: 400 },
+    run: () => verify('sha256', text, publicKey, signed),
+  },
   {
     name: 'X509-SVID issued: request read, its signature checked, certificate signed',
     goal: '≥ 3,500',

@@ -22,6 +22,8 @@ export interface PathRules {
   /** OIDs that an extended key usage must name, wherever in the chain there is one. */
   readonly usages: readonly string[]
   readonly verify: VerifySignature
+  /** The same for certificates of signers, which come again and again. Default `verify`. */
+  readonly verifySigner?: VerifySignature
   /** Revocation lists of issuers in the chain, 16 at most. Default none: then nothing is asked of them. */
   readonly lists?: readonly RevocationList[]
 }
@@ -48,7 +50,9 @@ export function checkPath(chain: readonly Certificate[], roots: readonly Certifi
   if (chain.length === 0 || chain.length > maxChain) return invalid(`a chain of ${chain.length} certificates`)
   let checks = 0
   const issued = (issuer: Certificate, subject: Certificate): boolean =>
-    names(issuer, subject) && ++checks <= maxSignatures && signed(issuer, subject, rules.verify)
+    names(issuer, subject) &&
+    ++checks <= maxSignatures &&
+    signed(issuer, subject, isSigner(subject) ? (rules.verifySigner ?? rules.verify) : rules.verify)
 
   let refusal: PathAnswer | undefined
   for (const [i, certificate] of chain.entries()) {
@@ -155,5 +159,7 @@ function signerFault(path: readonly Certificate[], at: number): string | undefin
   }
   return undefined
 }
+
+const isSigner = ({ extensions }: Certificate): boolean => extensions.basicConstraints?.ca === true
 
 const isSelfIssued = (certificate: Certificate): boolean => equalBytes(certificate.issuer, certificate.subject)

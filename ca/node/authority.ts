@@ -1,5 +1,6 @@
 /** A trust domain's certificate authority in a folder: one root, and under it the issuer that signs leaves. */
 
+import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
@@ -13,6 +14,7 @@ import { type Certificate, parseCertificate } from '../x509.ts'
 import { newKeyPair, privateKeyOf, spkiOf } from './crypto.ts'
 import { createText, privateFolder, readText, replaceText } from './files.ts'
 import { type JwtRequest, type MintedJwt, mintJwtSvid, openJwtSigner } from './jwt.ts'
+import { writeLeaf } from './leaf.ts'
 import { certificatesOf, keyOf, pemOf } from './pem.ts'
 import { nameOf, newSerial, writeCertificate } from './write.ts'
 
@@ -64,6 +66,7 @@ export interface AuthorityOptions {
 interface Signer {
   readonly certificate: Certificate
   readonly keyPem: string
+  readonly key: KeyObject
 }
 
 export function openAuthority(options: AuthorityOptions): Authority {
@@ -125,24 +128,13 @@ function issueLeaf(issuer: Signer, request: IssueRequest, nowMs: number, random:
   const notBeforeMs = wholeSeconds(nowMs - backdateMs)
   const notAfterMs = Math.min(wholeSeconds(nowMs + ttlMs), issuer.certificate.notAfterMs)
   const serial = newSerial(random)
-  const leaf = writeCertificate(
-    {
-      serial,
-      issuer: issuer.certificate.subject,
-      subject: nameOf(),
-      notBeforeMs,
-      notAfterMs,
-      spki,
-      uris: [id],
-      dns,
-      constrainTo: undefined,
-      ca: undefined,
-      issuerSpki: issuer.certificate.spki,
-    },
-    privateKeyOf(issuer.keyPem),
+  const { subject, spki: issuerSpki } = issuer.certificate
+  const leaf = writeLeaf(
+    { serial, issuer: subject, notBeforeMs, notAfterMs, spki, uris: [id], dns, issuerSpki },
+    issuer.key,
   )
   const chain = [leaf, issuer.certificate.der]
-  const read = readSvid(chain) // What our own validator would refuse never leaves.
+  const read = readSvid([leaf]) // What our own validator would refuse never leaves; the issuer was read when it was made.
   if ('wrong' in read) {
     throw new WritError('certificate_invalid', `no certificate for ${id}: ${read.wrong}`, {
       cure: 'ask for DNS names that are host names',
@@ -188,7 +180,7 @@ function makeIssuer(root: Signer, trustDomain: TrustDomain, nowMs: number, rando
       ca: { pathLen: 0 },
       issuerSpki: root.certificate.spki,
     },
-    privateKeyOf(root.keyPem),
+    root.key,
   )
   return signerOf(der, keyPem)
 }
@@ -213,7 +205,7 @@ const textOf = ({ certificate, keyPem }: Signer): string => keyPem + pemOf(certi
 function signerOf(der: Uint8Array, keyPem: string): Signer {
   const read = parseCertificate(der)
   if ('wrong' in read) throw new WritError('internal', `wrote a certificate that does not read: ${read.wrong}`)
-  return { certificate: read.certificate, keyPem }
+  return { certificate: read.certificate, keyPem, key: privateKeyOf(keyPem) }
 }
 
 function load(path: string, trustDomain: TrustDomain): Signer | undefined {
@@ -233,5 +225,5 @@ function load(path: string, trustDomain: TrustDomain): Signer | undefined {
       cure: 'give each trust domain a folder of its own',
     })
   }
-  return { certificate: read.certificate, keyPem }
+  return { certificate: read.certificate, keyPem, key: privateKeyOf(keyPem) }
 }

@@ -37,8 +37,8 @@ export function proveCertificate(
     return refuse('identity_invalid', 'key usage without digitalSignature')
   }
   let refusal = refuse('identity_untrusted', 'no roots of a platform are taken here')
-  for (const { name, roots, lists: ders = [] } of platforms) {
-    const lists = ders.map(parseRevocationList)
+  for (const { name, roots, lists: given = [] } of platforms) {
+    const lists = given.map(parseRevocationList)
     const unread = lists.find((list) => 'wrong' in list)
     if (unread) {
       refusal = refuse('identity_invalid', `${name}: a revocation list that cannot be read`)

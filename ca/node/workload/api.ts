@@ -16,6 +16,7 @@ import {
   x509SvidResponse,
 } from '../../workload/messages.ts'
 import { decode } from '../../workload/proto.ts'
+import { verifyJws } from '../jws.ts'
 import { followChanges } from './changes.ts'
 import { type GrpcCall, GrpcError, type GrpcMethod, status, toGrpc, unary } from './grpc.ts'
 
@@ -110,7 +111,7 @@ async function validate(bytes: Uint8Array, identities: WorkloadIdentities, nowMs
   if (audience === '') throw new GrpcError(status.invalidArgument, 'an audience is needed')
   if (token === '') throw new GrpcError(status.invalidArgument, 'a JWT-SVID is needed')
   const { bundles } = some(identities)
-  const identify = makeJwtIdentify({ audience, keysOf: (domain) => bundles.get(domain)?.jwtKeys })
+  const identify = makeJwtIdentify({ audience, keysOf: (domain) => bundles.get(domain)?.jwtKeys, verify: verifyJws })
   const answer = await identify({ evidence: { kind: 'jwt', token }, address: '', port: 0 }, nowMs)
   if (!answer.ok) throw new GrpcError(status.invalidArgument, `${answer.code}: ${answer.detail}`)
   return validateResponse(answer.identity.id, claimsOf(token))
