@@ -43,7 +43,7 @@ try {
 process.exit(0)
 
 async function run(): Promise<void> {
-  authorityIn(join(folder, 'ca'))
+  await authorityIn(join(folder, 'ca'))
   say('starting PostgreSQL and Kafka')
   const settings = { shared_buffers: '1GB', max_wal_size: '4GB', max_connections: '50', wal_compression: 'lz4' }
   const postgres = await startPostgres({ settings })

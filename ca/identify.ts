@@ -4,6 +4,7 @@ import type { Evidence, Identified, IdentityRefusal, IdentityState, TrustBundle 
 import type { Identify } from '../core/ports.ts'
 import { trustDomainOf } from '../core/spiffe.ts'
 import type { VerifySignature } from './algorithms.ts'
+import { rememberGood } from './remember.ts'
 import { checkSvid, readRoots, readSvid } from './svid.ts'
 import type { Certificate } from './x509.ts'
 
@@ -15,11 +16,12 @@ export type TrustState = Pick<IdentityState, 'generation' | 'bundles' | 'denied'
  */
 export function makeIdentify(state: () => TrustState, verifySignature: VerifySignature): Identify {
   const roots = rememberRoots()
+  const verify = { leaf: verifySignature, signer: rememberGood(verifySignature) }
   return (peer, nowMs) => {
     const now = state()
     const { known } = peer
     if (known?.generation === now.generation && nowMs <= known.untilMs) return known.answer
-    const { answer, untilMs } = judge(peer.evidence, now, nowMs, roots, verifySignature)
+    const { answer, untilMs } = judge(peer.evidence, now, nowMs, roots, verify)
     peer.known = { answer, generation: now.generation, untilMs }
     return answer
   }
@@ -40,12 +42,13 @@ function judge(
   state: TrustState,
   nowMs: number,
   roots: (bundle: TrustBundle) => readonly Certificate[],
-  verify: VerifySignature,
+  verify: { readonly leaf: VerifySignature; readonly signer: VerifySignature },
 ): Judged {
   switch (evidence.kind) {
     case 'none':
       return refuse('identity_missing', 'no certificate and no token')
     case 'jwt':
+    case 'platform':
       return refuse('identity_invalid', 'tokens are not taken here')
     case 'declared': {
       const { identity } = evidence
@@ -59,7 +62,7 @@ function judge(
       const bundle = state.bundles.get(domain)
       // The key of the map is what was asked for; a bundle filed under another name speaks for nobody.
       if (bundle?.trustDomain !== domain) return refuse('identity_untrusted', `no trust bundle for ${domain}`)
-      const checked = checkSvid(read.svid, roots(bundle), nowMs, verify)
+      const checked = checkSvid(read.svid, roots(bundle), nowMs, verify.leaf, verify.signer)
       if (!checked.ok) return refuse(checked.code, checked.detail, checked.untilMs)
       const { identity, path } = checked
       if (state.denied.has(identity.id)) return refuse('identity_revoked', `${identity.id} is on the deny list`)

@@ -1,16 +1,19 @@
 /**
- * Does this chain lead to one of these roots? RFC 5280 section 6 without policies and CRLs, and stricter where a mesh
+ * Does this chain lead to one of these roots? RFC 5280 section 6 without policies, and stricter where a mesh
  * can afford it: whatever is not understood refuses. The chain comes in order (RFC 8446 section 4.4.2), so there is
  * no search and the work is bounded.
  */
 
 import { equalBytes } from '../core/bytes.ts'
 import { fits, type VerifySignature } from './algorithms.ts'
+import { type RevocationList, revocationOf } from './crl.ts'
 import { constraintFault } from './names.ts'
 import { type Certificate, isEmptyName } from './x509.ts'
 
 /** Most certificates that a peer may show, its own included. */
 export const maxChain = 4
+/** Most revocation lists that are asked about one chain. */
+const maxLists = 16
 /** Most signatures that are checked for one chain. */
 const maxSignatures = 16
 
@@ -19,6 +22,10 @@ export interface PathRules {
   /** OIDs that an extended key usage must name, wherever in the chain there is one. */
   readonly usages: readonly string[]
   readonly verify: VerifySignature
+  /** The same for certificates of signers, which come again and again. Default `verify`. */
+  readonly verifySigner?: VerifySignature
+  /** Revocation lists of issuers in the chain, 16 at most. Default none: then nothing is asked of them. */
+  readonly lists?: readonly RevocationList[]
 }
 
 export type PathAnswer =
@@ -32,7 +39,7 @@ export type PathAnswer =
     }
   | {
       readonly ok: false
-      readonly code: 'identity_invalid' | 'identity_expired' | 'identity_untrusted'
+      readonly code: 'identity_invalid' | 'identity_expired' | 'identity_revoked' | 'identity_untrusted'
       readonly detail: string
       /** How long that stays so: what is not valid yet may become it. Milliseconds since 1970. */
       readonly untilMs: number
@@ -43,7 +50,9 @@ export function checkPath(chain: readonly Certificate[], roots: readonly Certifi
   if (chain.length === 0 || chain.length > maxChain) return invalid(`a chain of ${chain.length} certificates`)
   let checks = 0
   const issued = (issuer: Certificate, subject: Certificate): boolean =>
-    names(issuer, subject) && ++checks <= maxSignatures && signed(issuer, subject, rules.verify)
+    names(issuer, subject) &&
+    ++checks <= maxSignatures &&
+    signed(issuer, subject, isSigner(subject) ? (rules.verifySigner ?? rules.verify) : rules.verify)
 
   let refusal: PathAnswer | undefined
   for (const [i, certificate] of chain.entries()) {
@@ -99,7 +108,20 @@ function judge(path: readonly Certificate[], rules: PathRules): PathAnswer {
   if (rules.nowMs > notAfterMs) return refuse('identity_expired', `not valid after ${time(notAfterMs)}`)
   if (rules.nowMs < notBeforeMs)
     return refuse('identity_expired', `not valid before ${time(notBeforeMs)}`, notBeforeMs - 1)
+  const out = revokedIn(path, rules)
+  if (out) return out
   return { ok: true, path, notBeforeMs, notAfterMs }
+}
+
+function revokedIn(path: readonly Certificate[], { lists = [], nowMs, verify }: PathRules): PathAnswer | undefined {
+  if (lists.length > maxLists) return invalid(`more than ${maxLists} revocation lists`)
+  for (const [i, certificate] of path.slice(0, -1).entries()) {
+    const said = revocationOf(certificate, path[i + 1]!, lists, nowMs, verify)
+    if (said === 'revoked')
+      return refuse('identity_revoked', `certificate ${certificate.serial} was revoked by its issuer`)
+    if (said !== 'good') return invalid(said.unsure)
+  }
+  return undefined
 }
 
 const time = (ms: number): string => new Date(ms).toISOString()
@@ -137,5 +159,7 @@ function signerFault(path: readonly Certificate[], at: number): string | undefin
   }
   return undefined
 }
+
+const isSigner = ({ extensions }: Certificate): boolean => extensions.basicConstraints?.ca === true
 
 const isSelfIssued = (certificate: Certificate): boolean => equalBytes(certificate.issuer, certificate.subject)

@@ -79,9 +79,10 @@ export function checkSvid(
   roots: readonly Certificate[],
   nowMs: number,
   verify: VerifySignature,
+  verifySigner: VerifySignature = verify,
 ): SvidAnswer {
   const good = roots.filter((root) => !signerFault(root, id))
-  const answer = checkPath(chain, good, { nowMs, usages: svidUsages, verify })
+  const answer = checkPath(chain, good, { nowMs, usages: svidUsages, verify, verifySigner })
   if (!answer.ok) return answer
   const { notBeforeMs, notAfterMs } = answer
   const serial = chain[0].serial

@@ -53,16 +53,18 @@ export function readIssued(
 ): { readonly chain: readonly Uint8Array[]; readonly bundles: readonly TrustBundle[] } | undefined {
   if (!isObject(value)) return undefined
   const chain = readDers(value['svid'], maxChain)
-  const bundles = readTrustList(value)
+  const bundles = readBundles(value)
   return chain && bundles && { chain, bundles }
 }
 
-/** Every bundle under `trust`, or none of them where one does not read. */
-export function readTrustList(value: unknown): readonly TrustBundle[] | undefined {
+/** The bundles in `trust`, one for each trust domain. */
+export function readBundles(value: unknown): readonly TrustBundle[] | undefined {
   const list = isObject(value) ? value['trust'] : undefined
   if (!Array.isArray(list) || list.length > maxDomains) return undefined
   const bundles = list.map(readTrust)
-  return bundles.includes(undefined) ? undefined : (bundles as TrustBundle[])
+  if (bundles.includes(undefined)) return undefined
+  const domains = new Set(bundles.map((bundle) => bundle!.trustDomain))
+  return domains.size === bundles.length ? (bundles as TrustBundle[]) : undefined
 }
 
 /** A JWT-SVID, and how long it holds. */

@@ -73,14 +73,14 @@ function readCertificate(bytes: Uint8Array): Certificate {
 }
 
 /** RFC 5280 section 4.1.2.2: positive, and at most 20 octets. */
-function readSerial(der: Der): string {
+export function readSerial(der: Der): string {
   if (der.body.length > 20 || der.body[0]! >= 0x80) throw malformed('a serial number that is negative or too long')
   if (der.body.length === 1 && der.body[0] === 0) throw malformed('serial number zero')
   return toHex(der.body[0] === 0 ? der.body.subarray(1) : der.body)
 }
 
 /** RDNSequence: sets of one or more pairs of type and value. What they say is nobody's identity here. */
-function checkName(name: Der): Uint8Array {
+export function checkName(name: Der): Uint8Array {
   for (const rdn of name.items) {
     if (rdn.tag !== tags.set || rdn.items.length === 0) throw malformed('a bad name')
     for (const pair of rdn.items) {
@@ -93,7 +93,7 @@ function checkName(name: Der): Uint8Array {
 }
 
 /** RFC 5280 section 4.1.2.5: whole seconds in Z; two-digit years up to 2049 and four-digit years from 2050 on. */
-function readTime(der: Der): number {
+export function readTime(der: Der): number {
   const text = timeText(der.body)
   const short = der.tag === tags.utcTime
   const match = (short ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/ : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/).exec(

@@ -1,5 +1,6 @@
 /** `writ control`: the control plane of one cluster as a process of its own. */
 
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { openAuthority } from '../ca/node/authority.ts'
@@ -17,6 +18,7 @@ import {
   compileConfig,
   compileMeshOnly,
   controlIdentity,
+  type FederationPlace,
   openControlPlane,
   readMesh,
 } from './wire/control-plane.ts'
@@ -36,6 +38,8 @@ interface Options {
   readonly listen: { readonly address: string; readonly port: number }
   readonly auditor?: string
   readonly collector?: { readonly address: string; readonly port: number }
+  readonly federation?: { readonly address: string; readonly port: number }
+  readonly federationCert?: string
 }
 
 export function controlCommand(): Command {
@@ -59,6 +63,12 @@ export function controlCommand(): Command {
       'where edge functions hand in records: plain HTTP on loopback, behind a TLS terminator; default nowhere',
       hostAndPort,
     )
+    .option(
+      '--federation <host:port>',
+      'serve our trust bundle there to everybody, with our SVID (https_spiffe); default nowhere',
+      hostAndPort,
+    )
+    .option('--federation-cert <dir>', 'with a certificate of the Web PKI instead (https_web): tls.crt and tls.key')
     .action(run)
 }
 
@@ -133,6 +143,7 @@ async function run(options: Options): Promise<void> {
       dataAgeMs: data.ageMs,
       listen: options.listen,
       collector: options.collector,
+      federation: await federationOf(options),
       mounted: [personal, sources.routes, data.routes],
       now,
       onEvent,
@@ -156,6 +167,9 @@ async function run(options: Options): Promise<void> {
     if (control.collector) {
       process.stdout.write(`collector  http://${control.collector.address}:${control.collector.port}\n`)
     }
+    if (control.bundleDoor) {
+      process.stdout.write(`bundle     https://${control.bundleDoor.address}:${control.bundleDoor.port}\n`)
+    }
     process.stdout.write(`mesh door  https://${control.door.address}:${control.door.port}\n`)
     // The auditor joins through this process, so its key is learnt only once it is up.
     while (auditor && logKey === '' && !stop.aborted) {
@@ -177,4 +191,17 @@ async function run(options: Options): Promise<void> {
     for (const close of closing) await close()
     state.release()
   }
+}
+
+async function federationOf({ federation, federationCert }: Options): Promise<FederationPlace | undefined> {
+  if (!federation) return undefined
+  if (federationCert === undefined) return federation
+  const read = (name: string): Promise<string> =>
+    readFile(join(federationCert, name), 'utf8').catch((cause: unknown) => {
+      throw new WritError('not_found', `${join(federationCert, name)} cannot be read: ${messageOf(cause)}`, {
+        cure: 'name a folder with tls.crt and tls.key',
+        cause,
+      })
+    })
+  return { ...federation, web: { certificates: await read('tls.crt'), key: await read('tls.key') } }
 }

@@ -4,6 +4,9 @@ import { cp, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import type { Recorder } from '../audit/node/recorder.ts'
+import { fetchJwtSvid } from '../ca/node/client.ts'
+import { openWorkloadDoor } from '../ca/node/workload/door.ts'
+import { ownIdentities } from '../ca/node/workload/own.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { parseTrustDomain, trustDomainOf } from '../core/spiffe.ts'
 import { openCertificates } from '../proxy/node/certificates.ts'
@@ -33,6 +36,7 @@ interface Options {
   readonly admin?: { readonly address: string; readonly port: number }
   readonly accessLog?: AccessFormat
   readonly accessLogFile?: string
+  readonly workloadApi?: string
 }
 
 export function proxyCommand(): Command {
@@ -55,6 +59,10 @@ export function proxyCommand(): Command {
     )
     .addOption(new Option('--access-log <format>', 'a line for each request (default: none)').choices(['json', 'text']))
     .option('--access-log-file <file>', 'where those lines go (default: standard output)')
+    .option(
+      '--workload-api <socket>',
+      'serve the SPIFFE Workload API and Envoy SDS there with this identity, to programs of the same user (default: nowhere)',
+    )
     .action(run)
 }
 
@@ -145,6 +153,22 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
       now,
       onEvent,
     })
+    if (options.workloadApi !== undefined && (worker ?? 0) === 0) {
+      const expect = controlId(trustDomainOf(id))
+      const identities = ownIdentities(source, (audience) =>
+        fetchJwtSvid({ url: options.control, expect, nowMs, state: source.current(), audience }),
+      )
+      const door = await openWorkloadDoor({
+        path: options.workloadApi,
+        mode: 0o600,
+        attest: async () => identities,
+        nowMs,
+        unexpected: (thrown) => onEvent({ level: 'error', from: 'workload API', text: messageOf(thrown) }),
+        onRefused: (detail) => onEvent({ level: 'warn', from: 'SDS', text: `an Envoy refused a secret: ${detail}` }),
+      })
+      opened.unshift(door)
+      process.stdout.write(`workload   unix://${door.path}\n`)
+    }
     for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
     observed.ready({ stats: () => sidecar.proxy.stats(), recorder: recorderStatus! })
     if (observed.port !== undefined)

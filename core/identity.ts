@@ -6,8 +6,11 @@ import type { SpiffeId, TrustDomain } from './spiffe.ts'
 export interface Identity {
   readonly id: SpiffeId
   readonly trustDomain: TrustDomain
-  /** What proved it: an X509-SVID or a JWT-SVID; `declared` is a workload's own listener (0600 socket or loopback). */
-  readonly proof: 'x509' | 'jwt' | 'declared'
+  /**
+   * What proved it: an X509-SVID, a JWT-SVID, or a token of its platform that a registration entry names; `declared` is a
+   * workload's own listener (0600 socket or loopback).
+   */
+  readonly proof: 'x509' | 'jwt' | 'platform' | 'declared'
   /** The certificate's serial number or the token's `jti`, in lower-case hex; empty where there is none. */
   readonly serial: string
   /** Milliseconds since 1970. For a chain: the narrowest window over all its certificates. */
@@ -32,6 +35,8 @@ export type Evidence =
   | { readonly kind: 'none' }
   | { readonly kind: 'x509'; readonly chain: readonly Uint8Array[] }
   | { readonly kind: 'jwt'; readonly token: string }
+  /** Of the platform it runs on: Kubernetes, a cloud, a CI system. */
+  | { readonly kind: 'platform'; readonly token: string }
   | { readonly kind: 'declared'; readonly identity: Identity }
 
 /** The other end of a connection. `known` is the identifier's own memory of its last answer, kept with the connection. */

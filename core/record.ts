@@ -214,7 +214,7 @@ export interface IssuanceBody {
   readonly not_after: string
   /** What was shown for it: `join-token:<first 8 hex of its digest>` or `svid:<serial>`. */
   readonly evidence: string
-  /** Whom a JWT-SVID is for; certificates have none. Its `serial` is the token's `jti`. */
+  /** Whom a JWT-SVID is for, several of them parted by spaces; certificates have none. Its `serial` is the token's `jti`. */
   readonly audience?: string
   readonly reason?: string
 }

@@ -243,7 +243,7 @@ function identifiedOf(principal: Json | undefined, peer: Members): Identified {
   return { ok: true, identity }
 }
 
-const proofs = ['x509', 'jwt', 'declared'] as const
+const proofs = ['x509', 'jwt', 'platform', 'declared'] as const
 
 function momentOf(value: Json | undefined): number {
   const ns = typeof value === 'string' ? parseTime(value) : undefined

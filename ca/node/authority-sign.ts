@@ -13,7 +13,8 @@ import { backdateMs, wholeSeconds } from './authority-make.ts'
 import type { HeldAuthority } from './authority-state.ts'
 import { privateKeyOf, spkiOf } from './crypto.ts'
 import { type JwtSigner, jwtSignerOf } from './jwt.ts'
-import { nameOf, newSerial, writeCertificate } from './write.ts'
+import { writeLeaf } from './leaf.ts'
+import { newSerial } from './write.ts'
 
 /** Life of a leaf unless another is asked for: an hour, in milliseconds. */
 export const leafMs: number = 3_600_000
@@ -78,24 +79,13 @@ export function issueLeaf(
   const notBeforeMs = wholeSeconds(nowMs - backdateMs)
   const notAfterMs = Math.min(wholeSeconds(nowMs + Math.min(ttlMs, longestMs)), issuer.notAfterMs)
   const serial = newSerial(random)
-  const leaf = writeCertificate(
-    {
-      serial,
-      issuer: issuer.subject,
-      subject: nameOf(),
-      notBeforeMs,
-      notAfterMs,
-      spki,
-      uris: [id],
-      dns,
-      constrainTo: undefined,
-      ca: undefined,
-      issuerSpki: issuer.spki,
-    },
+  const { subject, spki: issuerSpki } = issuer
+  const leaf = writeLeaf(
+    { serial, issuer: subject, notBeforeMs, notAfterMs, spki, uris: [id], dns, issuerSpki },
     issuerKey,
   )
   const chain = [leaf, issuer.der]
-  const read = readSvid(chain) // What our own validator would refuse never leaves.
+  const read = readSvid([leaf]) // What our own validator would refuse never leaves; the issuer was read when it was made.
   if ('wrong' in read) {
     throw new WritError('certificate_invalid', `no certificate for ${id}: ${read.wrong}`, {
       cure: 'ask for DNS names that are host names',

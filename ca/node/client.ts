@@ -21,7 +21,7 @@ export interface Joined {
   readonly bundles: ReadonlyMap<TrustDomain, TrustBundle>
 }
 
-interface Reach {
+export interface Reach {
   /** `https://host:port` of the control plane. */
   readonly url: string
   /** The control plane's own id: no other server is spoken to. */
@@ -60,15 +60,22 @@ export async function joinMesh(options: Reach & { readonly token: string }): Pro
 /** A new key and certificate under the same name, for a certificate that still holds. */
 export function renewSvid(options: Reach & { readonly state: IdentityState }): Promise<Joined> {
   const { svid, bundles, denied } = options.state
-  return obtain({ ...options, bundles, denied, svid, path: '/v1/renew', with: {} })
+  return obtain({ ...options, bundles, denied, svid, want: svid.id, path: '/v1/renew', with: {} })
 }
 
 /** A JWT-SVID in our own name, to be shown to `audience`. */
 export async function fetchJwtSvid(
-  options: Reach & { readonly state: IdentityState; readonly audience: string },
+  options: Reach & { readonly state: IdentityState; readonly audience: string | readonly string[] },
 ): Promise<MintedToken> {
   const body = { audience: options.audience }
-  const reply = await caRequest({ ...options, method: 'POST', path: '/v1/jwt', body, maxBytes: maxTrustBytes })
+  return mintAt({ ...options, path: '/v1/jwt', body })
+}
+
+/** What control mints for whoever shows this certificate. */
+export async function mintAt(
+  options: Reach & { readonly state: IdentityState; readonly path: string; readonly body: Json },
+): Promise<MintedToken> {
+  const reply = await caRequest({ ...options, method: 'POST', maxBytes: maxTrustBytes })
   const minted = reply.status === 200 ? readMinted(jsonOf(reply)) : undefined
   if (!minted) throw refusalOf(reply, options.url)
   return minted
@@ -132,13 +139,18 @@ interface Trusting extends Reach {
   readonly denied?: IdentityState['denied']
 }
 
-interface Obtain extends Trusting {
-  readonly svid?: Svid
+export interface Obtain extends Trusting {
+  /** Shown to the server. */
+  readonly svid?: Pick<Svid, 'chain' | 'keyPem'>
+  /** The only name that is taken. Default any of the trust domain. */
+  readonly want?: SpiffeId
   readonly path: string
+  /** Members of the request beside the `csr`. */
   readonly with: { readonly [name: string]: Json }
 }
 
-async function obtain(options: Obtain): Promise<Joined> {
+/** A new key, and the certificate that control gives for it. */
+export async function obtain(options: Obtain): Promise<Joined> {
   const { url, path, svid, timeoutMs } = options
   const keys = newKeyPair()
   const csr = toBase64(writeCsr(keys.spki, privateKeyOf(keys.keyPem)))
@@ -171,7 +183,7 @@ function acceptSvid(
   chain: readonly Uint8Array[],
   keys: { readonly spki: Uint8Array; readonly keyPem: string },
   bundles: IdentityState['bundles'],
-  { expect, nowMs = Date.now, svid, url }: Obtain,
+  { expect, nowMs = Date.now, want, url }: Obtain,
 ): Svid {
   const refused = (why: string) =>
     new WritError('certificate_invalid', `${url} gave a certificate that is of no use: ${why}`, {
@@ -181,7 +193,7 @@ function acceptSvid(
   if (!answer.ok) throw refused(answer.detail)
   if (!equalBytes(answer.path[0]!.spki, keys.spki)) throw refused('it is for another key')
   const { id, serial, notBeforeMs, notAfterMs } = answer.identity
-  if (svid && svid.id !== id) throw refused(`it names ${id} instead of ${svid.id}`)
+  if (want && want !== id) throw refused(`it names ${id} instead of ${want}`)
   return { id, chain, keyPem: keys.keyPem, serial, notBeforeMs, notAfterMs }
 }
 

@@ -16,7 +16,7 @@ import type { VerifySignature } from '../algorithms.ts'
 export const verifySignature: VerifySignature = ({ algorithm, spki, signed, signature }) => {
   const [type, hash] = algorithm.split('-') as ['ecdsa' | 'rsa', string]
   try {
-    const key = publicKeyOf(spki)
+    const key = knownKey(spki)
     return key.asymmetricKeyType === (type === 'ecdsa' ? 'ec' : 'rsa') && verify(hash, signed, key, signature)
   } catch {
     return false
@@ -68,6 +68,19 @@ export function derOfPair(pair: Uint8Array): Uint8Array {
 /** ECDSA over SHA-256 as r and s, 64 bytes, which is how heads carry it (IEEE P1363). */
 export const signPair = (key: KeyObject, bytes: Uint8Array): Uint8Array =>
   new Uint8Array(sign('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }))
+
+/** Most keys that are kept as node:crypto wants them; the one that was used longest ago goes first. */
+const maxKeys = 512
+const keys = new Map<string, KeyObject>()
+
+function knownKey(spki: Uint8Array): KeyObject {
+  const name = Buffer.from(spki.buffer, spki.byteOffset, spki.length).toString('latin1')
+  const key = keys.get(name) ?? publicKeyOf(spki)
+  keys.delete(name)
+  keys.set(name, key)
+  if (keys.size > maxKeys) keys.delete(keys.keys().next().value!)
+  return key
+}
 
 /** Throws where `spki` is no key. */
 export const publicKeyOf = (spki: Uint8Array): KeyObject =>

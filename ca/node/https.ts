@@ -17,13 +17,15 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
   /** The certificate shown to the server. Default none. */
-  readonly svid?: Svid | undefined
+  readonly svid?: Pick<Svid, 'chain' | 'keyPem'> | undefined
   /** Judges the server by its chain (DER, leaf first); throws to end the call. */
   readonly judge: (chain: readonly Uint8Array[]) => void
   /** Time for the whole call, in milliseconds. Default 10 000. */
   readonly timeoutMs?: number | undefined
   /** Longest answer, in bytes. Default 16 MiB; a longer one fails the call. */
   readonly maxBytes?: number | undefined
+  /** Default TLS 1.3. */
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
   /** Ends the call early, as `unavailable`. */
   readonly signal?: AbortSignal | undefined
 }
@@ -89,7 +91,7 @@ async function callAt(options: Call): Promise<Reply> {
  * The handshake proves that the server has its leaf's key; whose key that is, `judge` says alone, because OpenSSL
  * would take any pooled root for any name. No session is offered and no ticket taken: every handshake is a full one.
  */
-function open({ url, svid }: Call): TLSSocket {
+function open({ url, svid, minVersion = 'TLSv1.3' }: Call): TLSSocket {
   const { protocol, hostname, port } = parseUrl(url)
   if (protocol !== 'https:') throw badUrl(url)
   const host = hostname.replace(/^\[|\]$/g, '')
@@ -98,7 +100,7 @@ function open({ url, svid }: Call): TLSSocket {
     port: port === '' ? 443 : Number(port),
     ...(isIP(host) ? {} : { servername: host }),
     ...(svid ? { key: svid.keyPem, cert: svid.chain.map((der) => pemOf(der, 'CERTIFICATE')).join('') } : {}),
-    minVersion: 'TLSv1.3',
+    minVersion,
     secureOptions: constants.SSL_OP_NO_TICKET,
     ALPNProtocols: ['http/1.1'],
     rejectUnauthorized: false,

@@ -1,8 +1,7 @@
 /** Signs JWT-SVIDs with a key of its own, which belongs to an authority as its issuer does. */
 
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
-import { SignJWT } from 'jose'
-import { toHex } from '../../core/bytes.ts'
+import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto'
+import { toBase64Url, toHex, utf8 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { JwtKey } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
@@ -16,8 +15,8 @@ const backdateMs = 60_000
 
 export interface JwtRequest {
   readonly id: SpiffeId
-  /** Whom the token is shown to; nobody else takes it. */
-  readonly audience: string
+  /** Whom the token is shown to, one or several; nobody else takes it. */
+  readonly audience: string | readonly string[]
   /** Life of the token in milliseconds. Default five minutes. */
   readonly ttlMs?: number
 }
@@ -57,25 +56,23 @@ function privateKeyIn(pem: string): KeyObject | undefined {
   }
 }
 
+const headerOf = ({ kid }: JwtKey): string => toBase64Url(utf8(JSON.stringify({ alg: 'ES256', kid, typ: 'JWT' })))
+
 /** JWT-SVID sections 2 and 3: `alg`, `kid`, `typ` and nothing else in the header. Whoever calls keeps the record. */
-export async function mintJwtSvid(
+export function mintJwtSvid(
   { key, publicKey }: JwtSigner,
   { id, audience, ttlMs = jwtMs }: JwtRequest,
   nowMs: number,
   random: RandomBytes,
-): Promise<MintedJwt> {
+): MintedJwt {
   const serial = toHex(random(16))
   const nowS = Math.floor(nowMs / 1000)
   const notBeforeS = nowS - backdateMs / 1000
   const expS = nowS + Math.ceil(ttlMs / 1000)
-  const token = await new SignJWT()
-    .setProtectedHeader({ alg: 'ES256', kid: publicKey.kid, typ: 'JWT' })
-    .setSubject(id)
-    .setAudience(audience)
-    .setIssuedAt(nowS)
-    .setNotBefore(notBeforeS)
-    .setExpirationTime(expS)
-    .setJti(serial)
-    .sign(key)
+  const claims = { sub: id, aud: audience, iat: nowS, nbf: notBeforeS, exp: expS, jti: serial }
+  const signed = `${headerOf(publicKey)}.${toBase64Url(utf8(JSON.stringify(claims)))}`
+  // RFC 7518 section 3.4: r and s, 32 bytes each.
+  const signature = sign('sha256', utf8(signed), { key, dsaEncoding: 'ieee-p1363' })
+  const token = `${signed}.${toBase64Url(signature)}`
   return { token, serial, notBeforeMs: notBeforeS * 1000, notAfterMs: expS * 1000 - 1 }
 }

@@ -26,8 +26,8 @@ export interface Registrar {
   join(token: string, csrDer: Uint8Array, source?: string): Promise<Issued>
   /** A fresh certificate for a peer that proved its name by the one before. */
   renew(identity: Identity, csrDer: Uint8Array): Promise<Issued>
-  /** A JWT-SVID in the name of a peer that proved it by its certificate, to be shown to `audience`. */
-  mintJwt(identity: Identity, audience: string): Promise<MintedJwt>
+  /** A JWT-SVID in the name of a peer that proved it by its certificate, to be shown to one audience or several. */
+  mintJwt(identity: Identity, audience: string | readonly string[]): Promise<MintedJwt>
 }
 
 export interface RegistrarOptions {
@@ -38,6 +38,8 @@ export interface RegistrarOptions {
   readonly random: RandomBytes
   /** Life of the certificates, in milliseconds. Default one hour. */
   readonly svidTtlMs?: number
+  /** Bundles of trust domains that this one federates with. Default none. */
+  readonly foreign?: () => readonly TrustBundle[]
 }
 
 export function makeRegistrar(options: RegistrarOptions): Registrar {
@@ -55,7 +57,7 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
     const ttl = options.svidTtlMs === undefined ? {} : { ttlMs: options.svidTtlMs }
     const leaf = authority.issue({ id, spki: key.spki, ...ttl })
     await sink.keep(issuanceBody(action, id, evidence, leaf)) // Kept first: no certificate is out there unrecorded.
-    return { ...leaf, bundles: [authority.bundle()] }
+    return { ...leaf, bundles: [authority.bundle(), ...(options.foreign?.() ?? [])] }
   }
 
   async function refuse(id: SpiffeId, evidence: string, fault: WritError): Promise<never> {
@@ -102,7 +104,10 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
     async mintJwt(identity, audience) {
       refuseOthers(identity, 'have a token')
       const minted = await authority.mintJwt({ id: identity.id, audience })
-      await sink.keep({ ...issuanceBody('issued', identity.id, `svid:${identity.serial}`, minted), audience })
+      await sink.keep({
+        ...issuanceBody('issued', identity.id, `svid:${identity.serial}`, minted),
+        audience: audienceText(audience),
+      })
       return minted
     },
   }
@@ -116,12 +121,16 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
   }
 }
 
-const csrCure = 'send a PKCS#10 request for a P-256 key, signed with that key'
+/** Audiences have no spaces (control/node/mesh-routes.ts), so they stand in one text. */
+export const audienceText = (audience: string | readonly string[]): string =>
+  typeof audience === 'string' ? audience : audience.join(' ')
+
+export const csrCure = 'send a PKCS#10 request for a P-256 key, signed with that key'
 
 const tokenFault = (message: string): WritError =>
   new WritError('token_invalid', message, { cure: 'make a new token and redeem it once, within ten minutes' })
 
-function provenKey(csrDer: Uint8Array): { readonly spki: Uint8Array } | { readonly wrong: string } {
+export function provenKey(csrDer: Uint8Array): { readonly spki: Uint8Array } | { readonly wrong: string } {
   const read = parseCsr(csrDer)
   if ('wrong' in read) return { wrong: `a bad certificate request: ${read.wrong}` }
   const { spki, key, algorithm, info, signature } = read.request

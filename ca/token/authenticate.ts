@@ -142,7 +142,8 @@ export function makeAuthenticate(options: AuthenticateOptions): Authenticate {
   }
 }
 
-async function isSignedBy({ text, alg }: ReadToken, key: TokenKey): Promise<boolean> {
+/** False, never a throw, where its signature does not hold. */
+export async function isSignedBy({ text, alg }: ReadToken, key: TokenKey): Promise<boolean> {
   try {
     await compactVerify(text, key, { algorithms: [alg] })
     return true

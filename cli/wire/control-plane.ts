@@ -21,6 +21,7 @@ import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
 import { type AuditReads, makeReads, recordedReads } from '../../control/node/audit-reads.ts'
 import { authorityRoutes } from '../../control/node/authority-routes.ts'
+import { type BundleDoor, type BundleDoorParts, openBundleDoor } from '../../control/node/bundle-door.ts'
 import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
 import { findingsRoutes } from '../../control/node/findings-routes.ts'
@@ -45,6 +46,7 @@ import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
 import type { ServedData } from './policy-data.ts'
 import { type Quarantine, runQuarantine } from './quarantine.ts'
+import { openRegistrations } from './registration.ts'
 import { openRollbacks } from './rollbacks.ts'
 import type { OnEvent } from './telemetry.ts'
 import { keyFilesOf } from './tokens.ts'
@@ -64,6 +66,8 @@ export interface ControlPlaneOptions {
   readonly listen: { readonly address: string; readonly port: number }
   /** Where the collector listens in plain HTTP for edge functions, on loopback. Default nowhere. */
   readonly collector?: { readonly address: string; readonly port: number } | undefined
+  /** Where our trust bundle is for everybody. Without a certificate of its own it shows control's SVID. Default nowhere. */
+  readonly federation?: FederationPlace | undefined
   /** What a caller was let do lately, where this process has the log. */
   readonly preview?: QuarantineParts['preview']
   /** Routes of the audit that the admin door carries. */
@@ -74,10 +78,17 @@ export interface ControlPlaneOptions {
   readonly onEvent: OnEvent
 }
 
+export interface FederationPlace {
+  readonly address: string
+  readonly port: number
+  readonly web?: Extract<BundleDoorParts['as'], { readonly key: string }>
+}
+
 export interface ControlPlane {
   readonly id: SpiffeId
   readonly door: MeshDoor
   readonly collector: CollectorDoor | undefined
+  readonly bundleDoor: BundleDoor | undefined
   readonly registrar: Registrar
   readonly sink: RecordSink
   /** What other doors ask before they show the audit. */
@@ -185,6 +196,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     nowMs,
     random,
     svidTtlMs: options.config.settings.svidTtlMs,
+    foreign: () => registrations.foreign(),
   })
   const reads = makeReads({
     sink: () => sink,
@@ -213,6 +225,14 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   let served: readonly ServedData[] = []
   const publishedData = new Map<string, string>()
 
+  const registrations = openRegistrations({
+    ...{ state, authority, sink, actor: operator, nowMs, onEvent },
+    settings: () => given.settings,
+    denied: () => denied.current(),
+    changed: () => {
+      for (const callback of changed) callback()
+    },
+  })
   await sink.keep(trustEvent(authority.bundle()))
   await publish(config)
   const partOf = partsOf(() => config.snapshot, sha256)
@@ -236,8 +256,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       ...collecting,
       identity: source,
       registrar,
+      registration: registrations.registration,
       identify,
       trust: () => authority.bundle(),
+      foreign: registrations.foreign,
       partOf,
       bundle: (digest) => known.get(digest)?.bytes,
       data: (digest) => served.find(({ sha256 }) => sha256 === digest)?.bytes,
@@ -266,10 +288,16 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   }
   const untended = tendAuthority({ authority, sink, waiting, nowMs, onEvent })
   const unsubscribe = authority.subscribe(() => {
-    source.setBundles([authority.bundle()])
+    source.setBundles([authority.bundle(), ...registrations.foreign()])
     for (const callback of changed) callback()
   })
   const collector = options.collector && (await openCollectorDoor(collecting, options.collector))
+  const bundleDoor =
+    options.federation &&
+    (await openBundleDoor(
+      { bundle: () => authority.bundle(), as: options.federation.web ?? { identity: source }, unexpected },
+      options.federation,
+    ))
   const admin: AdminDoor = await openAdminDoor(state.adminSocket, {
     snapshot: () => config.snapshot,
     partOf,
@@ -293,6 +321,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       findingsRoutes({ ...(options.db && { db: options.db }), sink: () => sink, actor: operator }),
       ...options.mounted,
       authorityRoutes({ authority, waiting, sink: () => sink, nowMs }),
+      registrations.routes,
       quarantineRoutes({ ...quarantine, snapshot: () => config.snapshot, preview: options.preview, nowMs }),
     ],
     unexpected,
@@ -347,6 +376,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     id,
     door,
     collector,
+    bundleDoor,
     registrar,
     sink,
     reads,
@@ -359,6 +389,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
         await sink.keep({ kind: 'admin', action: 'snapshot_applied', actor: 'control', detail })
         given = next
         config = effective
+        registrations.apply()
         for (const callback of changed) callback()
       }),
     async close() {
@@ -366,6 +397,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       unsubscribe()
       await untended()
       await admin.close()
+      registrations.close()
+      await bundleDoor?.close()
       await collector?.close()
       await door.close()
       await sink.close()

@@ -1,7 +1,7 @@
 /** What a sidecar asks of control, over mTLS with its own SVID. */
 
 import { type CaReply, type CaRequest, caRequest } from '../../ca/node/client.ts'
-import { readTrustList } from '../../ca/wire.ts'
+import { readBundles } from '../../ca/wire.ts'
 import { checkSnapshot } from '../../control/mesh/name.ts'
 import { fromBase64, fromUtf8, toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
@@ -26,11 +26,11 @@ export interface MeshClient {
     generation: number | undefined,
     signal: AbortSignal,
   ): Promise<{ readonly generation: number; readonly denied: ReadonlySet<string> } | undefined>
-  /** The newest trust bundles and their tag, or undefined where `tag` is still theirs after a wait of some seconds. */
-  trustBundles(
-    tag: string | undefined,
+  /** The newest trust bundles, or undefined where those of `etag` are still it after a wait of some seconds. */
+  trust(
+    etag: string | undefined,
     signal: AbortSignal,
-  ): Promise<{ readonly bundles: readonly TrustBundle[]; readonly tag: string } | undefined>
+  ): Promise<{ readonly etag: string; readonly bundles: readonly TrustBundle[] } | undefined>
   status(report: Json): Promise<void>
   readonly findReceipt: FindReceipt
   readonly vault: KeyVault
@@ -90,13 +90,12 @@ export function meshClient({ url, expect, source, nowMs }: MeshClientOptions): M
       }
       throw new WritError('unavailable', 'control gave no deny list')
     },
-    async trustBundles(known, signal) {
-      const { status, headers, bytes } = await ask('/v1/trust-bundles', { ...waitFor(known), signal })
+    async trust(etag, signal) {
+      const { status, bytes, headers } = await ask('/v1/trust-bundles', { ...waitFor(etag), signal })
       if (status === 304) return undefined
-      if (status !== 200) throw problemOf(url, '/v1/trust-bundles', status, bytes)
-      const bundles = readTrustList(parseJson(fromUtf8(bytes)))
-      if (bundles) return { bundles, tag: (headers.etag ?? '').replaceAll('"', '') }
-      throw new WritError('unavailable', 'control gave no trust bundles')
+      const bundles = status === 200 ? readBundles(parseJson(fromUtf8(bytes))) : undefined
+      if (bundles) return { bundles, etag: (headers.etag ?? '').slice(1, -1) }
+      throw problemOf(url, '/v1/trust-bundles', status, bytes)
     },
     async status(report) {
       await good('/v1/status', { method: 'POST', body: report })

@@ -13,7 +13,7 @@ import { sha256 } from './machine.ts'
 import type { OnEvent } from './telemetry.ts'
 
 export const openTokens = (onEvent: OnEvent): Authenticate =>
-  makeAuthenticate({ keys: holdKeys(fetchKeysOver(openHttpTransport()), (news) => tell(news, onEvent)), sha256 })
+  makeAuthenticate({ keys: holdKeys(fetchKeysOver(openHttpTransport()), (news) => tellKeys(news, onEvent)), sha256 })
 
 /** Follows no redirect: who is named in the mesh file is asked, and nobody else. */
 export const fetchKeysOver =
@@ -31,7 +31,7 @@ export const fetchKeysOver =
     return body
   }
 
-function tell({ url, problem, kept }: KeyNews, onEvent: OnEvent): void {
+export function tellKeys({ url, problem, kept }: KeyNews, onEvent: OnEvent): void {
   const then = kept ? 'goes on with the last good keys' : 'tokens of its issuer cannot be checked'
   if (problem === undefined) onEvent({ level: 'info', from: 'tokens', text: `${url} answers again` })
   else onEvent({ level: 'warn', from: 'tokens', text: `${url}: ${problem.slice(0, 500)}; ${then}` })

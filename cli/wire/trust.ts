@@ -1,36 +1,76 @@
-/** Keeps a process's trust bundles the newest that control has, as soon as it has them. */
+/** Long polls of what control says of trust and of entries: each newest state, for as long as the signal lets them. */
 
+import { type Followed, followBundles, followEntries } from '../../ca/node/attest.ts'
+import type { CaRequest } from '../../ca/node/client.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
+import { messageOf } from '../../core/fault.ts'
+import type { TrustBundle } from '../../core/identity.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
+import type { RevisedEntry } from '../../core/workload.ts'
 import type { MeshClient } from './mesh-client.ts'
 import { pause } from './pause.ts'
 
-/** Wait after a question that nobody answered, in milliseconds. */
-const retryMs = 500
+type Reach = () => Pick<CaRequest, 'url' | 'expect' | 'nowMs' | 'state'>
 
-/** Ends with `signal`. While control is away, the bundles that are there stay in force. */
-export async function followTrust(
-  client: Pick<MeshClient, 'trustBundles'>,
+/** Never rejects; a problem is told once until it is over. */
+export const followTrustOf = (
+  reach: Reach,
+  each: (bundles: readonly TrustBundle[]) => void,
+  signal: AbortSignal,
+  onProblem: (text: string) => void,
+): Promise<void> => followOf((etag) => followBundles({ ...reach(), etag, signal }), each, signal, onProblem)
+
+export const followEntriesOf = (
+  reach: Reach,
+  each: (entries: readonly RevisedEntry[]) => void,
+  signal: AbortSignal,
+  onProblem: (text: string) => void,
+): Promise<void> => followOf((etag) => followEntries({ ...reach(), etag, signal }), each, signal, onProblem)
+
+/** For a process with an identity of its own: its bundles are the newest that control has, as soon as it has them. */
+export const followTrust = (
+  client: Pick<MeshClient, 'trust'>,
   source: LiveIdentity,
   signal: AbortSignal,
   applied: () => void = () => {},
-): Promise<void> {
-  let tag: string | undefined
-  while (!signal.aborted) {
-    try {
-      const next = await client.trustBundles(tag, signal)
-      if (!next) continue
-      source.setBundles(next.bundles)
-      tag = next.tag
+): Promise<void> =>
+  followOf(
+    async (etag) => {
+      const next = await client.trust(etag, signal)
+      return next && { etag: next.etag, value: next.bundles }
+    },
+    (bundles) => {
+      source.setBundles(bundles)
       applied()
-    } catch {
-      await pause(retryMs, signal)
-    }
-  }
-}
+    },
+    signal,
+    () => {}, // Who follows the snapshot too says that control is away.
+  )
 
 /** Sequence of the bundle of our own trust domain; 0 where there is none. */
 export function ownSequence(source: Pick<LiveIdentity, 'current'>): number {
   const { svid, bundles } = source.current()
   return bundles.get(trustDomainOf(svid.id))?.sequence ?? 0
+}
+
+async function followOf<T>(
+  ask: (etag: string | undefined) => Promise<Followed<T> | undefined>,
+  each: (value: T) => void,
+  signal: AbortSignal,
+  onProblem: (text: string) => void,
+): Promise<void> {
+  let etag: string | undefined
+  for (let failures = 0; !signal.aborted; ) {
+    try {
+      const next = await ask(etag)
+      failures = 0
+      if (!next || signal.aborted) continue
+      each(next.value)
+      etag = next.etag
+    } catch (thrown) {
+      if (signal.aborted) return
+      if (failures++ === 0) onProblem(`goes on with what it has: ${messageOf(thrown)}`)
+      await pause(Math.min(250 * 2 ** failures, 10_000), signal)
+    }
+  }
 }

@@ -18,6 +18,7 @@ import { policySourcesOf } from './policy-sources.ts'
 import { byPlace, type Placed, type Problem, problemAt } from './problem.ts'
 import { quarantineFrom } from './quarantine.ts'
 import { type MeshDocuments, readDocuments } from './read.ts'
+import { identityOfMesh } from './registration.ts'
 import { checkRouteFilters } from './route-filters.ts'
 import { resolveRoutes } from './routes.ts'
 import { kinds } from './schema.ts'
@@ -99,6 +100,11 @@ export function compileMesh(text: string, world: World): Compiled {
   })
   const { policySources, problems: ofSources } = policySourcesOf(found.PolicySource, found.PolicyBinding)
   const { policyData, problems: ofData } = policyDataOf(found.PolicyData, found.PolicyBinding)
+  const { identity, problems: ofIdentity } = identityOfMesh(
+    { entries: found.RegistrationEntry, issuers: found.PlatformIssuer, federation: found.FederatedDomain },
+    trustDomain,
+    world.readKeyFile,
+  )
   const { quarantine, problems: ofQuarantine } = quarantineFrom(found.Quarantine, trustDomain)
   const {
     traffic,
@@ -132,6 +138,7 @@ export function compileMesh(text: string, world: World): Compiled {
     ...ofBindings,
     ...ofSources,
     ...ofData,
+    ...ofIdentity,
   )
   problems.sort(byPlace)
   if (problems.some((problem) => problem.level === 'error')) return { ok: false, problems }
@@ -177,7 +184,7 @@ export function compileMesh(text: string, world: World): Compiled {
     logKey: world.logKey ?? '',
   }
   const snapshot = nameSnapshot(content, world.sha256)
-  return { ok: true, snapshot, settings: { ...settings, policySources, policyData }, warnings: problems }
+  return { ok: true, snapshot, settings: { ...settings, policySources, policyData, identity }, warnings: problems }
 }
 
 /** What proxies are told of; the rest is between control and the auditor. */

@@ -2,7 +2,9 @@
 
 import { z } from 'zod'
 import type { Json } from '../../core/json.ts'
+import { type RegistrationEntrySpec, registrationEntrySpec } from './entries.ts'
 import { type ExternalServiceSpec, externalServiceSpec } from './external.ts'
+import { type FederatedDomainSpec, federatedDomainSpec } from './federated.ts'
 import { type RouteFilterSpec, routeFilterSpec } from './filters.ts'
 import { type GatewaySpec, gatewaySpec, type HttpRouteSpec, httpRouteSpec } from './gateway.ts'
 import { type GrpcRouteSpec, grpcRouteSpec } from './grpc-routes.ts'
@@ -16,6 +18,7 @@ import {
   type WorkloadSpec,
   workloadSpec,
 } from './kinds.ts'
+import { type PlatformIssuerSpec, platformIssuerSpec } from './platforms.ts'
 import { type PolicyDataSpec, policyDataSpec } from './policy-data.ts'
 import { type PolicySourceSpec, policySourceSpec } from './policy-sources.ts'
 import { type QuarantineSpec, quarantineSpec } from './quarantine.ts'
@@ -31,6 +34,9 @@ export interface Specs {
   readonly PolicySource: PolicySourceSpec
   readonly PolicyData: PolicyDataSpec
   readonly Quarantine: QuarantineSpec
+  readonly RegistrationEntry: RegistrationEntrySpec
+  readonly PlatformIssuer: PlatformIssuerSpec
+  readonly FederatedDomain: FederatedDomainSpec
   readonly TrafficPolicy: TrafficPolicySpec
   readonly RouteFilter: RouteFilterSpec
   readonly ExternalService: ExternalServiceSpec
@@ -50,6 +56,9 @@ export const apiVersions: Readonly<Record<Kind, string>> = {
   PolicySource: 'writ.dev/v1',
   PolicyData: 'writ.dev/v1',
   Quarantine: 'writ.dev/v1',
+  RegistrationEntry: 'writ.dev/v1',
+  PlatformIssuer: 'writ.dev/v1',
+  FederatedDomain: 'writ.dev/v1',
   TrafficPolicy: 'writ.dev/v1',
   RouteFilter: 'writ.dev/v1',
   ExternalService: 'writ.dev/v1',
@@ -93,6 +102,9 @@ export const documents: { readonly [K in Kind]: z.ZodType<MeshDocument<Specs[K]>
   PolicySource: whole('PolicySource', policySourceSpec),
   PolicyData: whole('PolicyData', policyDataSpec),
   Quarantine: whole('Quarantine', quarantineSpec),
+  RegistrationEntry: whole('RegistrationEntry', registrationEntrySpec),
+  PlatformIssuer: whole('PlatformIssuer', platformIssuerSpec),
+  FederatedDomain: whole('FederatedDomain', federatedDomainSpec),
   TrafficPolicy: whole('TrafficPolicy', trafficPolicySpec),
   RouteFilter: whole('RouteFilter', routeFilterSpec),
   ExternalService: whole('ExternalService', externalServiceSpec),

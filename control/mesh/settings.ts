@@ -9,6 +9,7 @@ import { type OutsideSettings, outsideOf } from './outside.ts'
 import type { PolicyData } from './policy-data.ts'
 import type { PolicySource } from './policy-sources.ts'
 import { type Placed, type Problem, problemAt } from './problem.ts'
+import type { IdentitySettings } from './registration.ts'
 import { durationMs } from './words.ts'
 
 export interface MeshSettings {
@@ -35,6 +36,8 @@ export interface MeshSettings {
   readonly policySources: readonly PolicySource[]
   /** Data that policies read beside their bundles. */
   readonly policyData: readonly PolicyData[]
+  /** Identities by registration entries, and whom this mesh recognises besides itself. */
+  readonly identity: IdentitySettings
 }
 
 export interface RootSettings {
@@ -48,7 +51,7 @@ const minute = 60_000
 const hour = 60 * minute
 
 export function settingsOf(mesh: Placed<MeshSpec>): {
-  readonly settings: Omit<MeshSettings, 'policySources' | 'policyData'>
+  readonly settings: Omit<MeshSettings, 'policySources' | 'policyData' | 'identity'>
   readonly problems: Problem[]
 } {
   const { audit, identity } = mesh.spec
@@ -72,7 +75,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
   const stream: StreamPlace = streamSpec === 'embedded' ? { kind: 'embedded' } : kafkaPlace(streamSpec.kafka)
   problems.push(...topicProblems(mesh, stream))
   const store = audit?.store ?? 'embedded'
-  const settings: Omit<MeshSettings, 'policySources' | 'policyData'> = {
+  const settings: Omit<MeshSettings, 'policySources' | 'policyData' | 'identity'> = {
     stream,
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,

@@ -20,6 +20,7 @@ import { type Subscribe, waitOf, waitUntil } from '../wait.ts'
 import { type CollectorParts, collectorRoutes } from './collector-routes.ts'
 import { type DoorApp, type DoorEnv, doorApp, readJson } from './http.ts'
 import { peers } from './peer.ts'
+import { type RegistrationParts, registrationRoutes, tagOf } from './registration-routes.ts'
 
 type Later<T> = T | Promise<T>
 
@@ -34,12 +35,16 @@ export interface MeshRouteParts extends CollectorParts {
     /** `csr` is PKCS#10, DER; `source` the caller's address. Throws `token_invalid`, `certificate_invalid`. */
     join(token: string, csr: Uint8Array, source: string): Later<Issued>
     renew(identity: Identity, csr: Uint8Array): Later<Issued>
-    /** A JWT-SVID in the peer's own name, for one audience. */
-    mintJwt(identity: Identity, audience: string): Later<MintedToken>
+    /** A JWT-SVID in the peer's own name, for one audience or several. */
+    mintJwt(identity: Identity, audience: string | readonly string[]): Later<MintedToken>
   }
+  /** Identities by registration entries. Default none are given. */
+  readonly registration?: RegistrationParts
   readonly identify: Identify
   /** The roots of our own trust domain. */
   readonly trust: () => TrustBundle
+  /** Those of the trust domains that this one federates with. Default none. */
+  readonly foreign?: () => readonly TrustBundle[]
   readonly partOf: PartOf
   /** Bytes of a bundle (.tar.gz) by its digest. */
   readonly bundle: (sha256: string) => Later<Uint8Array | undefined>
@@ -66,10 +71,9 @@ export interface MeshRouteParts extends CollectorParts {
 const maxBodyBytes = 16 * 1024
 const joinBody = z.strictObject({ token: z.string().min(1).max(1024), csr: z.string().max(maxBodyBytes) })
 const renewBody = z.strictObject({ csr: z.string().max(maxBodyBytes) })
-/** Printable, so that it stands in records as it is. */
-const jwtBody = z.strictObject({
-  audience: z.string().regex(/^[\x21-\x7e]{1,2048}$/, 'is not 1 to 2048 visible characters'),
-})
+/** Printable and without spaces, so that it stands in records as it is. */
+const audience = z.string().regex(/^[\x21-\x7e]{1,2048}$/, 'is not 1 to 2048 visible characters')
+const jwtBody = z.strictObject({ audience: z.union([audience, z.array(audience).min(1).max(16)]) })
 
 const keyBody = z.strictObject({
   id: z.string().regex(/^[0-9a-f]{32}$/),
@@ -110,6 +114,26 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
       return problemResponse({ code, detail, headers: { connection: 'close' } })
     })
   }
+
+  if (parts.registration) {
+    registrationRoutes(app, {
+      registration: parts.registration,
+      nowMs: parts.nowMs,
+      mayAsk: (source) => mayJoin(source, parts.nowMs()),
+      chainOf: (c) => {
+        const { evidence } = peerOf(socketOf(c))
+        return evidence.kind === 'x509' ? evidence.chain : []
+      },
+      ...{ addressOf, mesh, news },
+    })
+  }
+
+  mesh('get', '/v1/trust-bundles', async (c, identity) => {
+    const bundles = (): readonly TrustBundle[] => [parts.trust(), ...(parts.foreign?.() ?? [])]
+    const tag = (): string => tagOf(bundles().map(({ trustDomain, sequence }) => `${trustDomain}:${sequence}`))
+    if (!(await news(c, identity, tag))) return notModified(tag())
+    return c.json({ trust: bundles().map(trustJson) as object[] }, 200, { etag: tag() })
+  })
 
   mesh('post', '/v1/renew', async (c, identity) => {
     const { csr } = await readJson(c.req.raw, maxBodyBytes, renewBody)
@@ -164,12 +188,6 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     if (!(await news(c, identity, tag))) return notModified(tag())
     const { generation, denied } = parts.denied()
     return c.json({ generation, denied: [...denied] }, 200, { etag: `"${generation}"` })
-  })
-
-  mesh('get', '/v1/trust-bundles', async (c, identity) => {
-    const tag = (): string => `"${parts.trust().sequence}"`
-    if (!(await news(c, identity, tag))) return notModified(tag())
-    return c.json({ trust: [trustJson(parts.trust())] as object[] }, 200, { etag: tag() })
   })
 
   mesh('post', '/v1/status', async (c, { id }) => {

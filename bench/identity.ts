@@ -1,0 +1,217 @@
+/**
+ * What identities cost, as a page: `npm run bench:identity` writes bench/IDENTITY.md. Times are CPU time of this process
+ * (user and system, all threads) in batches that take turns, so that they can be compared where the machine has other
+ * things to do: the median of the batches stands beside the best one.
+ */
+
+import { randomBytes, sign, verify } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type ClientHttp2Session, connect } from 'node:http2'
+import { createConnection } from 'node:net'
+import { cpus, loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeIdentify } from '../ca/identify.ts'
+import { makeJwtIdentify } from '../ca/jwt.ts'
+import { openAuthority } from '../ca/node/authority.ts'
+import { newKeyPair, privateKeyOf, publicKeyOf, verifySignature } from '../ca/node/crypto.ts'
+import { verifyJws } from '../ca/node/jws.ts'
+import { provenKey } from '../ca/node/registrar.ts'
+import { openWorkloadDoor } from '../ca/node/workload/door.ts'
+import { writeCsr } from '../ca/node/write.ts'
+import type { Peer } from '../core/identity.ts'
+import { parseSpiffeId, parseTrustDomain } from '../core/spiffe.ts'
+import type { HeldIdentities } from '../core/workload.ts'
+
+const batches = 15
+const trustDomain = parseTrustDomain('bank.example')!
+const id = parseSpiffeId('spiffe://bank.example/ns/shop/sa/orders')!
+const folder = mkdtempSync(join(tmpdir(), 'writ-bench-identity-'))
+const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length))
+const authority = await openAuthority({ dir: join(folder, 'ca'), trustDomain, nowMs: Date.now, random })
+const bundles = new Map([[trustDomain, authority.bundle()]])
+const state = { generation: 1, bundles, denied: new Set<string>() }
+
+const requests = Array.from({ length: 64 }, () => {
+  const { spki, keyPem } = newKeyPair()
+  return writeCsr(spki, privateKeyOf(keyPem))
+})
+let turn = 0
+function issue(): readonly Uint8Array[] {
+  const proven = provenKey(requests[turn++ % requests.length]!)
+  if ('wrong' in proven) throw new Error(proven.wrong)
+  return authority.issue({ id, spki: proven.spki }).chain
+}
+const identify = makeIdentify(() => state, verifySignature)
+const peer = (chain: readonly Uint8Array[]): Peer => ({ evidence: { kind: 'x509', chain }, address: '', port: 0 })
+const chains = Array.from({ length: 256 }, issue)
+const known = peer(chains[0]!)
+identify(known, Date.now())
+const strict = makeJwtIdentify({
+  audience: 'ledger',
+  keysOf: (domain) => bundles.get(domain)?.jwtKeys,
+  verify: verifyJws,
+})
+const tokens = await Promise.all(
+  Array.from({ length: 256 }, async () => (await authority.mintJwt({ id, audience: 'ledger' })).token),
+)
+const good = (answer: { readonly ok: boolean }): void => {
+  if (!answer.ok) throw new Error(JSON.stringify(answer))
+}
+
+interface Row {
+  readonly name: string
+  readonly goal: string
+  readonly count: number
+  run(): unknown
+}
+
+const own = newKeyPair()
+const key = privateKeyOf(own.keyPem)
+const publicKey = publicKeyOf(own.spki)
+const text = random(500)
+const signed = sign('sha256', text, key)
+const rows: readonly Row[] = [
+  {
+    name: 'for comparison: one ECDSA signature by node:crypto',
+    goal: '',
+    count: 400,
+    run: () => sign('sha256', text, key),
+  },
+  {
+    ...{ name: 'for comparison: one ECDSA verification', goal: '', count: 400 },
+    run: () => verify('sha256', text, publicKey, signed),
+  },
+  {
+    name: 'X509-SVID issued: request read, its signature checked, certificate signed',
+    goal: '≥ 3,500',
+    count: 400,
+    run: issue,
+  },
+  {
+    ...{ name: 'JWT-SVID signed (ES256)', goal: '≥ 6,000', count: 400 },
+    run: () => authority.mintJwt({ id, audience: 'ledger' }),
+  },
+  {
+    ...{ name: 'JWT-SVID strictly verified', goal: '≥ 6,000', count: 400 },
+    run: async () =>
+      good(
+        await strict(
+          { evidence: { kind: 'jwt', token: tokens[turn++ % tokens.length]! }, address: '', port: 0 },
+          Date.now(),
+        ),
+      ),
+  },
+  {
+    ...{ name: 'leaf validated under a known issuer', goal: '≥ 5,000 (200 µs)', count: 400 },
+    run: async () => good(await identify(peer(chains[turn++ % chains.length]!), Date.now())),
+  },
+  {
+    ...{ name: 'known leaf, as on every request of a connection', goal: '≥ 1,000,000 (1 µs)', count: 400_000 },
+    run: () => identify(known, 1_800_000_000_000),
+  },
+]
+
+/** Operations for each second of CPU time. */
+async function measure({ count, run }: Row): Promise<number> {
+  const before = process.cpuUsage()
+  for (let i = 0; i < count; i++) {
+    const done = run()
+    if (done instanceof Promise) await done
+  }
+  const { user, system } = process.cpuUsage(before)
+  return (count * 1e6) / (user + system)
+}
+
+const found = new Map<Row, number[]>(rows.map((row) => [row, []]))
+for (let i = 0; i <= batches; i++) {
+  for (const row of rows) {
+    const rate = await measure(row)
+    if (i > 0) found.get(row)!.push(rate) // The first of each is for warming up.
+  }
+}
+
+/** Streams of the Workload API, and how long one rotation takes to be with all of them. */
+async function streams(sessions: number, each: number): Promise<{ readonly wallMs: number; readonly cpuMs: number }> {
+  const path = join(folder, 'api.sock')
+  let held: HeldIdentities = heldNow()
+  const changed = new Set<() => void>()
+  const identities = {
+    current: () => held,
+    subscribe(callback: () => void) {
+      changed.add(callback)
+      return () => changed.delete(callback)
+    },
+    mintJwt: () => Promise.reject(new Error('not here')),
+  }
+  const door = await openWorkloadDoor({
+    ...{ path, mode: 0o600, attest: async () => identities, nowMs: Date.now, unexpected: console.error },
+  })
+  let received = 0
+  const clients: ClientHttp2Session[] = []
+  for (let s = 0; s < sessions; s++) {
+    const client = connect('http://localhost', { createConnection: () => createConnection(path) })
+    clients.push(client)
+    for (let i = 0; i < each; i++) {
+      const call = client.request({
+        ':method': 'POST',
+        ':path': '/SpiffeWorkloadAPI/FetchX509SVID',
+        'content-type': 'application/grpc',
+        'workload.spiffe.io': 'true',
+      })
+      let want = 0
+      let have = 0
+      call.on('data', (chunk: Buffer) => {
+        if (want === have) want = have + 5 + chunk.readUInt32BE(1)
+        have += chunk.length
+        if (have === want) received++
+      })
+      call.end(Buffer.alloc(5))
+    }
+  }
+  const all = sessions * each
+  const until = async (count: number): Promise<void> => {
+    while (received < count) await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  await until(all)
+  held = heldNow()
+  const before = process.cpuUsage()
+  const fromMs = performance.now()
+  for (const callback of [...changed]) callback()
+  await until(2 * all)
+  const wallMs = performance.now() - fromMs
+  const { user, system } = process.cpuUsage(before)
+  for (const client of clients) client.destroy()
+  await door.close()
+  return { wallMs, cpuMs: (user + system) / 1000 }
+}
+
+function heldNow(): HeldIdentities {
+  const { spki, keyPem } = newKeyPair()
+  const svid = { id, keyPem, ...authority.issue({ id, spki }) }
+  return { svids: [{ svid, hint: '', federatesWith: [] }], bundles }
+}
+
+const pushed = await streams(160, 63)
+const whole = (rate: number): string => Math.round(rate).toLocaleString('en-US')
+const table = rows.map((row) => {
+  const rates = found.get(row)!.sort((a, b) => a - b)
+  return `| ${row.name} | ${whole(rates[rates.length >> 1]!)} | ${whole(rates.at(-1)!)} | ${row.goal} |`
+})
+const page = `# What identities cost
+
+${new Date().toISOString().slice(0, 10)}, ${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}, load ${loadavg()[0]!.toFixed(1)} when it ended. \`npm run bench:identity\`.
+
+| operation | per CPU-second, median of ${batches} batches | best batch | goal |
+|---|---|---|---|
+${table.join('\n')}
+
+CPU time is user and system time of the process with all its threads, so a busy machine slows it through caches and
+hyper-threads only; batches of all rows take turns. P-256 throughout. Issuing is without the record of it, which every
+issuance waits for: a record costs what [AUDIT.md](AUDIT.md) says.
+
+One rotation to 10,080 streams of the Workload API over 160 connections, sender and receivers in one process:
+${Math.round(pushed.wallMs).toLocaleString('en-US')} ms until the last one had it, ${Math.round(pushed.cpuMs).toLocaleString('en-US')} ms of CPU time (goal: 5 s).
+`
+writeFileSync(join(import.meta.dirname, 'IDENTITY.md'), page)
+process.stdout.write(page)
+rmSync(folder, { recursive: true })

@@ -1,0 +1,148 @@
+/** Gives identities by registration entries: to agents for the workloads of their hosts, and for proofs of platforms. */
+
+import { WritError } from '../../core/fault.ts'
+import type { Identity, IdentityRefusal, TrustBundle } from '../../core/identity.ts'
+import type { PlatformRoots } from '../../core/platform.ts'
+import type { RecordSink } from '../../core/ports.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
+import type { RevisedEntry } from '../../core/workload.ts'
+import { chooseEntry, identifyPlatform, type PlatformParts } from '../identify-any.ts'
+import { proveCertificate } from '../platform/certificate.ts'
+import type { Authority } from './authority.ts'
+import { verifySignature } from './crypto.ts'
+import type { MintedJwt } from './jwt.ts'
+import { makeOnce } from './once.ts'
+import { audienceText, csrCure, type Issued, issuanceBody, provenKey } from './registrar.ts'
+
+export interface RegistrationOptions {
+  readonly authority: Authority
+  readonly sink: RecordSink
+  readonly nowMs: () => number
+  /** Life of certificates whose entry says none, in milliseconds. */
+  readonly svidTtlMs: number
+  readonly foreign: () => readonly TrustBundle[]
+  readonly platform: PlatformParts
+  readonly roots: () => readonly PlatformRoots[]
+}
+
+export interface TokenAnswer extends MintedJwt {
+  readonly id: SpiffeId
+}
+
+export interface Registration {
+  /** Entries of the workloads that this agent serves. */
+  entriesOf(agent: Identity): readonly RevisedEntry[]
+  /** A certificate for a workload of this agent's. Rejects with `forbidden` where the entry is not under it. */
+  issueFor(agent: Identity, entry: string, csrDer: Uint8Array): Promise<Issued>
+  mintFor(agent: Identity, entry: string, audience: readonly string[]): Promise<MintedJwt>
+  /** A certificate for a token of a platform. `source` is the address that a stranger's refusal is counted under. */
+  attestToken(token: string, csrDer: Uint8Array, want: SpiffeId | undefined, source: string): Promise<Issued>
+  /** The same for a chain whose key the connection has proven. */
+  attestChain(
+    chain: readonly Uint8Array[],
+    csrDer: Uint8Array,
+    want: SpiffeId | undefined,
+    source: string,
+  ): Promise<Issued>
+  /** A short JWT-SVID for a token of a platform (RFC 8693). */
+  exchange(token: string, audience: readonly string[], want: SpiffeId | undefined, source: string): Promise<TokenAnswer>
+}
+
+export function makeRegistration(options: RegistrationOptions): Registration {
+  const { authority, sink, nowMs, platform, roots, foreign } = options
+  const once = makeOnce()
+
+  async function issue(entry: RevisedEntry, csrDer: Uint8Array, evidence: string): Promise<Issued> {
+    const key = provenKey(csrDer)
+    if ('wrong' in key) {
+      const fault = new WritError('certificate_invalid', key.wrong, { cure: csrCure })
+      await sink.keep({ ...issuanceBody('refused', entry.id, evidence), reason: fault.message })
+      throw fault
+    }
+    const { id, dns, ttlMs = options.svidTtlMs } = entry
+    const leaf = authority.issue({ id, spki: key.spki, ttlMs, ...(dns && { dns }) })
+    await sink.keep(issuanceBody('issued', id, evidence, leaf)) // Kept first: no certificate is out there unrecorded.
+    return { ...leaf, bundles: [authority.bundle(), ...foreign()] }
+  }
+
+  async function mint(entry: RevisedEntry, audience: readonly string[], evidence: string): Promise<MintedJwt> {
+    const { id, jwtTtlMs } = entry
+    const minted = await authority.mintJwt({ id, audience, ...(jwtTtlMs === undefined ? {} : { ttlMs: jwtTtlMs }) })
+    await sink.keep({ ...issuanceBody('issued', id, evidence, minted), audience: audienceText(audience) })
+    return minted
+  }
+
+  async function ofAgent(agent: Identity, name: string): Promise<RevisedEntry> {
+    const entry = platform.entries().find((one) => one.name === name)
+    if (entry && entry.parent === agent.id && !platform.denied().has(entry.id)) return entry
+    const fault = new WritError('forbidden', `${agent.id} serves no entry ${name}`, {
+      cure: 'register the entry with this agent as its parent',
+    })
+    await sink.keep({
+      ...issuanceBody('refused', entry?.id ?? agent.id, `svid:${agent.serial} entry:${name}`),
+      reason: fault.message,
+    })
+    throw fault
+  }
+
+  /** A stranger's word: counted, not recorded one by one, so that nobody can fill the log with guesses. */
+  function stranger(code: IdentityRefusal, detail: string, source: string): WritError {
+    sink.refused({ listener: 'control/attest', source, code, detail })
+    return new WritError(code === 'identity_revoked' ? 'forbidden' : 'unauthorized', `${code}: ${detail}`, {
+      cure: 'register an entry without parent whose selectors this proves, and name its issuer in the mesh file',
+    })
+  }
+
+  async function proven(token: string, want: SpiffeId | undefined, source: string) {
+    const answer = await identifyPlatform(platform, token, want, nowMs())
+    if (!answer.ok) throw stranger(answer.code, answer.detail, source)
+    if (!answer.reuse && !once.take(answer.digest, answer.identity.notAfterMs, nowMs())) {
+      throw stranger('identity_invalid', `${answer.evidence}: this token was shown before`, source)
+    }
+    return answer
+  }
+
+  return {
+    entriesOf: (agent) =>
+      isOurs(agent)
+        ? platform.entries().filter(({ parent, id }) => parent === agent.id && !platform.denied().has(id))
+        : [],
+
+    async issueFor(agent, name, csrDer) {
+      const entry = await ofAgent(agent, name)
+      return issue(entry, csrDer, `svid:${agent.serial} ${revisionOf(entry)}`)
+    },
+
+    async mintFor(agent, name, audience) {
+      const entry = await ofAgent(agent, name)
+      return mint(entry, audience, `svid:${agent.serial} ${revisionOf(entry)}`)
+    },
+
+    async attestToken(token, csrDer, want, source) {
+      const { entry, evidence } = await proven(token, want, source)
+      return issue(entry, csrDer, `${evidence} ${revisionOf(entry)}`)
+    },
+
+    async attestChain(chain, csrDer, want, source) {
+      const answer = proveCertificate(chain, roots(), platform.denied(), nowMs(), verifySignature)
+      if (!answer.ok) throw stranger(answer.code, answer.detail, source)
+      const chosen = chooseEntry(platform.entries(), answer.selectors, want)
+      if ('wrong' in chosen) throw stranger('identity_untrusted', `${answer.evidence}: ${chosen.wrong}`, source)
+      const { entry } = chosen
+      if (platform.denied().has(entry.id)) throw stranger('identity_revoked', `${entry.id} is on the deny list`, source)
+      return issue(entry, csrDer, `${answer.evidence} ${revisionOf(entry)}`)
+    },
+
+    async exchange(token, audience, want, source) {
+      const { entry, evidence } = await proven(token, want, source)
+      return { ...(await mint(entry, audience, `${evidence} ${revisionOf(entry)}`)), id: entry.id }
+    },
+  }
+
+  /** A token begets nothing here: only who holds a certificate's key speaks for the workloads of a host. */
+  function isOurs({ proof, trustDomain }: Identity): boolean {
+    return proof === 'x509' && trustDomain === authority.trustDomain
+  }
+}
+
+const revisionOf = ({ name, revision }: RevisedEntry): string => `entry:${name}@${revision}`
