@@ -39,8 +39,18 @@ test('nobody gets a token without a certificate, with a revoked one, or in a nam
 })
 
 test('an audience is visible text of some length', async () => {
-  for (const audience of [undefined, '', 'two words', 'x'.repeat(2049), [edge], 'line\n']) {
+  for (const audience of [
+    undefined,
+    '',
+    'two words',
+    'x'.repeat(2049),
+    [],
+    [edge, 'two words'],
+    Array(17).fill(edge),
+    'line\n',
+  ]) {
     expect((await asked({ audience })).status).toBe(400)
   }
   expect((await asked({ audience: 'x'.repeat(2048) })).status).toBe(200)
+  expect((await asked({ audience: Array(16).fill(edge) })).status).toBe(200)
 })
