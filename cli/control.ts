@@ -1,6 +1,5 @@
 /** `writ control`: the control plane of one cluster as a process of its own. */
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { openAuthority } from '../ca/node/authority.ts'
@@ -18,10 +17,10 @@ import {
   compileConfig,
   compileMeshOnly,
   controlIdentity,
-  type FederationPlace,
   openControlPlane,
   readMesh,
 } from './wire/control-plane.ts'
+import { federationOf } from './wire/federation.ts'
 import { inTurn } from './wire/in-turn.ts'
 import { openClock, random, sha256 } from './wire/machine.ts'
 import { pause } from './wire/pause.ts'
@@ -191,17 +190,4 @@ async function run(options: Options): Promise<void> {
     for (const close of closing) await close()
     state.release()
   }
-}
-
-async function federationOf({ federation, federationCert }: Options): Promise<FederationPlace | undefined> {
-  if (!federation) return undefined
-  if (federationCert === undefined) return federation
-  const read = (name: string): Promise<string> =>
-    readFile(join(federationCert, name), 'utf8').catch((cause: unknown) => {
-      throw new WritError('not_found', `${join(federationCert, name)} cannot be read: ${messageOf(cause)}`, {
-        cure: 'name a folder with tls.crt and tls.key',
-        cause,
-      })
-    })
-  return { ...federation, web: { certificates: await read('tls.crt'), key: await read('tls.key') } }
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { hostAndPort, number } from './options.ts'
 import { until } from './signals.ts'
 import { readMesh } from './wire/control-plane.ts'
+import { federationOf } from './wire/federation.ts'
 import { printEvents } from './wire/telemetry.ts'
 import { openUp } from './wire/up.ts'
 
@@ -16,6 +17,8 @@ interface Options {
   readonly collector?: { readonly address: string; readonly port: number }
   readonly signer?: string
   readonly secrets?: string
+  readonly federation?: { readonly address: string; readonly port: number }
+  readonly federationCert?: string
 }
 
 export function upCommand(): Command {
@@ -39,6 +42,12 @@ export function upCommand(): Command {
       '--secrets <dir>',
       'certificates of gateways: <dir>/<name>/tls.crt, tls.key, ca.crt (default: <state>/secrets)',
     )
+    .option(
+      '--federation <host:port>',
+      'serve our trust bundle there to everybody, with our SVID (https_spiffe); default nowhere',
+      hostAndPort,
+    )
+    .option('--federation-cert <dir>', 'with a certificate of the Web PKI instead (https_web): tls.crt and tls.key')
     .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
     .action(async (options: Options) => {
       const onEvent = printEvents()
@@ -51,15 +60,17 @@ export function upCommand(): Command {
         ...(options.page === undefined ? {} : { pagePort: options.page }),
         ...(options.listen === undefined ? {} : { listen: options.listen }),
         ...(options.collector === undefined ? {} : { collector: options.collector }),
+        federation: await federationOf(options),
         ...(options.signer === undefined ? {} : { signerSocket: options.signer }),
         ...(options.secrets === undefined ? {} : { secretsDir: options.secrets }),
         onEvent,
       })
       try {
-        const { door, collector } = up.control
+        const { door, collector, bundleDoor } = up.control
         const lines = [
           ...up.sidecars.flatMap(({ proxy }) => proxy.listeners().map((it) => `listening  ${it.name} :${it.port}`)),
           ...(collector ? [`collector  http://${collector.address}:${collector.port}`] : []),
+          ...(bundleDoor ? [`bundle     https://${bundleDoor.address}:${bundleDoor.port}`] : []),
           `mesh door  https://${door.address}:${door.port}`,
           `log key    ${up.verifierKey}`,
           `page       ${up.pageUrl}`,

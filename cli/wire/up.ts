@@ -30,6 +30,7 @@ import {
   compileConfig,
   compileMeshOnly,
   controlIdentity,
+  type FederationPlace,
   openControlPlane,
 } from './control-plane.ts'
 import { inTurn } from './in-turn.ts'
@@ -62,6 +63,8 @@ export interface UpOptions {
   readonly listen?: { readonly address: string; readonly port: number }
   /** Where edge functions hand in their records, on loopback. Default nowhere. */
   readonly collector?: { readonly address: string; readonly port: number }
+  /** Where our trust bundle is for everybody. Default nowhere. */
+  readonly federation?: FederationPlace | undefined
   /** Socket of a signer that is another process. Default: this process signs. */
   readonly signerSocket?: string
   /** Folder of what gateways show. Default `secrets` in the state folder. */
@@ -200,6 +203,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       dataAgeMs: data.ageMs,
       listen: options.listen ?? { address: '127.0.0.1', port: 0 },
       collector: options.collector,
+      federation: options.federation,
       db: log.store.db,
       preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
       mounted: [

@@ -2,7 +2,11 @@ import { createHash } from 'node:crypto'
 import { appendFile, chmod, copyFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, vi } from 'vitest'
+import { type Authority, openAuthority } from '../../ca/node/authority.ts'
+import { pemOf } from '../../ca/pem.ts'
+import { type Signing, setOf, signing } from '../ca/token/issuer.ts'
 import { ask, buildWorkload, removeWorkload } from '../ca/workload/kit.ts'
+import { domain, id, newSvid, random } from '../ca/world.ts'
 import { type Started, start, temporaryForAll, writ } from '../cli/writ.ts'
 import { startChild } from '../parts/child.ts'
 import { needs, pathOf } from '../parts/needs.ts'
@@ -19,6 +23,9 @@ const uid = process.getuid!()
 let up: Started
 let agent: Started
 let program: string
+let control: readonly string[]
+let cluster: Signing
+let factory: Authority
 
 const mesh = (digest: string): string => `
 apiVersion: writ.dev/v1
@@ -46,6 +53,26 @@ metadata: {name: elsewhere}
 spec:
   parent: /writ/agent/host-2
   selectors: ["unix:uid:${uid}"]
+---
+apiVersion: writ.dev/v1
+kind: PlatformIssuer
+metadata: {name: cluster}
+spec: {type: kubernetes, issuer: "https://cluster.example", audiences: [writ], jwksFile: keys.json}
+---
+apiVersion: writ.dev/v1
+kind: PlatformIssuer
+metadata: {name: factory}
+spec: {type: x509, rootsFile: roots.pem}
+---
+apiVersion: writ.dev/v1
+kind: RegistrationEntry
+metadata: {name: node}
+spec: {identity: /writ/agent/host-2, selectors: ["cluster:kubernetes.io/serviceaccount/name:writ-agent"]}
+---
+apiVersion: writ.dev/v1
+kind: RegistrationEntry
+metadata: {name: box}
+spec: {identity: /writ/agent/host-3, selectors: ["factory:dns:box.factory.example"]}
 `
 
 beforeAll(async () => {
@@ -54,12 +81,20 @@ beforeAll(async () => {
     .update(await readFile(program))
     .digest('hex')
   await writeFile(join(folder, 'mesh.yaml'), mesh(digest))
+  cluster = await signing('ES256', 'k')
+  await writeFile(join(folder, 'keys.json'), setOf(cluster.jwk))
+  const dir = join(folder, 'factory')
+  factory = await openAuthority({ dir, trustDomain: domain('factory.example'), nowMs: Date.now, random })
+  const pem = (ders: readonly Uint8Array[]): string => ders.map((der) => pemOf(der, 'CERTIFICATE')).join('')
+  await writeFile(join(folder, 'roots.pem'), pem(factory.bundle().roots))
+  const box = newSvid(factory, id('spiffe://factory.example/box'), { dns: ['box.factory.example'] })
+  await writeFile(join(folder, 'box.pem'), pem(box.chain) + box.keyPem, { mode: 0o600 })
   const port = await freePort()
   up = start(['up', '-f', join(folder, 'mesh.yaml'), '--state', state, '--listen', `127.0.0.1:${port}`])
   await up.said(/^page /m)
   const { out } = await writ('token', 'spiffe://bank.example/writ/agent/host-1', '--state', state)
   await writeFile(join(folder, 'token'), out, { mode: 0o600 })
-  const control = ['--control', `https://127.0.0.1:${port}`, '--trust-domain', 'bank.example']
+  control = ['--control', `https://127.0.0.1:${port}`, '--trust-domain', 'bank.example']
   const own = ['--token-file', join(folder, 'token'), '--state', join(folder, 'agent'), '--socket', socket]
   agent = start(['agent', ...control, ...own])
   await agent.said(/^ready {6}spiffe:\/\/bank\.example\/writ\/agent\/host-1$/m)
@@ -70,6 +105,46 @@ afterAll(async () => {
   up?.signal('SIGTERM')
   await Promise.all([agent?.ended, up?.ended])
   await removeWorkload(program)
+})
+
+/** Which agent another host's is, by this proof. */
+async function joined(...proof: readonly string[]): Promise<string> {
+  const dir = join(folder, 'other-agent', String(Math.random()))
+  const own = ['--state', join(dir, 'state'), '--socket', join(dir, 'workload.sock')]
+  const other = start(['agent', ...control, ...own, ...proof])
+  try {
+    return (await other.said(/^ready {6}(\S+)$/m))[1]!
+  } finally {
+    other.signal('SIGTERM')
+    await other.ended
+  }
+}
+
+test('an agent joins by a service account token in a file, or by a certificate that its host had before', async () => {
+  const { out } = await writ('token', 'spiffe://bank.example/x', '--state', state)
+  await writeFile(join(folder, 'x-token'), out, { mode: 0o600 })
+  const files = await writ('svid', ...control, '--token-file', join(folder, 'x-token'), '--out', join(folder, 'x'))
+  expect(files).toMatchObject({ code: 0, err: '' })
+  const trust = ['--trust-bundle', join(folder, 'x', 'trust.json')]
+  const nowS = Math.floor(Date.now() / 1000)
+  const claims = { iss: 'https://cluster.example', aud: ['writ'], sub: 'x', iat: nowS, exp: nowS + 600 }
+  const account = { 'kubernetes.io': { serviceaccount: { name: 'writ-agent' } } }
+  await writeFile(join(folder, 'sa-token'), await cluster.sign({ ...claims, ...account }))
+  expect(await joined('--platform-token', join(folder, 'sa-token'), ...trust)).toBe(
+    'spiffe://bank.example/writ/agent/host-2',
+  )
+  expect(await joined('--certificate', join(folder, 'box.pem'), ...trust)).toBe(
+    'spiffe://bank.example/writ/agent/host-3',
+  )
+  const none = await writ(
+    'agent',
+    ...control,
+    '--platform-token',
+    join(folder, 'sa-token'),
+    '--state',
+    join(folder, 'y'),
+  )
+  expect([none.code, none.err]).toEqual([2, expect.stringContaining('--trust-bundle is missing')])
 })
 
 const entry = (...words: readonly string[]) => writ('entry', ...words, '--state', state)
@@ -115,7 +190,9 @@ test('entries are listed with where they are from; those of the mesh file and id
   const { out } = await entry('list', '--json')
   const { entries } = JSON.parse(out) as { entries: { name: string; id: string; source: string }[] }
   expect(entries.map(({ name, id, source }) => `${name} ${id} ${source}`)).toEqual([
+    'box spiffe://bank.example/writ/agent/host-3 mesh',
     'elsewhere spiffe://bank.example/elsewhere mesh',
+    'node spiffe://bank.example/writ/agent/host-2 mesh',
     'orders spiffe://bank.example/orders mesh',
     'somebody-else spiffe://bank.example/somebody-else mesh',
   ])
