@@ -100,6 +100,8 @@ export interface Endpoint {
   readonly protocol?: 'h2c'
   /** It is outside of the mesh. Default it is a proxy, or our own application. */
   readonly outside?: Outside
+  /** Where it runs, from the widest to the narrowest: `region/zone/subzone`. Default nobody knows. */
+  readonly locality?: string
 }
 
 /** How a host outside of the mesh is reached. */
@@ -153,6 +155,8 @@ export interface Workload {
   readonly name: string
   readonly id: SpiffeId
   readonly listeners: readonly Listener[]
+  /** Where it runs, as endpoints say it. Default nobody knows, and no endpoint is nearer than another. */
+  readonly locality?: string
 }
 
 export type Bind =

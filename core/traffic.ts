@@ -4,6 +4,8 @@
 export interface ServiceTraffic {
   readonly balance?: Balance
   readonly outlier?: OutlierOptions
+  /** Whether near endpoints are asked before far ones. Default `failover`, where caller and endpoints say where they are. */
+  readonly locality?: 'failover' | 'any'
   /** Default an endpoint has its whole share at once. */
   readonly warmUp?: WarmUpOptions
   /** Default none: requests go on to a service that keeps failing. */

@@ -143,6 +143,7 @@ const service = z.strictObject({
           privateAddresses: z.boolean(),
         })
         .exactOptional(),
+      locality: text.exactOptional(),
     }),
   ),
   protocol: z.literal('tcp').exactOptional(),
@@ -198,7 +199,7 @@ const snapshotShape = z.strictObject({
   cluster: text,
   services: z.array(service),
   routes: z.array(route),
-  workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener) })),
+  workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener), locality: text.exactOptional() })),
   bundles: z.array(z.strictObject({ bundle: text, revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
   data: z
     .array(

@@ -40,6 +40,7 @@ export const serviceTraffic: z.ZodType<ServiceTraffic> = z.strictObject({
       budget: z.strictObject({ share: z.number().min(0).max(1), perSecond: z.number().min(0) }),
     })
     .exactOptional(),
+  locality: z.enum(['failover', 'any']).exactOptional(),
   warmUp: z.strictObject({ ms: some, from: z.number().min(0).max(1) }).exactOptional(),
   connections: z
     .strictObject({ upstreams: some.exactOptional(), pending: count.exactOptional(), requests: some.exactOptional() })

@@ -29,6 +29,7 @@ export interface TrafficPolicySpec {
   readonly loadBalancer?: {
     readonly type?: AlgorithmName
     readonly hashOn?: KeySpec
+    readonly locality?: 'Failover' | 'Any'
     readonly warmUp?: { readonly duration: string; readonly fromPercent?: number }
   }
   readonly outlierEjection?: {
@@ -92,6 +93,12 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
       .strictObject({
         type: z.enum(['PeakEwma', 'LeastRequest', 'RoundRobin', 'Random', 'RingHash', 'Maglev']).exactOptional(),
         hashOn: key.describe('What RingHash and Maglev tell requests by.').exactOptional(),
+        locality: z
+          .enum(['Failover', 'Any'])
+          .describe(
+            'Failover: endpoints of the caller’s zone first, then of its region, as far as the nearer ones are ejected. Any: near and far alike. Default Failover, where it is said who is where.',
+          )
+          .exactOptional(),
         warmUp: z
           .strictObject({
             duration: duration.describe('Time until an endpoint that is new, or comes back, has its whole share.'),
@@ -176,6 +183,7 @@ export function serviceTrafficOf(spec: TrafficPolicySpec): ServiceTraffic | unde
     ...(lb?.type && {
       balance: { type: algorithms[lb.type], ...(lb.hashOn && { hashOn: placeOf(lb.hashOn) }) } as Balance,
     }),
+    ...(lb?.locality && { locality: lb.locality === 'Any' ? ('any' as const) : ('failover' as const) }),
     ...(lb?.warmUp && {
       warmUp: { ms: durationMs(lb.warmUp.duration), from: (lb.warmUp.fromPercent ?? 10) / 100 },
     }),

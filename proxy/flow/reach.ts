@@ -20,6 +20,8 @@ export interface Watch {
   readonly budget?: (service: Service, rules: RetryRules) => Budget
   /** Requests in flight to a service. Asked once for each that may have so many. */
   readonly load?: (service: Service) => Load
+  /** Where those are that call. Default nobody knows. */
+  readonly locality?: string | undefined
 }
 
 export interface Load {
@@ -47,7 +49,7 @@ export interface Reach {
 export function reachOf(
   service: Service,
   fraction: () => number,
-  { balance, circuit: circuitOf, budget, load: loadOf }: Watch,
+  { balance, circuit: circuitOf, budget, load: loadOf, locality }: Watch,
 ): Reach {
   const next = rotation(service)
   const balancer = balance && service.endpoints.length > 1 ? balance(service) : undefined
@@ -70,7 +72,7 @@ export function reachOf(
   return {
     name: service.name,
     traffic: service.traffic,
-    pick: (head, caller) => place(balancer?.pick(hashOn && keyAt(hashOn, head, caller))),
+    pick: (head, caller) => place(balancer?.pick(hashOn && keyAt(hashOn, head, caller), undefined, locality)),
     retry(rules) {
       if (!budget || rules.attempts === 0) return undefined
       return {
@@ -78,7 +80,7 @@ export function reachOf(
         fraction,
         budget: budget(service, rules),
         elsewhere(tried) {
-          const there = place(balancer?.pick(undefined, tried))
+          const there = place(balancer?.pick(undefined, tried, locality))
           if (!there?.begin) return there
           const ended = there.begin()
           return typeof ended === 'string' ? undefined : { endpoint: there.endpoint, ended }

@@ -171,16 +171,22 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       now: options.now,
       random,
       ...(listener.direction === 'gateway' &&
-        gateways.partsOf(name, workload, listener, snapshot, routesOver, () => fraction(random))),
+        gateways.partsOf(name, workload, listener, snapshot, routesFrom(workload.locality), () => fraction(random))),
     }
   }
 
-  const routesOver: RoutesOver = (world) => routesOf(world, () => fraction(random), { balance, circuit, budget, load })
+  const routesFrom =
+    (locality: string | undefined): RoutesOver =>
+    (world) =>
+      routesOf(world, () => fraction(random), { balance, circuit, budget, load, locality })
 
   /** What is known of a service's endpoints outlives the snapshot. */
   function balance({ name, endpoints, traffic }: Service): Balancer {
     const balancer = balancers.get(name) ?? makeBalancer({ nowMs, fraction: () => fraction(random) })
-    balancer.use(endpoints, { type: traffic?.balance?.type, outlier: traffic?.outlier, warmUp: traffic?.warmUp })
+    balancer.use(endpoints, {
+      ...{ type: traffic?.balance?.type, outlier: traffic?.outlier, warmUp: traffic?.warmUp },
+      ...(traffic?.locality && { locality: traffic.locality }),
+    })
     balancers.set(name, balancer)
     return balancer
   }
@@ -269,7 +275,13 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const known of [budgets, loads]) {
       for (const name of known.keys()) if (!served.has(name)) known.delete(name)
     }
-    const outbound = routesOver(snapshot)
+    /** By where they begin, which is mostly one place for a whole process. */
+    const outbound = new Map<string | undefined, FindRoute>()
+    const outboundFrom = ({ locality }: Workload): FindRoute => {
+      const known = outbound.get(locality) ?? routesFrom(locality)(snapshot)
+      outbound.set(locality, known)
+      return known
+    }
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
@@ -288,7 +300,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       trialsOf(workload.id).follow(workload.listeners.flatMap(usesOf), snapshot.bundles)
     const failures: unknown[] = []
     for (const [name, { workload, listener }] of wanted) {
-      const parts = partsOf(workload, listener, snapshot, outbound, quarantined)
+      const parts = partsOf(workload, listener, snapshot, outboundFrom(workload), quarantined)
       const known = running.get(name)
       if (known) known.listener.use(parts)
       else {

@@ -31,6 +31,28 @@ test('a policy of a service says how its callers’ proxies spread and hold back
   expect(problemsOf(mesh(given))).toEqual([])
 })
 
+test('localities of workloads are those of their endpoints, and a policy may leave them out of account', () => {
+  const here = served('shop', 9001, ', outbound: {port: 9100}, locality: eu/a')
+  const service = own(
+    'Service',
+    'shop',
+    '{endpoints: [{workload: shop}, {workload: shop, address: 10.0.0.1, locality: eu/b}]}',
+  )
+  const snapshot = snapshotOf(
+    meshWith(here, service, bound('shop'), policy(`${ofService}, loadBalancer: {locality: Any}`)),
+  )
+  expect(snapshot.workloads[0]).toMatchObject({ locality: 'eu/a' })
+  expect(snapshot.services[0]).toMatchObject({
+    endpoints: [{ locality: 'eu/a' }, { address: '10.0.0.1', locality: 'eu/b' }],
+    traffic: { locality: 'any' },
+  })
+  expect(checkSnapshot(JSON.parse(JSON.stringify(snapshot)), sha256)).toEqual(snapshot)
+  expect(snapshotOf(meshWith(here, bound('shop'))).services[0]!.endpoints).toMatchObject([{ locality: 'eu/a' }])
+  expect(problemsOf(meshWith(served('shop', 9001, ', locality: eu//a'), bound('shop')))).toMatchObject([
+    { field: 'spec.locality', problem: expect.stringContaining('is not a locality such as eu-west-1/eu-west-1a') },
+  ])
+})
+
 test('limits stand at the listener: a workload’s own over its service’s, and beside them those of routes, narrow ones first', () => {
   const service = policy(`${ofService}, limits: [{requests: 100}]`)
   const limitsOf = (...more: readonly string[]) => {
