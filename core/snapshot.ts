@@ -3,7 +3,7 @@
 import type { RouteFilters } from './filters.ts'
 import type { PolicyDataUse, PolicyRef, PolicyUse } from './policy.ts'
 import type { SpiffeId, TrustDomain } from './spiffe.ts'
-import type { KeyPlace, RateLimit, RetryRules, ServiceTraffic } from './traffic.ts'
+import type { KeyPlace, RateLimit, RetryRules, RouteCanary, ServiceTraffic } from './traffic.ts'
 
 /** A process reads the version it writes and the one before. */
 export const snapshotVersion = 1
@@ -126,6 +126,8 @@ export interface Route {
   readonly backends: readonly { readonly service: string; readonly weight: number }[]
   /** What keeps requests at one of several backends. Default chance decides about each. */
   readonly sticky?: KeyPlace
+  /** Which of several backends is on trial. Default none is. */
+  readonly canary?: RouteCanary
   /** What it does besides. Default it sends requests on. */
   readonly filters?: RouteFilters
   /** Time for the whole request, in milliseconds. Default 15 000; 0 is none. */

@@ -136,6 +136,34 @@ export interface RateLimit {
   readonly by?: KeyPlace
 }
 
+/** A backend of a weighted route that loses its weight by itself where it does worse than the others do meanwhile. */
+export interface RouteCanary {
+  /** The service on trial. */
+  readonly backend: string
+  /** Names what is on trial, in records. Default nothing. */
+  readonly version?: string
+  /** Another one is another trial: it stands for weights, rules and version. */
+  readonly revision: string
+  readonly errors: ShareRules
+  /** Default nobody looks at the time that answers take. */
+  readonly slow?: ShareRules & {
+    /** An answer that takes longer is slow, in milliseconds. */
+    readonly aboveMs: number
+  }
+  /** Requests on either side before the two are compared. Default 100. */
+  readonly minRequests: number
+  /** Time over which they are compared, in milliseconds. Default 300 000. */
+  readonly windowMs: number
+}
+
+/** How large a share of requests may be, in percent. */
+export interface ShareRules {
+  /** Above that of the other side, in percentage points. Default 5. */
+  readonly maxRise: number
+  /** In all, whatever the other side does. Default any share. */
+  readonly max?: number
+}
+
 export const outlierDefaults: OutlierOptions = { consecutive: 5, baseMs: 30_000, maxMs: 300_000, maxShare: 0.5 }
 
 export const breakerDefaults: BreakerOptions = {

@@ -110,6 +110,8 @@ export function compileMesh(text: string, world: World): Compiled {
     ...parts,
     trustDomain,
     resolved,
+    entered: ofGateways.values(),
+    sha256: world.sha256,
     traffic: found.TrafficPolicy,
   })
   const portsOf = (name: string): readonly number[] =>

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Route, RouteMatch } from '../../core/snapshot.ts'
 import { filters } from './filters-wire.ts'
 import { isRe2 } from './route-match.ts'
-import { keyPlace } from './traffic-wire.ts'
+import { keyPlace, routeCanary } from './traffic-wire.ts'
 
 const text = z.string().max(4096)
 const count = z.int().min(0)
@@ -32,6 +32,7 @@ export const route: z.ZodType<Route> = z.strictObject({
   match,
   backends,
   sticky: keyPlace.exactOptional(),
+  canary: routeCanary.exactOptional(),
   filters: filters.exactOptional(),
   timeoutMs: count,
   tryMs: z.int().min(1).exactOptional(),

@@ -1,5 +1,6 @@
 /** What traffic policies come to: for each service what its callers do, and for each inbound listener what it takes. */
 
+import type { Sha256 } from '../../core/ports.ts'
 import type { ListenerLimits, Route, Service, Workload } from '../../core/snapshot.ts'
 import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
 import { keyOf, textOf, wrongTarget } from './bindings.ts'
@@ -9,10 +10,14 @@ import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { arrivesAsMatched, leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
 import { tcpServices } from './tcp.ts'
 import { hashes, placeOf, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
+import { canaryOf, canaryProblems } from './versions.ts'
 import { durationMs } from './words.ts'
 import { serviceOf } from './workloads.ts'
 
 interface TrafficInput extends RouteWorld {
+  readonly sha256: Sha256
+  /** What the routes of gateways came to. */
+  readonly entered: Iterable<readonly Route[]>
   readonly traffic: readonly Placed<TrafficPolicySpec>[]
 }
 
@@ -53,6 +58,14 @@ export function resolveTraffic(input: TrafficInput): {
         const problem = `${target.name} speaks tcp, and only requests are spread and watched`
         problems.push(problemAt(policy, [...path, 'name'], problem, 'take it out'))
       }
+      if (policy.spec.canary) {
+        const ways = [...input.resolved, ...[...input.entered].flat()]
+        const wrong = canaryProblems(policy.spec.canary, target, ways)
+        if (wrong)
+          problems.push(
+            problemAt(policy, wrong.of === 'target' ? [...path, 'kind'] : wrong.path, wrong.problem, wrong.cure),
+          )
+      }
       const other = attached.get(keyOf(target))
       if (other) {
         const problem = `${textOf(target)} has ${other.label} already`
@@ -81,7 +94,7 @@ export function resolveTraffic(input: TrafficInput): {
     limits.set(workload.name, of)
   }
   const governed = (routes: readonly Route[]): readonly Route[] =>
-    routes.map((way) => ({ ...way, ...stickyOf(way, attached), ...timeoutOf(way, input.routes, traffic) }))
+    routes.map((way) => ({ ...way, ...ofRoute(way, attached, input.sha256), ...timeoutOf(way, input.routes, traffic) }))
   const ofGateway: IngressWorld['limitsOf'] = (name, routes) =>
     together(limitsOf(attached.get(keyOf({ kind: 'Gateway', name }))) ?? [], routes, attached)
   return { traffic, limits, limitsOf: ofGateway, governed, problems }
@@ -109,13 +122,20 @@ function together(
     : { all, ...(ofRoutes.length > 0 && { routes: ofRoutes }) }
 }
 
-function stickyOf(way: Route, attached: ReadonlyMap<string, Attached>): Pick<Route, 'sticky'> {
+function ofRoute(
+  way: Route,
+  attached: ReadonlyMap<string, Attached>,
+  sha256: Sha256,
+): Pick<Route, 'sticky' | 'canary'> {
   const parts = partsOf(way)
   if (!parts) return {}
   const { owner, rule } = parts
-  const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
-  const sticky = section?.spec.sticky ?? attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))?.spec.sticky
-  return sticky ? { sticky: placeOf(sticky) } : {}
+  const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))?.spec
+  const whole = attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))?.spec
+  const sticky = section?.sticky ?? whole?.sticky
+  const spec = section?.canary ?? whole?.canary
+  const canary = spec && canaryOf(spec, way, sha256)
+  return { ...(sticky && { sticky: placeOf(sticky) }), ...(canary && { canary }) }
 }
 
 /** What the rule says itself; else what its services say, of several the longest. */
@@ -136,12 +156,13 @@ const limitsOf = (policy: Attached | undefined): readonly RateLimit[] | undefine
   policy?.spec.limits?.map(rateLimitOf)
 
 function checkPolicy(policy: Attached): Problem[] {
-  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky } = policy.spec
+  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky, canary } = policy.spec
   const problems: Problem[] = []
   const say = (path: Path, problem: string, cure: string): void =>
     void problems.push(problemAt(policy, ['spec', ...path], problem, cure))
-  if (!serviceTrafficOf(policy.spec) && !limits && !sticky) {
-    say([], 'says nothing', 'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits or sticky')
+  if (!serviceTrafficOf(policy.spec) && !limits && !sticky && !canary) {
+    const cure = 'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits, sticky or canary'
+    say([], 'says nothing', cure)
   }
   if (retry?.grpcCodes && retry.methods?.includes('POST') !== true) {
     const problem = 'says nothing as long as a POST is not repeated, and each call of gRPC is one'
@@ -159,6 +180,8 @@ function checkPolicy(policy: Attached): Problem[] {
     [['circuitBreaker', 'openFor'], circuitBreaker?.openFor],
     [['loadBalancer', 'warmUp', 'duration'], loadBalancer?.warmUp?.duration],
     [['timeouts', 'perTry'], timeouts?.perTry],
+    [['canary', 'window'], canary?.window],
+    [['canary', 'latency', 'threshold'], canary?.latency?.threshold],
     [['timeouts', 'connect'], timeouts?.connect],
     [['timeouts', 'idle'], timeouts?.idle],
     ...(limits ?? []).map(({ per }, index) => [['limits', index, 'per'], per] as const),

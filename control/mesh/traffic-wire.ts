@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import type { ListenerLimits, RouteMatch } from '../../core/snapshot.ts'
-import type { KeyPlace, ServiceTraffic } from '../../core/traffic.ts'
+import type { KeyPlace, RouteCanary, ServiceTraffic } from '../../core/traffic.ts'
 
 const text = z.string().max(4096)
 const some = z.int().min(1)
@@ -49,6 +49,18 @@ export const serviceTraffic: z.ZodType<ServiceTraffic> = z.strictObject({
     .strictObject({ tryMs: some.exactOptional(), connectMs: some.exactOptional(), idleMs: some.exactOptional() })
     .exactOptional(),
   timeoutMs: count.exactOptional(),
+})
+
+const share = { maxRise: z.number().min(0).max(100), max: z.number().min(0).max(100).exactOptional() }
+
+export const routeCanary: z.ZodType<RouteCanary> = z.strictObject({
+  backend: text,
+  version: text.exactOptional(),
+  revision: text,
+  errors: z.strictObject(share),
+  slow: z.strictObject({ ...share, aboveMs: some }).exactOptional(),
+  minRequests: some,
+  windowMs: some,
 })
 
 const limits = z.array(z.strictObject({ perSecond: z.number().positive(), burst: some, by: keyPlace.exactOptional() }))

@@ -11,6 +11,7 @@ import {
 } from '../../core/traffic.ts'
 import { type RetrySpec, retryOf, retrySpec, type TimeoutsSpec, timeoutsSpec, timesOf } from './retry.ts'
 import { type TargetRef, targetRefs } from './target-refs.ts'
+import { type RouteCanarySpec, routeCanarySpec } from './versions.ts'
 import { duration, durationMs } from './words.ts'
 
 type KeySpec = { readonly header: string } | { readonly cookie: string } | { readonly caller: true }
@@ -53,6 +54,7 @@ export interface TrafficPolicySpec {
   readonly timeouts?: TimeoutsSpec
   readonly limits?: readonly LimitSpec[]
   readonly sticky?: StickySpec
+  readonly canary?: RouteCanarySpec
 }
 
 /** What keeps requests at one of several backends. */
@@ -87,7 +89,7 @@ const limit: z.ZodType<LimitSpec> = z.strictObject({
 export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
   .strictObject({
     targetRefs: targetRefs(
-      'Limits hold at inbound listeners; sticky is of an HTTPRoute alone, everything else of a Service.',
+      'Limits hold at inbound listeners; sticky and canary are of an HTTPRoute alone, everything else of a Service.',
     ),
     loadBalancer: z
       .strictObject({
@@ -160,6 +162,7 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
         'Of an HTTPRoute: requests of one value go to one of the weighted backends. Default chance decides about each.',
       )
       .exactOptional(),
+    canary: routeCanarySpec.exactOptional(),
     limits: z.array(limit).min(1).max(16).describe('Default none. Each that is given must have room.').exactOptional(),
   })
   .describe('How requests are spread among endpoints, and how many are taken.')

@@ -1,7 +1,7 @@
 /** A service as its callers reach it: which endpoint is asked, and who hears what became of it. */
 
 import type { RequestHead } from '../../core/facts.ts'
-import type { Endpoint, Service } from '../../core/snapshot.ts'
+import type { Endpoint, Route, Service } from '../../core/snapshot.ts'
 import type { KeyPlace, RetryRules, ServiceTraffic } from '../../core/traffic.ts'
 import type { Balancer } from '../balance/balancer.ts'
 import type { Circuit } from '../balance/breaker.ts'
@@ -9,6 +9,7 @@ import type { Budget } from '../balance/budget.ts'
 import { type Member, saidOf } from '../balance/member.ts'
 import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan, Withheld } from './attempts.ts'
+import type { Version } from './versions.ts'
 
 /** What is known of services over many requests, and outlives a snapshot. Default nothing is. */
 export interface Watch {
@@ -20,6 +21,8 @@ export interface Watch {
   readonly budget?: (service: Service, rules: RetryRules) => Budget
   /** Requests in flight to a service. Asked once for each that may have so many. */
   readonly load?: (service: Service) => Load
+  /** Compares backends on trial. Default nobody does, and they keep their weights. */
+  readonly version?: (route: Route) => Version | undefined
   /** Where those are that call. Default nobody knows. */
   readonly locality?: string | undefined
 }

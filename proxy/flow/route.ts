@@ -13,6 +13,7 @@ import { hostOf } from './authority.ts'
 import { type Injected, injectedInto } from './filters/answer.ts'
 import { type Reach, reachOf, rotation, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
+import { ruleOf, type Told, type Version } from './versions.ts'
 import { patternsOf } from './wildcard.ts'
 
 export interface Found {
@@ -33,6 +34,8 @@ export interface Found {
    * not to be asked. Default nobody counts.
    */
   readonly begin?: () => Ended | Withheld
+  /** Told what became of the request, once, where a version of its service is on trial. Default nobody is. */
+  readonly tell?: (outcome: Told) => void
   /** How much is asked of the service at a time. Default the proxy's own limits. */
   readonly connections?: ServiceBounds
   /** Of each attempt. Default none. */
@@ -96,7 +99,7 @@ export function routesOf(
   const services = new Map(spoken.map((service) => [service.name, reachOf(service, pick, watch)]))
   const byHost = new Map<string, Way[]>()
   for (const route of snapshot.routes) {
-    const way = wayOf(route, services)
+    const way = wayOf(route, services, watch.version?.(route))
     for (const host of route.hosts) {
       const known = byHost.get(host)
       if (known) known.push(way)
@@ -135,6 +138,9 @@ interface Way {
   readonly sticky: KeyPlace | undefined
   readonly timeoutMs: number
   readonly backends: readonly Backend[]
+  readonly version: Version | undefined
+  /** The backends where that has lost its weight. */
+  readonly others: readonly Backend[]
   readonly filters: RouteFilters | undefined
   readonly mirrors: readonly { readonly reach: Reach | undefined; readonly share: number }[]
 }
@@ -148,15 +154,21 @@ interface Backend {
 
 const everything: RouteMatch = { path: { type: 'prefix', value: '/' } }
 
-const wayOf = (route: Route, services: ReadonlyMap<string, Reach>): Way => ({
-  name: route.name,
-  match: route.match,
-  sticky: route.sticky,
-  timeoutMs: route.timeoutMs,
-  backends: route.backends.map(({ service, weight }) => backend(services.get(service), weight, route)),
-  filters: route.filters,
-  mirrors: (route.filters?.mirrors ?? []).map(({ service, share }) => ({ reach: services.get(service), share })),
-})
+function wayOf(route: Route, services: ReadonlyMap<string, Reach>, version: Version | undefined): Way {
+  const backends = route.backends.map(({ service, weight }) => backend(services.get(service), weight, route))
+  const isOnTrial = (at: number): boolean => route.backends[at]!.service === route.canary?.backend
+  return {
+    name: route.name,
+    match: route.match,
+    sticky: route.sticky,
+    timeoutMs: route.timeoutMs,
+    backends,
+    version,
+    others: version ? backends.map((one, at) => (isOnTrial(at) ? { ...one, weight: 0 } : one)) : backends,
+    filters: route.filters,
+    mirrors: (route.filters?.mirrors ?? []).map(({ service, share }) => ({ reach: services.get(service), share })),
+  }
+}
 
 const plainWay = (reach: Reach): Way => ({
   name: reach.name,
@@ -164,6 +176,8 @@ const plainWay = (reach: Reach): Way => ({
   sticky: undefined,
   timeoutMs: reach.traffic?.timeoutMs ?? defaultTimeoutMs,
   backends: [backend(reach, 1, {})],
+  version: undefined,
+  others: [],
   filters: undefined,
   mirrors: [],
 })
@@ -191,7 +205,10 @@ function to(
     return way.filters && answersItself(way.filters)
       ? { ...ofWay(way), ...nowhere, ...filtered(way, head, pick) }
       : undefined
-  const found = { ...ofWay(way), service: backend!.reach!.name, ...place, ...backend!.more }
+  const service = backend!.reach!.name
+  const { version } = way
+  const tell = version && ((outcome: Told) => version.tell(service, outcome, caller))
+  const found = { ...ofWay(way), service, ...place, ...backend!.more, ...(tell && { tell }) }
   return way.filters ? { ...found, ...filtered(way, head, pick) } : found
 }
 
@@ -222,14 +239,13 @@ function filtered(
 }
 
 /** By chance and weight; where the route is sticky and the request has its key, by that in place of chance. */
-function backendOf({ name, backends, sticky }: Way, head: RequestHead, pick: Fraction): Backend | undefined {
+function backendOf(way: Way, head: RequestHead, pick: Fraction): Backend | undefined {
+  const { name, sticky } = way
+  const backends = way.version?.returned() ? way.others : way.backends
   const key = sticky && keyAt(sticky, head, undefined)
   // A weight that grows takes keys over, and leaves those that the backend has.
   return weighted(backends, key === undefined ? pick : () => hash32(`${ruleOf(name)} ${key}`) / 2 ** 32)
 }
-
-/** Matches of one rule share its keys: `orders/admin/0` and `orders/admin/1`. */
-const ruleOf = (route: string): string => route.slice(0, Math.max(0, route.lastIndexOf('/')))
 
 /** The same where the workload speaks what its caller does. */
 export function foundAppRoute(listener: Extract<Listener, { direction: 'inbound' }>): FindRoute {

@@ -11,7 +11,14 @@ import type {
   RandomBytes,
   RecordSink,
 } from '../../core/ports.ts'
-import { type Listener, type MeshSnapshot, type Service, usesOf, type Workload } from '../../core/snapshot.ts'
+import {
+  type Listener,
+  type MeshSnapshot,
+  type Route,
+  type Service,
+  usesOf,
+  type Workload,
+} from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RetryRules } from '../../core/traffic.ts'
 import { type Balancer, makeBalancer } from '../balance/balancer.ts'
@@ -23,6 +30,7 @@ import { inBlocks } from '../flow/random.ts'
 import type { Load } from '../flow/reach.ts'
 import { type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
+import { makeVersions, returnedText, type VersionReport } from '../flow/versions.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
@@ -62,6 +70,8 @@ export interface ProxyOptions extends Pick<GatewayWorld, 'identifyClients' | 'ce
   readonly telemetry?: Telemetry
   /** A canary took itself back. */
   readonly onRolledBack?: (report: TrialReport) => void
+  /** A backend on trial lost its weight to the others of its route. */
+  readonly onReturned?: (report: VersionReport) => void
 }
 
 export interface OpenProxy {
@@ -76,6 +86,8 @@ export interface OpenProxy {
   stats(): ProxyStats
   /** How the trials of a workload go here. */
   trials(workload: SpiffeId): Pick<Trials, 'reports' | 'faultsPassed'>
+  /** How backends on trial go here, of all workloads together. */
+  versions(): readonly VersionReport[]
   /** Accepts no more, finishes what is in flight within `ms` milliseconds, then cuts and closes everything. */
   drain(ms: number): Promise<void>
 }
@@ -111,6 +123,11 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const circuits = new Map<string, Circuit>()
   const budgets = new Map<string, Budget>()
   const loads = new Map<string, Load>()
+  const versions = makeVersions(nowMs, (report, caller) => {
+    // Where nobody can keep it, control says it once more.
+    if (caller !== undefined) void Promise.resolve(keepReturned(caller as SpiffeId, report)).catch(() => {})
+    options.onReturned?.(report)
+  })
   const rates = new Map<string, Rates>()
   const gateways = makeGateways({ ...options, onEvent })
   const later = oneATurn()
@@ -178,7 +195,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const routesFrom =
     (locality: string | undefined): RoutesOver =>
     (world) =>
-      routesOf(world, () => fraction(random), { balance, circuit, budget, load, locality })
+      routesOf(world, () => fraction(random), { balance, circuit, budget, load, locality, version: versions.of })
 
   /** What is known of a service's endpoints outlives the snapshot. */
   function balance({ name, endpoints, traffic }: Service): Balancer {
@@ -211,6 +228,11 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     made.use(budget)
     budgets.set(name, made)
     return made
+  }
+
+  async function keepReturned(workload: SpiffeId, report: VersionReport): Promise<void> {
+    const detail = returnedText(report)
+    await options.sink(workload).keep({ kind: 'admin', action: 'weight_returned', actor: workload, detail })
   }
 
   function limitedAt(name: string, listener: Listener): AskRates | undefined {
@@ -282,6 +304,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       outbound.set(locality, known)
       return known
     }
+    versions.follow([...snapshot.routes, ...snapshot.workloads.flatMap(({ listeners }) => listeners.flatMap(routesAt))])
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
@@ -351,9 +374,12 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       circuits: Object.fromEntries([...circuits].map(([name, one]) => [name, one.stats()])),
     }),
     trials: trialsOf,
+    versions: versions.reports,
     drain,
   }
 }
+
+const routesAt = (listener: Listener): readonly Route[] => (listener.direction === 'gateway' ? listener.routes : [])
 
 /** A number from 0 up to 1 out of 32 random bits. */
 function fraction(random: RandomBytes): number {
