@@ -3,7 +3,7 @@
 import type { RouteFilters } from './filters.ts'
 import type { PolicyDataUse, PolicyRef, PolicyUse } from './policy.ts'
 import type { SpiffeId, TrustDomain } from './spiffe.ts'
-import type { KeyPlace, RateLimit, RetryRules, RouteCanary, ServiceTraffic } from './traffic.ts'
+import type { KeyPlace, RateLimit, RetryRules, RouteCanary, ServiceTraffic, SourceLimits } from './traffic.ts'
 
 /** A process reads the version it writes and the one before. */
 export const snapshotVersion = 1
@@ -180,6 +180,8 @@ export type Listener =
       readonly policies?: readonly RoutePolicy[]
       /** Default it takes what comes. */
       readonly limits?: ListenerLimits
+      /** Default it takes who comes. */
+      readonly sources?: SourceLimits
     }
   | {
       readonly direction: 'outbound'
@@ -201,6 +203,8 @@ export interface EgressListener {
   readonly name: string
   readonly bind: Bind
   readonly outside: readonly OutsideService[]
+  /** Default it takes who comes. */
+  readonly sources?: SourceLimits
 }
 
 /** A port for callers from outside: what they ask is judged here, and goes on into the mesh by its host. */
@@ -219,6 +223,8 @@ export interface GatewayListener {
   readonly policies?: readonly Omit<RoutePolicy, 'match'>[]
   /** Default it takes what comes. */
   readonly limits?: ListenerLimits
+  /** Default it takes who comes. */
+  readonly sources?: SourceLimits
 }
 
 /** One host of a gateway, in lower case and without port. */

@@ -128,6 +128,22 @@ export interface BreakerOptions {
   readonly minimumRequests: number
 }
 
+/** What a listener takes of each source. A source is an address, or all addresses that share their first bits. */
+export interface SourceLimits {
+  /** Ranges of addresses, as `10.0.0.0/8`, that alone may connect. Default all may. */
+  readonly allow?: readonly string[]
+  /** Ranges that may not, whatever is allowed. Default none. */
+  readonly deny?: readonly string[]
+  /** Bits that make a source. Default 32, and 64 of IPv6, which is what one customer has. */
+  readonly prefix: { readonly ipv4: number; readonly ipv6: number }
+  /** Open at a time. Default any number. */
+  readonly connections?: number
+  /** Handshakes of TLS under way at a time. Default any number. */
+  readonly handshakes?: number
+  /** New connections. Default any number. */
+  readonly rate?: { readonly perSecond: number; readonly burst: number }
+}
+
 /** A bucket that holds `burst` requests and gets `perSecond` new ones: one for all, or one for each key. */
 export interface RateLimit {
   readonly perSecond: number

@@ -102,6 +102,14 @@ function doorsOf({ stats, accessLog, taps, spans }: Numbers): string {
     each('writ_listener_requests_total', 'counter', 'Requests that are over.', ({ requests }) => requests),
     each('writ_handshakes_failed_total', 'counter', 'Handshakes that failed.', (one) => one.handshakesFailed),
     each('writ_connections_dropped_total', 'counter', 'Connections that were one too many.', ({ dropped }) => dropped),
+    family(
+      'writ_sources_refused_total',
+      'counter',
+      'Connections of sources that may not have them, by code.',
+      listeners.flatMap(({ name, sourcesRefused }) =>
+        Object.entries(sourcesRefused).map(([code, count]): Sample => [labelsOf({ listener: name, code }), count]),
+      ),
+    ),
     one('writ_upstream_connections', 'gauge', 'Open connections to upstreams.', stats?.upstreamConnections),
     one('writ_mirrors_left_out_total', 'counter', 'Copies of requests beyond the bound.', stats?.mirrors.leftOut),
     one('writ_access_log_lines_total', 'counter', 'Lines written.', accessLog?.written()),

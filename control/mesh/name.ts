@@ -9,7 +9,7 @@ import { type MeshSnapshot, maxQuarantined, snapshotVersion } from '../../core/s
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { kafkaSasl, kafkaTls } from './kafka.ts'
 import { backends, match, route } from './route-wire.ts'
-import { listenerLimits, serviceTraffic } from './traffic-wire.ts'
+import { listenerLimits, serviceTraffic, sourceLimits } from './traffic-wire.ts'
 
 export function nameSnapshot(content: Omit<MeshSnapshot, 'name'>, sha256: Sha256): MeshSnapshot {
   const { name: _, ...rest } = content as MeshSnapshot
@@ -164,6 +164,7 @@ const listener = z.discriminatedUnion('direction', [
     policy: policy.optional(),
     policies: z.array(z.strictObject({ route: text, match, policy: policy.optional() })).exactOptional(),
     limits: listenerLimits(match).exactOptional(),
+    sources: sourceLimits.exactOptional(),
   }),
   z.strictObject({
     direction: z.literal('outbound'),
@@ -173,7 +174,13 @@ const listener = z.discriminatedUnion('direction', [
     detect: z.literal(true).exactOptional(),
     outside: outside.exactOptional(),
   }),
-  z.strictObject({ direction: z.literal('egress'), name: text, bind, outside }),
+  z.strictObject({
+    direction: z.literal('egress'),
+    name: text,
+    bind,
+    outside,
+    sources: sourceLimits.exactOptional(),
+  }),
   z.strictObject({
     direction: z.literal('gateway'),
     name: text,
@@ -189,6 +196,7 @@ const listener = z.discriminatedUnion('direction', [
     policy: policy.optional(),
     policies: z.array(z.strictObject({ route: text, policy: policy.optional() })).exactOptional(),
     limits: listenerLimits(match).exactOptional(),
+    sources: sourceLimits.exactOptional(),
   }),
 ])
 

@@ -8,6 +8,8 @@ import type { HttpRouteSpec } from './gateway.ts'
 import type { IngressWorld } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { arrivesAsMatched, leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
+import type { SourcesSpec } from './sources.ts'
+import type { TargetRef } from './target-refs.ts'
 import { tcpServices } from './tcp.ts'
 import { hashes, placeOf, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
 import { canaryOf, canaryProblems } from './versions.ts'
@@ -31,6 +33,7 @@ export function resolveTraffic(input: TrafficInput): {
   /** Routes with what policies say of them, in the same order. */
   readonly governed: (routes: readonly Route[]) => readonly Route[]
   readonly limitsOf: IngressWorld['limitsOf']
+  readonly sourcesOf: (kind: 'Workload' | 'Service' | 'Gateway', name: string) => SourcesSpec | undefined
   readonly problems: Problem[]
 } {
   const problems: Problem[] = []
@@ -45,7 +48,7 @@ export function resolveTraffic(input: TrafficInput): {
       const wrong = outside ? undefined : wrongTarget(target, input)
       if (wrong) problems.push(problemAt(policy, [...path, wrong.field], wrong.problem, wrong.cure))
       if (target.kind !== 'Service' && serviceTrafficOf(policy.spec)) {
-        const problem = `only limits are of a ${target.kind}: endpoints, circuits, retries and timeouts are of a Service`
+        const problem = `only limits and sources are of a ${target.kind}: endpoints, circuits, retries and timeouts are of a Service`
         problems.push(problemAt(policy, [...path, 'kind'], problem, 'attach the rest to the Service'))
       }
       if (target.kind !== 'HTTPRoute' && policy.spec.sticky) {
@@ -57,6 +60,12 @@ export function resolveTraffic(input: TrafficInput): {
       if (target.kind === 'Service' && tcp.has(target.name) && serviceTrafficOf(policy.spec)) {
         const problem = `${target.name} speaks tcp, and only requests are spread and watched`
         problems.push(problemAt(policy, [...path, 'name'], problem, 'take it out'))
+      }
+      if (policy.spec.sources && !['Workload', 'Service', 'Gateway'].includes(target.kind)) {
+        const problem = `sources are told before anything is read, so they are of a listener and not of a ${target.kind}`
+        problems.push(
+          problemAt(policy, [...path, 'kind'], problem, 'attach them to the Workload, its Service or the Gateway'),
+        )
       }
       if (policy.spec.canary) {
         const ways = [...input.resolved, ...[...input.entered].flat()]
@@ -97,7 +106,9 @@ export function resolveTraffic(input: TrafficInput): {
     routes.map((way) => ({ ...way, ...ofRoute(way, attached, input.sha256), ...timeoutOf(way, input.routes, traffic) }))
   const ofGateway: IngressWorld['limitsOf'] = (name, routes) =>
     together(limitsOf(attached.get(keyOf({ kind: 'Gateway', name }))) ?? [], routes, attached)
-  return { traffic, limits, limitsOf: ofGateway, governed, problems }
+  const sourcesOf = (kind: TargetRef['kind'], name: string): SourcesSpec | undefined =>
+    attached.get(keyOf({ kind, name }))?.spec.sources
+  return { traffic, limits, limitsOf: ofGateway, sourcesOf, governed, problems }
 }
 
 /** Those of a listener, and of its routes in order of precedence. Undefined where there are none. */
@@ -156,12 +167,13 @@ const limitsOf = (policy: Attached | undefined): readonly RateLimit[] | undefine
   policy?.spec.limits?.map(rateLimitOf)
 
 function checkPolicy(policy: Attached): Problem[] {
-  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky, canary } = policy.spec
+  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky, canary, sources } =
+    policy.spec
   const problems: Problem[] = []
   const say = (path: Path, problem: string, cure: string): void =>
     void problems.push(problemAt(policy, ['spec', ...path], problem, cure))
-  if (!serviceTrafficOf(policy.spec) && !limits && !sticky && !canary) {
-    const cure = 'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits, sticky or canary'
+  if (!serviceTrafficOf(policy.spec) && !limits && !sticky && !canary && !sources) {
+    const cure = 'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits, sources, sticky or canary'
     say([], 'says nothing', cure)
   }
   if (retry?.grpcCodes && retry.methods?.includes('POST') !== true) {
@@ -181,6 +193,7 @@ function checkPolicy(policy: Attached): Problem[] {
     [['loadBalancer', 'warmUp', 'duration'], loadBalancer?.warmUp?.duration],
     [['timeouts', 'perTry'], timeouts?.perTry],
     [['canary', 'window'], canary?.window],
+    [['sources', 'newConnections', 'per'], sources?.newConnections?.per],
     [['canary', 'latency', 'threshold'], canary?.latency?.threshold],
     [['timeouts', 'connect'], timeouts?.connect],
     [['timeouts', 'idle'], timeouts?.idle],

@@ -1,8 +1,9 @@
 /** What a snapshot says of traffic, as it comes over the wire. */
 
 import { z } from 'zod'
+import { parseRange } from '../../core/address.ts'
 import type { ListenerLimits, RouteMatch } from '../../core/snapshot.ts'
-import type { KeyPlace, RouteCanary, ServiceTraffic } from '../../core/traffic.ts'
+import type { KeyPlace, RouteCanary, ServiceTraffic, SourceLimits } from '../../core/traffic.ts'
 
 const text = z.string().max(4096)
 const some = z.int().min(1)
@@ -49,6 +50,18 @@ export const serviceTraffic: z.ZodType<ServiceTraffic> = z.strictObject({
     .strictObject({ tryMs: some.exactOptional(), connectMs: some.exactOptional(), idleMs: some.exactOptional() })
     .exactOptional(),
   timeoutMs: count.exactOptional(),
+})
+
+const range = text.refine((it) => parseRange(it) !== undefined, { error: 'no range of addresses' })
+const ofPrefix = (most: number) => z.int().min(1).max(most)
+
+export const sourceLimits: z.ZodType<SourceLimits> = z.strictObject({
+  allow: z.array(range).exactOptional(),
+  deny: z.array(range).exactOptional(),
+  prefix: z.strictObject({ ipv4: ofPrefix(32), ipv6: ofPrefix(128) }),
+  connections: some.exactOptional(),
+  handshakes: some.exactOptional(),
+  rate: z.strictObject({ perSecond: z.number().positive(), burst: some }).exactOptional(),
 })
 
 const share = { maxRise: z.number().min(0).max(100), max: z.number().min(0).max(100).exactOptional() }

@@ -10,6 +10,7 @@ import {
   type ServiceTraffic,
 } from '../../core/traffic.ts'
 import { type RetrySpec, retryOf, retrySpec, type TimeoutsSpec, timeoutsSpec, timesOf } from './retry.ts'
+import { type SourcesSpec, sourcesSpec } from './sources.ts'
 import { type TargetRef, targetRefs } from './target-refs.ts'
 import { type RouteCanarySpec, routeCanarySpec } from './versions.ts'
 import { duration, durationMs } from './words.ts'
@@ -55,6 +56,7 @@ export interface TrafficPolicySpec {
   readonly limits?: readonly LimitSpec[]
   readonly sticky?: StickySpec
   readonly canary?: RouteCanarySpec
+  readonly sources?: SourcesSpec
 }
 
 /** What keeps requests at one of several backends. */
@@ -89,7 +91,7 @@ const limit: z.ZodType<LimitSpec> = z.strictObject({
 export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
   .strictObject({
     targetRefs: targetRefs(
-      'Limits hold at inbound listeners; sticky and canary are of an HTTPRoute alone, everything else of a Service.',
+      'Limits and sources hold at inbound listeners and gateways; sticky and canary are of an HTTPRoute alone, everything else of a Service.',
     ),
     loadBalancer: z
       .strictObject({
@@ -163,6 +165,7 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
       )
       .exactOptional(),
     canary: routeCanarySpec.exactOptional(),
+    sources: sourcesSpec.exactOptional(),
     limits: z.array(limit).min(1).max(16).describe('Default none. Each that is given must have room.').exactOptional(),
   })
   .describe('How requests are spread among endpoints, and how many are taken.')

@@ -58,7 +58,6 @@ export function gatewayTls(options: GatewayTlsOptions): ListenerTls {
   }
 
   return {
-    readsHello: true,
     options: (): TlsOptions => ({
       ...common,
       ca: [],

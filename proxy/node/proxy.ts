@@ -32,6 +32,7 @@ import { type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { makeVersions, returnedText, type VersionReport } from '../flow/versions.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
+import { makeSources, type Sources } from '../limit/sources.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
 import type { Telemetry } from '../telemetry/served.ts'
@@ -129,6 +130,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     options.onReturned?.(report)
   })
   const rates = new Map<string, Rates>()
+  const sources = new Map<string, Sources>()
   const gateways = makeGateways({ ...options, onEvent })
   const later = oneATurn()
   const running = new Map<string, Running>()
@@ -182,6 +184,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       logRules: options.logRules,
       quarantined,
       limited: limitedAt(name, listener),
+      sources: sourcesAt(name, listener),
       trials: trialsOf(workload.id),
       telemetry: options.telemetry,
       sink: options.sink(workload.id),
@@ -245,6 +248,18 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     made.use(limits)
     rates.set(name, made)
     return made.ask
+  }
+
+  function sourcesAt(name: string, listener: Listener): Sources | undefined {
+    const limits = 'sources' in listener ? listener.sources : undefined
+    const made = limits && (sources.get(name) ?? makeSources(limits))
+    if (!made) {
+      sources.delete(name)
+      return undefined
+    }
+    made.use(limits)
+    sources.set(name, made)
+    return made
   }
 
   function trialsOf(workload: SpiffeId): Trials {
@@ -316,6 +331,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const [name, one] of running) {
       const next = wanted.get(name)
       if (!next) rates.delete(name)
+      if (!next) sources.delete(name)
       if (!next) gateways.forget(name)
       if (!next || placeOf(next.workload, next.listener) !== one.place) remove(name, one)
     }

@@ -80,6 +80,48 @@ test('limits stand at the listener: a workload’s own over its service’s, and
   expect(limitsOf(rule(''))).toMatchObject({ routes: [{ limits }, { limits }] })
 })
 
+test('what a listener takes of its sources is said of its workload, else of its service, and of a gateway for itself', () => {
+  const gateway = `apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: door}\nspec: {gatewayClassName: writ-ingress, listeners: [{name: plain, hostname: a.example, port: 80, protocol: HTTP}]}`
+  const edge = own('Workload', 'edge', '{gateway: {name: door}, outbound: {port: 9300}}')
+  const door = own(
+    'PolicyBinding',
+    'door',
+    '{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: door}], bundle: bank, entrypoint: a/b}',
+  )
+  const entering = route('enter', '{parentRefs: [{name: door}], rules: [{backendRefs: [{name: shop}]}]}')
+  const all =
+    'sources: {deny: ["192.0.2.0/24"], prefix: {ipv4: 24}, maxConnections: 9, maxHandshakes: 3, newConnections: {count: 60, per: 1m}}'
+  const snapshot = snapshotOf(
+    mesh(
+      gateway,
+      edge,
+      door,
+      entering,
+      policy(`${ofService}, ${all}`),
+      policy(
+        'targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: door}], sources: {allow: ["10.0.0.0/8"]}',
+        'gate',
+      ),
+    ),
+  )
+  const at = (workload: string) => snapshot.workloads.find(({ name }) => name === workload)!.listeners
+  expect(at('shop')[0]).toMatchObject({
+    sources: {
+      ...{ deny: ['192.0.2.0/24'], prefix: { ipv4: 24, ipv6: 64 }, connections: 9, handshakes: 3 },
+      rate: { perSecond: 1, burst: 60 },
+    },
+  })
+  expect(at('edge')[0]).not.toHaveProperty('sources')
+  expect(at('edge')[1]).toMatchObject({ sources: { allow: ['10.0.0.0/8'], prefix: { ipv4: 32, ipv6: 64 } } })
+  expect(checkSnapshot(JSON.parse(JSON.stringify(snapshot)), sha256)).toEqual(snapshot)
+  const wrong = problemsOf(mesh(policy(`${ofService}, sources: {deny: ["192.0.2.1/24"]}`)))
+  expect(wrong).toMatchObject([{ problem: expect.stringContaining('is no range of addresses such as 10.0.0.0/8') }])
+  const ofRoute = 'targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: ways}]'
+  expect(problemsOf(mesh(policy(`${ofRoute}, sources: {maxConnections: 1}`)))).toContainEqual(
+    expect.objectContaining({ problem: expect.stringContaining('of a listener and not of a HTTPRoute') }),
+  )
+})
+
 test('what proxies take over the wire holds all of it', () => {
   const snapshot = snapshotOf(
     mesh(
@@ -100,7 +142,7 @@ test.each([
   ['nothing', ofService, 'says nothing'],
   ['a hash without a key', `${ofService}, loadBalancer: {type: RingHash}`, 'needs to know by what'],
   ['a key that nothing hashes', `${ofService}, loadBalancer: {type: Random, hashOn: {caller: true}}`, 'hashes nothing'],
-  ['a breaker of a workload', 'targetRefs: [{kind: Workload, name: shop}], circuitBreaker: {}', 'only limits are of a'],
+  ['a breaker of a workload', 'targetRefs: [{kind: Workload, name: shop}], circuitBreaker: {}', 'only limits and sources are of a'],
   ['no such service', 'targetRefs: [{kind: Service, name: nope}], circuitBreaker: {}', 'there is no Service nope'],
   ['no time', `${ofService}, limits: [{requests: 1, per: 0s}]`, 'is no time'],
   [
