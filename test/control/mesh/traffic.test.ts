@@ -142,7 +142,11 @@ test.each([
   ['nothing', ofService, 'says nothing'],
   ['a hash without a key', `${ofService}, loadBalancer: {type: RingHash}`, 'needs to know by what'],
   ['a key that nothing hashes', `${ofService}, loadBalancer: {type: Random, hashOn: {caller: true}}`, 'hashes nothing'],
-  ['a breaker of a workload', 'targetRefs: [{kind: Workload, name: shop}], circuitBreaker: {}', 'only limits and sources are of a'],
+  [
+    'a breaker of a workload',
+    'targetRefs: [{kind: Workload, name: shop}], circuitBreaker: {}',
+    'only limits and sources are of a',
+  ],
   ['no such service', 'targetRefs: [{kind: Service, name: nope}], circuitBreaker: {}', 'there is no Service nope'],
   ['no time', `${ofService}, limits: [{requests: 1, per: 0s}]`, 'is no time'],
   [
