@@ -214,6 +214,8 @@ export interface GatewayListener {
   readonly bind: Bind
   /** All of them are plain HTTP, or all of them TLS. No other host is served. */
   readonly sites: readonly Site[]
+  /** Oldest version of TLS that is spoken. Default 1.3. */
+  readonly minTls?: '1.2'
   /** Whether callers are asked for a certificate. Default they are not. */
   readonly clients?: ClientCertificates
   /** In order of precedence, as those of the mesh; what none of them matches is not served. */

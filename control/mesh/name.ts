@@ -186,6 +186,7 @@ const listener = z.discriminatedUnion('direction', [
     name: text,
     bind,
     sites: z.array(site),
+    minTls: z.literal('1.2').exactOptional(),
     clients: z
       .strictObject({
         mode: z.enum(['required', 'optional']),
