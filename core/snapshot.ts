@@ -123,9 +123,16 @@ export interface Route {
   readonly name: string
   readonly hosts: readonly string[]
   readonly match: RouteMatch
-  readonly backends: readonly { readonly service: string; readonly weight: number }[]
+  readonly backends: readonly {
+    readonly service: string
+    readonly weight: number
+    /** What is changed besides where it goes there. Default nothing. */
+    readonly filters?: Pick<RouteFilters, 'request' | 'response'>
+  }[]
   /** What keeps requests at one of several backends. Default chance decides about each. */
   readonly sticky?: KeyPlace
+  /** Where the answer says which endpoint it was, and the next request says it again. Default nowhere. */
+  readonly session?: SessionPlace
   /** Which of several backends is on trial. Default none is. */
   readonly canary?: RouteCanary
   /** What it does besides. Default it sends requests on. */
@@ -136,6 +143,14 @@ export interface Route {
   readonly tryMs?: number
   /** In place of what the service says of them. Default as the service says. */
   readonly retry?: Partial<Pick<RetryRules, 'attempts' | 'statuses' | 'backoffMs' | 'maxBackoffMs'>>
+}
+
+/** `name`: of a cookie, or of a header in lower case. */
+export interface SessionPlace {
+  readonly kind: 'cookie' | 'header'
+  readonly name: string
+  /** How long a browser keeps the cookie, in seconds. Default until it is closed. */
+  readonly maxAgeS?: number
 }
 
 /** Every member that is given must hold (Gateway API HTTPRouteMatch). */

@@ -9,6 +9,7 @@ import { type HttpRouteFilter, routeFilters } from './filters.ts'
 import { type BackendRef, backendRefs, hostnames, namespace, type ParentRef, parentRefs } from './refs.ts'
 import { type RouteRetrySpec, routeRetrySpec } from './retry.ts'
 import { type HttpRouteMatch, routeMatch } from './route-match.ts'
+import { type SessionSpec, sessionSpec } from './session.ts'
 import { duration, hostPattern, name, port } from './words.ts'
 
 export interface HttpRouteRule {
@@ -19,6 +20,7 @@ export interface HttpRouteRule {
   readonly filters?: readonly HttpRouteFilter[]
   readonly timeouts?: { readonly request?: string; readonly backendRequest?: string }
   readonly retry?: RouteRetrySpec
+  readonly sessionPersistence?: SessionSpec
 }
 
 export interface HttpRouteSpec {
@@ -87,6 +89,7 @@ export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
           })
           .exactOptional(),
         retry: routeRetrySpec.exactOptional(),
+        sessionPersistence: sessionSpec.exactOptional(),
       }),
     )
     .min(1)

@@ -9,9 +9,10 @@ import { attachedTo, portKey, takes } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { type ParentRef, wrongService } from './refs.ts'
 import { routeRetryOf } from './retry.ts'
-import { filtersOf } from './route-filters.ts'
+import { backendFiltersOf, filtersOf } from './route-filters.ts'
 import { byNarrowness, matchOf, repeatedIn } from './route-match.ts'
 import type { KnownService } from './services.ts'
+import { sessionOf } from './session.ts'
 import { byText, durationMs } from './words.ts'
 
 const defaultTimeoutMs = 15_000
@@ -49,6 +50,12 @@ export function resolveRoutes(input: Input): {
     for (const [index, rule] of placed.spec.rules.entries()) {
       const filters = filtersOf(placed, ['spec', 'rules', index], rule, input, problems)
       checkRule(placed, index, rule, filters, input, problems)
+      const session = sessionOf(placed, index, rule, problems)
+      const backends = (rule.backendRefs ?? []).map((ref, at) => {
+        const path: Path = ['spec', 'rules', index, 'backendRefs', at, 'filters']
+        const own = backendFiltersOf(placed, path, ref.filters, problems)
+        return { service: ref.name, weight: ref.weight ?? 1, ...(own && { filters: own }) }
+      })
       for (const [at, match] of (rule.matches ?? [{}]).entries()) {
         for (const [field, twice, name] of repeatedIn(match)) {
           const path: Path = ['spec', 'rules', index, 'matches', at, field, twice, 'name']
@@ -58,7 +65,8 @@ export function resolveRoutes(input: Input): {
           name: `${placed.name}/${rule.name ?? index}/${at}`,
           hosts: mesh ?? [],
           match: matchOf(match),
-          backends: (rule.backendRefs ?? []).map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 })),
+          backends,
+          ...(session && { session }),
           timeoutMs: rule.timeouts?.request === undefined ? defaultTimeoutMs : durationMs(rule.timeouts.request),
           ...attemptsOf(rule),
           ...(filters && { filters }),

@@ -44,6 +44,7 @@ export function resolveTlsRoutes(input: {
     const { backendRefs } = route.spec.rules[0]!
     for (const [index, ref] of backendRefs.entries()) {
       const path: Path = ['rules', 0, 'backendRefs', index]
+      if (ref.filters) say([...path, 'filters'], 'change headers, and TLS is passed on as it is', 'take them out')
       const wrong = wrongService(ref, input.services)
       if (wrong) say([...path, wrong.field], wrong.problem, wrong.cure)
       else if (!input.tcp.has(ref.name)) {

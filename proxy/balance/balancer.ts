@@ -36,6 +36,8 @@ export interface Balancer {
    * left out as long as there is another one. `from`: the locality of who asks.
    */
   pick(key?: string, tried?: readonly Endpoint[], from?: string): Member | undefined
+  /** The endpoint that a session is of; undefined where it is ejected, or there no more. */
+  at(endpoint: Endpoint): Member | undefined
   /** A request goes there; to be called with its outcome once it is over. */
   begin(member: Member): (outcome: Pick<Outcome, 'code' | 'status' | 'durationUs'>) => void
   /** Takes the endpoints of a newer snapshot; what is known of those that stay is kept. */
@@ -118,6 +120,10 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
       // A key keeps its endpoint.
       if (!warmUp || (key !== undefined && hashes(type))) return chosen
       return givesWay(chosen, now, warmUp, fraction) ? (warm(able, now, warmUp) ?? chosen) : chosen
+    },
+    at(endpoint) {
+      const member = members.find((one) => one.key === keyOf(endpoint))
+      return member && !isEjected(member.health, nowMs()) ? member : undefined
     },
     begin(member) {
       member.inFlight++

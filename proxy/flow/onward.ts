@@ -57,6 +57,7 @@ export function onward(
     ...(found.times && { times: found.times }),
     ...(found.connections && { connections: found.connections }),
     ...changes?.onward,
+    ...(found.persist && { addResponseHeaders: [...(changes?.onward.addResponseHeaders ?? []), found.persist] }),
     ...deadline(facts, found, setHeaders),
   }
 }

@@ -9,6 +9,7 @@ import type { Budget } from '../balance/budget.ts'
 import { type Member, saidOf } from '../balance/member.ts'
 import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan, Withheld } from './attempts.ts'
+import { sessionOf } from './session.ts'
 import type { Version } from './versions.ts'
 
 /** What is known of services over many requests, and outlives a snapshot. Default nothing is. */
@@ -44,6 +45,8 @@ export interface Reach {
   readonly traffic: ServiceTraffic | undefined
   /** Undefined where there is no endpoint. `caller`: by whom an endpoint may be chosen. */
   pick(head: RequestHead, caller: string | undefined): Place | undefined
+  /** The endpoint that a request was sent to before, by `sessionOf`; undefined where that is not to be asked now. */
+  again(session: string): Place | undefined
   /** How requests are tried again by these rules. */
   retry(rules: RetryRules): RetryPlan | undefined
 }
@@ -76,6 +79,12 @@ export function reachOf(
     name: service.name,
     traffic: service.traffic,
     pick: (head, caller) => place(balancer?.pick(hashOn && keyAt(hashOn, head, caller), undefined, locality)),
+    again(session) {
+      const endpoint = service.endpoints.find((one) => sessionOf(service.name, one) === session)
+      if (!endpoint) return undefined
+      const member = balancer?.at(endpoint)
+      return balancer && !member ? undefined : place(member)
+    },
     retry(rules) {
       if (!budget || rules.attempts === 0) return undefined
       return {

@@ -3,7 +3,7 @@
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import type { RouteFilters } from '../../core/filters.ts'
 import type { PolicyUse } from '../../core/policy.ts'
-import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch } from '../../core/snapshot.ts'
+import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch, SessionPlace } from '../../core/snapshot.ts'
 import { type KeyPlace, retryDefaults, type ServiceBounds, type TryTimes } from '../../core/traffic.ts'
 import { hash32 } from '../balance/hash.ts'
 import { isHead, type MirrorTo } from '../exchange.ts'
@@ -11,8 +11,10 @@ import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan, Withheld } from './attempts.ts'
 import { hostOf } from './authority.ts'
 import { type Injected, injectedInto } from './filters/answer.ts'
-import { type Reach, reachOf, rotation, type Watch } from './reach.ts'
+import { merged } from './filters/merged.ts'
+import { type Place, type Reach, reachOf, rotation, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
+import { sessionField, sessionOf } from './session.ts'
 import { ruleOf, type Told, type Version } from './versions.ts'
 import { patternsOf } from './wildcard.ts'
 
@@ -34,6 +36,8 @@ export interface Found {
    * not to be asked. Default nobody counts.
    */
   readonly begin?: () => Ended | Withheld
+  /** A field of the answer by which the next request finds the same endpoint. Default none. */
+  readonly persist?: readonly [string, string]
   /** Told what became of the request, once, where a version of its service is on trial. Default nobody is. */
   readonly tell?: (outcome: Told) => void
   /** How much is asked of the service at a time. Default the proxy's own limits. */
@@ -116,7 +120,8 @@ export function routesOf(
     if (!isHead(head)) return undefined
     const host = hostOf(head.authority)
     const way = wild ? narrowest(host, head) : ways.get(host)?.(head)
-    if (way) return to(way, backendOf(way, head, pick), head, caller, pick)
+    if (way)
+      return (way.session && again(way, head, caller, pick)) ?? to(way, backendOf(way, head, pick), head, caller, pick)
     const service = ways.has(host) ? undefined : plain.get(host)
     return service && to(service, service.backends[0], head, caller, pick)
   }
@@ -138,6 +143,7 @@ interface Way {
   readonly sticky: KeyPlace | undefined
   readonly timeoutMs: number
   readonly backends: readonly Backend[]
+  readonly session: SessionPlace | undefined
   readonly version: Version | undefined
   /** The backends where that has lost its weight. */
   readonly others: readonly Backend[]
@@ -149,13 +155,17 @@ interface Backend {
   /** Undefined for a service that is not there, or speaks no HTTP. */
   readonly reach: Reach | undefined
   readonly weight: number
+  /** The route's, and its own besides. */
+  readonly filters: RouteFilters | undefined
   readonly more: Pick<Found, 'times' | 'retry' | 'connections'>
 }
 
 const everything: RouteMatch = { path: { type: 'prefix', value: '/' } }
 
 function wayOf(route: Route, services: ReadonlyMap<string, Reach>, version: Version | undefined): Way {
-  const backends = route.backends.map(({ service, weight }) => backend(services.get(service), weight, route))
+  const backends = route.backends.map(({ service, weight, filters }) =>
+    backend(services.get(service), weight, route, merged(route.filters, filters)),
+  )
   const isOnTrial = (at: number): boolean => route.backends[at]!.service === route.canary?.backend
   return {
     name: route.name,
@@ -163,6 +173,7 @@ function wayOf(route: Route, services: ReadonlyMap<string, Reach>, version: Vers
     sticky: route.sticky,
     timeoutMs: route.timeoutMs,
     backends,
+    session: route.session,
     version,
     others: version ? backends.map((one, at) => (isOnTrial(at) ? { ...one, weight: 0 } : one)) : backends,
     filters: route.filters,
@@ -176,6 +187,7 @@ const plainWay = (reach: Reach): Way => ({
   sticky: undefined,
   timeoutMs: reach.traffic?.timeoutMs ?? defaultTimeoutMs,
   backends: [backend(reach, 1, {})],
+  session: undefined,
   version: undefined,
   others: [],
   filters: undefined,
@@ -183,14 +195,30 @@ const plainWay = (reach: Reach): Way => ({
 })
 
 /** What the route says of attempts goes before what the service says. */
-function backend(reach: Reach | undefined, weight: number, route: Pick<Route, 'tryMs' | 'retry'>): Backend {
+function backend(
+  reach: Reach | undefined,
+  weight: number,
+  route: Pick<Route, 'tryMs' | 'retry'>,
+  filters?: RouteFilters,
+): Backend {
   const traffic = reach?.traffic
   const times = route.tryMs === undefined ? traffic?.times : { ...traffic?.times, tryMs: route.tryMs }
   const asked = route.retry || traffic?.retry
   const retry = asked && reach?.retry({ ...retryDefaults, ...traffic?.retry, ...route.retry })
   const connections = traffic?.connections
   const more = { ...(times && { times }), ...(retry && { retry }), ...(connections && { connections }) }
-  return { reach, weight, more }
+  return { reach, weight, filters, more }
+}
+
+/** Where the session of the request goes on, as long as its backend has a weight and its endpoint is asked. */
+function again(way: Way, head: RequestHead, caller: string | undefined, pick: Fraction): Found | undefined {
+  const session = keyAt(way.session!, head, undefined)
+  if (session === undefined) return undefined
+  for (const backend of backendsOf(way)) {
+    const place = backend.weight > 0 ? backend.reach?.again(session) : undefined
+    if (place) return there(way, backend, place, head, caller, pick)
+  }
+  return undefined
 }
 
 function to(
@@ -203,13 +231,28 @@ function to(
   const place = backend?.reach?.pick(head, caller)
   if (!place)
     return way.filters && answersItself(way.filters)
-      ? { ...ofWay(way), ...nowhere, ...filtered(way, head, pick) }
+      ? { ...ofWay(way), ...nowhere, ...filtered(way, way.filters, head, pick) }
       : undefined
-  const service = backend!.reach!.name
+  const found = there(way, backend!, place, head, caller, pick)
+  if (!way.session) return found
+  const session = sessionOf(found.service, place.endpoint)
+  return { ...found, persist: sessionField(way.session, session, head.scheme) }
+}
+
+function there(
+  way: Way,
+  backend: Backend,
+  place: Place,
+  head: RequestHead,
+  caller: string | undefined,
+  pick: Fraction,
+): Found {
+  const service = backend.reach!.name
   const { version } = way
   const tell = version && ((outcome: Told) => version.tell(service, outcome, caller))
-  const found = { ...ofWay(way), service, ...place, ...backend!.more, ...(tell && { tell }) }
-  return way.filters ? { ...found, ...filtered(way, head, pick) } : found
+  const found = { ...ofWay(way), service, ...place, ...backend.more, ...(tell && { tell }) }
+  const { filters } = backend
+  return filters ? { ...found, ...filtered(way, filters, head, pick) } : found
 }
 
 const ofWay = ({ name, timeoutMs }: Way): Pick<Found, 'route' | 'timeoutMs'> => ({ route: name, timeoutMs })
@@ -221,27 +264,30 @@ export const answersItself = ({ redirect, answer }: RouteFilters): boolean => (r
 
 /** What the route's filters come to for this request. */
 function filtered(
-  { filters, match, mirrors }: Way,
+  { match, mirrors }: Way,
+  filters: RouteFilters,
   head: RequestHead,
   pick: Fraction,
 ): Pick<Found, 'filters' | 'prefix' | 'injected' | 'mirrors'> {
-  const injected = filters!.inject && injectedInto(head, filters!.inject, pick)
+  const injected = filters.inject && injectedInto(head, filters.inject, pick)
   const copies = mirrors.flatMap(({ reach, share }) => {
     const place = pick() < share ? reach?.pick(head, undefined) : undefined
     return place ? { service: reach!.name, endpoint: place.endpoint } : []
   })
   return {
-    filters: filters!,
+    filters,
     prefix: match.path.type === 'prefix' ? match.path.value : '/',
     ...(injected && { injected }),
     ...(copies.length > 0 && { mirrors: copies }),
   }
 }
 
+const backendsOf = ({ version, others, backends }: Way): readonly Backend[] => (version?.returned() ? others : backends)
+
 /** By chance and weight; where the route is sticky and the request has its key, by that in place of chance. */
 function backendOf(way: Way, head: RequestHead, pick: Fraction): Backend | undefined {
   const { name, sticky } = way
-  const backends = way.version?.returned() ? way.others : way.backends
+  const backends = backendsOf(way)
   const key = sticky && keyAt(sticky, head, undefined)
   // A weight that grows takes keys over, and leaves those that the backend has.
   return weighted(backends, key === undefined ? pick : () => hash32(`${ruleOf(name)} ${key}`) / 2 ** 32)
