@@ -3,7 +3,6 @@
 import { z } from 'zod'
 import { isOwnField } from '../../core/filters.ts'
 import type { SessionPlace } from '../../core/snapshot.ts'
-import type { HttpRouteRule } from './gateway.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { duration, durationMs } from './words.ts'
 
@@ -38,7 +37,7 @@ export const sessionSpec: z.ZodType<SessionSpec> = z
 export function sessionOf(
   placed: Placed<unknown>,
   rule: number,
-  { sessionPersistence: spec }: Pick<HttpRouteRule, 'sessionPersistence'>,
+  { sessionPersistence: spec }: { readonly sessionPersistence?: SessionSpec },
   problems: Problem[],
 ): SessionPlace | undefined {
   if (!spec) return undefined
