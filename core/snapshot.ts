@@ -277,12 +277,24 @@ export interface RoutePolicy {
 /** What an inbound listener takes. Each limit that is asked must have room. */
 export interface ListenerLimits {
   readonly all: readonly RateLimit[]
+  /** Default every request. */
+  readonly accepts?: Accepts
   /** In order of precedence: the first that matches is asked beside `all`. Default none. */
   readonly routes?: readonly {
     readonly route: string
     readonly match: RouteMatch
     readonly limits: readonly RateLimit[]
+    /** Beside what the listener takes. Default every request. */
+    readonly accepts?: Accepts
   }[]
+}
+
+/** Requests that are taken, by what they are. */
+export interface Accepts {
+  /** In upper case. Default all. */
+  readonly methods?: readonly string[]
+  /** Longest body, in bytes. Default any. */
+  readonly bodyBytes?: number
 }
 
 export interface AuditSettings {

@@ -1,7 +1,7 @@
 /** What traffic policies come to: for each service what its callers do, and for each inbound listener what it takes. */
 
 import type { Sha256 } from '../../core/ports.ts'
-import type { ListenerLimits, Route, Service, Workload } from '../../core/snapshot.ts'
+import type { Accepts, ListenerLimits, Route, Service, Workload } from '../../core/snapshot.ts'
 import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
 import { keyOf, textOf, wrongTarget } from './bindings.ts'
 import type { HttpRouteSpec } from './gateway.ts'
@@ -11,7 +11,7 @@ import { arrivesAsMatched, leadsTo, partsOf, type RouteWorld } from './route-bin
 import type { SourcesSpec } from './sources.ts'
 import type { TargetRef } from './target-refs.ts'
 import { tcpServices } from './tcp.ts'
-import { hashes, placeOf, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
+import { type AcceptsSpec, hashes, placeOf, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
 import { canaryOf, canaryProblems } from './versions.ts'
 import { durationMs } from './words.ts'
 import { serviceOf } from './workloads.ts'
@@ -92,12 +92,16 @@ export function resolveTraffic(input: TrafficInput): {
   const limits = new Map<string, ListenerLimits>()
   for (const workload of input.workloads) {
     if (!workload.spec.inbound) continue
-    const own = limitsOf(attached.get(keyOf({ kind: 'Workload', name: workload.name })))
-    const all = own ?? limitsOf(attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) }))) ?? []
+    const [own, ofService] = [
+      attached.get(keyOf({ kind: 'Workload', name: workload.name })),
+      attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) })),
+    ]
+    const all = limitsOf(own) ?? limitsOf(ofService) ?? []
+    const accepts = own?.spec.accepts ?? ofService?.spec.accepts
     const routes = input.resolved.filter(
       (way) => partsOf(way) && leadsTo(way, workload, input) && arrivesAsMatched(way),
     )
-    const of = together(all, routes, attached)
+    const of = together(all, accepts, routes, attached)
     if (!of) continue
     if (workload.spec.inbound.app.appProtocol === 'tcp') problems.push(countsNothing(workload))
     limits.set(workload.name, of)
@@ -105,7 +109,12 @@ export function resolveTraffic(input: TrafficInput): {
   const governed = (routes: readonly Route[]): readonly Route[] =>
     routes.map((way) => ({ ...way, ...ofRoute(way, attached, input.sha256), ...timeoutOf(way, input.routes, traffic) }))
   const ofGateway: IngressWorld['limitsOf'] = (name, routes) =>
-    together(limitsOf(attached.get(keyOf({ kind: 'Gateway', name }))) ?? [], routes, attached)
+    together(
+      limitsOf(attached.get(keyOf({ kind: 'Gateway', name }))) ?? [],
+      attached.get(keyOf({ kind: 'Gateway', name }))?.spec.accepts,
+      routes,
+      attached,
+    )
   const sourcesOf = (kind: TargetRef['kind'], name: string): SourcesSpec | undefined =>
     attached.get(keyOf({ kind, name }))?.spec.sources
   return { traffic, limits, limitsOf: ofGateway, sourcesOf, governed, problems }
@@ -114,6 +123,7 @@ export function resolveTraffic(input: TrafficInput): {
 /** Those of a listener, and of its routes in order of precedence. Undefined where there are none. */
 function together(
   all: readonly RateLimit[],
+  accepts: AcceptsSpec | undefined,
   routes: readonly Route[],
   attached: ReadonlyMap<string, Attached>,
 ): ListenerLimits | undefined {
@@ -123,15 +133,21 @@ function together(
     const { owner, rule } = parts
     const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
     const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
-    return [{ route: way.name, match: way.match, limits: of }]
+    const taken = section?.spec.accepts ?? attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))?.spec.accepts
+    return [{ route: way.name, match: way.match, limits: of, ...(taken && { accepts: acceptsOf(taken) }) }]
   })
   // Routes without limits stand among them, so that no broader one counts their requests.
-  const last = ways.findLastIndex((way) => way.limits.length > 0)
+  const last = ways.findLastIndex((way) => way.limits.length > 0 || 'accepts' in way)
   const ofRoutes = ways.slice(0, last + 1)
-  return all.length === 0 && ofRoutes.length === 0
+  return all.length === 0 && !accepts && ofRoutes.length === 0
     ? undefined
-    : { all, ...(ofRoutes.length > 0 && { routes: ofRoutes }) }
+    : { all, ...(accepts && { accepts: acceptsOf(accepts) }), ...(ofRoutes.length > 0 && { routes: ofRoutes }) }
 }
+
+const acceptsOf = ({ methods, maxBodyBytes }: AcceptsSpec): Accepts => ({
+  ...(methods && { methods }),
+  ...(maxBodyBytes !== undefined && { bodyBytes: maxBodyBytes }),
+})
 
 function ofRoute(
   way: Route,
@@ -167,13 +183,14 @@ const limitsOf = (policy: Attached | undefined): readonly RateLimit[] | undefine
   policy?.spec.limits?.map(rateLimitOf)
 
 function checkPolicy(policy: Attached): Problem[] {
-  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky, canary, sources } =
+  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky, canary, sources, accepts } =
     policy.spec
   const problems: Problem[] = []
   const say = (path: Path, problem: string, cure: string): void =>
     void problems.push(problemAt(policy, ['spec', ...path], problem, cure))
-  if (!serviceTrafficOf(policy.spec) && !limits && !sticky && !canary && !sources) {
-    const cure = 'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits, sources, sticky or canary'
+  if (!serviceTrafficOf(policy.spec) && !limits && !sticky && !canary && !sources && !accepts) {
+    const cure =
+      'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits, accepts, sources, sticky or canary'
     say([], 'says nothing', cure)
   }
   if (retry?.grpcCodes && retry.methods?.includes('POST') !== true) {

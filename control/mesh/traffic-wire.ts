@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { parseRange } from '../../core/address.ts'
-import type { ListenerLimits, RouteMatch } from '../../core/snapshot.ts'
+import type { Accepts, ListenerLimits, RouteMatch } from '../../core/snapshot.ts'
 import type { KeyPlace, RouteCanary, ServiceTraffic, SourceLimits } from '../../core/traffic.ts'
 
 const text = z.string().max(4096)
@@ -78,8 +78,14 @@ export const routeCanary: z.ZodType<RouteCanary> = z.strictObject({
 
 const limits = z.array(z.strictObject({ perSecond: z.number().positive(), burst: some, by: keyPlace.exactOptional() }))
 
+const accepts: z.ZodType<Accepts> = z.strictObject({
+  methods: z.array(z.string().regex(/^[A-Z-]{1,32}$/, { error: 'no method in upper case' })).exactOptional(),
+  bodyBytes: count.exactOptional(),
+})
+
 export const listenerLimits = (match: z.ZodType<RouteMatch>): z.ZodType<ListenerLimits> =>
   z.strictObject({
     all: limits,
-    routes: z.array(z.strictObject({ route: text, match, limits })).exactOptional(),
+    accepts: accepts.exactOptional(),
+    routes: z.array(z.strictObject({ route: text, match, limits, accepts: accepts.exactOptional() })).exactOptional(),
   })

@@ -57,6 +57,12 @@ export interface TrafficPolicySpec {
   readonly sticky?: StickySpec
   readonly canary?: RouteCanarySpec
   readonly sources?: SourcesSpec
+  readonly accepts?: AcceptsSpec
+}
+
+export interface AcceptsSpec {
+  readonly methods?: readonly string[]
+  readonly maxBodyBytes?: number
 }
 
 /** What keeps requests at one of several backends. */
@@ -166,6 +172,24 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
       .exactOptional(),
     canary: routeCanarySpec.exactOptional(),
     sources: sourcesSpec.exactOptional(),
+    accepts: z
+      .strictObject({
+        methods: z
+          .array(z.string().regex(/^[A-Z-]{1,32}$/, { error: 'is no method in upper case' }))
+          .min(1)
+          .max(16)
+          .describe('Others are refused with 405. Default all.')
+          .exactOptional(),
+        maxBodyBytes: z
+          .int()
+          .min(0)
+          .max(2 ** 50)
+          .describe('Longer bodies are refused, or cut off, with 413. Default any length.')
+          .exactOptional(),
+      })
+      .refine((one) => one.methods !== undefined || one.maxBodyBytes !== undefined, { error: 'says nothing' })
+      .describe('Requests that the listeners of the target take, beside what policies say.')
+      .exactOptional(),
     limits: z.array(limit).min(1).max(16).describe('Default none. Each that is given must have room.').exactOptional(),
   })
   .describe('How requests are spread among endpoints, and how many are taken.')

@@ -36,6 +36,8 @@ export interface Found {
    * not to be asked. Default nobody counts.
    */
   readonly begin?: () => Ended | Withheld
+  /** Longest body that may go there, in bytes. Default any. */
+  readonly bodyBytes?: number
   /** A field of the answer by which the next request finds the same endpoint. Default none. */
   readonly persist?: readonly [string, string]
   /** Told what became of the request, once, where a version of its service is on trial. Default nobody is. */

@@ -31,6 +31,7 @@ import type { Load } from '../flow/reach.ts'
 import { type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { makeVersions, returnedText, type VersionReport } from '../flow/versions.ts'
+import { acceptanceOf, bounded } from '../limit/accepts.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
 import { makeSources, type Sources } from '../limit/sources.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
@@ -170,7 +171,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     quarantined: FindQuarantine | undefined,
   ): Parts {
     const name = `${workload.name}/${listener.name}`
-    return {
+    const accepts = 'limits' in listener && listener.limits && acceptanceOf(listener.limits)
+    const parts: Parts = {
       direction: listener.direction === 'outbound' ? 'outbound' : 'inbound',
       listener: name,
       workload: workload.id,
@@ -193,6 +195,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       ...(listener.direction === 'gateway' &&
         gateways.partsOf(name, workload, listener, snapshot, routesFrom(workload.locality), () => fraction(random))),
     }
+    return accepts ? { ...parts, findRoute: bounded(parts.findRoute, accepts) } : parts
   }
 
   const routesFrom =

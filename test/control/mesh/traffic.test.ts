@@ -122,6 +122,30 @@ test('what a listener takes of its sources is said of its workload, else of its 
   )
 })
 
+test('methods and lengths of bodies are of listeners and of routes, whether they have limits or not', () => {
+  const ofRoute = 'targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: ways, sectionName: buy}]'
+  const snapshot = snapshotOf(
+    mesh(
+      policy(`${ofService}, accepts: {methods: [GET, POST], maxBodyBytes: 1000}`),
+      policy(`${ofRoute}, accepts: {methods: [POST]}`, 'buy'),
+    ),
+  )
+  expect(snapshot.workloads[0]!.listeners[0]).toMatchObject({
+    limits: {
+      ...{ all: [], accepts: { methods: ['GET', 'POST'], bodyBytes: 1000 } },
+      routes: [
+        { route: 'ways/1/0', limits: [] },
+        { route: 'ways/buy/0', limits: [], accepts: { methods: ['POST'] } },
+      ],
+    },
+  })
+  expect(checkSnapshot(JSON.parse(JSON.stringify(snapshot)), sha256)).toEqual(snapshot)
+  expect(problemsOf(mesh(policy(`${ofService}, accepts: {}`)))).toMatchObject([{ problem: 'says nothing' }])
+  expect(problemsOf(mesh(policy(`${ofService}, accepts: {methods: [get]}`)))[0]!.problem).toBe(
+    'is no method in upper case',
+  )
+})
+
 test('what proxies take over the wire holds all of it', () => {
   const snapshot = snapshotOf(
     mesh(
