@@ -251,8 +251,8 @@ function there(
 ): Found {
   const service = backend.reach!.name
   const { version } = way
-  const tell = version && ((outcome: Told) => version.tell(service, outcome, caller))
-  const found = { ...ofWay(way), service, ...place, ...backend.more, ...(tell && { tell }) }
+  const plain = { ...ofWay(way), service, ...place, ...backend.more }
+  const found = version ? { ...plain, tell: (outcome: Told): void => version.tell(service, outcome, caller) } : plain
   const { filters } = backend
   return filters ? { ...found, ...filtered(way, filters, head, pick) } : found
 }
