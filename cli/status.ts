@@ -2,10 +2,12 @@
 
 import { join } from 'node:path'
 import { Command } from 'commander'
-import type { TrialHealth } from '../control/health.ts'
+import type { TrialHealth, VersionHealth } from '../control/health.ts'
 import { adminRequest } from '../control/node/client.ts'
 import type { PolicyDataStatus } from '../control/node/policy-data-routes.ts'
+import type { ReturnedWeight } from '../control/returned-weights.ts'
 import { type RolledBack, rolledBackText } from '../control/rollbacks.ts'
+import { returnedText } from '../proxy/flow/versions.ts'
 
 interface Status {
   readonly trust_domain: string
@@ -20,8 +22,10 @@ interface Status {
       readonly spool?: { readonly state: string; readonly pending: number }
       readonly faults_passed?: number
       readonly trials?: readonly TrialHealth[]
+      readonly versions?: readonly VersionHealth[]
     }
   }[]
+  readonly returned?: readonly ReturnedWeight[]
   readonly rolled_back?: readonly RolledBack[]
 }
 
@@ -51,7 +55,7 @@ export function statusCommand(): Command {
       process.stdout.write(
         options.json
           ? `${JSON.stringify({ ...status, policy_sources: sources, policy_data: data })}\n`
-          : `${formatStatus(status)}${formatTrials(status)}${formatSources(sources)}${formatData(data)}`,
+          : `${formatStatus(status)}${formatTrials(status)}${formatVersions(status)}${formatSources(sources)}${formatData(data)}`,
       )
     })
 }
@@ -88,6 +92,26 @@ export function formatTrials({ workloads, rolled_back = [] }: Pick<Status, 'work
       report?.faults_passed ? [`${name}: ${report.faults_passed} requests passed that nobody could judge\n`] : [],
     ),
   ]
+  return `${table}${notes.length > 0 ? '\n' : ''}${notes.join('')}`
+}
+
+/** Empty where no backend of a route is on trial. */
+export function formatVersions({ workloads, returned = [] }: Pick<Status, 'workloads' | 'returned'>): string {
+  const share = ({ asked, refused, in_force_asked, in_force_refused }: VersionHealth['errors']): string =>
+    `${refused} of ${asked}, others ${in_force_refused} of ${in_force_asked}`
+  const rows = workloads.flatMap(({ name, report }) =>
+    (report?.versions ?? []).map(({ route, backend, version, errors, slow, returned }) => [
+      route,
+      version === undefined ? backend : `${backend} ${version}`,
+      name,
+      share(errors),
+      slow ? share(slow) : '-',
+      returned ? 'went back' : 'on trial',
+    ]),
+  )
+  const table =
+    rows.length > 0 ? `\n${tableOf([['ROUTE', 'BACKEND', 'CALLER', 'FAILED', 'SLOW', 'WEIGHT'], ...rows])}` : ''
+  const notes = returned.map((one) => `weight went back ${one.at.slice(0, 19)}: ${returnedText(one)} (by ${one.by})\n`)
   return `${table}${notes.length > 0 ? '\n' : ''}${notes.join('')}`
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { TrialNumbers } from '../core/policy.ts'
 import type { MeshSnapshot } from '../core/snapshot.ts'
 import type { SpiffeId } from '../core/spiffe.ts'
+import type { VersionReport } from '../proxy/flow/versions.ts'
 
 export interface HealthReport {
   /** Name of the snapshot that is applied. */
@@ -26,7 +27,11 @@ export interface HealthReport {
   /** Requests that passed although nobody could judge them, since the process began. */
   readonly faults_passed?: number
   readonly trials?: readonly TrialHealth[]
+  readonly versions?: readonly VersionHealth[]
 }
+
+/** How a backend on trial does in one proxy. Numbers are of its window, or those by which it lost its weight. */
+export type VersionHealth = VersionReport
 
 /** How a policy on trial does in one proxy. Numbers are since it began there, or since its bundle changed. */
 export interface TrialHealth {
@@ -46,10 +51,27 @@ export interface TrialHealth {
   readonly rolled_back: boolean
 }
 
-/** Trials in one report; more are not told. */
+/** Trials in one report, and backends on trial; more are not told. */
 export const maxTrials = 16
 
 const count = z.int().min(0)
+
+const numbers: z.ZodType<TrialNumbers> = z.strictObject({
+  asked: count,
+  refused: count,
+  in_force_asked: count,
+  in_force_refused: count,
+})
+
+const version: z.ZodType<VersionHealth> = z.strictObject({
+  route: z.string().max(512),
+  backend: z.string().max(253),
+  version: z.string().max(64).exactOptional(),
+  revision: z.string().max(64),
+  errors: numbers,
+  slow: numbers.exactOptional(),
+  returned: z.boolean(),
+})
 
 const trial: z.ZodType<TrialHealth> = z.strictObject({
   name: z.string().max(253),
@@ -63,9 +85,7 @@ const trial: z.ZodType<TrialHealth> = z.strictObject({
   faults: count,
   dropped: count,
   unrecorded: count,
-  numbers: z
-    .strictObject({ asked: count, refused: count, in_force_asked: count, in_force_refused: count })
-    .exactOptional(),
+  numbers: numbers.exactOptional(),
   rolled_back: z.boolean(),
 })
 
@@ -84,6 +104,7 @@ export const healthReport: z.ZodType<HealthReport> = z.strictObject({
     .exactOptional(),
   faults_passed: count.exactOptional(),
   trials: z.array(trial).max(maxTrials).exactOptional(),
+  versions: z.array(version).max(maxTrials).exactOptional(),
 })
 
 export interface WorkloadHealth {

@@ -20,6 +20,8 @@ export type DenyCode =
   | 'quarantined' // The caller is cut off for a time, by an operator or the mesh file.
   | 'tls_required' // A gateway serves the host over TLS alone; the answer says where.
   | 'rate_limited' // More than its listener, its route or its caller may ask at the moment.
+  | 'method_refused' // Its listener or route takes other methods.
+  | 'body_too_large' // Longer than its listener or route takes, by what it says of itself.
   | TokenRefusal
   | IdentityRefusal
 
@@ -121,8 +123,12 @@ export function statusOf(code: DecisionCode): number {
       return 403
     case 'no_route':
       return 404
+    case 'method_refused':
+      return 405
     case 'body_timeout':
       return 408
+    case 'body_too_large':
+      return 413
     case 'rate_limited':
       return 429
     case 'head_too_large':

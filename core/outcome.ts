@@ -15,6 +15,7 @@ export type OutcomeCode =
   | 'fault_injected' // Its route answered as if something had failed, for a test of callers.
   | 'request_unpatched' // Its body is no JSON, or too long, and its route changes it.
   | 'answer_unpatched' // The same of the answer's.
+  | 'request_too_large' // Its body turned out longer than its listener or route takes.
   | 'upstream_overflow' // Nobody was asked, since as many requests are in flight, or wait, as its service may have.
   | 'circuit_open' // Nobody was asked, since the service has kept failing.
   | 'caller_gone' // The caller closed first.

@@ -3,7 +3,7 @@
 import type { RouteFilters } from './filters.ts'
 import type { PolicyDataUse, PolicyRef, PolicyUse } from './policy.ts'
 import type { SpiffeId, TrustDomain } from './spiffe.ts'
-import type { KeyPlace, RateLimit, RetryRules, ServiceTraffic } from './traffic.ts'
+import type { KeyPlace, RateLimit, RetryRules, RouteCanary, ServiceTraffic, SourceLimits } from './traffic.ts'
 
 /** A process reads the version it writes and the one before. */
 export const snapshotVersion = 1
@@ -100,6 +100,8 @@ export interface Endpoint {
   readonly protocol?: 'h2c'
   /** It is outside of the mesh. Default it is a proxy, or our own application. */
   readonly outside?: Outside
+  /** Where it runs, from the widest to the narrowest: `region/zone/subzone`. Default nobody knows. */
+  readonly locality?: string
 }
 
 /** How a host outside of the mesh is reached. */
@@ -121,9 +123,18 @@ export interface Route {
   readonly name: string
   readonly hosts: readonly string[]
   readonly match: RouteMatch
-  readonly backends: readonly { readonly service: string; readonly weight: number }[]
+  readonly backends: readonly {
+    readonly service: string
+    readonly weight: number
+    /** What is changed besides where it goes there. Default nothing. */
+    readonly filters?: Pick<RouteFilters, 'request' | 'response'>
+  }[]
   /** What keeps requests at one of several backends. Default chance decides about each. */
   readonly sticky?: KeyPlace
+  /** Where the answer says which endpoint it was, and the next request says it again. Default nowhere. */
+  readonly session?: SessionPlace
+  /** Which of several backends is on trial. Default none is. */
+  readonly canary?: RouteCanary
   /** What it does besides. Default it sends requests on. */
   readonly filters?: RouteFilters
   /** Time for the whole request, in milliseconds. Default 15 000; 0 is none. */
@@ -132,6 +143,14 @@ export interface Route {
   readonly tryMs?: number
   /** In place of what the service says of them. Default as the service says. */
   readonly retry?: Partial<Pick<RetryRules, 'attempts' | 'statuses' | 'backoffMs' | 'maxBackoffMs'>>
+}
+
+/** `name`: of a cookie, or of a header in lower case. */
+export interface SessionPlace {
+  readonly kind: 'cookie' | 'header'
+  readonly name: string
+  /** How long a browser keeps the cookie, in seconds. Default until it is closed. */
+  readonly maxAgeS?: number
 }
 
 /** Every member that is given must hold (Gateway API HTTPRouteMatch). */
@@ -153,6 +172,8 @@ export interface Workload {
   readonly name: string
   readonly id: SpiffeId
   readonly listeners: readonly Listener[]
+  /** Where it runs, as endpoints say it. Default nobody knows, and no endpoint is nearer than another. */
+  readonly locality?: string
 }
 
 export type Bind =
@@ -174,6 +195,8 @@ export type Listener =
       readonly policies?: readonly RoutePolicy[]
       /** Default it takes what comes. */
       readonly limits?: ListenerLimits
+      /** Default it takes who comes. */
+      readonly sources?: SourceLimits
     }
   | {
       readonly direction: 'outbound'
@@ -195,6 +218,8 @@ export interface EgressListener {
   readonly name: string
   readonly bind: Bind
   readonly outside: readonly OutsideService[]
+  /** Default it takes who comes. */
+  readonly sources?: SourceLimits
 }
 
 /** A port for callers from outside: what they ask is judged here, and goes on into the mesh by its host. */
@@ -204,6 +229,8 @@ export interface GatewayListener {
   readonly bind: Bind
   /** All of them are plain HTTP, or all of them TLS. No other host is served. */
   readonly sites: readonly Site[]
+  /** Oldest version of TLS that is spoken. Default 1.3. */
+  readonly minTls?: '1.2'
   /** Whether callers are asked for a certificate. Default they are not. */
   readonly clients?: ClientCertificates
   /** In order of precedence, as those of the mesh; what none of them matches is not served. */
@@ -213,6 +240,8 @@ export interface GatewayListener {
   readonly policies?: readonly Omit<RoutePolicy, 'match'>[]
   /** Default it takes what comes. */
   readonly limits?: ListenerLimits
+  /** Default it takes who comes. */
+  readonly sources?: SourceLimits
 }
 
 /** One host of a gateway, in lower case and without port. */
@@ -248,12 +277,24 @@ export interface RoutePolicy {
 /** What an inbound listener takes. Each limit that is asked must have room. */
 export interface ListenerLimits {
   readonly all: readonly RateLimit[]
+  /** Default every request. */
+  readonly accepts?: Accepts
   /** In order of precedence: the first that matches is asked beside `all`. Default none. */
   readonly routes?: readonly {
     readonly route: string
     readonly match: RouteMatch
     readonly limits: readonly RateLimit[]
+    /** Beside what the listener takes. Default every request. */
+    readonly accepts?: Accepts
   }[]
+}
+
+/** Requests that are taken, by what they are. */
+export interface Accepts {
+  /** In upper case. Default all. */
+  readonly methods?: readonly string[]
+  /** Longest body, in bytes. Default any. */
+  readonly bodyBytes?: number
 }
 
 export interface AuditSettings {

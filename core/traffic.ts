@@ -4,6 +4,8 @@
 export interface ServiceTraffic {
   readonly balance?: Balance
   readonly outlier?: OutlierOptions
+  /** Whether near endpoints are asked before far ones. Default `failover`, where caller and endpoints say where they are. */
+  readonly locality?: 'failover' | 'any'
   /** Default an endpoint has its whole share at once. */
   readonly warmUp?: WarmUpOptions
   /** Default none: requests go on to a service that keeps failing. */
@@ -126,12 +128,56 @@ export interface BreakerOptions {
   readonly minimumRequests: number
 }
 
+/** What a listener takes of each source. A source is an address, or all addresses that share their first bits. */
+export interface SourceLimits {
+  /** Ranges of addresses, as `10.0.0.0/8`, that alone may connect. Default all may. */
+  readonly allow?: readonly string[]
+  /** Ranges that may not, whatever is allowed. Default none. */
+  readonly deny?: readonly string[]
+  /** Bits that make a source. Default 32, and 64 of IPv6, which is what one customer has. */
+  readonly prefix: { readonly ipv4: number; readonly ipv6: number }
+  /** Open at a time. Default any number. */
+  readonly connections?: number
+  /** Handshakes of TLS under way at a time. Default any number. */
+  readonly handshakes?: number
+  /** New connections. Default any number. */
+  readonly rate?: { readonly perSecond: number; readonly burst: number }
+}
+
 /** A bucket that holds `burst` requests and gets `perSecond` new ones: one for all, or one for each key. */
 export interface RateLimit {
   readonly perSecond: number
   readonly burst: number
   /** Default one bucket for all. A request without the header or cookie is of the key "". */
   readonly by?: KeyPlace
+}
+
+/** A backend of a weighted route that loses its weight by itself where it does worse than the others do meanwhile. */
+export interface RouteCanary {
+  /** The service on trial. */
+  readonly backend: string
+  /** Names what is on trial, in records. Default nothing. */
+  readonly version?: string
+  /** Another one is another trial: it stands for weights, rules and version. */
+  readonly revision: string
+  readonly errors: ShareRules
+  /** Default nobody looks at the time that answers take. */
+  readonly slow?: ShareRules & {
+    /** An answer that takes longer is slow, in milliseconds. */
+    readonly aboveMs: number
+  }
+  /** Requests on either side before the two are compared. Default 100. */
+  readonly minRequests: number
+  /** Time over which they are compared, in milliseconds. Default 300 000. */
+  readonly windowMs: number
+}
+
+/** How large a share of requests may be, in percent. */
+export interface ShareRules {
+  /** Above that of the other side, in percentage points. Default 5. */
+  readonly maxRise: number
+  /** In all, whatever the other side does. Default any share. */
+  readonly max?: number
 }
 
 export const outlierDefaults: OutlierOptions = { consecutive: 5, baseMs: 30_000, maxMs: 300_000, maxShare: 0.5 }

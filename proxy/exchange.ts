@@ -41,6 +41,8 @@ export interface Onward {
   readonly times?: TryTimes
   /** Where it may be sent more than once. */
   readonly attempts?: Attempts
+  /** Longest body, in bytes; what is longer is cut off with 413. Default any. */
+  readonly bodyBytes?: number
   /** Of an upgrade alone: whether it would be allowed now. */
   readonly stillAllowed?: () => Promise<boolean>
 }

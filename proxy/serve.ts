@@ -26,6 +26,7 @@ import type { Strangers } from './flow/strangers.ts'
 import { seeToken } from './flow/token.ts'
 import type { Trials } from './flow/trial.ts'
 import type { AskRates } from './limit/rates.ts'
+import type { Sources } from './limit/sources.ts'
 import type { Telemetry } from './telemetry/served.ts'
 
 /** What a listener brings to every request. */
@@ -56,6 +57,8 @@ export interface Parts {
   readonly diverted?: ((head: Exchange['head']) => Decision | undefined) | undefined
   /** Refuses what is over a limit. Default everything is taken. */
   readonly limited?: AskRates | undefined
+  /** Who may connect, and how often. Default anybody. */
+  readonly sources?: Sources | undefined
   /** Policies that are tried out beside those in force. Default none. */
   readonly trials?: Pick<Trials, 'answered'> | undefined
   /** Counts, lists, shows and traces requests. Default nobody does. */

@@ -15,7 +15,7 @@ import type { Applied, SharedState } from '../../ca/node/shared.ts'
 import { localIdentitySource } from '../../ca/node/source.ts'
 import { fileTokens } from '../../ca/node/tokens.ts'
 import { waitingFor } from '../../control/authority.ts'
-import { type HealthReport, makeHealth, type TrialHealth } from '../../control/health.ts'
+import { type HealthReport, makeHealth, type TrialHealth, type VersionHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
@@ -32,13 +32,21 @@ import { type QuarantineParts, quarantineRoutes } from '../../control/node/quara
 import type { StateFolder } from '../../control/node/state.ts'
 import { partsOf } from '../../control/parts.ts'
 import { withQuarantine } from '../../control/quarantine.ts'
-import { rolledBackBy, rolledBackText, stillMeant, withoutRolledBack } from '../../control/rollbacks.ts'
+import { type ReturnedWeight, returnedBy, stillOnTrial, withoutReturned } from '../../control/returned-weights.ts'
+import {
+  type RolledBack,
+  rolledBackBy,
+  rolledBackText,
+  stillMeant,
+  withoutRolledBack,
+} from '../../control/rollbacks.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
 import type { FindReceipt, KeyVault, NowNs, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import { returnedText } from '../../proxy/flow/versions.ts'
 import { accessBy } from './access.ts'
 import { tendAuthority, trustEvent } from './authority.ts'
 import { openDenied, sharedDenied } from './denied.ts'
@@ -205,7 +213,8 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const collectorTokens = openCollectorTokens(state.collectorTokens, nowMs)
   const health = makeHealth()
   const unexpected = (thrown: unknown): void => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) })
-  const rollbacks = await openRollbacks(join(state.root, 'rolled-back.json'))
+  const rollbacks = await openRollbacks<RolledBack>(join(state.root, 'rolled-back.json'))
+  const returned = await openRollbacks<ReturnedWeight>(join(state.root, 'returned-weights.json'))
   const oneByOne = inTurn()
   const quarantine: Quarantine = await runQuarantine({
     path: join(state.root, 'quarantine.json'),
@@ -216,7 +225,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     changed: serveAnew,
     unexpected,
   })
-  /** What the mesh file says; in force is that without the canaries that were taken back. */
+  /** What the mesh file says; in force is that without the canaries that were taken back, of policies and of versions. */
   let given = options.config
   let config = await inForce(given)
   /** Bundles by digest, of now and of before: a proxy may still be on its way to that. */
@@ -275,6 +284,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
         onReport: (workload: SpiffeId, report: HealthReport) => shared.applied(appliedOf(workload, report)),
       }),
       onTrials: (workload, trials) => oneByOne(() => takeBack(workload, trials)),
+      onVersions: (workload, versions) => oneByOne(() => returnWeights(workload, versions)),
       nowMs,
     },
     options.listen,
@@ -303,6 +313,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     partOf,
     health,
     rolledBack: rollbacks.current,
+    returned: returned.current,
     spool: () => ({ ...options.recorder.status() }) as never,
     createToken: (workload, ttlMs) => registrar.createToken(workload, ttlMs),
     createCollectorToken: (workload, ttlMs, right) => collectorTokens.create(workload, ttlMs, right),
@@ -348,7 +359,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   async function inForce(next: Config): Promise<Config> {
     const kept = stillMeant(rollbacks.current(), next.snapshot)
     if (kept.length < rollbacks.current().length) await rollbacks.put(kept)
-    const snapshot = withoutRolledBack(next.snapshot, kept, sha256)
+    const onTrial = stillOnTrial(returned.current(), next.snapshot)
+    if (onTrial.length < returned.current().length) await returned.put(onTrial)
+    const judged = withoutRolledBack(next.snapshot, kept, sha256)
+    const snapshot = withoutReturned(judged, onTrial, sha256)
     return { ...next, snapshot: withQuarantine(snapshot, quarantine.ordered(), sha256) }
   }
 
@@ -363,6 +377,20 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       onEvent({ level: 'warn', from: 'control', text: `the canary was taken back everywhere: ${detail}` })
     }
     await rollbacks.put([...rollbacks.current(), ...news])
+    await serveAnew()
+  }
+
+  /** A weight that went back in one proxy goes back in all, and stays so over restarts. */
+  async function returnWeights(workload: SpiffeId, told: readonly VersionHealth[]): Promise<void> {
+    const part = partOf(workload)
+    const news = part ? returnedBy(part, workload, told, nowMs()) : []
+    if (news.length === 0) return
+    for (const one of news) {
+      const detail = returnedText(one)
+      await sink.keep({ kind: 'admin', action: 'weight_returned', actor: workload, detail })
+      onEvent({ level: 'warn', from: 'control', text: `the weight went back everywhere: ${detail}` })
+    }
+    await returned.put([...returned.current(), ...news])
     await serveAnew()
   }
 

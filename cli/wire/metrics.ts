@@ -27,6 +27,7 @@ export interface Numbers {
 export function metricsText(numbers: Numbers): string {
   const { traffic, cluster } = numbers
   return [istioText(traffic, cluster), decisionsOf(traffic), spoolOf(numbers), identityOf(numbers), doorsOf(numbers)]
+    .concat(upstreamsOf(numbers))
     .concat(processOf(numbers))
     .join('')
 }
@@ -101,6 +102,14 @@ function doorsOf({ stats, accessLog, taps, spans }: Numbers): string {
     each('writ_listener_requests_total', 'counter', 'Requests that are over.', ({ requests }) => requests),
     each('writ_handshakes_failed_total', 'counter', 'Handshakes that failed.', (one) => one.handshakesFailed),
     each('writ_connections_dropped_total', 'counter', 'Connections that were one too many.', ({ dropped }) => dropped),
+    family(
+      'writ_sources_refused_total',
+      'counter',
+      'Connections of sources that may not have them, by code.',
+      listeners.flatMap(({ name, sourcesRefused }) =>
+        Object.entries(sourcesRefused).map(([code, count]): Sample => [labelsOf({ listener: name, code }), count]),
+      ),
+    ),
     one('writ_upstream_connections', 'gauge', 'Open connections to upstreams.', stats?.upstreamConnections),
     one('writ_mirrors_left_out_total', 'counter', 'Copies of requests beyond the bound.', stats?.mirrors.leftOut),
     one('writ_access_log_lines_total', 'counter', 'Lines written.', accessLog?.written()),
@@ -108,6 +117,28 @@ function doorsOf({ stats, accessLog, taps, spans }: Numbers): string {
     one('writ_tap_missed_total', 'counter', 'Requests that a tap could not show.', taps.missed()),
     one('writ_spans_exported_total', 'counter', 'Spans that the receiver took.', spans?.exported),
     one('writ_spans_failed_total', 'counter', 'Spans that the receiver did not take.', spans?.failed),
+  ].join('')
+}
+
+/** Of services with several endpoints, by where those are; and of services with a breaker. */
+function upstreamsOf({ stats }: Numbers): string {
+  const [asked, counts] = [new Map<string, number>(), new Map<string, number>()]
+  const add = (to: Map<string, number>, labels: string, value: number): void =>
+    void to.set(labels, (to.get(labels) ?? 0) + value)
+  for (const [service, endpoints] of Object.entries(stats?.balanced ?? {})) {
+    for (const { locality, ejected, asked: times } of endpoints) {
+      add(asked, labelsOf({ service, locality }), times)
+      for (const state of ['able', 'ejected'])
+        add(counts, labelsOf({ service, locality, state }), Number((state === 'ejected') === ejected))
+    }
+  }
+  const circuits = Object.entries(stats?.circuits ?? {}).flatMap(([service, now]) =>
+    ['closed', 'open', 'half-open'].map((state): Sample => [labelsOf({ service, state }), Number(state === now)]),
+  )
+  return [
+    family('writ_endpoint_requests_total', 'counter', 'Requests by where the endpoint that was asked is.', [...asked]),
+    family('writ_endpoints', 'gauge', 'Endpoints by where they are, and whether they are asked.', [...counts]),
+    family('writ_circuit', 'gauge', '1 for the state that the circuit of a service is in.', circuits),
   ].join('')
 }
 

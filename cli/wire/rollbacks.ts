@@ -1,21 +1,20 @@
-/** Canaries that were taken back, in memory and in a file for the next start. */
+/** Canaries that were taken back, of policies and of versions, in memory and in a file for the next start. */
 
 import { readFile, rename, writeFile } from 'node:fs/promises'
-import type { RolledBack } from '../../control/rollbacks.ts'
 
-export interface Rollbacks {
-  current(): readonly RolledBack[]
+export interface Rollbacks<One> {
+  current(): readonly One[]
   /** Resolves once they are on the disk. */
-  put(next: readonly RolledBack[]): Promise<void>
+  put(next: readonly One[]): Promise<void>
 }
 
-export async function openRollbacks(path: string): Promise<Rollbacks> {
+export async function openRollbacks<One>(path: string): Promise<Rollbacks<One>> {
   const kept = await readFile(path, 'utf8').catch((thrown: NodeJS.ErrnoException) => {
     // A list that cannot be read is not an empty one: what refused too many must not come back by a broken file.
     if (thrown.code === 'ENOENT') return '{"v":1,"rolled_back":[]}'
     throw thrown
   })
-  let current = (JSON.parse(kept) as { rolled_back: readonly RolledBack[] }).rolled_back
+  let current = (JSON.parse(kept) as { rolled_back: readonly One[] }).rolled_back
   return {
     current: () => current,
     async put(next) {

@@ -19,6 +19,7 @@ import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import { makeDecide, makeLogRules, makePolicies } from '../../engine/index.ts'
 import { lookupOf, openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
+import { returnedText, type VersionReport } from '../../proxy/flow/versions.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
 import { software } from '../version.ts'
@@ -123,6 +124,11 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
       options.onEvent({ level: 'warn', from: workload.name, text })
       hurry.abort()
     },
+    onReturned(report) {
+      const text = `the weight went back: ${returnedText(report)}`
+      options.onEvent({ level: 'warn', from: workload.name, text })
+      hurry.abort()
+    },
   })
 
   let applied = first.name
@@ -206,6 +212,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
         not_after: new Date(svid.notAfterMs).toISOString(),
         spool: { state: bytes < maxBytes ? 'ok' : 'full', bytes, max_bytes: maxBytes, pending },
         ...trialStatus(proxy.trials(id)),
+        ...versionStatus(proxy.versions()),
       }
       hurry = new AbortController()
       await options.client.status(status).catch(() => undefined)
@@ -252,6 +259,11 @@ function trialStatus(trials: Pick<Trials, 'reports' | 'faultsPassed'>): { readon
     return { ...rest, ...(numbers && { numbers: { ...numbers } }), rolled_back: rolledBack }
   })
   return { ...(passed > 0 && { faults_passed: passed }), ...(told.length > 0 && { trials: told }) }
+}
+
+function versionStatus(all: readonly VersionReport[]): { readonly [name: string]: Json } {
+  const told = all.toSorted((a, b) => Number(b.returned) - Number(a.returned)).slice(0, maxTrials)
+  return told.length > 0 ? { versions: told as unknown as Json } : {}
 }
 
 /** The roots of these names as DER; the same array while their text is the same. */

@@ -25,13 +25,14 @@ import { kinds } from './schema.ts'
 import { bundlesOf } from './scope.ts'
 import { resolveServices } from './services.ts'
 import { type MeshSettings, settingsOf } from './settings.ts'
+import { withSources } from './sources.ts'
 import { asTcp, detectedServices, tcpProblems, tcpServices } from './tcp.ts'
 import { resolveTlsRoutes } from './tls-routes.ts'
 import type { ReadKeyFile } from './tokens.ts'
 import { tracingOf } from './tracing.ts'
 import { resolveTraffic, withLimits, withTraffic } from './traffic-targets.ts'
 import { byText } from './words.ts'
-import { checkWorkloads, identityOf, workloadOf } from './workloads.ts'
+import { checkWorkloads, identityOf, serviceOf, workloadOf } from './workloads.ts'
 
 export type Compiled =
   | {
@@ -110,12 +111,15 @@ export function compileMesh(text: string, world: World): Compiled {
     traffic,
     limits,
     limitsOf,
+    sourcesOf,
     governed,
     problems: ofTraffic,
   } = resolveTraffic({
     ...parts,
     trustDomain,
     resolved,
+    entered: ofGateways.values(),
+    sha256: world.sha256,
     traffic: found.TrafficPolicy,
   })
   const portsOf = (name: string): readonly number[] =>
@@ -148,21 +152,13 @@ export function compileMesh(text: string, world: World): Compiled {
   const routes = governed(resolved)
   const entered = new Map([...ofGateways].map(([key, ways]) => [key, governed(ways)]))
   const ingress = { entered, passed, named, policyOf, limitsOf }
-  const workloads = found.Workload.map((workload) =>
-    withOutside(
-      withGateway(
-        withLimits(
-          workloadOf(workload, identityOf(workload, trustDomain)!, policies.get(workload.name), detected),
-          limits.get(workload.name),
-        ),
-        workload,
-        found.Gateway,
-        ingress,
-      ),
-      workload,
-      { externals, policyOf },
-    ),
-  )
+  const workloads = found.Workload.map((placed) => {
+    const id = identityOf(placed, trustDomain)!
+    const own = workloadOf(placed, id, policies.get(placed.name), detected)
+    const entered = withGateway(withLimits(own, limits.get(placed.name)), placed, found.Gateway, ingress)
+    const leading = withOutside(entered, placed, { externals, policyOf })
+    return withSources(leading, serviceOf(placed), placed.spec.gateway?.name, sourcesOf)
+  })
   const used = new Set(workloads.flatMap((workload) => [...bundlesOf(workload)]))
   const content: Omit<MeshSnapshot, 'name'> = {
     v: snapshotVersion,

@@ -17,6 +17,11 @@ const changes = z.strictObject({
   remove: z.array(name).exactOptional(),
 })
 
+export const backendFilters: z.ZodType<Pick<RouteFilters, 'request' | 'response'>> = z.strictObject({
+  request: changes.exactOptional(),
+  response: changes.exactOptional(),
+})
+
 const path = z.strictObject({ type: z.enum(['full', 'prefix']), value: pathValue })
 const host = z.string().regex(/^[a-z0-9.-]{1,253}$/, { error: 'no host name' })
 const list = z.array(value)

@@ -5,28 +5,17 @@
 
 import { z } from 'zod'
 import type { Json } from '../../core/json.ts'
+import { type BackendFilter, fieldText, headerModifier } from './backend-filters.ts'
 import { type ServiceRef, serviceRef } from './refs.ts'
 import { headerName, pathValue } from './route-match.ts'
 import { duration, host, name, port } from './words.ts'
-
-export interface HeaderValue {
-  readonly name: string
-  readonly value: string
-}
-
-export interface HeaderModifier {
-  readonly set?: readonly HeaderValue[]
-  readonly add?: readonly HeaderValue[]
-  readonly remove?: readonly string[]
-}
 
 export type PathModifier =
   | { readonly type: 'ReplaceFullPath'; readonly replaceFullPath: string }
   | { readonly type: 'ReplacePrefixMatch'; readonly replacePrefixMatch: string }
 
 export type HttpRouteFilter =
-  | { readonly type: 'RequestHeaderModifier'; readonly requestHeaderModifier: HeaderModifier }
-  | { readonly type: 'ResponseHeaderModifier'; readonly responseHeaderModifier: HeaderModifier }
+  | BackendFilter
   | { readonly type: 'URLRewrite'; readonly urlRewrite: { readonly hostname?: string; readonly path?: PathModifier } }
   | {
       readonly type: 'RequestRedirect'
@@ -69,21 +58,6 @@ export interface RouteFilterSpec {
   }
   readonly transform?: { readonly request?: Json; readonly response?: Json; readonly maxBytes?: number }
 }
-
-const fieldText = z
-  .string()
-  .regex(/^(?:[\x21-\x7e](?:[\t\x20-\x7e]{0,4094}[\x21-\x7e])?)?$/, { error: 'is not a header value of ASCII' })
-
-const fields = z
-  .array(z.strictObject({ name: headerName, value: fieldText }))
-  .max(16)
-  .exactOptional()
-
-const headerModifier = z.strictObject({
-  set: fields,
-  add: fields,
-  remove: z.array(headerName).max(16).exactOptional(),
-})
 
 const pathModifier = z.discriminatedUnion(
   'type',

@@ -9,6 +9,7 @@ import { type HttpRouteFilter, routeFilters } from './filters.ts'
 import { type BackendRef, backendRefs, hostnames, namespace, type ParentRef, parentRefs } from './refs.ts'
 import { type RouteRetrySpec, routeRetrySpec } from './retry.ts'
 import { type HttpRouteMatch, routeMatch } from './route-match.ts'
+import { type SessionSpec, sessionSpec } from './session.ts'
 import { duration, hostPattern, name, port } from './words.ts'
 
 export interface HttpRouteRule {
@@ -19,6 +20,7 @@ export interface HttpRouteRule {
   readonly filters?: readonly HttpRouteFilter[]
   readonly timeouts?: { readonly request?: string; readonly backendRequest?: string }
   readonly retry?: RouteRetrySpec
+  readonly sessionPersistence?: SessionSpec
 }
 
 export interface HttpRouteSpec {
@@ -26,6 +28,8 @@ export interface HttpRouteSpec {
   readonly hostnames?: readonly string[]
   readonly rules: readonly HttpRouteRule[]
 }
+
+export type RouteKind = 'HTTPRoute' | 'GRPCRoute' | 'TLSRoute'
 
 export type GatewayProtocol = 'HTTP' | 'HTTPS' | 'TLS'
 
@@ -42,7 +46,15 @@ export interface GatewayListenerSpec {
   readonly hostname: string
   readonly port: number
   readonly protocol: GatewayProtocol
-  readonly tls?: { readonly mode?: 'Terminate' | 'Passthrough'; readonly certificateRefs?: readonly FolderRef[] }
+  readonly allowedRoutes?: {
+    readonly namespaces?: { readonly from?: 'Same' | 'All' }
+    readonly kinds?: readonly { readonly group?: 'gateway.networking.k8s.io'; readonly kind: RouteKind }[]
+  }
+  readonly tls?: {
+    readonly mode?: 'Terminate' | 'Passthrough'
+    readonly certificateRefs?: readonly FolderRef[]
+    readonly options?: { readonly 'writ.dev/min-version'?: '1.2' | '1.3' }
+  }
 }
 
 export interface ValidationSpec {
@@ -77,6 +89,7 @@ export const httpRouteSpec: z.ZodType<HttpRouteSpec> = z.strictObject({
           })
           .exactOptional(),
         retry: routeRetrySpec.exactOptional(),
+        sessionPersistence: sessionSpec.exactOptional(),
       }),
     )
     .min(1)
@@ -126,6 +139,25 @@ export const gatewaySpec: z.ZodType<GatewaySpec> = z
           ),
           port: port.describe('Of a mesh gateway: TCP port of at least one outbound listener.'),
           protocol: z.enum(['HTTP', 'HTTPS', 'TLS']).describe('HTTPS and TLS on gateways of class writ-ingress.'),
+          allowedRoutes: z
+            .strictObject({
+              namespaces: z
+                .strictObject({ from: z.enum(['Same', 'All']).exactOptional() })
+                .describe('A mesh file has one namespace, so both mean the same.')
+                .exactOptional(),
+              kinds: z
+                .array(
+                  z.strictObject({
+                    group: z.literal('gateway.networking.k8s.io').exactOptional(),
+                    kind: z.enum(['HTTPRoute', 'GRPCRoute', 'TLSRoute']),
+                  }),
+                )
+                .min(1)
+                .max(8)
+                .describe('Kinds that may be attached. Default those of the protocol.')
+                .exactOptional(),
+            })
+            .exactOptional(),
           tls: z
             .strictObject({
               mode: z
@@ -137,6 +169,14 @@ export const gatewaySpec: z.ZodType<GatewaySpec> = z
                 .min(1)
                 .max(8)
                 .describe('tls.crt and tls.key; the first that can be used is shown.')
+                .exactOptional(),
+              options: z
+                .strictObject({
+                  'writ.dev/min-version': z
+                    .enum(['1.2', '1.3'])
+                    .describe('Oldest version of TLS, the same for all HTTPS listeners of a port. Default 1.3.')
+                    .exactOptional(),
+                })
                 .exactOptional(),
             })
             .exactOptional(),

@@ -3,7 +3,7 @@
 import type { PolicyUse } from '../../core/policy.ts'
 import type { ClientCertificates, GatewayListener, ListenerLimits, Route, Site, Workload } from '../../core/snapshot.ts'
 import { parseTrustDomain, type TrustDomain } from '../../core/spiffe.ts'
-import { type GatewayListenerSpec, type GatewaySpec, type HttpRouteSpec, isIngress } from './gateway.ts'
+import { type GatewayListenerSpec, type GatewaySpec, type HttpRouteSpec, isIngress, type RouteKind } from './gateway.ts'
 import { covers } from './hostnames.ts'
 import type { WorkloadSpec } from './kinds.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
@@ -18,10 +18,20 @@ export const portKey = (gateway: string, port: number): string => `${gateway} ${
  * The listeners of a gateway that a route is attached to. One of plain HTTP whose host has TLS too only sends callers
  * there, unless a route names it: no route serves a host without TLS by accident.
  */
-export const attachedTo = (gateway: PlacedGateway, section: string | undefined): readonly GatewayListenerSpec[] =>
-  gateway.spec.listeners.filter((one) =>
-    section === undefined ? one.protocol !== 'TLS' && !hasTls(one, gateway) : one.name === section,
+export const attachedTo = (
+  gateway: PlacedGateway,
+  section: string | undefined,
+  kind: RouteKind,
+): readonly GatewayListenerSpec[] =>
+  gateway.spec.listeners.filter(
+    (one) =>
+      takes(one, kind) &&
+      (section === undefined ? one.protocol !== 'TLS' && !hasTls(one, gateway) : one.name === section),
   )
+
+/** Whether routes of this kind may be attached to a listener. */
+export const takes = ({ allowedRoutes }: GatewayListenerSpec, kind: RouteKind): boolean =>
+  allowedRoutes?.kinds?.some((one) => one.kind === kind) ?? true
 
 const isSecureFor = ({ protocol, hostname }: GatewayListenerSpec, plain: GatewayListenerSpec): boolean =>
   protocol === 'HTTPS' && (hostname === plain.hostname || covers(hostname, plain.hostname))
@@ -69,6 +79,7 @@ function listenerProblems(gateway: PlacedGateway): Problem[] {
   const names = new Set<string>()
   const places = new Set<string>()
   const plain = new Map<number, boolean>()
+  const versions = new Map<number, string>()
   for (const [index, listener] of gateway.spec.listeners.entries()) {
     const say = (field: string, problem: string, cure: string): void =>
       void problems.push(problemAt(gateway, ['spec', 'listeners', index, field], problem, cure))
@@ -83,6 +94,15 @@ function listenerProblems(gateway: PlacedGateway): Problem[] {
       say('protocol', `${port} has a listener with TLS and one without`, 'give them different ports')
     }
     plain.set(port, isPlain)
+    const oldest = isPlain || protocol === 'TLS' ? undefined : minTlsOf(listener)
+    if (oldest !== undefined && (versions.get(port) ?? oldest) !== oldest) {
+      const problem = `another listener of ${port} takes TLS from ${versions.get(port)} on: versions are agreed on before the host is`
+      say('tls', problem, 'write the same writ.dev/min-version, or another port')
+    }
+    if (oldest !== undefined) versions.set(port, oldest)
+    if (protocol === 'TLS' && tls?.options) {
+      say('tls', 'TLS is passed through here: its versions are between its ends', 'leave the options out')
+    }
     if (isPlain && tls) say('tls', 'HTTP has no TLS', 'write protocol: HTTPS, or remove tls')
     if (protocol === 'HTTPS' && !tls?.certificateRefs) say('tls', 'HTTPS needs a certificate', 'add certificateRefs')
     if (protocol === 'HTTPS' && tls?.mode === 'Passthrough') {
@@ -94,6 +114,8 @@ function listenerProblems(gateway: PlacedGateway): Problem[] {
   }
   return problems
 }
+
+const minTlsOf = ({ tls }: GatewayListenerSpec): '1.2' | '1.3' => tls?.options?.['writ.dev/min-version'] ?? '1.3'
 
 function clientProblems(gateway: PlacedGateway, own: TrustDomain): Problem[] {
   const validation = gateway.spec.tls?.frontend.default.validation
@@ -112,8 +134,11 @@ function clientProblems(gateway: PlacedGateway, own: TrustDomain): Problem[] {
 export interface IngressWorld {
   /** Routes by `portKey`, in order of precedence. */
   readonly entered: ReadonlyMap<string, readonly Route[]>
-  /** Backends of passed-through TLS, by `portKey` and host. */
-  readonly passed: ReadonlyMap<string, { readonly route: string; readonly backends: Route['backends'] }>
+  /** Where passed-through TLS leads, by `portKey`. */
+  readonly passed: ReadonlyMap<
+    string,
+    readonly { readonly host: string; readonly route: string; readonly backends: Route['backends'] }[]
+  >
   /** Listeners that a route names by their section. */
   readonly named: ReadonlySet<string>
   readonly policyOf: (
@@ -162,7 +187,12 @@ function gatewayListeners(gateway: PlacedGateway, address: string, world: Ingres
       direction: 'gateway',
       name: `gateway-${port}`,
       bind: { kind: 'tcp', address, port },
-      sites: here.flatMap((one) => [siteOf(one, gateway, world), ...sentAway(one, gateway)]),
+      sites: here.flatMap((one) =>
+        one.protocol === 'TLS'
+          ? passedAt(one, gateway, world)
+          : [siteOf(one, gateway, world), ...sentAway(one, gateway)],
+      ),
+      ...(here.some((one) => one.protocol === 'HTTPS' && minTlsOf(one) === '1.2') && { minTls: '1.2' as const }),
       ...(clients && { clients }),
       routes,
       policy: world.policyOf('Gateway', name),
@@ -172,14 +202,20 @@ function gatewayListeners(gateway: PlacedGateway, address: string, world: Ingres
   })
 }
 
+/** What is passed on of a listener's names; the rest of them lead nowhere. A name of another listener is that one's. */
+function passedAt({ hostname, port }: GatewayListenerSpec, { name, spec }: PlacedGateway, world: IngressWorld): Site[] {
+  const others = spec.listeners.flatMap((one) => (one.port === port && one.hostname !== hostname ? one.hostname : []))
+  const led = (world.passed.get(portKey(name, port)) ?? []).filter(
+    ({ host }) => (host === hostname || covers(hostname, host)) && !others.includes(host),
+  )
+  const nowhere = led.some(({ host }) => host === hostname) ? [] : [{ host: hostname, route: '', backends: [] }]
+  return [...led, ...nowhere].map(({ host, route, backends }) => ({ host, serves: 'tls', route, backends }))
+}
+
 function siteOf(listener: GatewayListenerSpec, gateway: PlacedGateway, world: IngressWorld): Site {
-  const { hostname: host, port, protocol, tls, name } = listener
+  const { hostname: host, protocol, tls, name } = listener
   if (protocol === 'HTTPS') {
     return { host, serves: 'https', certificates: (tls?.certificateRefs ?? []).map((ref) => ref.name) }
-  }
-  if (protocol === 'TLS') {
-    const to = world.passed.get(`${portKey(gateway.name, port)} ${host}`)
-    return { host, serves: 'tls', route: to?.route ?? '', backends: to?.backends ?? [] }
   }
   const secure = gateway.spec.listeners.find((one) => isSecureFor(one, listener))
   if (!secure || world.named.has(`${gateway.name} ${name}`)) return { host, serves: 'http' }

@@ -13,7 +13,7 @@ import { type TargetRef, targetRefs } from './target-refs.ts'
 import { recordClaimsSpec, type TokensSpec, tokensSpec } from './tokens.ts'
 import { type TracingSpec, tracingSpec } from './tracing.ts'
 import { type CanarySpec, canarySpec, type ShadowSpec, shadowSpec } from './trials.ts'
-import { address, bundleName, bytes, duration, entrypoint, host, name, port, spiffePath } from './words.ts'
+import { address, bundleName, bytes, duration, entrypoint, host, locality, name, port, spiffePath } from './words.ts'
 
 export interface MeshSpec {
   readonly trustDomain: string
@@ -61,6 +61,7 @@ export interface WorkloadSpec {
   readonly identity?: string
   readonly service?: string
   readonly host?: string
+  readonly locality?: string
   readonly inbound?: {
     readonly address?: string
     readonly port: number
@@ -84,6 +85,7 @@ export interface ServiceSpec {
     readonly port?: number
     readonly workload?: string
     readonly identity?: string
+    readonly locality?: string
   }[]
 }
 
@@ -234,6 +236,9 @@ export const workloadSpec: z.ZodType<WorkloadSpec> = z.strictObject({
   host: name
     .describe('Machine or container it runs on; ports clash only on one host. Default: one host for all.')
     .exactOptional(),
+  locality: locality
+    .describe('Where it runs: region/zone/subzone. Its calls prefer endpoints of the same place. Default nobody knows.')
+    .exactOptional(),
   inbound: z
     .strictObject({
       address: address.describe('Address to listen on for mTLS. Default 127.0.0.1.').exactOptional(),
@@ -317,6 +322,9 @@ export const serviceSpec: z.ZodType<ServiceSpec> = z.strictObject({
             .describe('A Workload of this file: its identity, and its inbound address and port unless given here.')
             .exactOptional(),
           identity: spiffePath.describe('The name that the endpoint must prove.').exactOptional(),
+          locality: locality
+            .describe('Where it runs: region/zone/subzone. Default that of its workload.')
+            .exactOptional(),
         })
         .refine((end) => (end.workload === undefined) !== (end.identity === undefined), {
           error: 'needs either a workload or an identity',

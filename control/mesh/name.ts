@@ -9,7 +9,7 @@ import { type MeshSnapshot, maxQuarantined, snapshotVersion } from '../../core/s
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../core/spiffe.ts'
 import { kafkaSasl, kafkaTls } from './kafka.ts'
 import { backends, match, route } from './route-wire.ts'
-import { listenerLimits, serviceTraffic } from './traffic-wire.ts'
+import { listenerLimits, serviceTraffic, sourceLimits } from './traffic-wire.ts'
 
 export function nameSnapshot(content: Omit<MeshSnapshot, 'name'>, sha256: Sha256): MeshSnapshot {
   const { name: _, ...rest } = content as MeshSnapshot
@@ -143,6 +143,7 @@ const service = z.strictObject({
           privateAddresses: z.boolean(),
         })
         .exactOptional(),
+      locality: text.exactOptional(),
     }),
   ),
   protocol: z.literal('tcp').exactOptional(),
@@ -163,6 +164,7 @@ const listener = z.discriminatedUnion('direction', [
     policy: policy.optional(),
     policies: z.array(z.strictObject({ route: text, match, policy: policy.optional() })).exactOptional(),
     limits: listenerLimits(match).exactOptional(),
+    sources: sourceLimits.exactOptional(),
   }),
   z.strictObject({
     direction: z.literal('outbound'),
@@ -172,12 +174,19 @@ const listener = z.discriminatedUnion('direction', [
     detect: z.literal(true).exactOptional(),
     outside: outside.exactOptional(),
   }),
-  z.strictObject({ direction: z.literal('egress'), name: text, bind, outside }),
+  z.strictObject({
+    direction: z.literal('egress'),
+    name: text,
+    bind,
+    outside,
+    sources: sourceLimits.exactOptional(),
+  }),
   z.strictObject({
     direction: z.literal('gateway'),
     name: text,
     bind,
     sites: z.array(site),
+    minTls: z.literal('1.2').exactOptional(),
     clients: z
       .strictObject({
         mode: z.enum(['required', 'optional']),
@@ -188,6 +197,7 @@ const listener = z.discriminatedUnion('direction', [
     policy: policy.optional(),
     policies: z.array(z.strictObject({ route: text, policy: policy.optional() })).exactOptional(),
     limits: listenerLimits(match).exactOptional(),
+    sources: sourceLimits.exactOptional(),
   }),
 ])
 
@@ -198,7 +208,7 @@ const snapshotShape = z.strictObject({
   cluster: text,
   services: z.array(service),
   routes: z.array(route),
-  workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener) })),
+  workloads: z.array(z.strictObject({ name: text, id, listeners: z.array(listener), locality: text.exactOptional() })),
   bundles: z.array(z.strictObject({ bundle: text, revision: text, sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
   data: z
     .array(

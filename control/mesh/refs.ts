@@ -1,6 +1,7 @@
 /** What routes name: what they are attached to, where they lead, and by which hosts (Gateway API). */
 
 import { z } from 'zod'
+import { type BackendFilter, backendFilters } from './backend-filters.ts'
 import type { KnownService } from './services.ts'
 import { hostPattern, name, port } from './words.ts'
 
@@ -26,6 +27,7 @@ export interface BackendRef {
   readonly name: string
   readonly port?: number
   readonly weight?: number
+  readonly filters?: readonly BackendFilter[]
 }
 
 export const namespace: z.ZodType<'default', 'default'> = z
@@ -54,6 +56,9 @@ export const serviceRef: z.ZodType<ServiceRef> = z.strictObject(ofService)
 const backendRef: z.ZodType<BackendRef> = z.strictObject({
   ...ofService,
   weight: z.int().min(0).max(1_000_000).describe('Share of requests. Default 1.').exactOptional(),
+  filters: backendFilters
+    .describe('Header modifiers, carried out after those of the rule where requests go there.')
+    .exactOptional(),
 })
 
 export const parentRefs: z.ZodType<readonly ParentRef[]> = z.array(parentRef).min(1).max(32)

@@ -144,12 +144,14 @@ export function leadsTo(
 }
 
 /** Whether the other side can tell a request of this route by what the route matches. */
-export function arrivesAsMatched({ match, filters }: Route): boolean {
-  if (!filters) return true
-  const { request, rewrite, redirect, answer } = filters
+export function arrivesAsMatched({ match, filters, backends }: Route): boolean {
+  const { rewrite, redirect, answer } = filters ?? {}
   if (rewrite?.path || redirect || answer) return false
   const told = Object.keys({ ...match.headers, ...match.headerPatterns })
-  const changed = [...Object.keys({ ...request?.set, ...request?.add }), ...(request?.remove ?? [])]
+  const changed = [filters, ...backends.map((one) => one.filters)].flatMap((one) => {
+    const { set, add, remove } = one?.request ?? {}
+    return [...Object.keys({ ...set, ...add }), ...(remove ?? [])]
+  })
   return !told.some((name) => changed.includes(name))
 }
 

@@ -9,7 +9,8 @@ import {
   type Redirect,
   type RouteFilters,
 } from '../../core/filters.ts'
-import type { HeaderModifier, HttpRouteFilter, PathModifier, RouteFilterSpec } from './filters.ts'
+import type { BackendFilter, HeaderModifier } from './backend-filters.ts'
+import type { HttpRouteFilter, PathModifier, RouteFilterSpec } from './filters.ts'
 import type { HttpRouteRule, HttpRouteSpec } from './gateway.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { wrongService } from './refs.ts'
@@ -53,14 +54,37 @@ export function filtersOf(
   return all
 }
 
+/** What one backend changes besides; undefined where it says nothing. `path`: of its filters. */
+export function backendFiltersOf(
+  placed: Placed<HttpRouteSpec>,
+  path: Path,
+  filters: readonly BackendFilter[] | undefined,
+  problems: Problem[],
+): Pick<RouteFilters, 'request' | 'response'> | undefined {
+  if (!filters || filters.length === 0) return undefined
+  const say = (at: Path, problem: string, cure: string): void =>
+    void problems.push(problemAt(placed, [...path, ...at], problem, cure))
+  let all: Pick<RouteFilters, 'request' | 'response'> = {}
+  for (const [index, filter] of filters.entries()) {
+    const twice = filter.type === 'RequestHeaderModifier' ? all.request : all.response
+    if (twice) say([index, 'type'], `${filter.type} is there twice`, 'make one filter of the two')
+    all = { ...all, ...headersOf(filter, index, say) }
+  }
+  return all
+}
+
+const headersOf = (filter: BackendFilter, index: number, say: Say): Pick<RouteFilters, 'request' | 'response'> =>
+  filter.type === 'RequestHeaderModifier'
+    ? { request: changesOf(filter.requestHeaderModifier, [index, 'requestHeaderModifier'], say) }
+    : { response: changesOf(filter.responseHeaderModifier, [index, 'responseHeaderModifier'], say) }
+
 type Say = (at: Path, problem: string, cure: string) => void
 
 function oneOf(filter: HttpRouteFilter, index: number, world: FilterWorld, say: Say): RouteFilters {
   switch (filter.type) {
     case 'RequestHeaderModifier':
-      return { request: changesOf(filter.requestHeaderModifier, [index, 'requestHeaderModifier'], say) }
     case 'ResponseHeaderModifier':
-      return { response: changesOf(filter.responseHeaderModifier, [index, 'responseHeaderModifier'], say) }
+      return headersOf(filter, index, say)
     case 'URLRewrite': {
       const { hostname, path } = filter.urlRewrite
       return { rewrite: { ...(hostname !== undefined && { host: hostname }), ...(path && { path: pathOf(path) }) } }

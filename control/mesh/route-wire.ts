@@ -2,9 +2,9 @@
 
 import { z } from 'zod'
 import type { Route, RouteMatch } from '../../core/snapshot.ts'
-import { filters } from './filters-wire.ts'
+import { backendFilters, filters } from './filters-wire.ts'
 import { isRe2 } from './route-match.ts'
-import { keyPlace } from './traffic-wire.ts'
+import { keyPlace, routeCanary } from './traffic-wire.ts'
 
 const text = z.string().max(4096)
 const count = z.int().min(0)
@@ -24,7 +24,9 @@ export const match: z.ZodType<RouteMatch> = z.strictObject({
   queryPatterns: z.record(text, pattern).exactOptional(),
 })
 
-export const backends: z.ZodType<Route['backends']> = z.array(z.strictObject({ service: text, weight: count }))
+export const backends: z.ZodType<Route['backends']> = z.array(
+  z.strictObject({ service: text, weight: count, filters: backendFilters.exactOptional() }),
+)
 
 export const route: z.ZodType<Route> = z.strictObject({
   name: text,
@@ -32,6 +34,14 @@ export const route: z.ZodType<Route> = z.strictObject({
   match,
   backends,
   sticky: keyPlace.exactOptional(),
+  session: z
+    .strictObject({
+      kind: z.enum(['cookie', 'header']),
+      name: z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/, { error: 'no name of a cookie or header' }),
+      maxAgeS: z.int().min(1).exactOptional(),
+    })
+    .exactOptional(),
+  canary: routeCanary.exactOptional(),
   filters: filters.exactOptional(),
   timeoutMs: count,
   tryMs: z.int().min(1).exactOptional(),

@@ -3,15 +3,16 @@
 import type { RouteFilters } from '../../core/filters.ts'
 import type { Route } from '../../core/snapshot.ts'
 import type { RouteFilterSpec } from './filters.ts'
-import { type GatewaySpec, type HttpRouteRule, type HttpRouteSpec, isIngress } from './gateway.ts'
+import { type GatewaySpec, type HttpRouteRule, type HttpRouteSpec, isIngress, type RouteKind } from './gateway.ts'
 import { meet, servedOf } from './hostnames.ts'
-import { attachedTo, portKey } from './ingress.ts'
+import { attachedTo, portKey, takes } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { type ParentRef, wrongService } from './refs.ts'
 import { routeRetryOf } from './retry.ts'
-import { filtersOf } from './route-filters.ts'
+import { backendFiltersOf, filtersOf } from './route-filters.ts'
 import { byNarrowness, matchOf, repeatedIn } from './route-match.ts'
 import type { KnownService } from './services.ts'
+import { sessionOf } from './session.ts'
 import { byText, durationMs } from './words.ts'
 
 const defaultTimeoutMs = 15_000
@@ -49,6 +50,12 @@ export function resolveRoutes(input: Input): {
     for (const [index, rule] of placed.spec.rules.entries()) {
       const filters = filtersOf(placed, ['spec', 'rules', index], rule, input, problems)
       checkRule(placed, index, rule, filters, input, problems)
+      const session = sessionOf(placed, index, rule, problems)
+      const backends = (rule.backendRefs ?? []).map((ref, at) => {
+        const path: Path = ['spec', 'rules', index, 'backendRefs', at, 'filters']
+        const own = backendFiltersOf(placed, path, ref.filters, problems)
+        return { service: ref.name, weight: ref.weight ?? 1, ...(own && { filters: own }) }
+      })
       for (const [at, match] of (rule.matches ?? [{}]).entries()) {
         for (const [field, twice, name] of repeatedIn(match)) {
           const path: Path = ['spec', 'rules', index, 'matches', at, field, twice, 'name']
@@ -58,7 +65,8 @@ export function resolveRoutes(input: Input): {
           name: `${placed.name}/${rule.name ?? index}/${at}`,
           hosts: mesh ?? [],
           match: matchOf(match),
-          backends: (rule.backendRefs ?? []).map((ref) => ({ service: ref.name, weight: ref.weight ?? 1 })),
+          backends,
+          ...(session && { session }),
           timeoutMs: rule.timeouts?.request === undefined ? defaultTimeoutMs : durationMs(rule.timeouts.request),
           ...attemptsOf(rule),
           ...(filters && { filters }),
@@ -125,7 +133,7 @@ function hostsOf(
   let inMesh = false
   for (const [index, parent] of parentRefs.entries()) {
     const path: Path = ['spec', 'parentRefs', index]
-    const names = parent.kind === 'Service' ? ofService(parent, services) : ofGateway(parent, gateways)
+    const names = parent.kind === 'Service' ? ofService(parent, services) : ofGateway(parent, gateways, kindOf(placed))
     if ('problem' in names) {
       problems.push(problemAt(placed, [...path, names.field], names.problem, names.cure))
       continue
@@ -143,7 +151,7 @@ function hostsOf(
     } else {
       const gateway = gateways.find(({ name }) => name === parent.name)!
       if (isIngress(gateway)) {
-        for (const { hostname, port } of attachedTo(gateway, parent.sectionName)) {
+        for (const { hostname, port } of attachedTo(gateway, parent.sectionName, kindOf(placed))) {
           const served = servedOf(hostname, hostnames)
           if (served.length === 0) continue
           const key = portKey(gateway.name, port)
@@ -163,6 +171,10 @@ function hostsOf(
   return { mesh: inMesh || entries.size === 0 ? [...hosts].sort(byText) : undefined, entries }
 }
 
+/** A GRPCRoute is resolved as the HTTPRoute that it comes to, under its own label. */
+const kindOf = ({ label }: Placed<HttpRouteSpec>): RouteKind =>
+  label.startsWith('GRPCRoute/') ? 'GRPCRoute' : 'HTTPRoute'
+
 type Names =
   | { readonly hosts: readonly string[] }
   | { readonly field: string; readonly problem: string; readonly cure: string }
@@ -177,7 +189,7 @@ function ofService(parent: ParentRef, services: Input['services']): Names {
   return wrongService(parent, services) ?? { hosts: services.get(parent.name)!.service.hosts }
 }
 
-function ofGateway(parent: ParentRef, gateways: Input['gateways']): Names {
+function ofGateway(parent: ParentRef, gateways: Input['gateways'], kind: RouteKind): Names {
   if (parent.group !== undefined && parent.group !== 'gateway.networking.k8s.io') {
     return { field: 'group', problem: 'a Gateway is not of this group', cure: 'remove it, or write kind: Service' }
   }
@@ -190,6 +202,10 @@ function ofGateway(parent: ParentRef, gateways: Input['gateways']): Names {
     return { field: 'port', problem: 'is not supported on a Gateway', cure: 'name the listener in sectionName' }
   }
   const listeners = gateway.spec.listeners.filter((it) => (parent.sectionName ?? it.name) === it.name)
+  if (listeners.length > 0 && !listeners.some((one) => takes(one, kind))) {
+    const problem = `${gateway.label} takes no ${kind} there: allowedRoutes.kinds says which`
+    return { field: 'name', problem, cure: `add kind: ${kind} to allowedRoutes of the listener, or name another one` }
+  }
   if (listeners.length > 0) return { hosts: listeners.map((it) => it.hostname) }
   const problem = `${gateway.label} has no listener ${parent.sectionName}`
   return { field: 'sectionName', problem, cure: 'correct the name' }

@@ -62,7 +62,7 @@ function endpointOf(
   const given = placed.spec.endpoints![index]!
   if (given.identity !== undefined) {
     const identity = idOf(given.identity, trustDomain)
-    if (identity) return { address: given.address!, port: given.port!, identity }
+    if (identity) return { address: given.address!, port: given.port!, identity, ...localityOf(given) }
     problems.push(problemAt(placed, [...path, 'identity'], 'is not a SPIFFE id', 'shorten it'))
     return undefined
   }
@@ -83,7 +83,13 @@ function endpointOf(
     problems.push(problemAt(placed, path, `cannot be called at ${address}`, 'give the address that callers reach'))
     return undefined
   }
-  return { address, port, identity: identityOf(workload, trustDomain) }
+  return { address, port, identity: identityOf(workload, trustDomain), ...localityOf(given, workload.spec) }
+}
+
+/** The first that says where it is. */
+function localityOf(...places: readonly { readonly locality?: string }[]): Pick<Endpoint, 'locality'> {
+  const said = places.find(({ locality }) => locality !== undefined)?.locality
+  return said === undefined ? {} : { locality: said }
 }
 
 function fromWorkloads(
@@ -102,7 +108,8 @@ function fromWorkloads(
   }
   return serving.flatMap((workload) => {
     const { address = '127.0.0.1', port } = workload.spec.inbound!
-    if (!isAnyAddress(address)) return { address, port, identity: identityOf(workload, trustDomain) }
+    if (!isAnyAddress(address))
+      return { address, port, identity: identityOf(workload, trustDomain), ...localityOf(workload.spec) }
     const cure = `give endpoints with the address that callers reach in Service/${service}`
     const at: Path = ['spec', 'inbound', 'address']
     problems.push(problemAt(workload, at, `callers cannot reach ${service} at ${address}`, cure))

@@ -3,9 +3,10 @@
 import { z } from 'zod'
 import type { Route } from '../../core/snapshot.ts'
 import { type GatewaySpec, isIngress } from './gateway.ts'
-import { portKey } from './ingress.ts'
+import { meet } from './hostnames.ts'
+import { portKey, takes } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
-import { type BackendRef, backendRefs, hostnames, type ParentRef, parentRefs } from './refs.ts'
+import { type BackendRef, backendRefs, hostnames, type ParentRef, parentRefs, wrongService } from './refs.ts'
 import type { KnownService } from './services.ts'
 import { name } from './words.ts'
 
@@ -21,8 +22,9 @@ export const tlsRouteSpec: z.ZodType<TlsRouteSpec> = z.strictObject({
   rules: z.array(z.strictObject({ name: name.exactOptional(), backendRefs })).length(1),
 })
 
-/** Where one name of a gateway's port leads. */
+/** Where names of a gateway's port lead: one, or all below it that no narrower one holds. */
 export interface Passed {
+  readonly host: string
   readonly route: string
   readonly backends: Route['backends']
 }
@@ -33,19 +35,21 @@ export function resolveTlsRoutes(input: {
   readonly services: ReadonlyMap<string, KnownService>
   /** Names of services that are called by tcp. */
   readonly tcp: ReadonlySet<string>
-}): { readonly passed: ReadonlyMap<string, Passed>; readonly problems: Problem[] } {
+}): { readonly passed: ReadonlyMap<string, readonly Passed[]>; readonly problems: Problem[] } {
   const problems: Problem[] = []
-  const passed = new Map<string, Passed>()
+  const passed = new Map<string, readonly Passed[]>()
   for (const route of input.tlsRoutes) {
     const say = (path: Path, problem: string, cure: string): void =>
       void problems.push(problemAt(route, ['spec', ...path], problem, cure))
     const { backendRefs } = route.spec.rules[0]!
     for (const [index, ref] of backendRefs.entries()) {
-      const path: Path = ['rules', 0, 'backendRefs', index, 'name']
-      if (!input.services.has(ref.name)) say(path, `there is no Service ${ref.name}`, 'add it, or correct the name')
+      const path: Path = ['rules', 0, 'backendRefs', index]
+      if (ref.filters) say([...path, 'filters'], 'change headers, and TLS is passed on as it is', 'take them out')
+      const wrong = wrongService(ref, input.services)
+      if (wrong) say([...path, wrong.field], wrong.problem, wrong.cure)
       else if (!input.tcp.has(ref.name)) {
         say(
-          path,
+          [...path, 'name'],
           `${ref.name} does not speak tcp, and TLS is passed on as bytes`,
           'write appProtocol: tcp where it is served',
         )
@@ -57,23 +61,27 @@ export function resolveTlsRoutes(input: {
         (one) => parent.kind !== 'Service' && one.name === parent.name && isIngress(one),
       )
       const listeners = (gateway?.spec.listeners ?? []).filter(
-        (one) => one.protocol === 'TLS' && (parent.sectionName ?? one.name) === one.name,
+        (one) => one.protocol === 'TLS' && (parent.sectionName ?? one.name) === one.name && takes(one, 'TLSRoute'),
       )
       if (listeners.length === 0) {
         const problem = 'is no Gateway of class writ-ingress with a listener of TLS'
         say(['parentRefs', index, 'name'], problem, 'add one with protocol: TLS, or correct the name')
       }
       for (const [at, wanted] of route.spec.hostnames.entries()) {
-        const fitting = listeners.filter(({ hostname }) => hostname === wanted)
+        const fitting = listeners.flatMap(({ hostname, port }) => {
+          const host = meet(hostname, wanted)
+          return host === undefined ? [] : [{ host, port }]
+        })
         if (listeners.length > 0 && fitting.length === 0) {
           say(['hostnames', at], `no listener of ${parent.name} has ${wanted}`, 'add a listener with this hostname')
         }
-        for (const { port } of fitting) {
-          const key = `${portKey(parent.name, port)} ${wanted}`
-          const other = passed.get(key)
-          if (other)
-            say(['hostnames', at], `${wanted} is led on by TLSRoute ${other.route} already`, 'keep one of the two')
-          else passed.set(key, { route: route.name, backends })
+        for (const { host, port } of fitting) {
+          const key = portKey(parent.name, port)
+          const here = passed.get(key) ?? []
+          const other = here.find((one) => one.host === host)
+          if (!other) passed.set(key, [...here, { host, route: route.name, backends }])
+          else if (other.route !== route.name)
+            say(['hostnames', at], `${host} is led on by TLSRoute ${other.route} already`, 'keep one of the two')
         }
       }
     }

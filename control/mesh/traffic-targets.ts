@@ -1,18 +1,25 @@
 /** What traffic policies come to: for each service what its callers do, and for each inbound listener what it takes. */
 
-import type { ListenerLimits, Route, Service, Workload } from '../../core/snapshot.ts'
+import type { Sha256 } from '../../core/ports.ts'
+import type { Accepts, ListenerLimits, Route, Service, Workload } from '../../core/snapshot.ts'
 import type { RateLimit, ServiceTraffic } from '../../core/traffic.ts'
 import { keyOf, textOf, wrongTarget } from './bindings.ts'
 import type { HttpRouteSpec } from './gateway.ts'
 import type { IngressWorld } from './ingress.ts'
 import { type Path, type Placed, type Problem, problemAt } from './problem.ts'
 import { arrivesAsMatched, leadsTo, partsOf, type RouteWorld } from './route-bindings.ts'
+import type { SourcesSpec } from './sources.ts'
+import type { TargetRef } from './target-refs.ts'
 import { tcpServices } from './tcp.ts'
-import { hashes, placeOf, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
+import { type AcceptsSpec, hashes, placeOf, rateLimitOf, serviceTrafficOf, type TrafficPolicySpec } from './traffic.ts'
+import { canaryOf, canaryProblems } from './versions.ts'
 import { durationMs } from './words.ts'
 import { serviceOf } from './workloads.ts'
 
 interface TrafficInput extends RouteWorld {
+  readonly sha256: Sha256
+  /** What the routes of gateways came to. */
+  readonly entered: Iterable<readonly Route[]>
   readonly traffic: readonly Placed<TrafficPolicySpec>[]
 }
 
@@ -26,6 +33,7 @@ export function resolveTraffic(input: TrafficInput): {
   /** Routes with what policies say of them, in the same order. */
   readonly governed: (routes: readonly Route[]) => readonly Route[]
   readonly limitsOf: IngressWorld['limitsOf']
+  readonly sourcesOf: (kind: 'Workload' | 'Service' | 'Gateway', name: string) => SourcesSpec | undefined
   readonly problems: Problem[]
 } {
   const problems: Problem[] = []
@@ -40,7 +48,7 @@ export function resolveTraffic(input: TrafficInput): {
       const wrong = outside ? undefined : wrongTarget(target, input)
       if (wrong) problems.push(problemAt(policy, [...path, wrong.field], wrong.problem, wrong.cure))
       if (target.kind !== 'Service' && serviceTrafficOf(policy.spec)) {
-        const problem = `only limits are of a ${target.kind}: endpoints, circuits, retries and timeouts are of a Service`
+        const problem = `only limits and sources are of a ${target.kind}: endpoints, circuits, retries and timeouts are of a Service`
         problems.push(problemAt(policy, [...path, 'kind'], problem, 'attach the rest to the Service'))
       }
       if (target.kind !== 'HTTPRoute' && policy.spec.sticky) {
@@ -52,6 +60,20 @@ export function resolveTraffic(input: TrafficInput): {
       if (target.kind === 'Service' && tcp.has(target.name) && serviceTrafficOf(policy.spec)) {
         const problem = `${target.name} speaks tcp, and only requests are spread and watched`
         problems.push(problemAt(policy, [...path, 'name'], problem, 'take it out'))
+      }
+      if (policy.spec.sources && !['Workload', 'Service', 'Gateway'].includes(target.kind)) {
+        const problem = `sources are told before anything is read, so they are of a listener and not of a ${target.kind}`
+        problems.push(
+          problemAt(policy, [...path, 'kind'], problem, 'attach them to the Workload, its Service or the Gateway'),
+        )
+      }
+      if (policy.spec.canary) {
+        const ways = [...input.resolved, ...[...input.entered].flat()]
+        const wrong = canaryProblems(policy.spec.canary, target, ways)
+        if (wrong)
+          problems.push(
+            problemAt(policy, wrong.of === 'target' ? [...path, 'kind'] : wrong.path, wrong.problem, wrong.cure),
+          )
       }
       const other = attached.get(keyOf(target))
       if (other) {
@@ -70,26 +92,38 @@ export function resolveTraffic(input: TrafficInput): {
   const limits = new Map<string, ListenerLimits>()
   for (const workload of input.workloads) {
     if (!workload.spec.inbound) continue
-    const own = limitsOf(attached.get(keyOf({ kind: 'Workload', name: workload.name })))
-    const all = own ?? limitsOf(attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) }))) ?? []
+    const [own, ofService] = [
+      attached.get(keyOf({ kind: 'Workload', name: workload.name })),
+      attached.get(keyOf({ kind: 'Service', name: serviceOf(workload) })),
+    ]
+    const all = limitsOf(own) ?? limitsOf(ofService) ?? []
+    const accepts = own?.spec.accepts ?? ofService?.spec.accepts
     const routes = input.resolved.filter(
       (way) => partsOf(way) && leadsTo(way, workload, input) && arrivesAsMatched(way),
     )
-    const of = together(all, routes, attached)
+    const of = together(all, accepts, routes, attached)
     if (!of) continue
     if (workload.spec.inbound.app.appProtocol === 'tcp') problems.push(countsNothing(workload))
     limits.set(workload.name, of)
   }
   const governed = (routes: readonly Route[]): readonly Route[] =>
-    routes.map((way) => ({ ...way, ...stickyOf(way, attached), ...timeoutOf(way, input.routes, traffic) }))
+    routes.map((way) => ({ ...way, ...ofRoute(way, attached, input.sha256), ...timeoutOf(way, input.routes, traffic) }))
   const ofGateway: IngressWorld['limitsOf'] = (name, routes) =>
-    together(limitsOf(attached.get(keyOf({ kind: 'Gateway', name }))) ?? [], routes, attached)
-  return { traffic, limits, limitsOf: ofGateway, governed, problems }
+    together(
+      limitsOf(attached.get(keyOf({ kind: 'Gateway', name }))) ?? [],
+      attached.get(keyOf({ kind: 'Gateway', name }))?.spec.accepts,
+      routes,
+      attached,
+    )
+  const sourcesOf = (kind: TargetRef['kind'], name: string): SourcesSpec | undefined =>
+    attached.get(keyOf({ kind, name }))?.spec.sources
+  return { traffic, limits, limitsOf: ofGateway, sourcesOf, governed, problems }
 }
 
 /** Those of a listener, and of its routes in order of precedence. Undefined where there are none. */
 function together(
   all: readonly RateLimit[],
+  accepts: AcceptsSpec | undefined,
   routes: readonly Route[],
   attached: ReadonlyMap<string, Attached>,
 ): ListenerLimits | undefined {
@@ -99,23 +133,36 @@ function together(
     const { owner, rule } = parts
     const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
     const of = limitsOf(section) ?? limitsOf(attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))) ?? []
-    return [{ route: way.name, match: way.match, limits: of }]
+    const taken = section?.spec.accepts ?? attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))?.spec.accepts
+    return [{ route: way.name, match: way.match, limits: of, ...(taken && { accepts: acceptsOf(taken) }) }]
   })
   // Routes without limits stand among them, so that no broader one counts their requests.
-  const last = ways.findLastIndex((way) => way.limits.length > 0)
+  const last = ways.findLastIndex((way) => way.limits.length > 0 || 'accepts' in way)
   const ofRoutes = ways.slice(0, last + 1)
-  return all.length === 0 && ofRoutes.length === 0
+  return all.length === 0 && !accepts && ofRoutes.length === 0
     ? undefined
-    : { all, ...(ofRoutes.length > 0 && { routes: ofRoutes }) }
+    : { all, ...(accepts && { accepts: acceptsOf(accepts) }), ...(ofRoutes.length > 0 && { routes: ofRoutes }) }
 }
 
-function stickyOf(way: Route, attached: ReadonlyMap<string, Attached>): Pick<Route, 'sticky'> {
+const acceptsOf = ({ methods, maxBodyBytes }: AcceptsSpec): Accepts => ({
+  ...(methods && { methods }),
+  ...(maxBodyBytes !== undefined && { bodyBytes: maxBodyBytes }),
+})
+
+function ofRoute(
+  way: Route,
+  attached: ReadonlyMap<string, Attached>,
+  sha256: Sha256,
+): Pick<Route, 'sticky' | 'canary'> {
   const parts = partsOf(way)
   if (!parts) return {}
   const { owner, rule } = parts
-  const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))
-  const sticky = section?.spec.sticky ?? attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))?.spec.sticky
-  return sticky ? { sticky: placeOf(sticky) } : {}
+  const section = attached.get(keyOf({ kind: 'HTTPRoute', name: owner, sectionName: rule }))?.spec
+  const whole = attached.get(keyOf({ kind: 'HTTPRoute', name: owner }))?.spec
+  const sticky = section?.sticky ?? whole?.sticky
+  const spec = section?.canary ?? whole?.canary
+  const canary = spec && canaryOf(spec, way, sha256)
+  return { ...(sticky && { sticky: placeOf(sticky) }), ...(canary && { canary }) }
 }
 
 /** What the rule says itself; else what its services say, of several the longest. */
@@ -136,12 +183,15 @@ const limitsOf = (policy: Attached | undefined): readonly RateLimit[] | undefine
   policy?.spec.limits?.map(rateLimitOf)
 
 function checkPolicy(policy: Attached): Problem[] {
-  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky } = policy.spec
+  const { loadBalancer, outlierEjection, circuitBreaker, limits, retry, timeouts, sticky, canary, sources, accepts } =
+    policy.spec
   const problems: Problem[] = []
   const say = (path: Path, problem: string, cure: string): void =>
     void problems.push(problemAt(policy, ['spec', ...path], problem, cure))
-  if (!serviceTrafficOf(policy.spec) && !limits && !sticky) {
-    say([], 'says nothing', 'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits or sticky')
+  if (!serviceTrafficOf(policy.spec) && !limits && !sticky && !canary && !sources && !accepts) {
+    const cure =
+      'add loadBalancer, outlierEjection, circuitBreaker, retry, timeouts, limits, accepts, sources, sticky or canary'
+    say([], 'says nothing', cure)
   }
   if (retry?.grpcCodes && retry.methods?.includes('POST') !== true) {
     const problem = 'says nothing as long as a POST is not repeated, and each call of gRPC is one'
@@ -159,6 +209,9 @@ function checkPolicy(policy: Attached): Problem[] {
     [['circuitBreaker', 'openFor'], circuitBreaker?.openFor],
     [['loadBalancer', 'warmUp', 'duration'], loadBalancer?.warmUp?.duration],
     [['timeouts', 'perTry'], timeouts?.perTry],
+    [['canary', 'window'], canary?.window],
+    [['sources', 'newConnections', 'per'], sources?.newConnections?.per],
+    [['canary', 'latency', 'threshold'], canary?.latency?.threshold],
     [['timeouts', 'connect'], timeouts?.connect],
     [['timeouts', 'idle'], timeouts?.idle],
     ...(limits ?? []).map(({ per }, index) => [['limits', index, 'per'], per] as const),

@@ -10,7 +10,9 @@ import {
   type ServiceTraffic,
 } from '../../core/traffic.ts'
 import { type RetrySpec, retryOf, retrySpec, type TimeoutsSpec, timeoutsSpec, timesOf } from './retry.ts'
+import { type SourcesSpec, sourcesSpec } from './sources.ts'
 import { type TargetRef, targetRefs } from './target-refs.ts'
+import { type RouteCanarySpec, routeCanarySpec } from './versions.ts'
 import { duration, durationMs } from './words.ts'
 
 type KeySpec = { readonly header: string } | { readonly cookie: string } | { readonly caller: true }
@@ -29,6 +31,7 @@ export interface TrafficPolicySpec {
   readonly loadBalancer?: {
     readonly type?: AlgorithmName
     readonly hashOn?: KeySpec
+    readonly locality?: 'Failover' | 'Any'
     readonly warmUp?: { readonly duration: string; readonly fromPercent?: number }
   }
   readonly outlierEjection?: {
@@ -52,6 +55,14 @@ export interface TrafficPolicySpec {
   readonly timeouts?: TimeoutsSpec
   readonly limits?: readonly LimitSpec[]
   readonly sticky?: StickySpec
+  readonly canary?: RouteCanarySpec
+  readonly sources?: SourcesSpec
+  readonly accepts?: AcceptsSpec
+}
+
+export interface AcceptsSpec {
+  readonly methods?: readonly string[]
+  readonly maxBodyBytes?: number
 }
 
 /** What keeps requests at one of several backends. */
@@ -86,12 +97,18 @@ const limit: z.ZodType<LimitSpec> = z.strictObject({
 export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
   .strictObject({
     targetRefs: targetRefs(
-      'Limits hold at inbound listeners; sticky is of an HTTPRoute alone, everything else of a Service.',
+      'Limits and sources hold at inbound listeners and gateways; sticky and canary are of an HTTPRoute alone, everything else of a Service.',
     ),
     loadBalancer: z
       .strictObject({
         type: z.enum(['PeakEwma', 'LeastRequest', 'RoundRobin', 'Random', 'RingHash', 'Maglev']).exactOptional(),
         hashOn: key.describe('What RingHash and Maglev tell requests by.').exactOptional(),
+        locality: z
+          .enum(['Failover', 'Any'])
+          .describe(
+            'Failover: endpoints of the caller’s zone first, then of its region, as far as the nearer ones are ejected. Any: near and far alike. Default Failover, where it is said who is where.',
+          )
+          .exactOptional(),
         warmUp: z
           .strictObject({
             duration: duration.describe('Time until an endpoint that is new, or comes back, has its whole share.'),
@@ -153,6 +170,26 @@ export const trafficPolicySpec: z.ZodType<TrafficPolicySpec> = z
         'Of an HTTPRoute: requests of one value go to one of the weighted backends. Default chance decides about each.',
       )
       .exactOptional(),
+    canary: routeCanarySpec.exactOptional(),
+    sources: sourcesSpec.exactOptional(),
+    accepts: z
+      .strictObject({
+        methods: z
+          .array(z.string().regex(/^[A-Z-]{1,32}$/, { error: 'is no method in upper case' }))
+          .min(1)
+          .max(16)
+          .describe('Others are refused with 405. Default all.')
+          .exactOptional(),
+        maxBodyBytes: z
+          .int()
+          .min(0)
+          .max(2 ** 50)
+          .describe('Longer bodies are refused, or cut off, with 413. Default any length.')
+          .exactOptional(),
+      })
+      .refine((one) => one.methods !== undefined || one.maxBodyBytes !== undefined, { error: 'says nothing' })
+      .describe('Requests that the listeners of the target take, beside what policies say.')
+      .exactOptional(),
     limits: z.array(limit).min(1).max(16).describe('Default none. Each that is given must have room.').exactOptional(),
   })
   .describe('How requests are spread among endpoints, and how many are taken.')
@@ -176,6 +213,7 @@ export function serviceTrafficOf(spec: TrafficPolicySpec): ServiceTraffic | unde
     ...(lb?.type && {
       balance: { type: algorithms[lb.type], ...(lb.hashOn && { hashOn: placeOf(lb.hashOn) }) } as Balance,
     }),
+    ...(lb?.locality && { locality: lb.locality === 'Any' ? ('any' as const) : ('failover' as const) }),
     ...(lb?.warmUp && {
       warmUp: { ms: durationMs(lb.warmUp.duration), from: (lb.warmUp.fromPercent ?? 10) / 100 },
     }),

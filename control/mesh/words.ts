@@ -40,6 +40,13 @@ export const spiffePath: z.ZodType<string, string> = z
     error: 'is neither a path such as /orders nor a whole SPIFFE id',
   })
 
+/** `region`, `region/zone` or `region/zone/subzone`, as Istio writes localities. */
+export const locality: z.ZodType<string, string> = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,63}(?:\/[A-Za-z0-9._-]{1,63}){0,2}$/, {
+    error: 'is not a locality such as eu-west-1/eu-west-1a: region, zone and subzone, of which the first is needed',
+  })
+
 export const port: z.ZodType<number, number> = z.int().min(1).max(65_535)
 
 export const bundleName: z.ZodType<string, string> = z

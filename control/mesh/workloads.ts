@@ -200,5 +200,6 @@ export function workloadOf(
       ...(judged?.policies && { policies: judged.policies }),
     }
   })
-  return { name: workload.name, id, listeners }
+  const { locality } = workload.spec
+  return { name: workload.name, id, listeners, ...(locality !== undefined && { locality }) }
 }

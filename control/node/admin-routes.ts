@@ -19,6 +19,8 @@ export interface AdminParts {
   readonly health: Health
   /** Canaries that were taken back. */
   readonly rolledBack?: () => readonly object[]
+  /** Backends on trial whose weight went back. */
+  readonly returned?: () => readonly object[]
   /** State of this process's own spool. */
   readonly spool: () => object
   /** A join token for this id, good for one join within `ttlMs`. */
@@ -99,7 +101,9 @@ export function adminRoutes(parts: AdminParts): DoorApp {
     const workloads = parts.health.list(mesh, (id) => parts.partOf(id)?.name)
     const { trustDomain, cluster, name } = mesh
     const rolled_back = parts.rolledBack?.() ?? []
-    return c.json({ trust_domain: trustDomain, cluster, snapshot: name, workloads, rolled_back, spool: parts.spool() })
+    const returned = parts.returned?.() ?? []
+    const of = { trust_domain: trustDomain, cluster, snapshot: name, workloads }
+    return c.json({ ...of, rolled_back, returned, spool: parts.spool() })
   })
 
   app.get('/v1/snapshot', (c) => c.json(parts.snapshot()))

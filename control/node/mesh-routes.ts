@@ -12,7 +12,7 @@ import type { FindReceipt, Identify, KeyVault } from '../../core/ports.ts'
 import { parseEpoch } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
-import { type Health, type HealthReport, healthReport, type TrialHealth } from '../health.ts'
+import { type Health, type HealthReport, healthReport, type TrialHealth, type VersionHealth } from '../health.ts'
 import type { PartOf } from '../parts.ts'
 import { problemResponse } from '../problem.ts'
 import { makeRate, type RateOptions } from '../rate.ts'
@@ -63,6 +63,8 @@ export interface MeshRouteParts extends CollectorParts {
   readonly onReport?: (id: SpiffeId, report: HealthReport) => Later<void>
   /** What a workload's proxy says of policies on trial. */
   readonly onTrials?: (id: SpiffeId, trials: readonly TrialHealth[]) => Later<void>
+  /** What it says of backends on trial. */
+  readonly onVersions?: (id: SpiffeId, versions: readonly VersionHealth[]) => Later<void>
   readonly nowMs: () => number
   /** Joins per source address. Default: 128 at once, 2 a second, 4096 sources remembered. */
   readonly joinRate?: RateOptions
@@ -194,8 +196,9 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     const report = await readJson(c.req.raw, maxBodyBytes, healthReport)
     if (!parts.partOf(id)) throw notOfTheMesh(id)
     parts.health.keep(id, report, parts.nowMs())
-    await parts.onReport?.(id, report)
     if (report.trials) await parts.onTrials?.(id, report.trials)
+    if (report.versions) await parts.onVersions?.(id, report.versions)
+    await parts.onReport?.(id, report)
     return c.body(null, 204)
   })
 

@@ -6,9 +6,17 @@
 
 import type { Outcome } from '../../core/outcome.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
-import { type Balance, type OutlierOptions, outlierDefaults, type WarmUpOptions } from '../../core/traffic.ts'
+import {
+  type Balance,
+  type OutlierOptions,
+  outlierDefaults,
+  type ServiceTraffic,
+  type WarmUpOptions,
+} from '../../core/traffic.ts'
 import { type Choose, chooserOf } from './choose.ts'
 import { afterAnswer } from './ewma.ts'
+import { hash32 } from './hash.ts'
+import { levelsFrom, nearestOf } from './locality.ts'
 import { keyOf, type Member, saidOf } from './member.ts'
 import { afterFailure, afterSuccess, healthy, isEjected } from './outlier.ts'
 import { givesWay, shareOf } from './warm-up.ts'
@@ -18,14 +26,18 @@ export interface BalancerOptions {
   readonly type?: Balance['type'] | undefined
   readonly outlier?: OutlierOptions | undefined
   readonly warmUp?: WarmUpOptions | undefined
+  /** Default near endpoints go before far ones, where it is said who is where. */
+  readonly locality?: ServiceTraffic['locality']
 }
 
 export interface Balancer {
   /**
    * Undefined where there is no endpoint. `key`: of the request, where it is chosen by its hash. `tried`: endpoints that are
-   * left out as long as there is another one.
+   * left out as long as there is another one. `from`: the locality of who asks.
    */
-  pick(key?: string, tried?: readonly Endpoint[]): Member | undefined
+  pick(key?: string, tried?: readonly Endpoint[], from?: string): Member | undefined
+  /** The endpoint that a session is of; undefined where it is ejected, or there no more. */
+  at(endpoint: Endpoint): Member | undefined
   /** A request goes there; to be called with its outcome once it is over. */
   begin(member: Member): (outcome: Pick<Outcome, 'code' | 'status' | 'durationUs'>) => void
   /** Takes the endpoints of a newer snapshot; what is known of those that stay is kept. */
@@ -35,6 +47,10 @@ export interface Balancer {
     readonly port: number
     readonly inFlight: number
     readonly ejected: boolean
+    /** Empty where nobody said. */
+    readonly locality: string
+    /** Requests that went there since the endpoint is known. */
+    readonly asked: number
   }[]
 }
 
@@ -53,6 +69,9 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
   let warmUp: WarmUpOptions | undefined
   let type: Balance['type'] | undefined
   let choose: Choose = (able) => able[0]!
+  /** By who asks. Undefined where no endpoint is nearer than another. */
+  let levels = new Map<string, ReturnType<typeof levelsFrom>>()
+  let near = true
 
   const ejectedAt = (now: number): number =>
     members.reduce((sum, { health }) => sum + Number(isEjected(health, now)), 0)
@@ -72,6 +91,15 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
     }
   }
 
+  /** Those of `able` that are near enough. A key whose endpoint is found by its hash keeps its level too. */
+  function within(able: readonly Member[], from: string, key: string | undefined): readonly Member[] {
+    if (!levels.has(from)) levels.set(from, levelsFrom(from, members))
+    const known = levels.get(from)
+    if (!known) return able
+    const point = key !== undefined && hashes(type) ? () => hash32(`level ${key}`) / 2 ** 32 : fraction
+    return nearestOf(known, new Set(able), point)
+  }
+
   /** One of those that have their whole share. */
   function warm(able: readonly Member[], now: number, options: WarmUpOptions): Member | undefined {
     const others = able.filter((one) => shareOf(one, now, options) === 1)
@@ -79,26 +107,33 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
   }
 
   return {
-    pick(key, tried) {
+    pick(key, tried, from) {
       if (members.length < 2) return members[0]
       const now = nowMs()
       const ejected = ejectedAt(now)
       const well =
         ejected === 0 || ejected === members.length ? members : members.filter((one) => !isEjected(one.health, now))
-      const able = tried ? withoutTried(well, tried) : well
+      const all = tried ? withoutTried(well, tried) : well
+      const able = near && from !== undefined && all.length > 1 ? within(all, from, key) : all
       if (able.length === 1) return able[0]
       const chosen = choose(able, now, key)
       // A key keeps its endpoint.
       if (!warmUp || (key !== undefined && hashes(type))) return chosen
       return givesWay(chosen, now, warmUp, fraction) ? (warm(able, now, warmUp) ?? chosen) : chosen
     },
+    at(endpoint) {
+      const member = members.find((one) => one.key === keyOf(endpoint))
+      return member && !isEjected(member.health, nowMs()) ? member : undefined
+    },
     begin(member) {
       member.inFlight++
+      member.asked++
       return (outcome) => ended(member, outcome)
     },
     use(endpoints, options) {
       outlier = options?.outlier ?? outlierDefaults
       warmUp = options?.warmUp
+      near = options?.locality !== 'any'
       const before = members
       const known = new Map(before.map((member) => [member.key, member]))
       const now = nowMs()
@@ -106,6 +141,7 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
         latency: { ms: 0, atMs: now },
         health: healthy,
         inFlight: 0,
+        asked: 0,
         sinceMs: before.length === 0 ? 0 : now,
       }
       members = endpoints.map((endpoint) => {
@@ -114,14 +150,15 @@ export function makeBalancer({ nowMs, fraction }: BalancerParts): Balancer {
       })
       const next = options?.type ?? 'peak-ewma'
       const same = members.length === before.length && members.every((member, at) => member === before[at])
+      if (!same) levels = new Map()
       if (next === type && same) return // A table takes a while to fill.
       type = next
       choose = chooserOf(next, members, fraction)
     },
     stats() {
       const now = nowMs()
-      return members.map(({ endpoint: { address, port }, inFlight, health }) => {
-        return { address, port, inFlight, ejected: isEjected(health, now) }
+      return members.map(({ endpoint: { address, port, locality = '' }, inFlight, asked, health }) => {
+        return { address, port, inFlight, ejected: isEjected(health, now), locality, asked }
       })
     },
   }

@@ -12,6 +12,8 @@ export interface Member {
   latency: Latency
   health: Health
   inFlight: number
+  /** How often it was asked. */
+  asked: number
   /** When it came, in milliseconds; 0 of those that were there from the beginning. */
   readonly sinceMs: number
 }
@@ -31,5 +33,5 @@ const failures: ReadonlySet<string> = new Set<Outcome['code']>([
   'upstream_timeout',
 ])
 
-export const keyOf = ({ address, port, identity, protocol }: Endpoint): string =>
-  `${address} ${port} ${identity ?? ''} ${protocol ?? ''}`
+export const keyOf = ({ address, port, identity, protocol, locality }: Endpoint): string =>
+  `${address} ${port} ${identity ?? ''} ${protocol ?? ''}${locality === undefined ? '' : ` ${locality}`}`

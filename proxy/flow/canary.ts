@@ -6,7 +6,10 @@ import { hash32 } from '../balance/hash.ts'
 /** What stands in a trial where it says nothing itself; see core/policy.ts for units and effects. */
 export const canaryDefaults = { maxRise: 5, minDecisions: 100, windowMs: 300_000 } as const
 
-export type CanaryRules = Pick<PolicyTrial, 'maxRise' | 'minDecisions' | 'windowMs'>
+export interface CanaryRules extends Pick<PolicyTrial, 'maxRise' | 'minDecisions' | 'windowMs'> {
+  /** Largest share of refusals, whatever the other side does, in percent. Default any. */
+  readonly max?: number
+}
 
 /** Which of the two judged a request. */
 export type Side = 'candidate' | 'inForce'
@@ -66,12 +69,13 @@ const sumOf = (slices: readonly Slice[]): TrialNumbers =>
     none,
   )
 
-/** Whether its share of refusals is more than `maxRise` percentage points above the other's. */
+/** Whether its share of refusals is above `max`, or more than `maxRise` percentage points above the other's. */
 function isWorse(numbers: TrialNumbers, rules: CanaryRules): boolean {
-  const { maxRise = canaryDefaults.maxRise, minDecisions = canaryDefaults.minDecisions } = rules
+  const { maxRise = canaryDefaults.maxRise, minDecisions = canaryDefaults.minDecisions, max = 100 } = rules
   const { asked, refused, in_force_asked: others, in_force_refused: othersRefused } = numbers
-  if (asked === 0 || others === 0 || asked < minDecisions || others < minDecisions) return false
   // Without division, which would round at the very edge.
+  if (asked >= minDecisions && refused * 100 > max * asked) return true
+  if (asked === 0 || others === 0 || asked < minDecisions || others < minDecisions) return false
   return (refused * others - othersRefused * asked) * 100 > maxRise * asked * others
 }
 

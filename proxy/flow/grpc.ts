@@ -55,6 +55,8 @@ export function grpcStatusOf(code: RefusalCode): number {
       return invalidArgument
     case 'head_too_large':
     case 'rate_limited':
+    case 'body_too_large':
+    case 'request_too_large':
       return resourceExhausted
     case 'body_timeout':
     case 'upstream_timeout':
@@ -73,6 +75,7 @@ export function grpcStatusOf(code: RefusalCode): number {
     case 'no_route':
     case 'tls_required':
     case 'method_unsupported':
+    case 'method_refused':
       return unimplemented
     case 'upstream_invalid':
     case 'answer_unpatched':

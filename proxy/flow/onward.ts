@@ -56,7 +56,9 @@ export function onward(
     timeoutMs: found.timeoutMs,
     ...(found.times && { times: found.times }),
     ...(found.connections && { connections: found.connections }),
+    ...(found.bodyBytes !== undefined && { bodyBytes: found.bodyBytes }),
     ...changes?.onward,
+    ...(found.persist && { addResponseHeaders: [...(changes?.onward.addResponseHeaders ?? []), found.persist] }),
     ...deadline(facts, found, setHeaders),
   }
 }

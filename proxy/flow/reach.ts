@@ -1,7 +1,7 @@
 /** A service as its callers reach it: which endpoint is asked, and who hears what became of it. */
 
 import type { RequestHead } from '../../core/facts.ts'
-import type { Endpoint, Service } from '../../core/snapshot.ts'
+import type { Endpoint, Route, Service } from '../../core/snapshot.ts'
 import type { KeyPlace, RetryRules, ServiceTraffic } from '../../core/traffic.ts'
 import type { Balancer } from '../balance/balancer.ts'
 import type { Circuit } from '../balance/breaker.ts'
@@ -9,6 +9,8 @@ import type { Budget } from '../balance/budget.ts'
 import { type Member, saidOf } from '../balance/member.ts'
 import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan, Withheld } from './attempts.ts'
+import { sessionOf } from './session.ts'
+import type { Version } from './versions.ts'
 
 /** What is known of services over many requests, and outlives a snapshot. Default nothing is. */
 export interface Watch {
@@ -20,6 +22,10 @@ export interface Watch {
   readonly budget?: (service: Service, rules: RetryRules) => Budget
   /** Requests in flight to a service. Asked once for each that may have so many. */
   readonly load?: (service: Service) => Load
+  /** Compares backends on trial. Default nobody does, and they keep their weights. */
+  readonly version?: (route: Route) => Version | undefined
+  /** Where those are that call. Default nobody knows. */
+  readonly locality?: string | undefined
 }
 
 export interface Load {
@@ -39,6 +45,8 @@ export interface Reach {
   readonly traffic: ServiceTraffic | undefined
   /** Undefined where there is no endpoint. `caller`: by whom an endpoint may be chosen. */
   pick(head: RequestHead, caller: string | undefined): Place | undefined
+  /** The endpoint that a request was sent to before, by `sessionOf`; undefined where that is not to be asked now. */
+  again(session: string): Place | undefined
   /** How requests are tried again by these rules. */
   retry(rules: RetryRules): RetryPlan | undefined
 }
@@ -47,7 +55,7 @@ export interface Reach {
 export function reachOf(
   service: Service,
   fraction: () => number,
-  { balance, circuit: circuitOf, budget, load: loadOf }: Watch,
+  { balance, circuit: circuitOf, budget, load: loadOf, locality }: Watch,
 ): Reach {
   const next = rotation(service)
   const balancer = balance && service.endpoints.length > 1 ? balance(service) : undefined
@@ -70,7 +78,13 @@ export function reachOf(
   return {
     name: service.name,
     traffic: service.traffic,
-    pick: (head, caller) => place(balancer?.pick(hashOn && keyAt(hashOn, head, caller))),
+    pick: (head, caller) => place(balancer?.pick(hashOn && keyAt(hashOn, head, caller), undefined, locality)),
+    again(session) {
+      const endpoint = service.endpoints.find((one) => sessionOf(service.name, one) === session)
+      if (!endpoint) return undefined
+      const member = balancer?.at(endpoint)
+      return balancer && !member ? undefined : place(member)
+    },
     retry(rules) {
       if (!budget || rules.attempts === 0) return undefined
       return {
@@ -78,7 +92,7 @@ export function reachOf(
         fraction,
         budget: budget(service, rules),
         elsewhere(tried) {
-          const there = place(balancer?.pick(undefined, tried))
+          const there = place(balancer?.pick(undefined, tried, locality))
           if (!there?.begin) return there
           const ended = there.begin()
           return typeof ended === 'string' ? undefined : { endpoint: there.endpoint, ended }

@@ -3,7 +3,7 @@
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import type { RouteFilters } from '../../core/filters.ts'
 import type { PolicyUse } from '../../core/policy.ts'
-import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch } from '../../core/snapshot.ts'
+import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch, SessionPlace } from '../../core/snapshot.ts'
 import { type KeyPlace, retryDefaults, type ServiceBounds, type TryTimes } from '../../core/traffic.ts'
 import { hash32 } from '../balance/hash.ts'
 import { isHead, type MirrorTo } from '../exchange.ts'
@@ -11,8 +11,11 @@ import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan, Withheld } from './attempts.ts'
 import { hostOf } from './authority.ts'
 import { type Injected, injectedInto } from './filters/answer.ts'
-import { type Reach, reachOf, rotation, type Watch } from './reach.ts'
+import { merged } from './filters/merged.ts'
+import { type Place, type Reach, reachOf, rotation, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
+import { sessionField, sessionOf } from './session.ts'
+import { ruleOf, type Told, type Version } from './versions.ts'
 import { patternsOf } from './wildcard.ts'
 
 export interface Found {
@@ -33,6 +36,12 @@ export interface Found {
    * not to be asked. Default nobody counts.
    */
   readonly begin?: () => Ended | Withheld
+  /** Longest body that may go there, in bytes. Default any. */
+  readonly bodyBytes?: number
+  /** A field of the answer by which the next request finds the same endpoint. Default none. */
+  readonly persist?: readonly [string, string]
+  /** Told what became of the request, once, where a version of its service is on trial. Default nobody is. */
+  readonly tell?: (outcome: Told) => void
   /** How much is asked of the service at a time. Default the proxy's own limits. */
   readonly connections?: ServiceBounds
   /** Of each attempt. Default none. */
@@ -96,7 +105,7 @@ export function routesOf(
   const services = new Map(spoken.map((service) => [service.name, reachOf(service, pick, watch)]))
   const byHost = new Map<string, Way[]>()
   for (const route of snapshot.routes) {
-    const way = wayOf(route, services)
+    const way = wayOf(route, services, watch.version?.(route))
     for (const host of route.hosts) {
       const known = byHost.get(host)
       if (known) known.push(way)
@@ -113,7 +122,8 @@ export function routesOf(
     if (!isHead(head)) return undefined
     const host = hostOf(head.authority)
     const way = wild ? narrowest(host, head) : ways.get(host)?.(head)
-    if (way) return to(way, backendOf(way, head, pick), head, caller, pick)
+    if (way)
+      return (way.session && again(way, head, caller, pick)) ?? to(way, backendOf(way, head, pick), head, caller, pick)
     const service = ways.has(host) ? undefined : plain.get(host)
     return service && to(service, service.backends[0], head, caller, pick)
   }
@@ -135,6 +145,10 @@ interface Way {
   readonly sticky: KeyPlace | undefined
   readonly timeoutMs: number
   readonly backends: readonly Backend[]
+  readonly session: SessionPlace | undefined
+  readonly version: Version | undefined
+  /** The backends where that has lost its weight. */
+  readonly others: readonly Backend[]
   readonly filters: RouteFilters | undefined
   readonly mirrors: readonly { readonly reach: Reach | undefined; readonly share: number }[]
 }
@@ -143,20 +157,31 @@ interface Backend {
   /** Undefined for a service that is not there, or speaks no HTTP. */
   readonly reach: Reach | undefined
   readonly weight: number
+  /** The route's, and its own besides. */
+  readonly filters: RouteFilters | undefined
   readonly more: Pick<Found, 'times' | 'retry' | 'connections'>
 }
 
 const everything: RouteMatch = { path: { type: 'prefix', value: '/' } }
 
-const wayOf = (route: Route, services: ReadonlyMap<string, Reach>): Way => ({
-  name: route.name,
-  match: route.match,
-  sticky: route.sticky,
-  timeoutMs: route.timeoutMs,
-  backends: route.backends.map(({ service, weight }) => backend(services.get(service), weight, route)),
-  filters: route.filters,
-  mirrors: (route.filters?.mirrors ?? []).map(({ service, share }) => ({ reach: services.get(service), share })),
-})
+function wayOf(route: Route, services: ReadonlyMap<string, Reach>, version: Version | undefined): Way {
+  const backends = route.backends.map(({ service, weight, filters }) =>
+    backend(services.get(service), weight, route, merged(route.filters, filters)),
+  )
+  const isOnTrial = (at: number): boolean => route.backends[at]!.service === route.canary?.backend
+  return {
+    name: route.name,
+    match: route.match,
+    sticky: route.sticky,
+    timeoutMs: route.timeoutMs,
+    backends,
+    session: route.session,
+    version,
+    others: version ? backends.map((one, at) => (isOnTrial(at) ? { ...one, weight: 0 } : one)) : backends,
+    filters: route.filters,
+    mirrors: (route.filters?.mirrors ?? []).map(({ service, share }) => ({ reach: services.get(service), share })),
+  }
+}
 
 const plainWay = (reach: Reach): Way => ({
   name: reach.name,
@@ -164,19 +189,38 @@ const plainWay = (reach: Reach): Way => ({
   sticky: undefined,
   timeoutMs: reach.traffic?.timeoutMs ?? defaultTimeoutMs,
   backends: [backend(reach, 1, {})],
+  session: undefined,
+  version: undefined,
+  others: [],
   filters: undefined,
   mirrors: [],
 })
 
 /** What the route says of attempts goes before what the service says. */
-function backend(reach: Reach | undefined, weight: number, route: Pick<Route, 'tryMs' | 'retry'>): Backend {
+function backend(
+  reach: Reach | undefined,
+  weight: number,
+  route: Pick<Route, 'tryMs' | 'retry'>,
+  filters?: RouteFilters,
+): Backend {
   const traffic = reach?.traffic
   const times = route.tryMs === undefined ? traffic?.times : { ...traffic?.times, tryMs: route.tryMs }
   const asked = route.retry || traffic?.retry
   const retry = asked && reach?.retry({ ...retryDefaults, ...traffic?.retry, ...route.retry })
   const connections = traffic?.connections
   const more = { ...(times && { times }), ...(retry && { retry }), ...(connections && { connections }) }
-  return { reach, weight, more }
+  return { reach, weight, filters, more }
+}
+
+/** Where the session of the request goes on, as long as its backend has a weight and its endpoint is asked. */
+function again(way: Way, head: RequestHead, caller: string | undefined, pick: Fraction): Found | undefined {
+  const session = keyAt(way.session!, head, undefined)
+  if (session === undefined) return undefined
+  for (const backend of backendsOf(way)) {
+    const place = backend.weight > 0 ? backend.reach?.again(session) : undefined
+    if (place) return there(way, backend, place, head, caller, pick)
+  }
+  return undefined
 }
 
 function to(
@@ -189,10 +233,28 @@ function to(
   const place = backend?.reach?.pick(head, caller)
   if (!place)
     return way.filters && answersItself(way.filters)
-      ? { ...ofWay(way), ...nowhere, ...filtered(way, head, pick) }
+      ? { ...ofWay(way), ...nowhere, ...filtered(way, way.filters, head, pick) }
       : undefined
-  const found = { ...ofWay(way), service: backend!.reach!.name, ...place, ...backend!.more }
-  return way.filters ? { ...found, ...filtered(way, head, pick) } : found
+  const found = there(way, backend!, place, head, caller, pick)
+  if (!way.session) return found
+  const session = sessionOf(found.service, place.endpoint)
+  return { ...found, persist: sessionField(way.session, session, head.scheme) }
+}
+
+function there(
+  way: Way,
+  backend: Backend,
+  place: Place,
+  head: RequestHead,
+  caller: string | undefined,
+  pick: Fraction,
+): Found {
+  const service = backend.reach!.name
+  const { version } = way
+  const plain = { ...ofWay(way), service, ...place, ...backend.more }
+  const found = version ? { ...plain, tell: (outcome: Told): void => version.tell(service, outcome, caller) } : plain
+  const { filters } = backend
+  return filters ? { ...found, ...filtered(way, filters, head, pick) } : found
 }
 
 const ofWay = ({ name, timeoutMs }: Way): Pick<Found, 'route' | 'timeoutMs'> => ({ route: name, timeoutMs })
@@ -204,32 +266,34 @@ export const answersItself = ({ redirect, answer }: RouteFilters): boolean => (r
 
 /** What the route's filters come to for this request. */
 function filtered(
-  { filters, match, mirrors }: Way,
+  { match, mirrors }: Way,
+  filters: RouteFilters,
   head: RequestHead,
   pick: Fraction,
 ): Pick<Found, 'filters' | 'prefix' | 'injected' | 'mirrors'> {
-  const injected = filters!.inject && injectedInto(head, filters!.inject, pick)
+  const injected = filters.inject && injectedInto(head, filters.inject, pick)
   const copies = mirrors.flatMap(({ reach, share }) => {
     const place = pick() < share ? reach?.pick(head, undefined) : undefined
     return place ? { service: reach!.name, endpoint: place.endpoint } : []
   })
   return {
-    filters: filters!,
+    filters,
     prefix: match.path.type === 'prefix' ? match.path.value : '/',
     ...(injected && { injected }),
     ...(copies.length > 0 && { mirrors: copies }),
   }
 }
 
+const backendsOf = ({ version, others, backends }: Way): readonly Backend[] => (version?.returned() ? others : backends)
+
 /** By chance and weight; where the route is sticky and the request has its key, by that in place of chance. */
-function backendOf({ name, backends, sticky }: Way, head: RequestHead, pick: Fraction): Backend | undefined {
+function backendOf(way: Way, head: RequestHead, pick: Fraction): Backend | undefined {
+  const { name, sticky } = way
+  const backends = backendsOf(way)
   const key = sticky && keyAt(sticky, head, undefined)
   // A weight that grows takes keys over, and leaves those that the backend has.
   return weighted(backends, key === undefined ? pick : () => hash32(`${ruleOf(name)} ${key}`) / 2 ** 32)
 }
-
-/** Matches of one rule share its keys: `orders/admin/0` and `orders/admin/1`. */
-const ruleOf = (route: string): string => route.slice(0, Math.max(0, route.lastIndexOf('/')))
 
 /** The same where the workload speaks what its caller does. */
 export function foundAppRoute(listener: Extract<Listener, { direction: 'inbound' }>): FindRoute {

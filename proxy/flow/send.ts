@@ -45,8 +45,18 @@ async function answered(exchange: Exchange, answer: Refusal, code: OutcomeCode):
   return outcome.code === 'refused' ? { ...outcome, code } : outcome
 }
 
-/** Who counts what becomes of an upstream's requests hears of this one, or says that it is not to be asked. */
+/** Who compares versions of a service is told how the request ended, after all its attempts. */
 function forward(exchange: Exchange, facts: RequestFacts, found: Found, onward: Onward): Promise<Outcome> {
+  const { tell } = found
+  if (!tell) return attempt(exchange, facts, found, onward)
+  return attempt(exchange, facts, found, onward).then((outcome) => {
+    tell(outcome)
+    return outcome
+  })
+}
+
+/** Who counts what becomes of an upstream's requests hears of this one, or says that it is not to be asked. */
+function attempt(exchange: Exchange, facts: RequestFacts, found: Found, onward: Onward): Promise<Outcome> {
   const { begin, retry, endpoint } = found
   const ended = begin?.()
   if (typeof ended === 'string') return withhold(exchange, facts, onward, ended)

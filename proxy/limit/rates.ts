@@ -7,6 +7,7 @@ import type { ListenerLimits } from '../../core/snapshot.ts'
 import type { RateLimit } from '../../core/traffic.ts'
 import { isHead } from '../exchange.ts'
 import { routeIndex } from '../flow/route-index.ts'
+import { type Acceptance, acceptanceOf } from './accepts.ts'
 import { type Bucket, fullBucket, refilled, taken, waitMs } from './bucket.ts'
 import { keyAt } from './key.ts'
 
@@ -41,6 +42,7 @@ interface Limit {
 export function makeRates(first: ListenerLimits, strangers = false): Rates {
   let known = new Map<string, Limit>()
   let all: readonly Limit[] = []
+  let accepts: Acceptance | undefined
   let ofRoutes: (head: RequestHead) => { readonly limits: readonly Limit[] } | undefined = () => undefined
 
   function use(limits: ListenerLimits): void {
@@ -58,6 +60,7 @@ export function makeRates(first: ListenerLimits, strangers = false): Rates {
     }))
     ofRoutes = routeIndex(routes)
     known = next
+    accepts = acceptanceOf(limits)
   }
 
   use(first)
@@ -66,6 +69,8 @@ export function makeRates(first: ListenerLimits, strangers = false): Rates {
     ask(identified, head, nowMs, peer) {
       if (!isHead(head) || !(identified.ok || strangers)) return undefined // Refused by what it is, whatever the rates say.
       const ofRoute = ofRoutes(head)?.limits
+      const unfit = accepts?.refused(head)
+      if (unfit) return unfit
       const asked = ofRoute ? [...all, ...ofRoute] : all
       const caller = identified.ok ? identified.identity.id : `address ${peer?.address}`
       const found: { readonly one: Limit; readonly key: string; readonly bucket: Bucket }[] = []

@@ -566,7 +566,9 @@ const untilClose: Framing = { kind: 'close' }
 /** Whether the request takes more than passing bytes from one socket to another. A tunnel is never tried twice. */
 const takesLeg = (onward: Onward, { upgrades, connects }: Request): boolean =>
   onward.endpoint.protocol === 'h2c' ||
-  (!upgrades && !connects && (onward.attempts ?? onward.times ?? onward.transform ?? onward.mirrors) !== undefined)
+  (!upgrades &&
+    !connects &&
+    (onward.attempts ?? onward.times ?? onward.transform ?? onward.mirrors ?? onward.bodyBytes) !== undefined)
 
 /** What the caller of CONNECT reads once the connection to the host is there. */
 const established = readResponse('HTTP/1.1 200 OK\r\n\r\n', 'CONNECT', { headFields: 1 }) as Response

@@ -20,15 +20,34 @@ export interface GatewayTlsOptions {
   /** As the newest snapshot has it. */
   readonly site: FindSite
   readonly clients: ClientCertificates['mode'] | undefined
+  /** Oldest version that is spoken. Default 1.3. */
+  readonly minTls: '1.2' | undefined
   /** A host has no certificate that can be shown. */
   readonly onMissing: (text: string) => void
 }
 
-/** Of every context alike, so that none falls back to a default. No session is resumed: it would show no certificate. */
-const common = { minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TICKET } as const
+/**
+ * Of every context alike, so that none falls back to a default. No session is resumed: it would show no certificate. Of TLS
+ * 1.2 what RFC 9325 section 4.2 and RFC 9113 section 9.2.2 recommend: ephemeral keys, ciphers that authenticate, and no
+ * renegotiation.
+ */
+const commonOf = (minTls: '1.2' | undefined) =>
+  ({
+    minVersion: minTls === '1.2' ? 'TLSv1.2' : 'TLSv1.3',
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    ...(minTls === '1.2' && { ciphers: ciphers.join(':') }),
+  }) as const
+
+const ciphers: readonly string[] = [
+  ...['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256'],
+  ...['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256'],
+  ...['ECDHE-ECDSA-AES256-GCM-SHA384', 'ECDHE-RSA-AES256-GCM-SHA384'],
+  ...['ECDHE-ECDSA-CHACHA20-POLY1305', 'ECDHE-RSA-CHACHA20-POLY1305'],
+]
 
 export function gatewayTls(options: GatewayTlsOptions): ListenerTls {
   const { certificates, source, clients } = options
+  const common = commonOf(options.minTls)
   /** By the certificates' names: what was made of them, until one of them changes. */
   const made = new Map<string, SecureContext | undefined>()
 
@@ -58,7 +77,6 @@ export function gatewayTls(options: GatewayTlsOptions): ListenerTls {
   }
 
   return {
-    readsHello: true,
     options: (): TlsOptions => ({
       ...common,
       ca: [],

@@ -55,13 +55,14 @@ export function makeGateways({ source, identify, identifyClients, certificates, 
         passedOn: passedOn(listener, snapshot, site, pick),
       }
     },
-    tlsOf(name, { id }, { sites, clients }) {
+    tlsOf(name, { id }, { sites, clients, minTls }) {
       if (!isTls({ sites })) return undefined
       return gatewayTls({
         certificates: certificates ?? noCertificates,
         source: source(id),
         site: (host) => known.get(name)?.site(host),
         clients: clients?.mode,
+        minTls,
         onMissing: (text) => onEvent({ level: 'error', from: name, text }),
       })
     },

@@ -43,7 +43,8 @@ export class Http2Leg implements Leg, SessionBorrower {
       release()
       return
     }
-    const scheme = this.#onward.endpoint.identity === undefined ? 'http' : 'https'
+    const { identity, outside } = this.#onward.endpoint
+    const scheme = identity === undefined && !outside?.tls ? 'http' : 'https'
     const head = http2Request(this.#request, requestChanges(this.#onward), scheme)
     const kind = this.#request.framing.kind
     let stream: ClientHttp2Stream

@@ -10,6 +10,7 @@ import type { Peer } from '../../core/identity.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
 import type { ServiceBounds } from '../../core/traffic.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
+import { connectOutside } from './outside.ts'
 import { peerOf } from './peer.ts'
 import { isExpected, keyOf, type PoolParts } from './pool.ts'
 import { clientTls } from './tls.ts'
@@ -31,7 +32,7 @@ export interface Http2Pool {
   open(): number
 }
 
-/** How long a proxy that spoke HTTP/1.1 alone is taken to do so, in milliseconds: it may be of an older version. */
+/** How long a proxy or host that spoke HTTP/1.1 alone is taken to do so, in milliseconds: it may be of an older version. */
 const http1ForMs = 60_000
 
 interface Lent {
@@ -197,11 +198,12 @@ class EndpointSessions {
   }
 
   #connect(): void {
-    const { address: host, port, identity } = this.#endpoint
+    const { address: host, port, identity, outside } = this.#endpoint
     this.#connecting++
     const target = { host, port, noDelay: true }
-    const socket =
-      identity === undefined
+    const socket = outside
+      ? connectOutside(outside, target, this.#parts.outside, true)
+      : identity === undefined
         ? connectTcp(target)
         : connectTls({ ...clientTls(this.#parts.source.current(), true), ...target })
     let settled = false
@@ -248,7 +250,14 @@ class EndpointSessions {
       session.on('remoteSettings', () => this.#serve())
       this.#serve()
     }
-    if (identity === undefined) socket.on('connect', () => open(undefined))
+    const speaks = (): boolean => {
+      if ((socket as TLSSocket).alpnProtocol === 'h2') return true
+      this.#http1UntilMs = this.#parts.nowMs() + http1ForMs
+      failed('http1')
+      return false
+    }
+    if (outside?.tls) socket.on('secureConnect', () => speaks() && open(undefined))
+    else if (identity === undefined) socket.on('connect', () => open(undefined))
     else {
       socket.on('secureConnect', async () => {
         const shown = peerOf(socket as TLSSocket)
@@ -256,11 +265,7 @@ class EndpointSessions {
           failed('upstream_identity')
           return
         }
-        if ((socket as TLSSocket).alpnProtocol !== 'h2') {
-          this.#http1UntilMs = this.#parts.nowMs() + http1ForMs
-          return failed('http1')
-        }
-        open(shown.peer)
+        if (speaks()) open(shown.peer)
       })
     }
   }

@@ -19,8 +19,9 @@ export interface Pools {
 }
 
 /**
- * An application is spoken to in what it declares. Another proxy is spoken to in what the caller speaks: HTTP/1.1 costs
- * less, and only HTTP/2 carries what its callers may need. One that does not know HTTP/2 yet gets HTTP/1.1.
+ * An application is spoken to in what it declares. Another proxy, and a host outside
+ * over TLS, is spoken to in what the caller speaks: HTTP/1.1 costs less, and only HTTP/2 carries what its callers may need.
+ * One that does not know HTTP/2 gets HTTP/1.1.
  */
 export function openLegs(pools: Omit<Pools, 'connectTcp'>, limits: Limits): OpenLeg {
   const one = openOne(pools, limits)
@@ -35,9 +36,10 @@ export function openLegs(pools: Omit<Pools, 'connectTcp'>, limits: Limits): Open
 const openOne =
   ({ http1, http2 }: Pick<Pools, 'http1' | 'http2'>, limits: Limits): OpenLeg =>
   (request, onward, user) => {
-    const { identity, protocol } = onward.endpoint
+    const { identity, protocol, outside } = onward.endpoint
     const overHttp1 = (): Leg => new Http1Leg(request, onward, user, http1, limits)
-    const wanted = identity === undefined ? protocol === 'h2c' : request.protocol === 'HTTP/2'
+    const byAlpn = identity !== undefined || outside?.tls !== undefined
+    const wanted = byAlpn ? request.protocol === 'HTTP/2' : protocol === 'h2c'
     if (!wanted) return overHttp1()
     let instead: Leg | undefined
     const first = new Http2Leg(request, onward, user, http2, limits, () => {

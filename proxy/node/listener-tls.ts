@@ -13,8 +13,6 @@ export interface ListenerTls {
   /** All options: for the server, and for each context that takes the place of its first one. Throws where they do not fit. */
   options(): TlsOptions
   shown(socket: TLSSocket): Shown
-  /** Whether the name that is asked for may have to be read first, since some are not ended here. Default not. */
-  readonly readsHello?: true
   /** Calls back where the options or the callers' identities have to be looked at again, until the returned function is called. */
   subscribe(changed: () => void): () => void
 }

@@ -6,6 +6,7 @@ import type { Evidence, Peer } from '../../core/identity.ts'
 import type { Bind } from '../../core/snapshot.ts'
 import type { Found } from '../flow/route.ts'
 import { isJudged } from '../flow/strangers.ts'
+import type { Admitted } from '../limit/sources.ts'
 import type { Limits } from '../limits.ts'
 import type { Parts } from '../serve.ts'
 import { listen } from './bind.ts'
@@ -59,6 +60,8 @@ export interface ListenerStats {
   /** Handshakes that failed, and connections that were one too many. */
   readonly handshakesFailed: number
   readonly dropped: number
+  /** Connections of sources that may not have them, by code. */
+  readonly sourcesRefused: Readonly<Record<string, number>>
 }
 
 /** Connections whose peers are judged anew in one turn when trust changes, so that requests in between go on. */
@@ -70,6 +73,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   /** Sockets under TLS, also those whose handshake goes on. */
   const sockets = new Set<Socket>()
   const addresses = new WeakMap<Socket, string>()
+  const admitted = new WeakMap<Socket, Admitted>()
   let parts = options.parts
   let clockMs = nowMs()
   let requests = 0
@@ -128,15 +132,31 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   const addressOf = (socket: Socket): string => socket.remoteAddress ?? addresses.get(under(socket)) ?? ''
 
   const secure = tls && listenTls(tls)
-  // A newer snapshot may pass some of a gateway's TLS on, so its connections are ours before they are TLS's.
-  const server =
-    secure && !tls?.readsHello
-      ? secure
-      : createTcpServer({ allowHalfOpen: true, noDelay: true }, secure ? (socket) => front(socket, secure) : acceptOwn)
+  // Connections are ours before they are TLS's: who may not have one gets no handshake, and some TLS is passed on.
+  const server = createTcpServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    if (!isAdmitted(socket)) socket.resetAndDestroy()
+    else if (secure) front(socket, secure)
+    else acceptOwn(socket)
+  })
   server.maxConnections = limits.connections
   server.on('drop', () => {
     dropped++
   })
+
+  /** Whether its source may have one more. Who may not is counted, and recorded by its address. */
+  function isAdmitted(socket: Socket): boolean {
+    const { sources, sink, listener } = parts
+    if (!sources) return true
+    const source = socket.remoteAddress ?? ''
+    const answer = sources.admit(source, secure !== undefined, nowMs())
+    if ('code' in answer) {
+      sink.refused({ listener, source, ...answer })
+      return false
+    }
+    admitted.set(socket, answer)
+    socket.on('close', answer.closed)
+    return true
+  }
 
   function front(socket: Socket, secure: TlsServer): void {
     sockets.add(socket)
@@ -163,6 +183,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
 
   /** By one decision, and judged again by what the newest snapshot says of the name. */
   function pass(socket: Socket, serverName: string): void {
+    admitted.get(socket)?.handshaken() // What follows is between its ends.
     const found = (): Found | undefined => parts.passedOn?.(serverName)?.()
     const peer = { evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
     callers.add(new TcpCaller(socket, peer, { ...callerParts, parts: () => ({ ...parts, connectTo: found }) }))
@@ -179,11 +200,6 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
         void admit(socket, tls)
       },
     )
-    secure.on('connection', (socket: Socket) => {
-      sockets.add(socket)
-      addresses.set(socket, socket.remoteAddress ?? '')
-      socket.on('close', () => sockets.delete(socket))
-    })
     secure.on('tlsClientError', (error: Error & { code?: string }, socket: TLSSocket) => {
       const late = error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT'
       refused(socket, late ? 'handshake_timeout' : 'handshake_failed', error.code ?? error.message)
@@ -195,6 +211,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   /** Judges the peer before the first byte of a request is read, and again on every request. */
   async function admit(socket: TLSSocket, { shown: shownBy }: ListenerTls): Promise<void> {
     socket.on('error', () => {}) // It may break while its peer is judged; the close that follows says so.
+    admitted.get(under(socket))?.handshaken()
     const shown = shownBy(socket)
     if ('wrong' in shown) {
       refused(socket, 'identity_missing', shown.wrong)
@@ -250,7 +267,13 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
       parts = next
     },
     connections: () => callers.size,
-    stats: () => ({ connections: callers.size, requests, handshakesFailed, dropped }),
+    stats: () => ({
+      connections: callers.size,
+      requests,
+      handshakesFailed,
+      dropped,
+      sourcesRefused: parts.sources?.refused() ?? {},
+    }),
     async close({ drainMs }) {
       closing = true
       const closed = new Promise((resolve) => server.close(resolve))

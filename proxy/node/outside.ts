@@ -14,11 +14,12 @@ export interface OutsideWorld {
   readonly certificates: Pick<Certificates, 'roots'>
 }
 
-/** A socket that fails, where nothing outside may be reached. An address in place of a name was declared as one. */
+/** `http2`: HTTP/2 is wanted, and HTTP/1.1 is better than nothing. A socket that fails, where nothing outside may be reached. An address in place of a name was declared as one. */
 export function connectOutside(
   { tls, privateAddresses }: Outside,
   target: TcpSocketConnectOpts,
   world: OutsideWorld | undefined,
+  http2 = false,
 ): Socket {
   if (!world) return new Socket().destroy(new Error('nothing outside of the mesh is reached from here'))
   const named = isIP(target.host ?? '') === 0
@@ -32,6 +33,6 @@ export function connectOutside(
     ...(roots !== undefined && { ca: [roots] }),
     minVersion: 'TLSv1.2',
     rejectUnauthorized: true,
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
   } as TcpSocketConnectOpts)
 }

@@ -59,7 +59,7 @@ function spokenAt(listener: Listener): string {
     case 'egress':
       return 'http'
     case 'gateway':
-      return isTls(listener) ? `tls ${listener.clients?.mode ?? ''}` : 'http'
+      return isTls(listener) ? `tls ${listener.minTls ?? ''} ${listener.clients?.mode ?? ''}` : 'http'
   }
 }
 

@@ -11,7 +11,14 @@ import type {
   RandomBytes,
   RecordSink,
 } from '../../core/ports.ts'
-import { type Listener, type MeshSnapshot, type Service, usesOf, type Workload } from '../../core/snapshot.ts'
+import {
+  type Listener,
+  type MeshSnapshot,
+  type Route,
+  type Service,
+  usesOf,
+  type Workload,
+} from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RetryRules } from '../../core/traffic.ts'
 import { type Balancer, makeBalancer } from '../balance/balancer.ts'
@@ -23,7 +30,10 @@ import { inBlocks } from '../flow/random.ts'
 import type { Load } from '../flow/reach.ts'
 import { type FindRoute, routesOf } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
+import { makeVersions, returnedText, type VersionReport } from '../flow/versions.ts'
+import { acceptanceOf, bounded } from '../limit/accepts.ts'
 import { type AskRates, makeRates, type Rates } from '../limit/rates.ts'
+import { makeSources, type Sources } from '../limit/sources.ts'
 import { type Limits, limitDefaults } from '../limits.ts'
 import type { Parts } from '../serve.ts'
 import type { Telemetry } from '../telemetry/served.ts'
@@ -62,6 +72,8 @@ export interface ProxyOptions extends Pick<GatewayWorld, 'identifyClients' | 'ce
   readonly telemetry?: Telemetry
   /** A canary took itself back. */
   readonly onRolledBack?: (report: TrialReport) => void
+  /** A backend on trial lost its weight to the others of its route. */
+  readonly onReturned?: (report: VersionReport) => void
 }
 
 export interface OpenProxy {
@@ -76,6 +88,8 @@ export interface OpenProxy {
   stats(): ProxyStats
   /** How the trials of a workload go here. */
   trials(workload: SpiffeId): Pick<Trials, 'reports' | 'faultsPassed'>
+  /** How backends on trial go here, of all workloads together. */
+  versions(): readonly VersionReport[]
   /** Accepts no more, finishes what is in flight within `ms` milliseconds, then cuts and closes everything. */
   drain(ms: number): Promise<void>
 }
@@ -111,7 +125,13 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   const circuits = new Map<string, Circuit>()
   const budgets = new Map<string, Budget>()
   const loads = new Map<string, Load>()
+  const versions = makeVersions(nowMs, (report, caller) => {
+    // Where nobody can keep it, control says it once more.
+    if (caller !== undefined) void Promise.resolve(keepReturned(caller as SpiffeId, report)).catch(() => {})
+    options.onReturned?.(report)
+  })
   const rates = new Map<string, Rates>()
+  const sources = new Map<string, Sources>()
   const gateways = makeGateways({ ...options, onEvent })
   const later = oneATurn()
   const running = new Map<string, Running>()
@@ -151,7 +171,8 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     quarantined: FindQuarantine | undefined,
   ): Parts {
     const name = `${workload.name}/${listener.name}`
-    return {
+    const accepts = 'limits' in listener && listener.limits && acceptanceOf(listener.limits)
+    const parts: Parts = {
       direction: listener.direction === 'outbound' ? 'outbound' : 'inbound',
       listener: name,
       workload: workload.id,
@@ -165,22 +186,30 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       logRules: options.logRules,
       quarantined,
       limited: limitedAt(name, listener),
+      sources: sourcesAt(name, listener),
       trials: trialsOf(workload.id),
       telemetry: options.telemetry,
       sink: options.sink(workload.id),
       now: options.now,
       random,
       ...(listener.direction === 'gateway' &&
-        gateways.partsOf(name, workload, listener, snapshot, routesOver, () => fraction(random))),
+        gateways.partsOf(name, workload, listener, snapshot, routesFrom(workload.locality), () => fraction(random))),
     }
+    return accepts ? { ...parts, findRoute: bounded(parts.findRoute, accepts) } : parts
   }
 
-  const routesOver: RoutesOver = (world) => routesOf(world, () => fraction(random), { balance, circuit, budget, load })
+  const routesFrom =
+    (locality: string | undefined): RoutesOver =>
+    (world) =>
+      routesOf(world, () => fraction(random), { balance, circuit, budget, load, locality, version: versions.of })
 
   /** What is known of a service's endpoints outlives the snapshot. */
   function balance({ name, endpoints, traffic }: Service): Balancer {
     const balancer = balancers.get(name) ?? makeBalancer({ nowMs, fraction: () => fraction(random) })
-    balancer.use(endpoints, { type: traffic?.balance?.type, outlier: traffic?.outlier, warmUp: traffic?.warmUp })
+    balancer.use(endpoints, {
+      ...{ type: traffic?.balance?.type, outlier: traffic?.outlier, warmUp: traffic?.warmUp },
+      ...(traffic?.locality && { locality: traffic.locality }),
+    })
     balancers.set(name, balancer)
     return balancer
   }
@@ -207,6 +236,11 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     return made
   }
 
+  async function keepReturned(workload: SpiffeId, report: VersionReport): Promise<void> {
+    const detail = returnedText(report)
+    await options.sink(workload).keep({ kind: 'admin', action: 'weight_returned', actor: workload, detail })
+  }
+
   function limitedAt(name: string, listener: Listener): AskRates | undefined {
     const limits = 'limits' in listener ? listener.limits : undefined
     const made = limits && (rates.get(name) ?? makeRates(limits, listener.direction === 'gateway'))
@@ -217,6 +251,18 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     made.use(limits)
     rates.set(name, made)
     return made.ask
+  }
+
+  function sourcesAt(name: string, listener: Listener): Sources | undefined {
+    const limits = 'sources' in listener ? listener.sources : undefined
+    const made = limits && (sources.get(name) ?? makeSources(limits))
+    if (!made) {
+      sources.delete(name)
+      return undefined
+    }
+    made.use(limits)
+    sources.set(name, made)
+    return made
   }
 
   function trialsOf(workload: SpiffeId): Trials {
@@ -269,7 +315,14 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const known of [budgets, loads]) {
       for (const name of known.keys()) if (!served.has(name)) known.delete(name)
     }
-    const outbound = routesOver(snapshot)
+    /** By where they begin, which is mostly one place for a whole process. */
+    const outbound = new Map<string | undefined, FindRoute>()
+    const outboundFrom = ({ locality }: Workload): FindRoute => {
+      const known = outbound.get(locality) ?? routesFrom(locality)(snapshot)
+      outbound.set(locality, known)
+      return known
+    }
+    versions.follow([...snapshot.routes, ...snapshot.workloads.flatMap(({ listeners }) => listeners.flatMap(routesAt))])
     const quarantined = quarantineOf(snapshot.quarantine ?? [])
     const wanted = new Map<string, { readonly workload: Workload; readonly listener: Listener }>(
       snapshot.workloads
@@ -281,6 +334,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     for (const [name, one] of running) {
       const next = wanted.get(name)
       if (!next) rates.delete(name)
+      if (!next) sources.delete(name)
       if (!next) gateways.forget(name)
       if (!next || placeOf(next.workload, next.listener) !== one.place) remove(name, one)
     }
@@ -288,7 +342,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       trialsOf(workload.id).follow(workload.listeners.flatMap(usesOf), snapshot.bundles)
     const failures: unknown[] = []
     for (const [name, { workload, listener }] of wanted) {
-      const parts = partsOf(workload, listener, snapshot, outbound, quarantined)
+      const parts = partsOf(workload, listener, snapshot, outboundFrom(workload), quarantined)
       const known = running.get(name)
       if (known) known.listener.use(parts)
       else {
@@ -339,9 +393,12 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       circuits: Object.fromEntries([...circuits].map(([name, one]) => [name, one.stats()])),
     }),
     trials: trialsOf,
+    versions: versions.reports,
     drain,
   }
 }
+
+const routesAt = (listener: Listener): readonly Route[] => (listener.direction === 'gateway' ? listener.routes : [])
 
 /** A number from 0 up to 1 out of 32 random bits. */
 function fraction(random: RandomBytes): number {

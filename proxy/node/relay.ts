@@ -70,6 +70,11 @@ export class Relay implements LegUser {
     if (this.#over) return true
     this.#caller.touch()
     this.#requestBytes += bytes.length
+    const { bodyBytes } = this.#onward
+    if (bodyBytes !== undefined && this.#requestBytes > bodyBytes) {
+      this.fail('request_too_large')
+      return true
+    }
     return this.#leg.write(bytes)
   }
 

@@ -78,6 +78,7 @@ export function flagOf({ decision, outcome }: Pick<Served, 'decision' | 'outcome
     case 'upstream_reset':
       return 'UC'
     case 'request_unpatched':
+    case 'request_too_large':
       return 'DPE'
     case 'upstream_invalid':
     case 'answer_unpatched':
@@ -105,6 +106,7 @@ function decisionFlag(code: Decision['code']): Flag {
     case 'bad_request':
     case 'head_too_large':
     case 'method_unsupported':
+    case 'body_too_large':
       return 'DPE'
     case 'body_timeout':
       return 'DT'

@@ -77,6 +77,29 @@ assert len(names) == len(set(names)), names
 print(json.dumps({f.name: {'type': f.type, 'samples': [[s.name, s.labels, s.value] for s in f.samples]} for f in families}))
 `
 
+test('where the endpoints of a service are, how often they were asked, and the state of its circuit are numbers', async () => {
+  const { seen, ask: get } = await observed()
+  const at = (port: number, locality: string, asked: number, ejected = false) => {
+    return { address: '127.0.0.1', port, inFlight: 0, locality, asked, ejected }
+  }
+  const balanced = { pay: [at(1, 'eu/a', 3), at(2, 'eu/a', 4, true), at(3, 'us/a', 0)] }
+  const stats = {
+    listeners: [],
+    upstreamConnections: 0,
+    mirrors: { open: 0, leftOut: 0 },
+    balanced,
+    circuits: { pay: 'open' as const },
+  }
+  seen.ready({ stats: () => stats, recorder: () => undefined as never })
+  const text = await (await get('/metrics')).text()
+  expect(text).toContain('writ_endpoint_requests_total{service="pay",locality="eu/a"} 7\n')
+  expect(text).toContain('writ_endpoint_requests_total{service="pay",locality="us/a"} 0\n')
+  expect(text).toContain('writ_endpoints{service="pay",locality="eu/a",state="able"} 1\n')
+  expect(text).toContain('writ_endpoints{service="pay",locality="eu/a",state="ejected"} 1\n')
+  expect(text).toContain('writ_circuit{service="pay",state="open"} 1\n')
+  expect(text).toContain('writ_circuit{service="pay",state="closed"} 0\n')
+})
+
 test('a real parser reads every number, and requests, decisions, spool and certificate are among them', async () => {
   const { seen, ask: get, port, folder, open } = await observed()
   expect((await get('/ready')).status).toBe(503)

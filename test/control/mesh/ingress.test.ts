@@ -132,7 +132,76 @@ test('TLS of a name is passed on to a service that speaks tcp, beside names that
   expect(checkSnapshot(JSON.parse(JSON.stringify(part)), sha256).name).toBe(part.name)
 })
 
+test('a listener of all names below one is led on where its names and those of a TLSRoute meet', () => {
+  const below = '{name: raw, hostname: "*.vault.example", port: 8443, protocol: TLS}'
+  const own = '{name: own, hostname: c.vault.example, port: 8443, protocol: TLS}'
+  const documents = [
+    vault,
+    bound('vault'),
+    gateway(`${below}, ${own}`),
+    edge,
+    tlsRoute('a.vault.example, "*.b.vault.example"'),
+  ]
+  const other = tlsRoute('c.vault.example').replace('name: raw', 'name: two')
+  const snapshot = snapshotOf(meshWith(...documents, other, binding('x', toDoor)))
+  const backends = [{ service: 'vault', weight: 1 }]
+  expect(listenersOf(snapshot)).toMatchObject([
+    {
+      sites: [
+        { host: 'a.vault.example', serves: 'tls', route: 'raw', backends },
+        { host: '*.b.vault.example', serves: 'tls', route: 'raw', backends },
+        { host: '*.vault.example', serves: 'tls', route: '', backends: [] },
+        { host: 'c.vault.example', serves: 'tls', route: 'two', backends },
+      ],
+    },
+  ])
+  const whole = snapshotOf(
+    meshWith(
+      vault,
+      bound('vault'),
+      gateway(`${secure}, ${passing}`),
+      edge,
+      tlsRoute('"*.example"'),
+      binding('x', toDoor),
+    ),
+  )
+  expect(listenersOf(whole)).toMatchObject([{ sites: [{}, { host: 'vault.example', route: 'raw' }] }])
+})
+
+test('a listener takes the kinds of routes that it allows', () => {
+  const only = (kind: string) =>
+    `{name: plain, hostname: shop.example, port: 8080, protocol: HTTP, allowedRoutes: {namespaces: {from: Same}, kinds: [{kind: ${kind}}]}}`
+  const given = (kind: string) =>
+    meshWith(gateway(only(kind)), edge, toOrders(), served('orders', 9001), bound('orders'), binding('x', toDoor))
+  expect(problemsOf(given('HTTPRoute'))).toEqual([])
+  expect(problemsOf(given('GRPCRoute'))).toMatchObject([
+    { problem: 'Gateway/door takes no HTTPRoute there: allowedRoutes.kinds says which' },
+  ])
+})
+
+test('TLS 1.2 is spoken at a port whose listeners all ask for it', () => {
+  const older = (text: string) => text.replace('tls: {', 'tls: {options: {writ.dev/min-version: "1.2"}, ')
+  const [one, two] = [secure, secure.replace('name: secure', 'name: two').replace('shop.example', 'pay.example')]
+  const given = (...listeners: readonly string[]) =>
+    meshWith(
+      gateway(listeners.join(', ')),
+      edge,
+      toOrders(),
+      served('orders', 9001),
+      bound('orders'),
+      binding('x', toDoor),
+    )
+  expect(listenersOf(snapshotOf(given(older(one), older(two))))).toMatchObject([{ minTls: '1.2' }])
+  expect(listenersOf(snapshotOf(given(one, two)))[0]).not.toHaveProperty('minTls')
+  expect(problemsOf(given(older(one), two))[0]!.problem).toContain('versions are agreed on before the host is')
+})
+
 test.each([
+  [
+    'at a port that is not the service’s',
+    [tlsRoute('vault.example', 'vault, port: 81')],
+    'is not the port of Service vault',
+  ],
   ['to a service of HTTP', [tlsRoute('vault.example', 'orders')], 'does not speak tcp'],
   ['of a name that no listener has', [tlsRoute('other.example')], 'no listener of door has other.example'],
   ['twice', [tlsRoute('vault.example'), tlsRoute('vault.example').replace('name: raw', 'name: two')], 'already'],

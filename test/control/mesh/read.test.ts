@@ -25,8 +25,8 @@ test('nothing is silently ignored: fields, kinds, versions, YAML tags', () => {
     expect(text).not.toBe(bankText)
     return problemsOf(text).filter(({ level }) => level === 'error')
   }
-  expect(ignored('timeouts: {', 'sessionPersistence: {}\n      timeouts: {')).toMatchObject([
-    { field: 'spec.rules[0].sessionPersistence', problem: 'is unknown or not supported' },
+  expect(ignored('timeouts: {', 'sessionPersistence: {idleTimeout: 1m}\n      timeouts: {')).toMatchObject([
+    { field: 'spec.rules[0].sessionPersistence.idleTimeout', problem: 'is unknown or not supported' },
   ])
   expect(ignored('timeouts: { request: 2s500ms }', 'timeouts: { idle: 1s }')).toMatchObject([
     { field: 'spec.rules[0].timeouts.idle' },

@@ -121,3 +121,48 @@ test('a route is sticky where its policy says so, one rule before all of them', 
     { kind: 'cookie', name: 'sid' },
   ])
 })
+
+test('a rule keeps the requests of a client at one endpoint, and a backend changes headers of its own', () => {
+  const set = '{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-Version, value: "2"}]}}'
+  const given = (session: string, filters = set) =>
+    mesh(
+      served('next', 9002),
+      ways(
+        `{name: one, matches: [{headers: [{name: x-lane, value: a}]}], backendRefs: [{name: shop}, {name: next, filters: [${filters}]}], sessionPersistence: ${session}}`,
+      ),
+    )
+  const of = (text: string) => snapshotOf(text).routes.find(({ name }) => name === 'ways/one/0')
+  const kept = given('{sessionName: sid, absoluteTimeout: 1h, cookieConfig: {lifetimeType: Permanent}}')
+  expect(of(kept)).toMatchObject({
+    session: { kind: 'cookie', name: 'sid', maxAgeS: 3600 },
+    backends: [{ service: 'shop' }, { service: 'next', filters: { request: { set: { 'x-version': '2' } } } }],
+  })
+  expect(of(kept)!.backends[0]).not.toHaveProperty('filters')
+  const snapshot = snapshotOf(kept)
+  expect(checkSnapshot(JSON.parse(JSON.stringify(snapshot)), sha256)).toEqual(snapshot)
+  expect(of(given('{type: Header, sessionName: X-Sid}'))!.session).toEqual({ kind: 'header', name: 'x-sid' })
+  expect(of(given('{}'))!.session).toEqual({ kind: 'cookie', name: 'writ-session' })
+
+  expect(told(problemsOf(given('{cookieConfig: {lifetimeType: Permanent}}')))).toContain(
+    'Permanent does not say for how long',
+  )
+  expect(told(problemsOf(given('{absoluteTimeout: 1h}')))).toContain('is of a cookie that stays')
+  expect(told(problemsOf(given('{type: Header, cookieConfig: {}}')))).toContain('is for cookies')
+  expect(told(problemsOf(given('{type: Header, sessionName: Host}')))).toContain(
+    'host is written by the proxy alone'.slice(5),
+  )
+  expect(told(problemsOf(given('{}', set.replace('X-Version', 'Host'))))).toMatch(
+    /backendRefs\[1\]\.filters\[0\].*host is written by the proxy alone/,
+  )
+  expect(told(problemsOf(given('{}', `${set}, ${set}`)))).toContain('is there twice')
+  expect(told(problemsOf(given('{}', '{type: CORS, cors: {allowOrigins: ["*"]}}')))).toContain(
+    'others stand at the rule',
+  )
+  // Requests of such a route do not arrive as they were matched, so no policy can be told by it.
+  const lane =
+    'targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: ways}], bundle: bank, entrypoint: a/b'
+  const bind = own('PolicyBinding', 'lane', `{${lane}}`)
+  expect(told(problemsOf(`${given('{}', set.replace('X-Version', 'x-lane'))}\n---\n${bind}`))).toContain(
+    'arrive changed by its own filters',
+  )
+})

@@ -72,3 +72,32 @@ test('an endpoint that a snapshot adds is asked as its warm-up allows', async ()
   await proxy.apply(snapshotOf([workload], [{ ...at(old.port, fresh.port), traffic: { balance: { type: 'random' } } }]))
   expect((await asked()).length).toBeGreaterThan(5)
 })
+
+test('endpoints of the own zone are asked, those of the region once the zone fails, and numbers say where requests went', async () => {
+  const apps = await Promise.all(['near', 'region', 'far'].map((name) => startAnswering(ok(name))))
+  const endpoints = ['eu/a', 'eu/b', 'us/a'].map((locality, i) => {
+    return { address: '127.0.0.1', port: apps[i]!.port, identity: undefined, locality }
+  })
+  const services = [{ name: 'orders', hosts: ['orders'], endpoints }]
+  const { proxy } = await startProxy({ source, listener: outbound(), services })
+  const ask = async () => {
+    const caller = call(proxy.listeners()[0]!.port)
+    caller.send(get)
+    return (await caller.closed()).split('\r\n\r\n')[1]
+  }
+  const bodies = async (times: number) => new Set(await Promise.all(Array.from({ length: times }, ask)))
+  const workload = { name: 'web', id: web, listeners: [outbound()], locality: 'eu/a' }
+  await proxy.apply(snapshotOf([workload], services))
+  expect(await bodies(20)).toEqual(new Set(['near']))
+  await apps[0]!.close()
+  for (let i = 0; i < 5; i++) await ask()
+  expect(await bodies(20)).toEqual(new Set(['region']))
+  const stats = () => proxy.stats().balanced['orders']!
+  expect(stats()).toMatchObject([
+    { locality: 'eu/a', asked: 25, ejected: true },
+    { locality: 'eu/b', asked: 20, ejected: false },
+    { locality: 'us/a', asked: 0, ejected: false },
+  ])
+  await proxy.apply(snapshotOf([{ ...workload, locality: 'us/a' }], services))
+  expect(await bodies(5)).toEqual(new Set(['far']))
+})

@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns'
+import { connect, createSecureServer, type ServerHttp2Session } from 'node:http2'
 import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { type Decision, refuse } from '../../../core/decision.ts'
@@ -241,4 +242,57 @@ test('by an egress gateway the caller only routes; the gateway judges it by its 
   )
   inner.destroy()
   await eventually(() => gateway.sink.outcomes.length === 2 && caller.sink.outcomes.length === 2)
+})
+
+test('a caller of HTTP/2 is passed on in HTTP/2 to a host that knows it, trailers and all, and in HTTP/1.1 to one that does not', async () => {
+  const seen: Record<string, unknown>[] = []
+  const { certificates, key } = publicCa.issueFor('pay.example')
+  const server = createSecureServer({ cert: certificates, key })
+  server.on('stream', (stream, head) => {
+    seen.push(head)
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+    stream.end('two')
+  })
+  const sessions = new Set<ServerHttp2Session>()
+  server.on('session', (session) => sessions.add(session))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy()
+    server.close()
+  })
+  const { port } = server.address() as { port: number }
+  const ask = async (caller: { readonly port: number }) => {
+    const session = connect(`http://127.0.0.1:${caller.port}`)
+    onTestFinished(() => session.destroy())
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/a.B/C',
+      ':authority': 'pay.example',
+      te: 'trailers',
+      'content-type': 'application/grpc',
+    })
+    stream.end('hello')
+    let [head, trailers, body] = [{}, {}, '']
+    stream.on('response', (fields) => (head = fields)).on('trailers', (fields) => (trailers = fields))
+    stream.on('data', (bytes: Buffer) => (body += bytes))
+    await new Promise((resolve) => stream.on('close', resolve))
+    return { head, trailers, body }
+  }
+  const caller = await startCaller([leading(port)])
+  expect(await ask(caller)).toMatchObject({ head: { ':status': 200 }, trailers: { 'grpc-status': '0' }, body: 'two' })
+  expect(seen).toMatchObject([{ ':scheme': 'https', ':authority': 'pay.example', ':path': '/a.B/C' }])
+  expect(seen[0]).not.toHaveProperty('x-forwarded-client-cert')
+  expect(caller.sink.outcomes).toMatchObject([{ code: 'completed', status: 200, grpcStatus: 0 }])
+
+  const older = await startOutside('pay.example')
+  const other = await startCaller([leading(older.port)])
+  expect(await ask(other)).toMatchObject({ body: 'outside' })
+  expect(older.received()).toContain('POST /a.B/C HTTP/1.1')
+  // One that cannot prove its name is asked by neither.
+  const wrong = await startOutside('other.example')
+  const third = await startCaller([leading(wrong.port)])
+  expect(await ask(third)).toMatchObject({ head: { 'grpc-status': '14' } })
+  expect(wrong.received()).toBe('')
+  expect(third.sink.outcomes).toMatchObject([{ code: 'upstream_identity' }])
 })

@@ -50,6 +50,36 @@ async function asked(port: number, head = 'GET / HTTP/1.1', more = '\r\n') {
   return await caller.closed()
 }
 
+test('a backend changes headers after its route has, for what goes there alone', async () => {
+  const [app, other] = [await startAnswering(ok('old')), await startAnswering(ok('new'))]
+  const at = (name: string, port: number) => ({
+    ...{ name, hosts: [name], endpoints: [{ address: '127.0.0.1', port, identity: undefined }] },
+  })
+  const services = [at('orders', app.port), at('next', other.port)]
+  const { proxy } = await startProxy({ source, listener: outbound(), services })
+  const own = { request: { set: { 'x-lane': 'next' }, remove: ['x-route'] }, response: { add: { 'x-from': 'next' } } }
+  const route = {
+    ...{ name: 'r/one/0', hosts: ['orders'], match: under('/'), timeoutMs: 5000 },
+    filters: { request: { set: { 'x-route': 'r', 'x-lane': 'any' } }, response: { add: { 'x-from': 'r' } } },
+    backends: [
+      { service: 'orders', weight: 1 },
+      { service: 'next', weight: 1, filters: own },
+    ],
+  }
+  const workload = { name: 'web', id: web, listeners: [outbound()] }
+  await proxy.apply({ ...snapshotOf([workload], services), routes: [route] })
+  const { port } = proxy.listeners()[0]!
+  const answers = await Promise.all(Array.from({ length: 24 }, () => asked(port)))
+  for (const answer of answers) {
+    expect(answer.endsWith('new')).toBe(/x-from: (?:r, )?next|x-from: r\r\nx-from: next/i.test(answer))
+  }
+  expect(new Set(answers.map((answer) => answer.slice(-3)))).toEqual(new Set(['old', 'new']))
+  expect(app.received()).toContain('x-lane: any')
+  expect(app.received()).not.toContain('x-lane: next')
+  expect(other.received()).toContain('x-lane: next')
+  expect(other.received()).not.toContain('x-route')
+})
+
 const headersOf = (answer: string) => answer.slice(0, answer.indexOf('\r\n\r\n')).toLowerCase().split('\r\n').slice(1)
 
 test('headers are set, added and removed both ways, and what the proxy says of itself stands', async () => {

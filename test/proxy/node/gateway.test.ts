@@ -116,6 +116,47 @@ test('a caller from outside is judged without a name, and goes on into the mesh 
   expect(app.received()).not.toContain('6.6.6.6')
 })
 
+test('TLS 1.2 is spoken where the port says so, with ephemeral keys and ciphers that authenticate, and nowhere else', async () => {
+  const asked = async (more: Partial<GatewayListener>, tls: object) => {
+    const { certificates, gateway } = await startEdge([https('shop.example', 'shop')], more)
+    certificates.put('shop', outsideCa.issueFor('shop.example'))
+    const caller = call(gateway.port, { ...outsider('shop.example'), ...tls })
+    caller.send(get('shop.example'))
+    const answer = await caller.until('hello')
+    return { answer, socket: caller.socket as TLSSocket, refusals: gateway.sink.refusals }
+  }
+  const old = { maxVersion: 'TLSv1.2' } as const
+  const [older, newer] = [await asked({ minTls: '1.2' }, old), await asked({ minTls: '1.2' }, {})]
+  expect(older.answer).toMatch(/^HTTP\/1.1 200 OK/)
+  expect([older.socket.getProtocol(), newer.socket.getProtocol()]).toEqual(['TLSv1.2', 'TLSv1.3'])
+  expect(older.socket.getCipher().name).toMatch(/^ECDHE-ECDSA-(?:AES128-GCM|AES256-GCM|CHACHA20)/)
+  expect(older.socket.getSession()).toBeDefined()
+  for (const [more, tls] of [
+    [{}, old],
+    [{ minTls: '1.2' }, { ...old, ciphers: 'ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA256' }],
+    [{ minTls: '1.2' }, { ...old, ciphers: 'AES128-GCM-SHA256' }],
+  ] as const) {
+    const { answer, refusals } = await asked(more, tls)
+    expect(answer).toBe('')
+    await eventually(() => refusals.length === 1)
+    expect(refusals).toMatchObject([{ code: 'handshake_failed' }])
+  }
+  // A session of 1.2 is not taken up again: it would show no certificate.
+  const { certificates, gateway } = await startEdge([https('shop.example', 'shop')], { minTls: '1.2' })
+  certificates.put('shop', outsideCa.issueFor('shop.example'))
+  const first = call(gateway.port, { ...outsider('shop.example'), ...old })
+  first.send(get('shop.example'))
+  await first.until('hello')
+  const again = call(gateway.port, {
+    ...outsider('shop.example'),
+    ...old,
+    session: (first.socket as TLSSocket).getSession(),
+  })
+  again.send(get('shop.example'))
+  await again.until('hello')
+  expect((again.socket as TLSSocket).isSessionReused()).toBe(false)
+})
+
 test('a host is shown its own certificate, and one that is not served gets no handshake', async () => {
   const { certificates, gateway } = await startEdge([https('shop.example', 'shop'), https('pay.example', 'pay')])
   certificates.put('shop', outsideCa.issueFor('shop.example'))
