@@ -27,6 +27,7 @@ import {
   type Tally,
 } from '../store/admit.ts'
 import { type ArrivedRecord, readMessage } from '../store/arrival.ts'
+import { broughtAgain, putBackDisclosures } from '../store/disclosures-again.ts'
 import { inArray } from '../store/drizzle.ts'
 import {
   fenced,
@@ -222,6 +223,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
         await insertEntries(tx, prepared)
         await upsertEpochs(tx, epochRows(admitted, shard.number))
         await writeGaps(tx, admitted.gaps)
+        await putBackDisclosures(tx, broughtAgain(admitted.repeated))
       })
     } catch (thrown) {
       shards.delete(partition) // What we know may be wrong now.

@@ -5,6 +5,7 @@ import type { Sha256 } from '../../core/ports.ts'
 import type { HashAt } from '../log/merkle.ts'
 import { carriedPath, decodeCarried, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
+import { insertDisclosures, prepareDisclosures } from '../store/disclosures.ts'
 import { sql } from '../store/drizzle.ts'
 import { announcedLines, insertAnnounced, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import { readmitLostSpools } from '../store/lost-spools.ts'
@@ -65,7 +66,10 @@ export async function writeLeft(tx: Db, shard: number, { minimum, carried, chang
     tx,
     carried.map(({ entry }) => entry),
   )
-  for (const { index, entry } of carried) await readmitLostSpools(tx, shard, index, [entry])
+  for (const { index, entry } of carried) {
+    await readmitLostSpools(tx, shard, index, [entry])
+    await insertDisclosures(tx, shard, { rows: [], erased: prepareDisclosures(index, [entry]).erased })
+  }
   await tx.execute(sql`insert into rolled (shard, below) values (${shard}, ${minimum})
     on conflict (shard) do update set below = greatest(rolled.below, excluded.below)`)
 }
