@@ -50,3 +50,20 @@ test('a recorder says so when it starts, and its folder may hold the measure', a
   await recorder.close({ timeoutMs: 1000 })
   expect(notices.map(({ name }) => name)).toContain('spool_small')
 })
+
+test('a spool that is three quarters full is told once, with when it is full, and again after it was below a half', () => {
+  const { sizing, notices } = size(undefined, 1000, undefined)
+  const told = (): number => notices.filter(({ name }) => name === 'spool_filling').length
+  sizing.filled(149, 0)
+  sizing.filled(749, 60_000) // 10 bytes a second
+  expect(told()).toBe(0)
+  sizing.filled(750, 60_100)
+  expect(notices.at(-1)).toMatchObject({ level: 'warn', detail: expect.stringContaining('in 1 min at') })
+  sizing.filled(990, 60_200)
+  sizing.filled(500, 60_300)
+  sizing.filled(800, 60_400)
+  expect(told()).toBe(1)
+  sizing.filled(499, 60_500)
+  sizing.filled(800, 60_600)
+  expect(told()).toBe(2)
+})
