@@ -7,7 +7,7 @@ import type { OnNotice } from '../stream/notice.ts'
 import { writeWhole } from './durable.ts'
 
 /** What one request takes: a decision, its outcome and, of a caller, its note of the call; docs/LOG.md, Sizing. */
-export const bytesPerRequest = 1500
+export const bytesPerRequest = 2000
 /** How long Kafka or the auditor may be away, in seconds. */
 const outageS = 4 * 3600
 

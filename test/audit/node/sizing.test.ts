@@ -17,7 +17,7 @@ const size = (rate: number | undefined, spoolMaxBytes: number, free: number | un
 
 test('a spool that holds less than four hours at the expected rate is warned of, one that just holds them is not', () => {
   const needed = neededBytes(100)
-  expect(needed).toBe(100 * 1500 * 4 * 3600)
+  expect(needed).toBe(100 * 2000 * 4 * 3600)
   expect(size(100, needed, undefined).names).toEqual([])
   expect(size(100, needed - 1, undefined).names).toEqual(['spool_small'])
   expect(size(undefined, 1, undefined).names).toEqual([]) // Nobody knows a rate yet.
@@ -32,8 +32,8 @@ test('a disk with less room than the spool may still come to need is warned of',
 test('where no rate is expected the busiest minute of the last run is taken', async () => {
   const { sizing, options, notices } = size(undefined, 1024 ** 3, undefined)
   sizing.measure(0, 0)
-  sizing.measure(60 * 1500 * 200, 60_000) // 200 requests a second
-  sizing.measure(60 * 1500 * 201, 120_000) // one
+  sizing.measure(60 * 2000 * 200, 60_000) // 200 requests a second
+  sizing.measure(60 * 2000 * 201, 120_000) // one
   await sizing.save()
   openSizing({ ...options, settings: { spoolMaxBytes: 1024 ** 3 } })
   expect(notices).toMatchObject([{ name: 'spool_small', detail: expect.stringContaining('200 requests a second') }])
