@@ -11,6 +11,7 @@ import { type LogPrunedBody, parseEvent } from '../../core/record.ts'
 import { pruner } from '../keep/hold.ts'
 import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
+import { dropEmptyDays } from '../store/days.ts'
 import { and, asc, eq, gte, sql } from '../store/drizzle.ts'
 import { type Db, epochs, records } from '../store/schema.ts'
 import { rowsOf } from '../store/sql.ts'
@@ -102,6 +103,8 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
     await rm(join(dir, packedPath(tilePath('entries', index))), { force: true })
   }
   await store.transaction((tx) => forget(tx, shard, before))
+  // Where somebody reads them for long they go with the next run.
+  await store.transaction((tx) => dropEmptyDays(tx, olderThan)).catch(() => undefined)
   return done
 }
 
@@ -192,7 +195,6 @@ async function firstToStay({ db }: Store, shard: number, size: number, olderThan
 
 /**
  * Rows of what is gone. What the auditor goes on by stands elsewhere: epochs, gaps, and where certificates were announced.
- * A partition whose days are all over is empty then, and is dropped.
  */
 export async function forget(tx: Db, shard: number, before: number): Promise<void> {
   for (const table of ['rows', 'ends', 'others', 'disclosures']) {

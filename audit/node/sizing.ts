@@ -67,7 +67,7 @@ export function openSizing({ dir, settings, onNotice, freeBytes = freeOf, held }
 }
 
 /** Time over which the growth is looked at, in milliseconds. */
-const growthMs = 10_000
+const growthMs = 60_000
 
 /** An outage is told while there is time to end it. */
 function watchFill(maxBytes: number, onNotice: OnNotice): Sizing['filled'] {
