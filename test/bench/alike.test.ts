@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { alike, questionsOfBoth } from '../../bench/audit/alike.ts'
 
@@ -26,4 +27,15 @@ test('what both are asked has its name once, and a window on both sides', () => 
   expect(new Set(questionsOfBoth.map(({ name }) => name)).size).toBe(questionsOfBoth.length)
   for (const { postgres, clickhouse } of questionsOfBoth)
     expect([postgres, clickhouse].every((text) => /^select/.test(text))).toBe(true)
+})
+
+test('each view that ClickHouse is asked stands in deploy/clickhouse/writ.sql, after the tables it reads', async () => {
+  const text = await readFile('deploy/clickhouse/writ.sql', 'utf8')
+  const made: string[] = []
+  for (const statement of text.replaceAll(/^ *--.*$/gm, '').split(/;\s*\n/)) {
+    const [, name] = /^\s*create (?:table|materialized view|view) writ\.(\w+)/.exec(statement) ?? []
+    for (const [, used] of statement.matchAll(/(?:from|to) writ\.(\w+)/g)) expect(made).toContain(used)
+    if (name) made.push(name)
+  }
+  for (const { clickhouse } of questionsOfBoth) expect(made).toContain(/from writ\.(\w+)/.exec(clickhouse)![1])
 })

@@ -29,11 +29,11 @@ function tell({ judgement: of, phases, ...run }: AbsenceResult): string {
   const mib = (bytes: number): string => (bytes / 1024 ** 2).toFixed(1)
   return [
     `${values.rate} requests/s, ${cpus().length} cores, load ${loadavg()[0]!.toFixed(1)}; spoolMaxBytes ${run.spoolMaxBytes}`,
-    '| phase | s | answers | by status | ms p50, p99, most | spool MiB, segments | RSS MiB: proxy, auditor |',
-    '|---|---|---|---|---|---|---|',
+    '| phase | s | answers | by status | ms p50, p99, most | CPU ms per 1,000: proxy | spool MiB, segments | RSS MiB: proxy, auditor |',
+    '|---|---|---|---|---|---|---|---|',
     ...phases.map((one) => {
       const statuses = Object.entries(one.statuses).map(([status, count]) => `${status}: ${count}`)
-      return `| ${[one.name, one.seconds, one.answered, statuses.join(', '), `${one.p50}, ${one.p99}, ${one.most}`, `${mib(one.spoolBytes)}, ${one.segments}`, `${one.proxyMb}, ${one.auditorMb}`].join(' | ')} |`
+      return `| ${[one.name, one.seconds, one.answered, statuses.join(', '), `${one.p50}, ${one.p99}, ${one.most}`, one.proxyCpuMs, `${mib(one.spoolBytes)}, ${one.segments}`, `${one.proxyMb}, ${one.auditorMb}`].join(' | ')} |`
     }),
     `a request took ${run.bytesPerRequest} bytes of the spool; caught up ${run.catchUpSeconds} s after Kafka was back`,
     ...run.notices,

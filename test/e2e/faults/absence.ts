@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { bytesPerRequest } from '../../../audit/node/sizing.ts'
+import { costOf } from '../../../bench/measure.ts'
 import { type Mesh, openMesh } from '../mesh.ts'
 import { inLog, renewing, verified, watchCheckpoints } from './faults.ts'
 import { type Answer, startLoad } from './load.ts'
@@ -39,6 +40,8 @@ export interface Phase {
   readonly p50: number
   readonly p99: number
   readonly most: number
+  /** CPU of the proxy for a thousand answers, in milliseconds: what the machine's other work does not change much. */
+  readonly proxyCpuMs: number
   /** At its end. */
   readonly spoolBytes: number
   readonly segments: number
@@ -79,6 +82,8 @@ export async function runAbsence(options: AbsenceOptions): Promise<AbsenceResult
   const phase = async (name: Phase['name'], work: () => Promise<unknown>): Promise<Phase> => {
     const fromMs = Date.now()
     const second = secondsSince(memory.fromMs)
+    const cpu = (): number => costOf(mesh.proxy.pid()!).cpuMs
+    const before = cpu()
     say(`${name}: ${load.sent} requests so far`)
     await work()
     const mbOf = (part: string): number =>
@@ -91,7 +96,9 @@ export async function runAbsence(options: AbsenceOptions): Promise<AbsenceResult
       )
     const { bytes, segments } = spoolIn(mesh)
     const answers = load.answers.filter(({ sentMs }) => sentMs >= fromMs)
+    const proxyCpuMs = Math.round(((cpu() - before) * 1000) / Math.max(1, answers.length))
     const done: Phase = {
+      proxyCpuMs,
       ...{ name, seconds: secondsSince(fromMs), ...summaryOf(answers), spoolBytes: bytes, segments },
       ...{ proxyMb: mbOf('proxy'), auditorMb: mbOf('auditor') },
     }
@@ -110,12 +117,15 @@ export async function runAbsence(options: AbsenceOptions): Promise<AbsenceResult
         await pause(15_000)
       })
     }
-    await mesh.kafka.restart()
-    const { seconds: catchUpSeconds } = await phase('catching up', async () => {
+    let catchUpSeconds = 0
+    await phase('catching up', async () => {
+      await mesh.kafka.restart()
+      const backMs = Date.now()
       const little = Math.min(before.spoolBytes + 4 * options.segmentBytes, spoolMaxBytes / 4)
       for (const dueMs = Date.now() + 3_600_000; spoolIn(mesh).bytes > little; await pause(500)) {
         if (Date.now() > dueMs) throw new Error(`the spool still holds ${spoolIn(mesh).bytes} bytes after an hour`)
       }
+      catchUpSeconds = secondsSince(backMs)
     })
     await phase('after', () => pause(options.before * 1000))
     await load.stop()
