@@ -7,6 +7,7 @@ import { carriedPath, decodeCarried, type TileReader, tileWidth } from '../log/t
 import type { ArrivedRecord } from '../store/arrival.ts'
 import { insertDisclosures, prepareDisclosures } from '../store/disclosures.ts'
 import { sql } from '../store/drizzle.ts'
+import { readmitFindings } from '../store/finding-rows.ts'
 import { announcedLines, insertAnnounced, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import { readmitLostSpools } from '../store/lost-spools.ts'
 import type { Readmitted } from '../store/readmit.ts'
@@ -64,6 +65,11 @@ export async function writeLeft(tx: Db, shard: number, { minimum, carried, chang
   )
   await readmitHolds(
     tx,
+    carried.map(({ entry }) => entry),
+  )
+  await readmitFindings(
+    tx,
+    shard,
     carried.map(({ entry }) => entry),
   )
   for (const { index, entry } of carried) {
