@@ -14,7 +14,7 @@ import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
 import { auditorId, compileMeshOnly, controlId, readMesh } from './wire/control-plane.ts'
-import { openIngest } from './wire/ingest.ts'
+import { endsOf, openIngest } from './wire/ingest.ts'
 import { joinAs } from './wire/join.ts'
 import { openKnownRoots } from './wire/known-roots.ts'
 import { openLog, storeOf } from './wire/log.ts'
@@ -113,6 +113,7 @@ async function run(options: Options): Promise<void> {
       catchUp: options.catchUp === true,
       findings: () => findings,
       mesh: () => snapshot,
+      streamEnds: endsOf(stream),
     })
     closing.push(() => log.close())
     const door = await openLogDoor(

@@ -3,16 +3,18 @@
 import { equalBytes, toHex } from '../../core/bytes.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { Sha256 } from '../../core/ports.ts'
-import { parseEvent } from '../../core/record.ts'
+import { decisionId, parseEvent } from '../../core/record.ts'
 import { type Archive, type ArchivedLeaf, type ArchiveHead, columnsOf } from '../archive/file.ts'
 import { parseCheckpoint } from '../log/checkpoint.ts'
 import { type HashAt, leafHash, rootAt } from '../log/merkle.ts'
 import { type NoteKey, openNote } from '../log/note.ts'
 import { keptFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, tileWidth } from '../log/tiles.ts'
+import { digestsOf } from '../store/disclosures.ts'
 import { type FindingCode, type FindingLevel, Findings, span } from '../verify/finding.ts'
 import type { TreeSource } from '../verify/tree.ts'
 import { type ArchiveFile, archivedFiles, digestOf, openArchive } from './archive.ts'
+import { keysFile, readKeys } from './archive-keys.ts'
 import { type ArchivePlace, formatSums, parseSums, sumsFile } from './archive-place.ts'
 import { verifyEd25519 } from './ed25519.ts'
 
@@ -85,7 +87,7 @@ async function verifyShard(held: Held, minimum: number): Promise<{ readonly file
   }
   const listed = await archivedFiles(out, shard)
   for (const name of sums.keys()) {
-    if (!listed.some((file) => file.name === name))
+    if (!listed.some((file) => file.name === name || keysFile(file) === name))
       tell('archive_missing', `${name} is gone`, Number(name.slice(0, 12)))
   }
   let [next, leaves] = [0, 0]
@@ -104,6 +106,7 @@ async function verifyShard(held: Held, minimum: number): Promise<{ readonly file
     leaves += archive.leaves.length
     await verifyHead(archive.head, file, held)
     await verifyLeaves(archive, file, held)
+    await verifyKeys(archive, file, sums.get(keysFile(file)), held)
   }
   if (next < minimum) tell('archive_missing', `entries ${span(next, minimum - 1)} were pruned and are in no file`, next)
   return { files: listed.length, leaves }
@@ -194,6 +197,32 @@ async function verifyLeaves({ head, leaves }: Archive, file: ArchiveFile, held: 
     const differs = differing(leaf)
     if (differs) tell('row_differs', `column ${differs} in ${file.name} is not what its leaf says`, place)
   }
+}
+
+/** No leaf names its key: what is held is that the file is the one that was written, and of these records. */
+async function verifyKeys(
+  { leaves }: Archive,
+  file: ArchiveFile,
+  sum: string | undefined,
+  { out, shard, tell }: Held,
+): Promise<void> {
+  const name = keysFile(file)
+  const bytes = await out.read(shard, name).catch(() => undefined)
+  if (!bytes && sum === undefined) return
+  const wrong = (what: string): void => tell('archive_invalid', `${name} ${what}`, file.first)
+  if (!bytes) return tell('archive_missing', `${name} is gone`, file.first)
+  if (digestOf(bytes) !== sum) return wrong('is not the file that was written')
+  const rows = await readKeys(bytes)
+  if ('wrong' in rows) return wrong(`cannot be read: ${rows.wrong}`)
+  const sealed = new Set(leaves.flatMap(({ bytes: leaf }) => sealedRecord(leaf)))
+  const stray = rows.find(({ epoch, seq }) => !sealed.has(`${epoch}-${seq}`))
+  if (stray) wrong(`names ${stray.epoch}-${stray.seq}, which is no record with digests in ${file.name}`)
+}
+
+function sealedRecord(leaf: Uint8Array): readonly string[] {
+  const parsed = parseEvent(leaf)
+  if ('wrong' in parsed || Object.keys(digestsOf(parsed.event)).length === 0) return []
+  return [decisionId(parsed.event)]
 }
 
 /** The leaf is what was signed; what stands beside it has to follow from it. */

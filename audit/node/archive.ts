@@ -89,7 +89,7 @@ async function writeFile(out: ArchivePlace, head: ArchiveHead, leaves: readonly 
   return bytes.length
 }
 
-const addSum = (out: ArchivePlace, shard: number, name: string, bytes: Uint8Array): Promise<void> =>
+export const addSum = (out: ArchivePlace, shard: number, name: string, bytes: Uint8Array): Promise<void> =>
   out.changeSums(shard, (before) => formatSums(parseSums(before).set(name, digestOf(bytes))))
 
 interface Summed {

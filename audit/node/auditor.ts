@@ -27,6 +27,7 @@ import {
   type Tally,
 } from '../store/admit.ts'
 import { type ArrivedRecord, readMessage } from '../store/arrival.ts'
+import { broughtAgain, putBackDisclosures } from '../store/disclosures-again.ts'
 import { inArray } from '../store/drizzle.ts'
 import {
   fenced,
@@ -43,6 +44,7 @@ import type { OwnChain } from '../store/own.ts'
 import { recallBehind, recallCursors, recallLog, recallOwn, recallShard, type ShardState } from '../store/recall.ts'
 import { type Db, epochs } from '../store/schema.ts'
 import { type LogFolder, openLogFolder } from './folder.ts'
+import { type LostDoubts, openLostDoubts, type StreamEnds } from './lost-doubts.ts'
 import { openOrders, orderWritten } from './orders.ts'
 import { quickSha256 } from './quick.ts'
 import { receiptFinder } from './receipts.ts'
@@ -79,6 +81,11 @@ export interface AuditorSettings {
    */
   readonly lostSpoolAfterMs?: number
   readonly lostSpoolEveryMs?: number
+  /**
+   * How far the stream goes, where it may have several partitions: what looks lost may be quoted in one that is not read
+   * yet. Default none: runs of one partition alone are held against each other.
+   */
+  readonly streamEnds?: StreamEnds
   /**
    * After a restore: takes in again what was signed and is not in the store, and goes on only where the same tree comes
    * out. Until then nothing is signed. Default false: a store that is behind is refused.
@@ -146,6 +153,7 @@ interface Shard extends Memory {
   replay: Replay | undefined
   /** By the process's own clock. */
   lostSpoolsDue: number
+  readonly doubts: LostDoubts | undefined
 }
 
 /** Epochs in memory per shard: about 4 KB each with their certificates. More are read from the store again. */
@@ -202,6 +210,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
       folder: undefined,
       replay,
       lostSpoolsDue: 0,
+      doubts: settings.streamEnds && openLostDoubts(store.db, settings.streamEnds),
       ...newMemory(),
     }
     shards.set(partition, shard)
@@ -222,6 +231,7 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
         await insertEntries(tx, prepared)
         await upsertEpochs(tx, epochRows(admitted, shard.number))
         await writeGaps(tx, admitted.gaps)
+        await putBackDisclosures(tx, broughtAgain(admitted.repeated))
       })
     } catch (thrown) {
       shards.delete(partition) // What we know may be wrong now.
@@ -357,7 +367,9 @@ export async function openAuditor(settings: AuditorSettings): Promise<Auditor> {
     if (performance.now() < shard.lostSpoolsDue) return
     shard.lostSpoolsDue = performance.now() + (settings.lostSpoolEveryMs ?? 30_000)
     const silentMs = settings.lostSpoolAfterMs ?? 600_000
-    const bodies = await findLostSpools(store.db, shard.number, formatTime(now()), silentMs)
+    const { doubts } = shard
+    const found = await findLostSpools(store.db, shard.number, formatTime(now()), silentMs, doubts !== undefined)
+    const bodies = doubts ? await doubts.certain(found, performance.now()) : found
     if (bodies.length === 0) return
     await writeOwn(shard, partition, bodies, (tx, _, first) => keepLostSpools(tx, shard.number, first, bodies))
   }

@@ -1,6 +1,6 @@
 /**
- * A backup: the log up to a signed checkpoint, as its own static files, where the stream is to be read on, and what is
- * public of the signer. Rows are not in it: all of them are made again from the log, and held against it.
+ * A backup: the log up to a signed checkpoint, as its own static files, where the stream is to be read on, what came
+ * beside its records, sealed, and what is public of the signer. Rows are not in it: all of them are made again from the log, and held against it.
  */
 
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
@@ -16,6 +16,7 @@ import { checkpointFile, keptFile, minimumFile, minimumIndex, newestCheckpoint, 
 import { carriedPath, encodeBundle, readBundle, type TileReader, tilePath, tileWidth, widthOf } from '../log/tiles.ts'
 import { recallShard } from '../store/recall.ts'
 import { type Db, offsets } from '../store/schema.ts'
+import { copyDisclosures, type DisclosurePiece, dropDisclosures, pieceFile, readPiece } from './backup-disclosures.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { sourcesIn } from './logfolder.ts'
 import { openOrders } from './orders.ts'
@@ -45,6 +46,8 @@ export interface BackupShard {
   readonly nextOffset?: string
   /** Files that are there for this checkpoint and no other: their SHA-256, hex. Whole tiles the tree itself vouches for. */
   readonly files: Readonly<Record<string, string>>
+  /** What came beside its records, sealed; a backup of an earlier release has none. */
+  readonly disclosures?: readonly DisclosurePiece[]
 }
 
 export interface BackupParts {
@@ -66,6 +69,7 @@ export async function makeBackup(out: string, parts: BackupParts): Promise<Backu
   // Replaying from an earlier place does no harm, from a later one loses records: what was stored up to here is waited for.
   const places = new Map((await store.db.select().from(offsets)).map((row) => [row.shard, row.nextOffset]))
   const shards: BackupShard[] = []
+  const earlier = await earlierPieces(out)
   for (const { shard, read } of await sourcesIn(logDir)) {
     const minimum = await minimumIndex(read) // Before the checkpoint, which then covers the entry that says so.
     const kept = await newestCheckpoint(read, keptFile)
@@ -86,7 +90,9 @@ export async function makeBackup(out: string, parts: BackupParts): Promise<Backu
       if (bytes) await put(path, bytes)
     }
     const nextOffset = places.get(shard)
-    shards.push({ shard, size, note: newest.note, ...(nextOffset !== undefined && { nextOffset }), files })
+    const disclosures = await copyDisclosures(out, shard, size, earlier.get(shard) ?? [], parts)
+    const resume = nextOffset !== undefined && { nextOffset }
+    shards.push({ shard, size, note: newest.note, ...resume, files, ...(disclosures.length > 0 && { disclosures }) })
   }
   if (shards.length === 0) {
     throw new WritError('not_found', `${logDir} has no checkpoint yet: there is nothing to keep`, {
@@ -106,7 +112,15 @@ export async function makeBackup(out: string, parts: BackupParts): Promise<Backu
   }
   await write(join(out, manifestFile), new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`))
   await syncFolder(out)
+  await dropDisclosures(out, manifest.shards)
   return manifest
+}
+
+/** What the backup that is there names: its pieces are never written over, and go once the next manifest stands. */
+async function earlierPieces(out: string): Promise<ReadonlyMap<number, readonly DisclosurePiece[]>> {
+  const text = await readFile(join(out, manifestFile), 'utf8').catch(() => '')
+  const manifest = parseJson(text) as unknown as BackupManifest | undefined
+  return new Map((manifest?.shards ?? []).map(({ shard, disclosures }) => [shard, disclosures ?? []]))
 }
 
 /** The newest checkpoint, once it covers all that the store has, and all that the auditor was told to write of holds. */
@@ -232,6 +246,11 @@ export async function readManifest(dir: string, sha256: Sha256): Promise<BackupM
         ? undefined
         : await readFile(join(dir, 'log', String(shard), path)).catch(() => undefined)
       if (!bytes || toHex(sha256(bytes)) !== digest) throw torn(dir, `log/${shard}/${path}`)
+    }
+  }
+  for (const { shard, disclosures = [] } of manifest.shards) {
+    for (const piece of disclosures) {
+      if ((await readPiece(dir, shard, piece, sha256)) === undefined) throw torn(dir, pieceFile(shard, piece))
     }
   }
   return manifest

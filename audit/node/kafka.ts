@@ -10,6 +10,7 @@ import { batchCompression } from './kafka-codec.ts'
 import { partitionQueue } from './kafka-queue.ts'
 
 export type { KafkaCredentials, KafkaOptions } from './kafka-client.ts'
+export { kafkaEnds } from './kafka-ends.ts'
 export { type KafkaIngestOptions, runKafkaIngest } from './kafka-ingest.ts'
 export { auditorGroup, type KafkaPrepareOptions, type Prepared, prepareKafka } from './kafka-prepare.ts'
 export { type KafkaSender, kafkaSender } from './kafka-sender.ts'

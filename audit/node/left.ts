@@ -5,7 +5,9 @@ import type { Sha256 } from '../../core/ports.ts'
 import type { HashAt } from '../log/merkle.ts'
 import { carriedPath, decodeCarried, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
+import { insertDisclosures, prepareDisclosures } from '../store/disclosures.ts'
 import { sql } from '../store/drizzle.ts'
+import { readmitFindings } from '../store/finding-rows.ts'
 import { announcedLines, insertAnnounced, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import { readmitLostSpools } from '../store/lost-spools.ts'
 import type { Readmitted } from '../store/readmit.ts'
@@ -65,7 +67,15 @@ export async function writeLeft(tx: Db, shard: number, { minimum, carried, chang
     tx,
     carried.map(({ entry }) => entry),
   )
-  for (const { index, entry } of carried) await readmitLostSpools(tx, shard, index, [entry])
+  await readmitFindings(
+    tx,
+    shard,
+    carried.map(({ entry }) => entry),
+  )
+  for (const { index, entry } of carried) {
+    await readmitLostSpools(tx, shard, index, [entry])
+    await insertDisclosures(tx, shard, { rows: [], erased: prepareDisclosures(index, [entry]).erased })
+  }
   await tx.execute(sql`insert into rolled (shard, below) values (${shard}, ${minimum})
     on conflict (shard) do update set below = greatest(rolled.below, excluded.below)`)
 }

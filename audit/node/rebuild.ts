@@ -11,6 +11,7 @@ import { keptFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { hashesFromTiles, readBundle, type TileReader, tileWidth } from '../log/tiles.ts'
 import type { ArrivedRecord } from '../store/arrival.ts'
 import { isNull } from '../store/drizzle.ts'
+import { readmitFindings } from '../store/finding-rows.ts'
 import { insertEntries, moveOffset, newMemory, prepareEntries, upsertEpochs, writeGaps } from '../store/ledger.ts'
 import { readmitLostSpools } from '../store/lost-spools.ts'
 import { type Readmission, readmit } from '../store/readmit.ts'
@@ -87,6 +88,7 @@ export async function rebuildShard(
       await writeGaps(tx, gaps)
       await readmitHolds(tx, entries)
       await readmitLostSpools(tx, shard, at, entries)
+      await readmitFindings(tx, shard, entries)
     })
     left = undefined
     from = to

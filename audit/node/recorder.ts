@@ -52,6 +52,8 @@ export interface RecorderOptions {
 export interface RecorderStatus {
   /** Bytes of records that no checkpoint is known to cover. */
   readonly bytes: number
+  /** At which records are refused. */
+  readonly maxBytes: number
   /** Age of the oldest of them, in milliseconds. */
   readonly oldestMs: number
   /** Bytes written and not yet synced. */
@@ -143,6 +145,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       for (const live of lives.values()) live.tick()
       writer.expire()
       sizing.measure(spool.written, nowMs())
+      sizing.filled(spool.bytes, nowMs())
     },
     Math.min(Math.max(settings.headEveryMs / 4, 5), 100),
   )
@@ -220,6 +223,7 @@ function statusOf(
   const oldest = spool.segments.find((segment) => segment.last.size > 0)
   return {
     bytes: spool.bytes,
+    maxBytes: spool.bytes + spool.room,
     oldestMs: oldest ? Math.max(nowMs - oldest.createdMs, 0) : 0,
     unsynced: spool.unsynced,
     published: pump.published,

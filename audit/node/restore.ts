@@ -6,8 +6,10 @@ import { WritError } from '../../core/fault.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { parseVerifierKey } from '../log/note.ts'
 import type { Verification } from '../verify/verify.ts'
+import { restoreKeys } from './archive-keys.ts'
 import { archivePlace } from './archive-place.ts'
 import { isEmptyFolder, readManifest } from './backup.ts'
+import { restoreDisclosures } from './backup-disclosures.ts'
 import { makeFolder } from './durable.ts'
 import { verifyEd25519 } from './ed25519.ts'
 import { verifyPlace } from './examine.ts'
@@ -48,7 +50,9 @@ export async function restoreBackup(from: string, parts: RestoreParts): Promise<
     await cp(join(from, 'log', String(shard)), join(logDir, String(shard)), { recursive: true })
   }
   const places = new Map(manifest.shards.map(({ shard, nextOffset }) => [shard, nextOffset]))
-  return rebuildStore(manifest.verifierKey, parts, (shard) => places.get(shard))
+  const restored = await rebuildStore(manifest.verifierKey, parts, (shard) => places.get(shard))
+  for (const { shard, disclosures = [] } of manifest.shards) await restoreDisclosures(from, shard, disclosures, parts)
+  return restored
 }
 
 /** Brings the store up to the log folder, and verifies every row. */
@@ -75,6 +79,10 @@ export async function rebuildStore(
   const shards: Rebuilt[] = []
   for (const { shard, read } of await sourcesIn(logDir)) {
     shards.push(await rebuildShard(shard, read, nextOffset(shard), { ...parts, key, verifyNote: verifyEd25519 }))
+  }
+  if (parts.archive !== undefined) {
+    const out = archivePlace(parts.archive, parts.s3)
+    for (const { shard } of shards) await restoreKeys(out, shard, store)
   }
   const { verification } = await verifyPlace({ dir: logDir, key, verifyHead, sha256, db: store.db })
   return { shards, verification }

@@ -11,11 +11,14 @@ import { type LogPrunedBody, parseEvent } from '../../core/record.ts'
 import { pruner } from '../keep/hold.ts'
 import { minimumFile, minimumIndex, newestCheckpoint } from '../log/prove.ts'
 import { type CarriedEntry, carriedPath, encodeCarried, readBundle, tilePath, tileWidth } from '../log/tiles.ts'
+import { dropEmptyDays } from '../store/days.ts'
 import { and, asc, eq, gte, sql } from '../store/drizzle.ts'
 import { type Db, epochs, records } from '../store/schema.ts'
 import { rowsOf } from '../store/sql.ts'
 import type { Archived } from './archive.ts'
 import { archiveApart } from './archive-apart.ts'
+import { archiveKeys } from './archive-keys.ts'
+import { archivePlace } from './archive-place.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
 import { tileReader } from './folder.ts'
 import type { S3Settings } from './objects/place.ts'
@@ -54,7 +57,16 @@ export async function archiveDue(archive: string, parts: RetainParts): Promise<A
   const { store, logDir, shard, olderThan } = parts
   const size = (await newestCheckpoint(tileReader(join(logDir, String(shard)))))?.checkpoint.size ?? 0
   const before = await firstToStay(store, shard, size, olderThan)
-  return archiveApart(before, { ...parts, archive })
+  return putAway(before, { ...parts, archive })
+}
+
+/** First the entries, then under which keys their personal fields were sealed: a run that ended in between adds those. */
+async function putAway(before: number, parts: RetainParts & { readonly archive: string }): Promise<Archived> {
+  const { store, logDir, shard, archive, s3 } = parts
+  const archived = await archiveApart(before, parts)
+  const minimum = await minimumIndex(tileReader(join(logDir, String(shard))))
+  await archiveKeys(archivePlace(archive, s3), store.db, shard, minimum, before)
+  return archived
 }
 
 /** What would go; changes nothing. */
@@ -72,7 +84,7 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
   await requireDelete(parts.store)
   const { store, logDir, shard, olderThan, archive } = parts
   const dir = join(logDir, String(shard))
-  if (archive !== undefined) await archiveApart(plan.before, { ...parts, archive })
+  if (archive !== undefined) await putAway(plan.before, { ...parts, archive })
   const { before, stay, holds } = plan
   const body: LogPrunedBody = { kind: 'log', action: 'pruned', before, olderThan, stay, holds }
   await signed(await addOrder(store.db, partitionOf(shard), body), shard, parts, waitMs)
@@ -91,6 +103,8 @@ export async function runRetention(parts: RetainParts, waitMs: number = 30_000):
     await rm(join(dir, packedPath(tilePath('entries', index))), { force: true })
   }
   await store.transaction((tx) => forget(tx, shard, before))
+  // Where somebody reads them for long they go with the next run.
+  await store.transaction((tx) => dropEmptyDays(tx, olderThan)).catch(() => undefined)
   return done
 }
 
@@ -181,7 +195,6 @@ async function firstToStay({ db }: Store, shard: number, size: number, olderThan
 
 /**
  * Rows of what is gone. What the auditor goes on by stands elsewhere: epochs, gaps, and where certificates were announced.
- * A partition whose days are all over is empty then, and is dropped.
  */
 export async function forget(tx: Db, shard: number, before: number): Promise<void> {
   for (const table of ['rows', 'ends', 'others', 'disclosures']) {

@@ -60,6 +60,8 @@ export interface Admitted {
     readonly rows: readonly GapRow[]
   }
   readonly anomalies: readonly AnomalyBody[]
+  /** Records that the log has already and that came with something beside them: a store made again may lack that. */
+  readonly repeated: readonly ArrivedRecord[]
   readonly tally: Tally
 }
 
@@ -75,8 +77,8 @@ export function admit(arrivals: readonly Arrival[], known: Known, tools: AdmitTo
     for (const record of arrival.records) place(draft, arrival, record)
   }
   const gaps = closeHoles(draft)
-  const { entries, own, cursors, anomalies, tally } = draft
-  return { entries, own, cursors, gaps, anomalies, tally }
+  const { entries, own, cursors, anomalies, repeated, tally } = draft
+  return { entries, own, cursors, gaps, anomalies, repeated, tally }
 }
 
 /** Records of the auditor's own, of which no stream knows. */
@@ -88,7 +90,7 @@ export function admitOwn(
   const draft = openDraft({ ...known, cursors: new Map(), holes: new Map(), stored: new Map() }, tools)
   for (const body of bodies) write(draft, body)
   const { entries, own, cursors, anomalies, tally } = draft
-  return { entries, own, cursors, gaps: { gone: [], rows: [] }, anomalies, tally }
+  return { entries, own, cursors, gaps: { gone: [], rows: [] }, anomalies, repeated: [], tally }
 }
 
 interface Draft {
@@ -103,6 +105,7 @@ interface Draft {
   readonly placed: Map<string, StoredRecord>
   indexed: number
   readonly anomalies: AnomalyBody[]
+  readonly repeated: ArrivedRecord[]
   readonly tally: Tally
 }
 
@@ -117,6 +120,7 @@ function openDraft(known: Known, tools: AdmitTools): Draft {
     placed: new Map(),
     indexed: 0,
     anomalies: [],
+    repeated: [],
     tally: { records: 0, duplicates: 0, late: 0, gaps: 0, anomalies: 0 },
   }
   if ('previous' in known.own) write(draft, startBody(tools, known.own.previous))
@@ -189,6 +193,7 @@ function placeBehind(draft: Draft, arrival: Arrival, record: ArrivedRecord, curs
     inspect(draft, arrival, record)
   } else if (recordAt(draft, record, 0, cursor)?.hash === record.hashHex) {
     draft.tally.duplicates++
+    if (record.beside) draft.repeated.push(record)
   } else {
     report(draft, arrival, 'equivocation', 'its number was taken by a record with other bytes', record)
   }

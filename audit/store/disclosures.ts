@@ -8,7 +8,8 @@ import { sql } from './drizzle.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 
-const maxSealed = 65_536
+/** Longest sealed disclosure, in characters. */
+export const maxSealed = 65_536
 /** Name of a key. */
 export const keyShape: RegExp = /^[0-9a-f]{32}$/
 

@@ -1,16 +1,17 @@
 /**
  * Runs whose spool did not come back: they never ended, no later run quotes them, and one that began afterwards had
  * nothing of before. Where the spool survives a kill, the next run of its folder quotes the one before, so that nothing
- * is told of it. All by rows of `epochs`, of one partition: what another one has may not have been read yet.
+ * is told of it. All by rows of `epochs`. Each is told in the log of its own partition; the runs after it may be in others,
+ * since partitions may have been added in between.
  */
 
-import { logStride } from '../../core/log.ts'
+import { logStride, partitionOf } from '../../core/log.ts'
 import type { AuditEvent, Epoch, SpoolLostBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { isAuditor } from '../verify/records.ts'
 import type { ArrivedRecord } from './arrival.ts'
 import { sql } from './drizzle.ts'
-import type { Db } from './schema.ts'
+import { type Db, offsets } from './schema.ts'
 import { rowsOf } from './sql.ts'
 
 /** Entries of one look; the rest comes with the next. */
@@ -47,15 +48,17 @@ const bodyOf = (
 
 /**
  * What is to be told of a shard's partition now. `silentMs`: for so long the run that began afterwards has gone on while
- * the other said nothing; one that lives signs once a minute. `now` is RFC 3339.
+ * the other said nothing; one that lives signs once a minute. `now` is RFC 3339. `everywhere`: the run that began afterwards
+ * may be in another partition; what another one has may not have been read yet.
  */
 export async function findLostSpools(
   db: Db,
   shard: number,
   now: string,
   silentMs: number,
+  everywhere = false,
 ): Promise<readonly SpoolLostBody[]> {
-  const partition = shard % logStride
+  const partition = partitionOf(shard)
   const returned = await rowsOf<Row>(
     db.execute(sql`select e.epoch, e.producer, l.next_seq - 1 as last, e.attested_seq as attested,
         ${iso('e.last_at')} as since, l.next_epoch as next, ${iso('n.started_at')} as next_at
@@ -70,7 +73,7 @@ export async function findLostSpools(
       from epochs o cross join lateral (
         select n.epoch, n.started_at from epochs n
         where n.producer = o.producer and n.previous = '' and n.started_at > o.last_at
-          and n.shard % ${logStride} = ${partition}
+          and (${everywhere} or n.shard % ${logStride} = ${partition})
           and n.last_at > o.last_at + make_interval(secs => ${silentMs / 1000})
         order by n.started_at limit 1
       ) n
@@ -81,6 +84,16 @@ export async function findLostSpools(
       limit ${atOnce}`),
   )
   return [...returned.map((row) => bodyOf('closed', row)), ...lost.map((row) => bodyOf('opened', row))]
+}
+
+/** Whether the store has all of each partition before these offsets. */
+export async function readUpTo(db: Db, ends: ReadonlyMap<number, bigint>): Promise<boolean> {
+  const read = new Map<number, bigint>()
+  for (const { shard, nextOffset } of await db.select().from(offsets)) {
+    const [partition, next] = [partitionOf(shard), BigInt(nextOffset)]
+    if (next > (read.get(partition) ?? 0n)) read.set(partition, next)
+  }
+  return [...ends].every(([partition, end]) => (read.get(partition) ?? 0n) >= end)
 }
 
 /** In the transaction of the entries; the first of them is at index `first`. */

@@ -32,8 +32,8 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'decision': {
       if (!body.enforced) return { wait: 'written', urgent: false } // Nobody waits for it.
       const named = body.peer !== undefined
-      const denied = named && body.verdict === 'deny'
-      return { wait: denied && durability === 'bounded' ? 'synced' : waits[durability], urgent: named }
+      const refused = named && body.verdict !== 'allow' // A fault that passes nobody too.
+      return { wait: refused && durability === 'bounded' ? 'synced' : waits[durability], urgent: named }
     }
     case 'suppressed':
       return { wait: 'synced', urgent: true }

@@ -6,6 +6,7 @@ export type NoticeName =
   | 'spool_unavailable' // Records are refused from now on: full, unwritable, deleted or replaced.
   | 'spool_available' // Records are kept again.
   | 'spool_small' // It does not hold four hours of what is to be expected.
+  | 'spool_filling' // Three quarters of it are held.
   | 'disk_small' // The disk has less room than the spool may come to need.
   | 'spool_lock_taken' // The folder's lock was left by a process that is dead.
   | 'suppressed_untold' // A producer ended, and no record tells of decisions that could not be recorded.

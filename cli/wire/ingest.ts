@@ -1,7 +1,8 @@
 /** What Kafka holds, into the log. */
 
 import type { Auditor } from '../../audit/node/auditor.ts'
-import { auditorGroup, runKafkaIngest } from '../../audit/node/kafka.ts'
+import { auditorGroup, kafkaEnds, runKafkaIngest } from '../../audit/node/kafka.ts'
+import type { StreamEnds } from '../../audit/node/lost-doubts.ts'
 import type { StreamPlace } from '../../core/snapshot.ts'
 import { kafkaAccess } from './kafka-access.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -22,3 +23,11 @@ export async function openIngest(
     onEvent: ({ level, detail, name }) => onEvent({ level, from: 'kafka', text: `${name}: ${detail}` }),
   })
 }
+
+/** How far its partitions go. */
+export const endsOf =
+  (place: Extract<StreamPlace, { kind: 'kafka' }>): StreamEnds =>
+  async () => {
+    const { brokers, topic } = place
+    return kafkaEnds({ brokers, topic, credentials: await kafkaAccess(place), clientId: 'writ-auditor' })
+  }

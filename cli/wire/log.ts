@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { type Auditor, type AuditorEvent, openAuditor } from '../../audit/node/auditor.ts'
 import { makeFolder, writeWhole } from '../../audit/node/durable.ts'
+import type { StreamEnds } from '../../audit/node/lost-doubts.ts'
 import { openReconcile } from '../../audit/node/reconcile.ts'
 import { type FileSigner, openFileSigner } from '../../audit/node/signer.ts'
 import { openSignerClient } from '../../audit/node/signer-client.ts'
@@ -53,6 +54,8 @@ export interface LogOptions {
   readonly findings?: () => FindingsPlace
   /** Whose sidecars must each record their side of a call. Default: whoever was seen to have one. */
   readonly mesh?: () => MeshSnapshot
+  /** The stream that is read, where it has partitions. Default: one alone. */
+  readonly streamEnds?: StreamEnds
 }
 
 export async function openLog(options: LogOptions): Promise<Log> {
@@ -85,6 +88,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
       sha256,
       onEvent: (event) => tell(event, options.onEvent),
       catchUp: options.catchUp === true,
+      ...(options.streamEnds && { streamEnds: options.streamEnds }),
       ...outside,
     })
     closing.push(() => auditor.close())

@@ -63,6 +63,7 @@ function spoolOf({ recorder }: Numbers): string {
   if (!recorder) return ''
   return [
     one('writ_spool_bytes', 'gauge', 'Bytes of records that no checkpoint is known to cover.', recorder.bytes),
+    one('writ_spool_max_bytes', 'gauge', 'Bytes at which records are refused.', recorder.maxBytes),
     one('writ_spool_unsynced_bytes', 'gauge', 'Bytes written and not yet synced.', recorder.unsynced),
     one('writ_spool_oldest_seconds', 'gauge', 'Age of the oldest of them.', recorder.oldestMs / 1000),
     one('writ_spool_waiting_records', 'gauge', 'Records that the stream has not taken yet.', recorder.pending),

@@ -34,7 +34,7 @@ import {
   openControlPlane,
 } from './control-plane.ts'
 import { inTurn } from './in-turn.ts'
-import { openIngest } from './ingest.ts'
+import { endsOf, openIngest } from './ingest.ts'
 import { joinAs } from './join.ts'
 import { openKnownRoots } from './known-roots.ts'
 import { type Log, openLog, storeOf } from './log.ts'
@@ -161,6 +161,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       keeping: draft.settings.keeping,
       findings: () => draft.settings.findings,
       mesh: () => inForce,
+      ...(stream.kind === 'kafka' && { streamEnds: endsOf(stream) }),
     })
     closing.push(() => log.close())
     const { auditor } = log

@@ -56,7 +56,8 @@ async function observed(tracing?: TracingSettings, protocol?: 'tcp') {
     decide: ({ head }) => (head?.path === '/no' ? refuse('policy_denied', 'no') : allow),
     more: { telemetry: seen.telemetry },
   })
-  const recorder = { bytes: 5, oldestMs: 0, unsynced: 0, published: 1, pending: 2, refused: 3, lost: 0, failures: 0 }
+  const counts = { published: 1, pending: 2, refused: 3, lost: 0, failures: 0 }
+  const recorder = { bytes: 5, maxBytes: 9, oldestMs: 0, unsynced: 0, ...counts }
   const open = (): void => seen.ready({ stats: () => proxy.stats(), recorder: () => ({ ...recorder, perEpoch: [] }) })
   const ask = (path: string) => fetch(`http://127.0.0.1:${seen.port}${path}`)
   return { seen, app, port, folder, open, ask }

@@ -1,7 +1,7 @@
 /** Sums of a look go into the tables; what they show is judged against what the tables knew. */
 
 import type { FindingBody } from '../../../core/record.ts'
-import { sql } from '../../store/drizzle.ts'
+import { acknowledge } from '../../store/finding-rows.ts'
 import type { Db } from '../../store/schema.ts'
 import {
   anomalyFinding,
@@ -49,12 +49,7 @@ export async function judgeSums(
     if (event.kind === 'spool_lost' && event.action === 'opened') found.push(spoolLostFinding(event, event, atMs))
     if (event.kind === 'unmatched') found.push(unmatchedFinding(event, event, atMs))
     if (event.kind === 'anomaly') found.push(anomalyFinding(event, event, atMs))
-    if (event.kind === 'acknowledgement') {
-      const { of, by, actor, note } = event
-      await tx.execute(sql`update findings set acknowledged_by = ${String(by)}, acknowledged_actor = ${String(actor)},
-        acknowledged_note = ${String(note)}, acknowledged_ms = ${atMs}, acknowledged_id = ${`${event.epoch}-${event.seq}`}
-        where id = ${String(of)}`)
-    }
+    if (event.kind === 'acknowledgement') await acknowledge(tx, event)
   }
   return found
 }

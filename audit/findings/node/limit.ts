@@ -26,7 +26,7 @@ export async function takeIn(
   found: readonly FindingBody[],
   { nowMs, began, settings, told }: LimitParts,
 ): Promise<void> {
-  const loud = found.filter((one) => !told.has(one.key) && !isQuiet(one, Date.parse(one.last_at), began, settings))
+  const loud = found.filter((one) => !told.has(one.key) && !isQuiet(one, shownAt(one, nowMs), began, settings))
   const unknown = await unknownKeys(
     tx,
     loud.map(({ key }) => key),
@@ -48,6 +48,10 @@ export async function takeIn(
   if (over.length > 0) await addCount(tx, `suppressed ${hourOf(nowMs)}`, over.length)
   for (const { key } of over) remember(told, key, nowMs) // So that each is counted once.
 }
+
+/** A grant is unused now, whenever it was used last: that may have been while the mesh was learnt. */
+const shownAt = ({ finding, last_at }: FindingBody, nowMs: number): number =>
+  finding === 'unused_grant' ? nowMs : Date.parse(last_at)
 
 /** Of hours that are over. */
 async function suppressedOf(tx: Db, nowHour: number): Promise<readonly FindingBody[]> {

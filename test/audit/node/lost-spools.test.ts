@@ -109,6 +109,92 @@ test('one that comes back after all closes it', async () => {
   expect(await lost()).toHaveLength(2)
 })
 
+/** Another partition, added since; where reading of it stands is told apart. */
+const takeIn = async (partition: number, at: number, of: Producer, ...leaves: Uint8Array[]): Promise<void> => {
+  await auditor.ingest(partition, [message(at, of.name, leaves)])
+  await auditor.checkpoint()
+}
+/** Long enough for an answer of the stream, and for the look after it. */
+const looks = async (): Promise<void> => {
+  for (let i = 0; i < 3; i++) {
+    await auditor.checkpoint()
+    await new Promise(setImmediate)
+  }
+}
+
+test('a run whose workload began again in a partition that was added is told in the log of its own, and closed there', async () => {
+  auditor = await open({ streamEnds: async () => new Map([[0, 1n]]) })
+  const before = await killed()
+  const tail = orders.decision()
+  orders.nowMs += minute
+  await takeIn(1, 0, orders, orders.restart(false))
+  orders.nowMs += 11 * minute
+  await takeIn(1, 1, orders, orders.head())
+  await looks()
+  expect(await lost()).toMatchObject([{ action: 'opened', of: { epoch: before }, last: 3, next: orders.epoch }])
+  expect((await world.log(1)).filter(({ kind }) => kind === 'spool_lost')).toEqual([])
+  await take(tail)
+  await looks()
+  expect((await lost()).map(({ action }) => action)).toEqual(['opened', 'closed'])
+})
+
+test('nothing is told while the run that quotes it may lie in a partition that is not read up to where the stream goes', async () => {
+  let ends = new Map([
+    [0, 2n],
+    [1, 1n],
+    [2, 1n],
+  ])
+  auditor = await open({ streamEnds: async () => ends })
+  const before = await killed()
+  orders.nowMs += minute
+  const quoting = orders.restart()
+  const other = new Producer('orders', orders.nowMs) // Another place of the workload, which knows of nothing before.
+  await take(other.start())
+  other.nowMs += 11 * minute
+  const web = new Producer('web')
+  await takeIn(1, 0, web, web.start())
+  await take(other.head())
+  await looks()
+  expect(await lost()).toEqual([])
+  await takeIn(2, 0, orders, quoting)
+  await looks()
+  expect(await lost()).toEqual([]) // It never was.
+  // Where nothing quotes it in all that the stream held, it is lost; what the stream got since is waited for no longer.
+  const third = new Producer('ledger')
+  await takeIn(0, offset++, third, third.start(), third.head(), third.decision())
+  third.nowMs += minute
+  const gone = third.epoch
+  await takeIn(1, 1, third, third.restart(false))
+  third.nowMs += 11 * minute
+  ends = new Map([[2, 2n]])
+  await takeIn(1, 2, third, third.head())
+  await looks()
+  expect(await lost()).toEqual([])
+  ends = new Map([[2, 99n]])
+  await takeIn(2, 1, orders, orders.head())
+  await looks()
+  expect((await lost()).map(({ of }) => of.epoch)).toEqual([gone])
+  expect(before).not.toBe(gone)
+})
+
+test('a stream that does not answer is asked again, and holds up no checkpoint', async () => {
+  let asked = 0
+  const streamEnds = async (): Promise<ReadonlyMap<number, bigint>> => {
+    if (asked++ === 0) throw new Error('away')
+    return new Map()
+  }
+  auditor = await open({ streamEnds })
+  await killed()
+  orders.nowMs += minute
+  await takeIn(1, 0, orders, orders.restart(false))
+  orders.nowMs += 11 * minute
+  await takeIn(1, 1, orders, orders.head())
+  await looks()
+  await looks()
+  expect(asked).toBe(2)
+  expect(await lost()).toHaveLength(1)
+})
+
 async function openWithFinder(): Promise<Finder> {
   const finder = makeFinder({
     ...{ store, settings: () => findingDefaults, sinks: () => [], own: id('writ/auditor'), everyMs: 1e9 },

@@ -2,13 +2,28 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { embeddedStream } from '../../../audit/node/embedded.ts'
+import { startPump } from '../../../audit/node/pump.ts'
+import { openPosition } from '../../../audit/node/pump-position.ts'
 import { openRecorder } from '../../../audit/node/recorder.ts'
+import { Spool } from '../../../audit/node/spool.ts'
 import { diskFiles, type SpoolFiles } from '../../../audit/node/spool-files.ts'
 import type { Notice } from '../../../audit/stream/notice.ts'
 import { fromUtf8 } from '../../../core/bytes.ts'
 import type { StreamMessage } from '../../../core/ports.ts'
 import type { Epoch } from '../../../core/record.ts'
-import { byEpoch, decision, eventOf, folder, id, identity, recorderOptions, settings, testStream } from './spool-kit.ts'
+import {
+  byEpoch,
+  decision,
+  eventOf,
+  folder,
+  id,
+  identity,
+  random,
+  recorderOptions,
+  settings,
+  sha256,
+  testStream,
+} from './spool-kit.ts'
 
 const proof = { index: 0, path: [], note: '' }
 
@@ -412,4 +427,48 @@ test('the embedded stream is one partition with dense offsets; concurrent batche
   )
   expect(events).toHaveLength(6)
   expect(await stream.partitions()).toBe(1)
+})
+
+test('however much a spool came to hold while the stream was away, little of it is in memory, then and while it catches up', async () => {
+  const dir = folder()
+  const away = testStream()
+  away.fails = () => true
+  const sizes = settings({ segmentBytes: 1024 ** 2, spoolMaxBytes: 64 * 1024 ** 2 })
+  const first = await openRecorder(recorderOptions({ dir, stream: away, settings: sizes }))
+  const orders = await first.producer({ id: id('orders'), ...identity('orders') })
+  const long = 'r'.repeat(4000)
+  for (let i = 0; i < 6000; i += 500)
+    await Promise.all(Array.from({ length: 500 }, () => orders.keep(decision('allow', { reasons: [long] }))))
+  await first.close({ timeoutMs: 0 })
+
+  const notices: Notice[] = []
+  const spool = new Spool({
+    ...{ dir, maxBytes: sizes.spoolMaxBytes, segmentBytes: sizes.segmentBytes, syncEveryMs: 5, random, sha256 },
+    ...{ now: () => BigInt(Date.now()) * 1_000_000n, files: diskFiles, onNotice: (notice) => notices.push(notice) },
+  })
+  expect(spool.bytes).toBeGreaterThan(24_000_000)
+  const stream = testStream()
+  stream.fails = () => isAway
+  let isAway = true
+  let most = 0
+  const publish = stream.publish.bind(stream)
+  stream.publish = async (batch) => {
+    most = Math.max(most, pump.pending)
+    await publish(batch)
+    stream.batches.splice(0, stream.batches.length, { ...batch, records: [] }) // What arrived is no memory of the pump's.
+  }
+  const pump = startPump({
+    ...{ spool, stream, position: openPosition(dir, Date.now), random, onNotice: () => {}, onAcknowledged: () => {} },
+  })
+  // Eight MiB of records of 4 KB, and what was read last.
+  await vi.waitFor(() => expect(pump.pending).toBeGreaterThan(1500), 30_000)
+  await vi.waitFor(() => expect(pump.failures).toBeGreaterThan(1), 30_000)
+  const waiting = pump.pending
+  isAway = false
+  await pump.drained()
+  expect(waiting).toBeLessThan(2200)
+  expect(most).toBeLessThan(2200)
+  expect(pump.published).toBeGreaterThanOrEqual(6002) // With a start and heads.
+  await pump.stop()
+  await spool.close()
 })

@@ -134,6 +134,40 @@ test('what a hold keeps is still there and provable; once lifted it may go', asy
   expect(said).toHaveLength(3) // Held, pruned, lifted.
 })
 
+test('each day has a partition of its own, and those that retention left empty are gone with it', async () => {
+  const days = async (): Promise<readonly string[]> =>
+    (
+      await rowsOf<{ name: string }>(
+        store.db.execute(sql`select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+          where c.relname ~ '^(rows|ends)_202702[0-9]{2}$' order by 1`),
+      )
+    ).map(({ name }) => name)
+  const dayOf = (day: number): string => `2027-02-${String(day).padStart(2, '0')}`
+  for (const kind of ['rows', 'ends']) {
+    for (const day of [2, 3, 4]) {
+      await store.db.execute(
+        sql.raw(`create table ${kind}_202702${String(day).padStart(2, '0')} partition of ${kind}
+          for values from ('${dayOf(day)} 00:00:00+00') to ('${dayOf(day + 1)} 00:00:00+00')`),
+      )
+    }
+  }
+  const orders = makeProducer()
+  const on = (day: number, count: number): Uint8Array[] =>
+    Array.from({ length: count }, (_, i) =>
+      orders.decision({ timestamp: `${dayOf(day)}T10:00:${String(i % 60).padStart(2, '0')}.000000000Z` }),
+    )
+  await send(orders, [orders.start()])
+  await send(orders, [...on(2, 400), ...on(3, 300), ...on(4, 10), orders.head(allow(710))])
+  await auditor.checkpoint()
+  const [count] = await rowsOf<{ n: number }>(
+    store.db.execute(sql`select count(*)::integer as n from rows_20270202 where at >= '2027-02-02'`),
+  )
+  expect(count?.n).toBe(400)
+  await retained(`${dayOf(4)}T00:00:00.000000000Z`) // 512 of 712 go: of the second day 190 stay.
+  expect(await days()).toEqual(['ends_20270204', 'rows_20270203', 'rows_20270204'])
+  expect(await verified()).toEqual(['note pruned'])
+})
+
 test('a hold without bounds keeps everything, and one by time and caller what fits both', async () => {
   const { olderThan } = await filled()
   await setHold(store, hold({ filter: {} }))

@@ -146,9 +146,10 @@ test('a busy producer owes a head after a second, an idle one after a minute', (
   expect([headDue(fresh(), 59_999, every), headDue(fresh(), 60_000, every)]).toEqual([false, true])
 })
 
-test('denials of named callers are synced in bounded, those of strangers hurry no disk in any mode', () => {
+test('refusals of named callers are synced in bounded, those of strangers hurry no disk in any mode', () => {
   const named = { ...decision({}, 'deny'), peer: { proof: 'x509', serial: '1', not_before: '', not_after: '' } }
   expect(demandOf(named, 'bounded')).toEqual({ wait: 'synced', urgent: true })
+  expect(demandOf({ ...named, verdict: 'fault' }, 'bounded')).toEqual({ wait: 'synced', urgent: true })
   expect(demandOf({ ...named, verdict: 'allow' }, 'bounded')).toEqual({ wait: 'written', urgent: true })
   expect(demandOf(decision({}, 'deny'), 'bounded')).toEqual({ wait: 'written', urgent: false })
   expect(demandOf(decision({}, 'deny'), 'strict')).toEqual({ wait: 'synced', urgent: false })
@@ -156,7 +157,8 @@ test('denials of named callers are synced in bounded, those of strangers hurry n
   expect(demandOf({ ...named, enforced: false } as typeof named, 'strict')).toEqual({ wait: 'written', urgent: false })
   expect(demandOf(named, 'replicated')).toEqual({ wait: 'acknowledged', urgent: true })
   const admin = { kind: 'admin', action: '', actor: '', detail: '' } as const
-  expect(demandOf(admin, 'bounded')).toEqual({ wait: 'synced', urgent: true })
+  for (const kind of ['admin', 'issuance', 'policy', 'trust', 'erased', 'audit_read', 'acknowledgement'] as const)
+    expect(demandOf({ ...admin, kind } as unknown as typeof admin, 'bounded')).toEqual({ wait: 'synced', urgent: true })
   // Whoever sent it forgets it once it is answered.
   const told = { kind: 'opa_decision', workload: id, event: { decision_id: 'a' } } as const
   expect(demandOf(told, 'bounded')).toEqual({ wait: 'synced', urgent: true })

@@ -152,7 +152,10 @@ function findingsOf(text: string, fleet: Fleet): string[] {
 }
 
 /** A stranger who looks at the published checkpoint again and again, and remembers. */
-function watchCheckpoints(logDir: string) {
+export function watchCheckpoints(logDir: string): {
+  readonly checkpoints: readonly Checkpoint[]
+  stop(): Promise<void>
+} {
   const checkpoints: Checkpoint[] = []
   const read = tileReader(join(logDir, '0'))
   let stopped = false
@@ -173,7 +176,7 @@ function watchCheckpoints(logDir: string) {
 }
 
 /** The client renews as any workload does, and again where control was away. */
-function renewing(mesh: Mesh): { stop(): void } {
+export function renewing(mesh: Mesh): { stop(): void } {
   const stop = new AbortController()
   void (async () => {
     for (let wait = 900_000; ; ) {
@@ -193,7 +196,7 @@ function renewing(mesh: Mesh): { stop(): void } {
 const drainWithinMs = 1_200_000
 
 /** Whether the last decision that was answered has a proof. */
-async function inLog(mesh: Mesh, last: string): Promise<void> {
+export async function inLog(mesh: Mesh, last: string): Promise<void> {
   for (const dueMs = Date.now() + drainWithinMs; ; await pause(1000)) {
     if (last === '' || (await mesh.writ('audit', 'prove', last, '--out', mesh.folder, ...places(mesh))).code === 0)
       return
@@ -211,7 +214,7 @@ async function ended(mesh: Mesh, fleet: Fleet): Promise<void> {
 
 const places = (mesh: Mesh): string[] => ['--log', mesh.logDir, '--key', mesh.logKey, '--database', mesh.postgres.url]
 
-const verified = (mesh: Mesh): ReturnType<Mesh['writ']> => mesh.writ('audit', 'verify', ...places(mesh))
+export const verified = (mesh: Mesh): ReturnType<Mesh['writ']> => mesh.writ('audit', 'verify', ...places(mesh))
 
 function countsOf({ kills, recoveries, gaveUp }: Fleet): Pick<FaultResult, 'kills' | 'gaveUp' | 'recovery' | 'undone'> {
   const names = [...new Set(kills.map(({ victim }) => victim))].sort()

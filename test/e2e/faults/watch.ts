@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs'
 
 export interface MemoryWatch {
+  /** When its first second began. */
+  readonly fromMs: number
   /** Resident megabytes so far, by part, each with the second it was seen in. */
   readonly seen: ReadonlyMap<string, readonly { readonly second: number; readonly mb: number }[]>
   /** Gives the most of each part. */
@@ -19,6 +21,7 @@ export function watchMemory(parts: ReadonlyMap<string, () => number | undefined>
     }
   }, 1000)
   return {
+    fromMs,
     seen,
     stop() {
       clearInterval(timer)

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, vi } from 'vitest'
 import { type KafkaCredentials, kafkaStream, runKafkaIngest } from '../../../audit/node/kafka.ts'
 import { compileMeshOnly } from '../../../cli/wire/control-plane.ts'
 import { openFindings } from '../../../cli/wire/findings.ts'
+import { endsOf } from '../../../cli/wire/ingest.ts'
 import { kafkaAccess } from '../../../cli/wire/kafka-access.ts'
 import { openStream } from '../../../cli/wire/stream.ts'
 import { decisionId } from '../../../core/record.ts'
@@ -133,6 +134,9 @@ describe('brokers that ask who their clients are', () => {
       () => [...read],
     )
     await ingest.close()
+    const [[partition, end] = [], ...others] = await endsOf(place)()
+    expect([partition, others]).toEqual([0, []])
+    expect(Number(end)).toBeGreaterThan(0) // The auditor may ask how far the topic goes.
   })
 
   test('by PLAIN with a password in a file', async () => {
