@@ -14,6 +14,7 @@ import {
   type MeasuredVerdict,
   type SampledRecord,
 } from '../../core/compliance.ts'
+import { WritError } from '../../core/fault.ts'
 import { decisionId, parseEvent } from '../../core/record.ts'
 import { entryAt } from '../log/prove.ts'
 import { type Verification, type VerifyParts, verifyLog } from '../verify/verify.ts'
@@ -61,6 +62,11 @@ export async function makeComplianceReport(
   const used = new Set(framework.parts.flatMap((part) => part.checks))
   const checks = settings.checks.filter(({ id }) => used.has(id))
   const sources = await pinSources(parts.sources, settings.pins)
+  if (!sources.some(({ checkpoint }) => checkpoint)) {
+    throw new WritError('unavailable', 'this log has no checkpoint yet, and a report is made at one', {
+      cure: 'one is signed each second while the auditor runs; try again, or give the log’s folder with --log',
+    })
+  }
   const seed = settings.seed ?? seedOf(sources.map(rootOf), parts.sha256)
   const gatherer = new ComplianceGatherer({ checks, declared, scope, fromMs, toMs, seed })
   const verification = await verifyLog({

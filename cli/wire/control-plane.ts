@@ -19,6 +19,7 @@ import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
 import { type AuditReads, makeReads, recordedReads } from '../../control/node/audit-reads.ts'
 import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
+import { complianceRoutes } from '../../control/node/compliance-routes.ts'
 import { findingsRoutes } from '../../control/node/findings-routes.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
@@ -258,6 +259,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       ...(claimed !== undefined && { claimed }),
     })),
     mounted: [
+      complianceRoutes({ sink: () => sink, actor: operator }),
       findingsRoutes({ ...(options.db && { db: options.db }), sink: () => sink, actor: operator }),
       ...options.mounted,
       quarantineRoutes({ ...quarantine, snapshot: () => config.snapshot, preview: options.preview, nowMs }),

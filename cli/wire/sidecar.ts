@@ -20,6 +20,7 @@ import { makeDecide, makeLogRules, makePolicies } from '../../engine/index.ts'
 import { lookupOf, openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
+import { agreeable } from '../../proxy/node/tls.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
 import { software } from '../version.ts'
 import { openActivation, refreshProblem } from './activation.ts'
@@ -76,7 +77,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
   options.onSnapshot?.(first)
   const recorder = await options.recorder(first)
   const signHead = signHeadWith(options.source)
-  const sink = await recorder.producer({ id, source: options.source, signHead })
+  const sink = await recorder.producer({ id, source: options.source, signHead, tls: agreeable })
   const policies = makePolicies()
   const activation = await openActivation({
     policies,

@@ -20,7 +20,7 @@ result := lib.answer({
 	"empty": lacking,
 	"good": sprintf("An unknown caller was refused at all %d listeners, and whatever was allowed was allowed by a policy.", [d.listeners]),
 	"failed": sprintf("%s.", [failed]),
-	"nothing": sprintf("%d of %s were not tried with an unknown caller.", [d.denyUntried, lib.amount(d.listeners, "listener")]),
+	"nothing": nothing,
 	"numerator": {"value": d.listeners - d.denyUntried, "of": "listeners that refused an unknown caller"},
 	"denominator": {"value": d.listeners, "of": "listeners that decided anything"},
 	"threshold": "100 %, and nothing allowed without a policy's yes",
@@ -37,3 +37,7 @@ default lacking := false
 lacking if d.denyUntried > 0
 
 lacking if d.listeners == 0
+
+nothing := "No listener decided anything." if d.listeners == 0
+
+nothing := sprintf("%d of %s were not tried with an unknown caller.", [d.denyUntried, lib.amount(d.listeners, "listener")]) if d.listeners > 0

@@ -23,7 +23,7 @@ result := lib.answer({
 	"empty": lacking,
 	"good": sprintf("The first record is %v days old, and nothing younger than %v days was pruned.", [f.ageDays, input.parameters.days]),
 	"failed": sprintf("Records only %v days old were pruned.", [f.keptDays]),
-	"nothing": sprintf("The log is %v days old, and nothing was pruned yet.", [f.ageDays]),
+	"nothing": nothing,
 	"numerator": {"value": kept, "of": "days that records were kept for"},
 	"denominator": {"value": input.parameters.days, "of": "days asked for"},
 	"threshold": sprintf("%v days", [input.parameters.days]),
@@ -43,3 +43,7 @@ kept := 0 if {
 	f.keptDays == null
 	f.ageDays == null
 }
+
+nothing := "There is no record yet." if f.ageDays == null
+
+nothing := sprintf("The log is %v days old, and nothing was pruned yet.", [f.ageDays]) if f.ageDays != null

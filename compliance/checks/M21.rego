@@ -23,7 +23,7 @@ result := lib.answer({
 		sprintf("%s let something pass", [lib.amount(f.closedFailed, "drill")]),
 		sprintf("%s in which something passed without a record", [lib.amount(input.tallies.suppressed.count, "outage")]),
 	])),
-	"nothing": sprintf("%d of %s had no drill.", [f.closedUntried, lib.amount(f.listeners, "listener")]),
+	"nothing": nothing,
 	"numerator": {"value": through, "of": "drills and outages in which something passed"},
 	"denominator": {"value": (f.closedPassed + f.closedFailed) + input.tallies.suppressed.count, "of": "drills and outages"},
 	"threshold": "0",
@@ -31,3 +31,7 @@ result := lib.answer({
 	"broken": ["drills.closedFailed", "suppressed"],
 	"kept": ["drills.closedPassed"],
 })
+
+nothing := "No listener decided anything." if f.listeners == 0
+
+nothing := sprintf("%d of %s had no drill.", [f.closedUntried, lib.amount(f.listeners, "listener")]) if f.listeners > 0

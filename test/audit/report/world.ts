@@ -10,7 +10,7 @@ import { everything } from '../../../audit/report/gather/scope.ts'
 import { type Catalogue, readCatalogue } from '../../../audit/report/node/catalogue.ts'
 import { type CheckRules, openCheckRules } from '../../../cli/wire/compliance.ts'
 import { fromUtf8, toBase64, utf8 } from '../../../core/bytes.ts'
-import type { CheckResult, ComplianceReport, Framework } from '../../../core/compliance.ts'
+import type { CheckResult, ComplianceReport, Framework, JudgeCheck } from '../../../core/compliance.ts'
 import type { Json } from '../../../core/json.ts'
 import { type AuditEvent, decisionId, type EventBody, parseEvent, type StartBody } from '../../../core/record.ts'
 import { type Files, filesOf, partsOf, Signer } from '../verify/log.ts'
@@ -158,8 +158,10 @@ export async function remade(
   policy: LogPolicy,
   more: Partial<ComplianceSettings>,
   declared: Json = declaredFile,
+  judging?: JudgeCheck,
 ): Promise<{ readonly report: ComplianceReport }> {
-  const { judge, rules } = await rulesOnce()
+  const { judge: ours, rules } = await rulesOnce()
+  const judge = judging ?? ours
   const { checks } = await catalogueOnce()
   const framework = await frameworkNamed('all')
   const settings = { framework, checks, declared: readDeclared(declared, 'declared'), scope: everything, fromMs, toMs }
