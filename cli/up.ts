@@ -1,7 +1,7 @@
 /** `writ up`: a whole mesh in one process, from one file. */
 
 import { Command } from 'commander'
-import { hostAndPort, number } from './options.ts'
+import { drillHelp, duration, hostAndPort, number } from './options.ts'
 import { until } from './signals.ts'
 import { readMesh } from './wire/control-plane.ts'
 import { printEvents } from './wire/telemetry.ts'
@@ -16,6 +16,7 @@ interface Options {
   readonly collector?: { readonly address: string; readonly port: number }
   readonly signer?: string
   readonly secrets?: string
+  readonly drillEvery?: number
 }
 
 export function upCommand(): Command {
@@ -40,6 +41,7 @@ export function upCommand(): Command {
       'certificates of gateways: <dir>/<name>/tls.crt, tls.key, ca.crt (default: <state>/secrets)',
     )
     .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
+    .option('--drill-every <time>', drillHelp, duration)
     .action(async (options: Options) => {
       const onEvent = printEvents()
       const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
@@ -53,6 +55,7 @@ export function upCommand(): Command {
         ...(options.collector === undefined ? {} : { collector: options.collector }),
         ...(options.signer === undefined ? {} : { signerSocket: options.signer }),
         ...(options.secrets === undefined ? {} : { secretsDir: options.secrets }),
+        drillEveryMs: options.drillEvery,
         onEvent,
       })
       try {
