@@ -16,7 +16,6 @@ interface ReportOptions extends Omit<FrameworkOptions, 'json'> {
 
 export function reportCommand(): Command {
   const command = new Command('report')
-    .enablePositionalOptions() // Or it would take what its subcommands are told.
     .description(
       'verify the log and measure it: one page, or a folder of files for a framework, with numbers and proofs',
     )

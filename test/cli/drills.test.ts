@@ -27,7 +27,7 @@ beforeAll(async () => {
     (socket) => {
       socket.on('error', () => undefined)
       if (answer === undefined) socket.destroy()
-      else socket.on('data', () => socket.end(answer))
+      else socket.on('data', () => socket.end(answer ?? ''))
     },
   )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
