@@ -9,7 +9,7 @@ import { WritError } from '../core/fault.ts'
 import { printBank, printProgress, printSummary } from './bank/print.ts'
 import { openBankMesh } from './bank/running.ts'
 import { type Seen, visit } from './bank/traffic.ts'
-import { number } from './options.ts'
+import { drillHelp, duration, number } from './options.ts'
 import { until } from './signals.ts'
 import { type OnEvent, printEvents } from './wire/telemetry.ts'
 
@@ -22,17 +22,20 @@ export function bankCommand(): Command {
     )
     .option('--state <dir>', 'where keys, spool and log live; --once empties and uses <dir>-once', '.writ/bank')
     .option('--visits <n>', 'how many visits --once makes', number, 120)
+    .option('--drill-every <time>', drillHelp, duration)
     .option('--verbose', 'show what the parts say')
-    .action(async (options: { once?: boolean; state: string; visits: number; verbose?: boolean }) => {
-      const onEvent = printEvents(options.verbose ? 'info' : 'warn')
-      if (options.once) await once(`${options.state.replace(/\/+$/, '')}-once`, options.visits, onEvent)
-      else await stay(options.state, onEvent)
-    })
+    .action(
+      async (options: { once?: boolean; state: string; visits: number; drillEvery?: number; verbose?: boolean }) => {
+        const onEvent = printEvents(options.verbose ? 'info' : 'warn')
+        if (options.once) await once(`${options.state.replace(/\/+$/, '')}-once`, options.visits, onEvent)
+        else await stay(options.state, onEvent, options.drillEvery)
+      },
+    )
 }
 
-async function stay(state: string, onEvent: OnEvent): Promise<void> {
+async function stay(state: string, onEvent: OnEvent, drillEveryMs: number | undefined): Promise<void> {
   const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
-  const running = await openBankMesh(state, onEvent, 'usual')
+  const running = await openBankMesh(state, onEvent, 'usual', drillEveryMs)
   try {
     complain(await visit(running.bank.urls.storefront, 12))
     await running.up.settled(10_000)

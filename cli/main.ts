@@ -43,6 +43,7 @@ export async function program(named = '', sub = ''): Promise<Command> {
     .showHelpAfterError('  cure: run it with --help to see what it takes')
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'error usage: ')) })
     .exitOverride()
+    .enablePositionalOptions() // What stands after a command is the command's.
   const wanted = Object.hasOwn(commands, named) ? [commands[named]!] : Object.values(commands)
   for (const command of await Promise.all(wanted.map((read) => read(sub)))) root.addCommand(command)
   inherit(root)
@@ -53,6 +54,8 @@ export async function program(named = '', sub = ''): Promise<Command> {
 function inherit(parent: Command): void {
   for (const command of parent.commands) {
     command.copyInheritedSettings(parent).exitOverride()
+    // It has options of its own and subcommands, and would take theirs that have the same names.
+    command.enablePositionalOptions(command.name() === 'report')
     inherit(command)
   }
 }

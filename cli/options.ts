@@ -19,3 +19,16 @@ export function hostAndPort(text: string): { readonly address: string; readonly 
 
 /** Of an option that may be given more than once: all its values, in order. */
 export const repeated = (value: string, before: readonly string[]): readonly string[] => [...before, value]
+
+const units = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** A duration such as `90s`, `1h` or `7d`, in milliseconds. */
+export function duration(text: string): number {
+  const match = /^([1-9]\d{0,5})([smhd])$/.exec(text)
+  if (!match) throw new InvalidArgumentError('takes a duration such as 90s, 30m, 1h or 7d')
+  return Number(match[1]) * units[match[2] as keyof typeof units]
+}
+
+/** For commands that run sidecars. */
+export const drillHelp =
+  'try on each inbound listener, so often and at the start, that an unknown caller and an outage let nothing pass (default: never)'

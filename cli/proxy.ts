@@ -12,7 +12,7 @@ import { parseTrustDomain, trustDomainOf } from '../core/spiffe.ts'
 import { openCertificates } from '../proxy/node/certificates.ts'
 import { onOrphaned, runWorkers } from '../proxy/node/workers.ts'
 import type { AccessFormat } from '../proxy/telemetry/access-log.ts'
-import { hostAndPort, number } from './options.ts'
+import { drillHelp, duration, hostAndPort, number } from './options.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
 import { controlId } from './wire/control-plane.ts'
@@ -32,6 +32,7 @@ interface Options {
   readonly state: string
   readonly workers: number
   readonly drain: number
+  readonly drillEvery?: number
   readonly secrets?: string
   readonly admin?: { readonly address: string; readonly port: number }
   readonly accessLog?: AccessFormat
@@ -47,6 +48,7 @@ export function proxyCommand(): Command {
     .option('--token-file <file>', 'join token, - for standard input; needed once')
     .option('--state <dir>', 'where identity and spool live; mode 0700', '.writ-proxy')
     .option('--workers <n>', 'worker processes that share the ports', number, 1)
+    .option('--drill-every <time>', drillHelp, duration)
     .option('--drain <ms>', 'time that requests in flight get at the end', number, 10_000)
     .option(
       '--secrets <dir>',
@@ -149,6 +151,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
       authenticate: openTokens(onEvent),
       certificates,
       reusePort: worker !== undefined,
+      drillEveryMs: options.drillEvery,
       telemetry: observed.telemetry,
       now,
       onEvent,

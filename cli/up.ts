@@ -1,7 +1,7 @@
 /** `writ up`: a whole mesh in one process, from one file. */
 
 import { Command } from 'commander'
-import { hostAndPort, number } from './options.ts'
+import { drillHelp, duration, hostAndPort, number } from './options.ts'
 import { until } from './signals.ts'
 import { readMesh } from './wire/control-plane.ts'
 import { federationOf } from './wire/federation.ts'
@@ -19,6 +19,7 @@ interface Options {
   readonly secrets?: string
   readonly federation?: { readonly address: string; readonly port: number }
   readonly federationCert?: string
+  readonly drillEvery?: number
 }
 
 export function upCommand(): Command {
@@ -49,6 +50,7 @@ export function upCommand(): Command {
     )
     .option('--federation-cert <dir>', 'with a certificate of the Web PKI instead (https_web): tls.crt and tls.key')
     .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
+    .option('--drill-every <time>', drillHelp, duration)
     .action(async (options: Options) => {
       const onEvent = printEvents()
       const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
@@ -63,6 +65,7 @@ export function upCommand(): Command {
         federation: await federationOf(options),
         ...(options.signer === undefined ? {} : { signerSocket: options.signer }),
         ...(options.secrets === undefined ? {} : { secretsDir: options.secrets }),
+        drillEveryMs: options.drillEvery,
         onEvent,
       })
       try {

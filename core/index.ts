@@ -1,6 +1,7 @@
 /** Everything in core/, for those outside the package. */
 
 export * from './bytes.ts'
+export * from './compliance.ts'
 export * from './decision.ts'
 export * from './exact.ts'
 export * from './facts.ts'

@@ -175,6 +175,8 @@ export interface StartBody {
   }
   /** Certificate chain that signs this epoch's heads: base64 DER, the leaf first. Empty for the auditor itself. */
   readonly svid: readonly string[]
+  /** What its listeners can agree on: no version below `min`, and these ciphers. Left out by what has no listener. */
+  readonly tls?: { readonly min: string; readonly ciphers: readonly string[] }
 }
 
 /** The certificate was renewed; later heads are signed with this one. */
@@ -513,6 +515,58 @@ export interface ErasedBody {
   readonly approver: string
 }
 
+/** A test that the mesh made of itself: something was asked that must be refused. */
+export interface DrillBody {
+  readonly kind: 'drill'
+  /** `default_deny`: a caller whom nobody knows asked. `fail_closed`: a part that a decision needs was not there. */
+  readonly drill: 'default_deny' | 'fail_closed'
+  /** Whose listener, and which. */
+  readonly workload: SpiffeId
+  readonly listener: string
+  /** `no_certificate`, `untrusted_certificate`, `policy_missing`, `identity_unavailable`, `audit_unavailable`, … */
+  readonly case: string
+  /** Nothing was allowed. */
+  readonly refused: boolean
+  /** What came back. */
+  readonly observed: string
+}
+
+/** A report was made of this log: whoever has its file can see that it is this one. */
+export interface ReportBody {
+  readonly kind: 'report'
+  readonly framework: string
+  /** Version of the mapping. */
+  readonly mapping: string
+  readonly scope: string
+  readonly from: string
+  readonly to: string
+  /** The checkpoints that it was made at. */
+  readonly checkpoints: readonly { readonly origin: string; readonly size: number; readonly root: string }[]
+  /** SHA-256 of its JSON, lower-case hex. */
+  readonly sha256: string
+  /** Verifier key (C2SP signed-note) of the signature that lies beside it. */
+  readonly signer: string
+  readonly summary: string
+  /** By check. */
+  readonly verdicts: { readonly [check: string]: string }
+  readonly by: string
+  readonly actor: string
+}
+
+/** What a person answers for by name: a review of who may what, evidence that no record shows. */
+export interface AttestationBody {
+  readonly kind: 'attestation'
+  readonly about: 'access_review' | 'evidence'
+  /** What it speaks of: a check, a part of a framework, a scope. */
+  readonly subject: string
+  readonly statement: string
+  /** Documents that it is attached to, by what they are called and their SHA-256, lower-case hex. */
+  readonly documents: readonly { readonly name: string; readonly sha256: string }[]
+  /** Who says so, by name, and the operator that the door knows. */
+  readonly by: string
+  readonly actor: string
+}
+
 export type EventBody =
   | DecisionBody
   | OutcomesBody
@@ -537,6 +591,9 @@ export type EventBody =
   | CallsBody
   | UnmatchedBody
   | ErasedBody
+  | DrillBody
+  | ReportBody
+  | AttestationBody
 
 export type EventKind = EventBody['kind']
 
@@ -567,6 +624,9 @@ const kinds: Readonly<Record<EventKind, true>> = {
   calls: true,
   unmatched: true,
   erased: true,
+  drill: true,
+  report: true,
+  attestation: true,
 }
 
 export const eventKinds: readonly EventKind[] = Object.keys(kinds) as EventKind[]

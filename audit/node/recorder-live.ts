@@ -22,6 +22,8 @@ export interface ProducerPorts {
   readonly id: SpiffeId
   readonly source: IdentitySource
   readonly signHead: SignHead
+  /** What its listeners can agree on, for its start to say. Default it has none. */
+  readonly tls?: StartBody['tls']
 }
 
 export interface Live extends Author {
@@ -220,7 +222,7 @@ export function newLive(options: LiveOptions): Live {
     async start(software, previous) {
       const { chain } = ports.source.current().svid
       const demand = demandOf({ kind: 'start', software, svid: [] }, settings.durability)
-      const sealIt = (from: Producer) => sealStart(from, { software, previous, chain }, now(), sha256)
+      const sealIt = (from: Producer) => sealStart(from, { software, previous, chain, tls: ports.tls }, now(), sha256)
       await add(demand, true, sealIt, () => {
         started = true
       })

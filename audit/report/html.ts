@@ -2,37 +2,12 @@
 
 import type { CheckpointWord } from '../verify/witnessed.ts'
 import { amount, type Check, type CheckVerdict, grouped } from './check.ts'
+import { type Html, html } from './markup.ts'
 import type { Report } from './report.ts'
 import type { Sampled } from './sample.ts'
 import { style } from './style.ts'
 
-/** Markup whose values were escaped. */
-type Html = { readonly html: string }
-type Value = string | number | Html | readonly Html[]
-
-/** Every value that is not markup itself is escaped: names and texts in a report were written by strangers. */
-function html(parts: TemplateStringsArray, ...values: readonly Value[]): Html {
-  let text = parts[0]!
-  values.forEach((value, i) => {
-    text += render(value) + parts[i + 1]!
-  })
-  return { html: text }
-}
-
-function render(value: Value): string {
-  if (typeof value === 'string') return escapeHtml(value)
-  if (typeof value === 'number') return grouped(value)
-  return 'html' in value ? value.html : value.map(({ html }) => html).join('')
-}
-
-const escapes: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => escapes[sign]!)
+export { escapeHtml } from './markup.ts'
 
 const verdictNames: Readonly<Record<CheckVerdict, string>> = {
   pass: '✓ Pass',

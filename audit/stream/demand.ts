@@ -27,6 +27,9 @@ export function demandOf(body: EventBody, durability: Durability): Demand {
     case 'acknowledgement':
     case 'audit_read':
     case 'erased':
+    case 'drill':
+    case 'report':
+    case 'attestation':
     case 'opa_decision': // Whoever sent it forgets it once it is answered.
       return { wait: durability === 'replicated' ? 'acknowledged' : 'synced', urgent: true }
     case 'decision': {

@@ -75,6 +75,7 @@ export function sealStart(
     readonly software: string
     readonly previous: StartBody['previous'] | undefined
     readonly chain: readonly Uint8Array[]
+    readonly tls?: StartBody['tls'] | undefined
   },
   nowNs: bigint,
   sha256: Sha256,
@@ -84,6 +85,7 @@ export function sealStart(
     software: start.software,
     ...(start.previous && { previous: start.previous }),
     svid: start.chain.map(toBase64),
+    ...(start.tls && { tls: start.tls }),
   }
   const sealed = seal(producer, body, nowNs, sha256)
   return { ...sealed, producer: { ...sealed.producer, signer: signerOf(start.chain, sha256) } }

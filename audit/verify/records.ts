@@ -35,7 +35,7 @@ const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/col
 export function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
   if (['gap', 'spool_lost', 'anomaly', 'log', 'finding', 'unmatched'].includes(kind)) return isAuditor(producer)
   if (kind === 'acknowledgement' || kind === 'audit_read') return mayCollect(producer) || isAuditor(producer)
-  if (kind === 'opa_decision' || kind === 'erased') return mayCollect(producer)
+  if (['opa_decision', 'erased', 'report', 'attestation'].includes(kind)) return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)
 }
 

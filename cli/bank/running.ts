@@ -22,12 +22,13 @@ export async function openBankMesh(
   state: string,
   onEvent: OnEvent,
   ports: 'usual' | 'any' = 'any',
+  drillEveryMs?: number,
 ): Promise<RunningBank> {
   const usual = await readFile(join(root, 'deploy/bank/mesh.yaml'), 'utf8')
   const mesh = await withFreePorts(usual, ports)
   const policiesDir = join(root, 'policies')
   const meshFile = join(state, 'mesh.yaml')
-  const up = await openUp({ mesh, meshFile, state, policiesDir, onEvent })
+  const up = await openUp({ mesh, meshFile, state, policiesDir, drillEveryMs, onEvent })
   try {
     await writeFile(meshFile, mesh) // Only now is the folder ours: another process may have held it.
     const snapshot = up.snapshot()

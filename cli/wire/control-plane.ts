@@ -24,6 +24,7 @@ import { authorityRoutes } from '../../control/node/authority-routes.ts'
 import { type BundleDoor, type BundleDoorParts, openBundleDoor } from '../../control/node/bundle-door.ts'
 import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
+import { complianceRoutes } from '../../control/node/compliance-routes.ts'
 import { findingsRoutes } from '../../control/node/findings-routes.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
@@ -329,6 +330,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       ...(claimed !== undefined && { claimed }),
     })),
     mounted: [
+      complianceRoutes({ sink: () => sink, actor: operator }),
       findingsRoutes({ ...(options.db && { db: options.db }), sink: () => sink, actor: operator }),
       ...options.mounted,
       authorityRoutes({ authority, waiting, sink: () => sink, nowMs }),

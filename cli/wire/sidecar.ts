@@ -16,14 +16,17 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
 import type { Authenticate, Certificates, NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import { trustDomainOf } from '../../core/spiffe.ts'
 import { makeDecide, makeLogRules, makePolicies } from '../../engine/index.ts'
 import { lookupOf, openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
 import { returnedText, type VersionReport } from '../../proxy/flow/versions.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
+import { agreeable } from '../../proxy/node/tls.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
 import { software } from '../version.ts'
 import { openActivation, refreshProblem } from './activation.ts'
+import { runDrills } from './drills.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
 import { random, sha256 } from './machine.ts'
 import type { MeshClient } from './mesh-client.ts'
@@ -45,6 +48,8 @@ export interface SidecarOptions {
   /** What gateways show, and their roots of clients. */
   readonly certificates: Certificates
   readonly reusePort: boolean
+  /** Time between two drills, in milliseconds; the first is at the start. Default none are made. */
+  readonly drillEveryMs?: number | undefined
   /** Counts, lists, shows and traces requests. Default nobody does. */
   readonly telemetry?: Telemetry
   readonly now: NowNs
@@ -79,7 +84,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
   options.onSnapshot?.(first)
   const recorder = await options.recorder(first)
   const signHead = signHeadWith(options.source)
-  const sink = await recorder.producer({ id, source: options.source, signHead })
+  const sink = await recorder.producer({ id, source: options.source, signHead, tls: agreeable })
   const policies = makePolicies()
   const activation = await openActivation({
     policies,
@@ -92,6 +97,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
   await activation.activate(first)
   let hurry = new AbortController()
   const identify = makeIdentify(() => options.source.current(), verifySignature)
+  const decide = makeDecide(policies, { asOf: activation.asOf, http: openHttpTransport() })
   const proxy = await openProxy({
     snapshot: first,
     workloads: [workload.name],
@@ -111,7 +117,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
         verify: verifySignature,
       }),
     authenticate: options.authenticate,
-    decide: makeDecide(policies, { asOf: activation.asOf, http: openHttpTransport() }),
+    decide,
     logRules: makeLogRules(policies),
     sink: () => sink,
     now: options.now,
@@ -148,6 +154,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
         await activation.activate(snapshot)
         await proxy.apply(snapshot)
         applied = snapshot.name
+        current = snapshot
         name = applied
         failures = 0
         await lastGood.keepSnapshot(snapshot)
@@ -162,6 +169,32 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
         }
         await pause(Math.min(250 * 2 ** failures, 10_000), stop.signal)
       }
+    }
+  }
+
+  let current = first
+  const drilling = drill()
+  /** What cannot be tried or kept is tried again the next time; the report says which listeners had no drill. */
+  async function drill(): Promise<void> {
+    while (options.drillEveryMs !== undefined && !stop.signal.aborted) {
+      try {
+        const own = current.workloads.find((candidate) => candidate.id === id) ?? workload!
+        const { svid } = options.source.current()
+        const identity = { ...svid, trustDomain: trustDomainOf(id), proof: 'x509' as const }
+        const parts = {
+          workload: own,
+          audit: current.audit,
+          ports: proxy.listeners(),
+          identity,
+          identify,
+          decide,
+          sink,
+        }
+        await runDrills({ ...parts, now: options.now })
+      } catch (thrown) {
+        options.onEvent({ level: 'warn', from: workload!.name, text: `a drill was not made: ${messageOf(thrown)}` })
+      }
+      await pause(options.drillEveryMs, stop.signal)
     }
   }
 
@@ -227,7 +260,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     async close(drainMs) {
       stop.abort()
       await proxy.drain(drainMs)
-      await Promise.all([following, watching, trusting, refreshing, reporting])
+      await Promise.all([following, watching, trusting, refreshing, reporting, drilling])
       await sink.close()
     },
   }

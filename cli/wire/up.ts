@@ -69,6 +69,8 @@ export interface UpOptions {
   readonly signerSocket?: string
   /** Folder of what gateways show. Default `secrets` in the state folder. */
   readonly secretsDir?: string
+  /** Time between two drills of each sidecar, in milliseconds; the first is at the start. Default none are made. */
+  readonly drillEveryMs?: number | undefined
   readonly onEvent: OnEvent
 }
 
@@ -257,6 +259,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
         authenticate,
         certificates,
         reusePort: false,
+        drillEveryMs: options.drillEveryMs,
         now,
         onEvent,
       })

@@ -10,13 +10,19 @@ import type { IdentityState } from '../../core/identity.ts'
 
 type Common = Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'minVersion' | 'rejectUnauthorized' | 'secureOptions'>
 
+/** What listeners can agree on, and what records say of it: TLS 1.3 with the ciphers that this Node's OpenSSL has for it. */
+export const agreeable: { readonly min: 'TLSv1.3'; readonly ciphers: readonly string[] } = {
+  min: 'TLSv1.3',
+  ciphers: constants.defaultCipherList.split(':').filter((name) => name.startsWith('TLS_')),
+}
+
 function common({ svid, bundles }: IdentityState): Common {
   return {
     cert: svid.chain.map(pem).join(''),
     key: svid.keyPem,
     // Pooled: Node knows no roots per trust domain, so a peer that passes this has only begun to prove its name.
     ca: [...bundles.values()].flatMap(({ roots }) => roots.map(pem)),
-    minVersion: 'TLSv1.3',
+    minVersion: agreeable.min,
     rejectUnauthorized: true,
     // A resumed session shows no certificate, however old the one is that it stands for.
     secureOptions: constants.SSL_OP_NO_TICKET,

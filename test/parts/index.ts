@@ -1,5 +1,6 @@
 /** Every real part by name. */
 
+import { axe } from './axe.ts'
 import { chromium } from './chromium.ts'
 import { compose } from './compose.ts'
 import { conformance } from './conformance.ts'
@@ -17,10 +18,12 @@ import { postgres } from './postgres.ts'
 import { python } from './python.ts'
 import { registry } from './registry.ts'
 import { s3 } from './s3.ts'
+import { trestle } from './trestle.ts'
 import { vegeta } from './vegeta.ts'
 import { workerd } from './workerd.ts'
 
 export type PartName =
+  | 'axe'
   | 'chromium'
   | 'compose'
   | 'conformance'
@@ -39,6 +42,7 @@ export type PartName =
   | 'python'
   | 'registry'
   | 's3'
+  | 'trestle'
   | 'vegeta'
   | 'workerd'
 
@@ -52,8 +56,10 @@ export const parts: Readonly<Record<PartName, Part>> = {
   opaWasm,
   netns,
   nginx,
+  axe,
   chromium,
   workerd,
+  trestle,
   vegeta,
   curl,
   openssl,

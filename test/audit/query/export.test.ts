@@ -151,6 +151,19 @@ function everyKind(): Mesh {
       calls: [{ seq: 1, request_id: 'r', target: id('orders'), service: 'orders', status: 200 }],
     }),
     control.write({ kind: 'erased', subject: 'ab', keys: ['cd'], basis: 'Art. 17', approver: 'Ada' }),
+    orders.write({
+      ...{ kind: 'drill', drill: 'fail_closed', workload: id('orders'), listener: 'orders/in' },
+      ...{ case: 'policy_missing', refused: true, observed: 'fault policy_missing' },
+    }),
+    control.write({
+      ...{ kind: 'report', framework: 'pci-dss', mapping: '1', scope: 'everything', from: at.not_before },
+      ...{ to: at.not_after, checkpoints: [{ origin: 'bank.example/audit/0', size: 1, root: 'ab' }] },
+      ...{ sha256: 'ab', signer: 'k', summary: 's', verdicts: { M01: 'pass' }, by: 'Ada', actor: 'uid 1000' },
+    }),
+    control.write({
+      ...{ kind: 'attestation', about: 'access_review', subject: 'everything', statement: 'looked at' },
+      ...{ documents: [{ name: 'list.csv', sha256: 'ab' }], by: 'Ada', actor: 'uid 1000' },
+    }),
     control.write({ kind: 'acknowledgement', of: `${orders.epoch}-1`, by: 'Ada', actor: 'uid 1000', note: 'seen' }),
     control.write({
       kind: 'audit_read',

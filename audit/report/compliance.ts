@@ -1,0 +1,192 @@
+/**
+ * A compliance report: one gathering at a named checkpoint, each check's rule asked about it, each part of a framework
+ * by its checks. Read this file first. Same log, same checkpoint, same settings: same value.
+ */
+
+import {
+  type CheckDefinition,
+  type CheckResult,
+  type ComplianceReport,
+  type ComplianceScope,
+  complianceVersion,
+  type Framework,
+  type JudgeCheck,
+  type MeasuredVerdict,
+  type SampledRecord,
+} from '../../core/compliance.ts'
+import { WritError } from '../../core/fault.ts'
+import { decisionId, parseEvent } from '../../core/record.ts'
+import { entryAt } from '../log/prove.ts'
+import { type Verification, type VerifyParts, verifyLog } from '../verify/verify.ts'
+import { anchorsOf } from './anchors.ts'
+import { limits } from './catalogue.ts'
+import type { Declared } from './files/declared.ts'
+import { ComplianceGatherer, type Gathered } from './gather/gather.ts'
+import { fits } from './gather/scope.ts'
+import { exceptionStates, inForce, type Measured, measureCheck, partResult, summaryOf } from './measure.ts'
+import { type Pin, type PinnedSource, pinSources } from './pinned.ts'
+import { reprove, seedOf } from './reprove.ts'
+
+export interface ComplianceParts extends VerifyParts {
+  readonly judge: JudgeCheck
+  /** Time of a time stamp (RFC 3161), in milliseconds since 1970. Without it time stamps date nothing. */
+  readonly stampMs?: (token: Uint8Array) => number | undefined
+}
+
+export interface ComplianceSettings {
+  readonly framework: Framework
+  readonly checks: readonly CheckDefinition[]
+  readonly declared: Declared
+  readonly scope: ComplianceScope
+  /** From included, to not; milliseconds since 1970. */
+  readonly fromMs: number
+  readonly toMs: number
+  /** Checkpoints to report at. Default: the newest. */
+  readonly pins?: readonly Pin[]
+  /** Leaves that are drawn from all of the log and proved. Default 32. */
+  readonly draws?: number
+  /** 16 hex digits. Default: made from the signed roots. */
+  readonly seed?: string
+  readonly rules: ComplianceReport['rules']
+  /** The report before, to say what changed. */
+  readonly previous?: ComplianceReport
+}
+
+const maxUnseen = 1000
+
+export async function makeComplianceReport(
+  parts: ComplianceParts,
+  settings: ComplianceSettings,
+): Promise<{ readonly report: ComplianceReport; readonly verification: Verification }> {
+  const { framework, declared, scope, fromMs, toMs } = settings
+  const used = new Set(framework.parts.flatMap((part) => part.checks))
+  const checks = settings.checks.filter(({ id }) => used.has(id))
+  const sources = await pinSources(parts.sources, settings.pins)
+  if (!sources.some(({ checkpoint }) => checkpoint)) {
+    throw new WritError('unavailable', 'this log has no checkpoint yet, and a report is made at one', {
+      cure: 'one is signed each second while the auditor runs; try again, or give the log’s folder with --log',
+    })
+  }
+  const seed = settings.seed ?? seedOf(sources.map(rootOf), parts.sha256)
+  const gatherer = new ComplianceGatherer({ checks, declared, scope, fromMs, toMs, seed })
+  const verification = await verifyLog({
+    ...parts,
+    sources,
+    onLeaves: async (leaves) => {
+      for (const leaf of leaves) gatherer.take(leaf)
+      await parts.onLeaves?.(leaves)
+    },
+  })
+  const reproved = await reprove(sources, verification.shards, settings.draws ?? 32, seed, parts.sha256)
+  const sound = verification.ok && reproved.drawn.every(({ proven }) => proven)
+  const anchors = await anchorsOf(sources, parts)
+  const gathered = gatherer.finish({ verification, reproved, anchors }, sound)
+  const accepting = inForce(declared.exceptions, toMs)
+  const results: CheckResult[] = []
+  for (const check of checks) {
+    const own = accepting.filter((one) => one.check === check.id)
+    const given = declared.parameters[check.id] ?? {}
+    const { places, ...measured } = measureCheck(check, gathered, given, own, parts.judge)
+    results.push({ ...measured, sample: await recordsAt(places, sources) })
+  }
+  return { report: reportOf(settings, seed, gathered, results, sources, verification), verification }
+}
+
+const rootOf = ({ shard, checkpoint }: PinnedSource) => {
+  const { origin = '', size = 0, root = new Uint8Array(0) } = checkpoint ?? {}
+  return {
+    shard,
+    origin,
+    size,
+    root: [...root].map((byte) => byte.toString(16).padStart(2, '0')).join(''),
+    note: '',
+    kept: 0,
+  }
+}
+
+/** What sampled leaves are called. One that cannot be read is told of by the verification. */
+async function recordsAt(
+  places: Measured['places'],
+  sources: readonly PinnedSource[],
+): Promise<readonly SampledRecord[]> {
+  const records: SampledRecord[] = []
+  for (const { shard, index, breaks } of places) {
+    const source = sources.find((one) => one.shard === shard)
+    const bytes =
+      source?.checkpoint && (await entryAt(source.read, index, source.checkpoint.size).catch(() => undefined))
+    const read = bytes && parseEvent(bytes)
+    const event = read && 'event' in read ? read.event : undefined
+    records.push({ shard, index, id: event ? decisionId(event) : '', timestamp: event?.timestamp ?? '', breaks })
+  }
+  return records
+}
+
+function reportOf(
+  settings: ComplianceSettings,
+  seed: string,
+  gathered: Gathered,
+  results: readonly CheckResult[],
+  sources: readonly PinnedSource[],
+  verification: Verification,
+): ComplianceReport {
+  const { framework, declared, scope, fromMs, toMs, rules, previous } = settings
+  const { parts: all, ...named } = framework
+  const parts = all.map((part) => partResult(part, results))
+  return {
+    v: complianceVersion,
+    title: `${framework.title} ${framework.edition}`.trim(),
+    framework: named,
+    scope,
+    from: new Date(fromMs).toISOString(),
+    to: new Date(toMs).toISOString(),
+    firstAt: gathered.firstAt,
+    lastAt: gathered.lastAt,
+    summary: summaryOf(parts),
+    seed,
+    decisions: gathered.decisions,
+    days: gathered.days,
+    parts,
+    checks: results,
+    exceptions: exceptionStates(declared.exceptions, results, toMs),
+    inventory: inventoryOf(declared, gathered),
+    checkpoints: verification.shards.map(({ shard, origin, size, root, note }) => {
+      const { witnessed, stamps } = sources.find((one) => one.shard === shard)!.pin
+      return { shard, origin, size, root, note, stamps, ...(witnessed !== undefined && { witnessed }) }
+    }),
+    verifierKey: verification.verifierKey,
+    verified: {
+      ok: verification.ok,
+      broken: verification.broken,
+      findings: verification.findings
+        .filter(({ level }) => level !== 'note')
+        .slice(0, 100)
+        .map(({ level, shard, index, code, what }) => `${level} ${shard}/${index ?? '-'} ${code}: ${what}`),
+    },
+    rules,
+    ...(previous && { since: changesSince(previous, results) }),
+    limits,
+  }
+}
+
+function inventoryOf({ inventory }: Declared, { observed }: Gathered): ComplianceReport['inventory'] {
+  const { source, workloads } = inventory
+  const unseen = workloads.filter((one) => !observed.some((id) => fits(one, id)))
+  const undeclared = source === '' ? [] : observed.filter((id) => !workloads.some((one) => fits(one, id)))
+  return {
+    ...{ source, declared: workloads.length, observed: observed.length },
+    ...{ unseen: unseen.slice(0, maxUnseen), undeclared: undeclared.slice(0, maxUnseen) },
+  }
+}
+
+function changesSince(
+  previous: ComplianceReport,
+  results: readonly CheckResult[],
+): NonNullable<ComplianceReport['since']> {
+  const was = new Map<string, MeasuredVerdict>(previous.checks.map(({ id, verdict }) => [id, verdict]))
+  const is = new Map<string, MeasuredVerdict>(results.map(({ id, verdict }) => [id, verdict]))
+  const changes = [...new Set([...was.keys(), ...is.keys()])].sort().flatMap((check) => {
+    const [before, after] = [was.get(check) ?? '', is.get(check) ?? ''] as const
+    return before === after ? [] : [{ check, was: before, is: after }]
+  })
+  return { from: previous.from, to: previous.to, changes }
+}

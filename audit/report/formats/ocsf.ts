@@ -1,0 +1,75 @@
+/** Each part of a framework as an OCSF Compliance Finding (2003). */
+
+import type { ComplianceReport, MeasuredVerdict, PartResult } from '../../../core/compliance.ts'
+import type { Json } from '../../../core/json.ts'
+import { ocsfVersion } from '../../findings/ocsf.ts'
+
+/** OCSF's compliance status: 1 pass, 2 warning, 3 fail, 0 unknown, 99 other. */
+const statuses: Readonly<Record<MeasuredVerdict, readonly [number, string]>> = {
+  pass: [1, 'Pass'],
+  fail: [3, 'Fail'],
+  'insufficient-data': [0, 'Unknown'],
+  'not-observable': [99, 'not-observable'],
+  'not-applicable': [99, 'not-applicable'],
+}
+
+export const complianceFindings = (report: ComplianceReport): readonly Json[] =>
+  report.parts.map((part) => findingOf(part, report))
+
+function findingOf(part: PartResult, report: ComplianceReport): Json {
+  const [statusId, status] = statuses[part.verdict]
+  const own = report.checks.filter(({ id }) => part.checks.includes(id))
+  const failed = own.filter(({ verdict }) => verdict === 'fail')
+  const uid = `${report.framework.id} ${part.id} ${report.from} ${report.to}`
+  const atMs = Date.parse(report.to)
+  const records = failed.flatMap(({ sample }) => sample.filter(({ breaks }) => breaks))
+  return {
+    category_uid: 2,
+    category_name: 'Findings',
+    class_uid: 2003,
+    class_name: 'Compliance Finding',
+    activity_id: 1,
+    activity_name: 'Create',
+    type_uid: 200301,
+    type_name: 'Compliance Finding: Create',
+    time: atMs,
+    start_time: Date.parse(report.from),
+    end_time: atMs,
+    severity_id: part.verdict === 'fail' ? 4 : 1,
+    severity: part.verdict === 'fail' ? 'High' : 'Informational',
+    status_id: part.accepted ? 3 : 1,
+    status: part.accepted ? 'Suppressed' : 'New',
+    message: own.map(({ id, finding }) => `${id}: ${finding}`).join(' ') || (part.notObservable ?? ''),
+    metadata: {
+      version: ocsfVersion,
+      uid,
+      event_code: 'compliance',
+      product: { name: 'Writ', vendor_name: 'Writ' },
+      labels: [report.framework.id, report.scope.name],
+    },
+    compliance: {
+      control: part.id,
+      requirements: [part.part || part.about],
+      standards: [report.title],
+      status_id: statusId,
+      status,
+    },
+    finding_info: {
+      uid,
+      title: `${part.id}: ${part.about}`,
+      desc: part.part || (part.notObservable ?? ''),
+      types: [...part.checks],
+      created_time: atMs,
+      ...(records.length > 0 && {
+        related_events: records.map(({ id }) => ({ uid: id, type: 'Writ record' })),
+        related_events_count: records.length,
+      }),
+    },
+    resources: [{ uid: report.scope.name, name: report.scope.name, type: 'scope' }],
+    unmapped: {
+      accepted: part.accepted,
+      verdict: part.verdict,
+      checkpoints: report.checkpoints.map(({ origin, size, root }) => ({ origin, size, root })),
+    },
+  } as Json
+}

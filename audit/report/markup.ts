@@ -1,0 +1,31 @@
+/** Markup, and the one way to make it: every value that is not markup itself is escaped. */
+
+import { grouped } from './check.ts'
+
+/** Markup whose values were escaped. */
+export type Html = { readonly html: string }
+export type Value = string | number | Html | readonly Html[]
+
+/** Every value that is not markup itself is escaped: names and texts in a report were written by strangers. */
+export function html(parts: TemplateStringsArray, ...values: readonly Value[]): Html {
+  let text = parts[0]!
+  values.forEach((value, i) => {
+    text += render(value) + parts[i + 1]!
+  })
+  return { html: text }
+}
+
+function render(value: Value): string {
+  if (typeof value === 'string') return escapeHtml(value)
+  if (typeof value === 'number') return grouped(value)
+  return 'html' in value ? value.html : value.map(({ html }) => html).join('')
+}
+
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => escapes[sign]!)

@@ -1,0 +1,136 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, expect } from 'vitest'
+import { type ReportFiles, reportFiles } from '../../../audit/report/formats/files.ts'
+import { fromUtf8 } from '../../../core/bytes.ts'
+import type { ComplianceReport } from '../../../core/compliance.ts'
+import { startChromium } from '../../parts/chromium.ts'
+import { needs, pathOf } from '../../parts/needs.ts'
+import { runPython } from '../../parts/python.ts'
+import { id, sha256 } from '../verify/producer.ts'
+import { declaredFile, frameworkNamed, reportOf, World } from './world.ts'
+
+const names = ['pci-dss', 'nist-800-53-moderate', 'fedramp-20x', 'hipaa', 'dora']
+const exception = { approver: 'Cy', risk: 'low: a test card', reason: 'known', expires: '2027-01-01T00:00:00Z' }
+let folder: string
+const reports = new Map<string, { readonly report: ComplianceReport; readonly files: ReportFiles }>()
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'writ-formats-'))
+  const world = new World()
+  world.decide({ proof: 'jwt' })
+  world.decide({ path: '/cards/4111111111111111', caller: id('ledger') })
+  const leaves = world.end()
+  const declared = {
+    ...declaredFile,
+    exceptions: [
+      { id: 'E1', check: 'M22', subject: 'spiffe://bank.example/ledger*', ...exception },
+      { id: 'E2', check: 'M02', subject: '*', ...exception },
+    ],
+  }
+  for (const name of names) {
+    const { report } = await reportOf(leaves, { framework: await frameworkNamed(name) }, declared)
+    const day = (n: number) => ({ day: `2026-11-${20 + n}`, allow: 20 + n, deny: n, fault: n % 3 })
+    const longer = { ...report, days: [0, 1, 2, 3].map(day) }
+    reports.set(name, { report: longer, files: reportFiles(longer, sha256) })
+    for (const [path, bytes] of reports.get(name)!.files) {
+      if (!path.startsWith('csv/')) await writeFile(join(folder, `${name}.${path}`), bytes)
+    }
+  }
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const documents = ['assessment-results', 'poam', 'component-definition']
+
+/** ECMA regular expressions of the schema, as Python has them. */
+const validate = `
+import json, sys
+import jsonschema
+schema = json.load(open(sys.argv[1], encoding='utf-8'))
+def mend(node):
+    if isinstance(node, dict):
+        if isinstance(node.get('pattern'), str):
+            node['pattern'] = node['pattern'].replace('(\\\\p{L}|_)', '[^\\\\W\\\\d]').replace('(\\\\p{L}|\\\\p{N}|[.\\\\-_])', '[\\\\w.\\\\-]')
+        for value in node.values(): mend(value)
+    elif isinstance(node, list):
+        for value in node: mend(value)
+mend(schema)
+validator = jsonschema.Draft7Validator(schema)
+print(json.dumps({path: [error.message[:200] for error in validator.iter_errors(json.load(open(path, encoding='utf-8')))] for path in sys.argv[2:]}))
+`
+
+const load = `
+import json, sys, pathlib
+from trestle.oscal import assessment_results, poam, component
+kinds = {'assessment-results': assessment_results.AssessmentResults, 'poam': poam.PlanOfActionAndMilestones, 'component-definition': component.ComponentDefinition}
+told = {}
+for path in sys.argv[1:]:
+    kind = next(name for name in kinds if path.endswith(name + '.json'))
+    try:
+        read = kinds[kind].oscal_read(pathlib.Path(path))
+        told[path] = kind + ' ' + str(read.metadata.oscal_version.root if hasattr(read.metadata.oscal_version, 'root') else read.metadata.oscal_version)
+    except Exception as thrown:
+        told[path] = 'WRONG ' + str(thrown)[:300]
+print(json.dumps(told))
+`
+
+needs('trestle')('the OSCAL documents pass NIST’s JSON Schema, and compliance-trestle reads them', async () => {
+  const paths = names.flatMap((name) => documents.map((document) => join(folder, `${name}.${document}.json`)))
+  const schema = join(import.meta.dirname, '../../fixtures/oscal/oscal_complete_schema-1.2.2.json')
+  const told = JSON.parse(await runPython(pathOf('trestle'), validate, schema, ...paths))
+  expect(told).toEqual(Object.fromEntries(paths.map((path) => [path, []])))
+  const read = JSON.parse(await runPython(pathOf('trestle'), load, ...paths))
+  for (const path of paths) expect(read[path], path).toMatch(/^[a-z-]+ .*1\.2\.2/)
+
+  const wrong = join(folder, 'wrong.assessment-results.json')
+  const text = fromUtf8(reports.get('hipaa')!.files.get('assessment-results.json')!)
+  await writeFile(wrong, text.replace('"state": "satisfied"', '"state": "fine"'))
+  expect(JSON.parse(await runPython(pathOf('trestle'), validate, schema, wrong))[wrong]).not.toEqual([])
+  expect(JSON.parse(await runPython(pathOf('trestle'), load, wrong))[wrong]).toMatch(/^WRONG/)
+})
+
+const ocsf = `
+import json, sys
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+from jsonschema import Draft202012Validator
+made = OcsfJsonSchemaEmbedded(get_ocsf_schema(version='1.8.0'))
+validator = Draft202012Validator(made.get_class_schema(made.lookup_class_name_from_uid(2003), []))
+lines = [json.loads(line) for line in open(sys.argv[1], encoding='utf-8')]
+print(json.dumps({'count': len(lines), 'errors': [e.message[:200] for line in lines for e in validator.iter_errors(line)]}))
+`
+
+needs('python')('each part is a compliance finding that OCSF’s own schema passes', async () => {
+  for (const name of names) {
+    const told = JSON.parse(await runPython(pathOf('python'), ocsf, join(folder, `${name}.ocsf.ndjson`)))
+    expect(told).toEqual({ count: reports.get(name)!.report.parts.length, errors: [] })
+  }
+})
+
+needs('chromium', 'axe')(
+  'the page can be read by everybody: axe-core finds nothing, and no script runs in it',
+  async () => {
+    const script = await readFile(pathOf('axe'), 'utf8')
+    const browser = await startChromium()
+    try {
+      for (const name of ['pci-dss', 'nist-800-53-moderate']) {
+        const page = await browser.newPage()
+        const errors: string[] = []
+        page.on('pageerror', (error) => errors.push(error.message))
+        await page.goto(pathToFileURL(join(folder, `${name}.report.html`)).href)
+        await page.evaluate(script)
+        const found = (await page.evaluate(
+          "axe.run(document, { resultTypes: ['violations'] }).then(({ violations, passes }) => ({ passes: passes.length, violations: violations.map(({ id, nodes }) => id + ' ' + nodes.slice(0, 2).map(({ html }) => html.slice(0, 120)).join(' | ')) }))",
+        )) as { readonly passes: number; readonly violations: readonly string[] }
+        expect(found.violations).toEqual([])
+        expect(found.passes).toBeGreaterThan(20)
+        expect(errors).toEqual([])
+        const wide = await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth')
+        expect(wide).toBe(true)
+      }
+    } finally {
+      await browser.close()
+    }
+  },
+)

@@ -1,0 +1,193 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { reportFiles } from '../../../audit/report/formats/files.ts'
+import { compliancePage } from '../../../audit/report/formats/page.ts'
+import { cardIn } from '../../../audit/report/gather/personal.ts'
+import { readCatalogue } from '../../../audit/report/node/catalogue.ts'
+import { openCheckRules } from '../../../cli/wire/compliance.ts'
+import { toHex } from '../../../core/bytes.ts'
+import { needs } from '../../parts/needs.ts'
+import { filesOf, Signer } from '../verify/log.ts'
+import { id, leafHashOf, sha256 } from '../verify/producer.ts'
+import { checkOf, declaredFile, frameworkNamed, policyOf, remade, reportOf, toMs, World } from './world.ts'
+
+const bad = () => {
+  const world = new World()
+  world.decide({ caller: undefined })
+  return world.end()
+}
+const exception = { approver: 'Cy', risk: 'low', reason: 'a probe' }
+
+test('nothing declared and nothing measured is never a pass', async () => {
+  const { report } = await reportOf(new World().end(), {}, {})
+  const said = report.checks.filter(({ verdict }) => verdict === 'insufficient-data').map(({ id }) => id)
+  expect(said).toEqual(['M13', 'M15', 'M17', 'M22'])
+  expect(checkOf(report, 'M13').finding).toBe('Nobody declared approvals, without which this cannot be told.')
+  expect(report.inventory.source).toBe('')
+  const drills = await reportOf(new World(['default_deny', 'fail_closed', 'read']).end())
+  for (const check of ['M06', 'M17', 'M21']) expect(checkOf(drills.report, check).verdict).toBe('insufficient-data')
+  const empty = new World(['decisions', 'default_deny', 'fail_closed', 'finding'])
+  empty.leaves.length = 4
+  const none = (await reportOf(empty.leaves)).report
+  expect(none.checks.filter(({ verdict }) => verdict === 'pass').map(({ id }) => id)).toEqual(['M08', 'M09', 'M11'])
+})
+
+test('proxies that do not say what TLS they speak are not observable, and their part is not measured', async () => {
+  const { report } = await reportOf(new World([], { tls: undefined as never }).end())
+  expect(checkOf(report, 'M03')).toMatchObject({ verdict: 'not-observable' })
+  expect(report.summary).toBe('21 of 22 mapped parts measured, 21 pass')
+})
+
+test('a log that does not verify gives no pass, whatever a rule says', async () => {
+  const leaves = [...new World().end()]
+  leaves.splice(20, 1, leaves[21]!)
+  const { report } = await reportOf(leaves)
+  expect(report.verified.ok).toBe(false)
+  expect(report.checks.filter(({ verdict }) => verdict === 'pass')).toEqual([])
+  expect(compliancePage(report)).toContain('The log does not verify')
+})
+
+test('an exception accepts what fails, until it runs out, and one that matches nothing is shown', async () => {
+  const subject = 'nobody by name -> spiffe://bank.example/orders'
+  const list = [
+    { id: 'E1', check: 'M02', subject, ...exception, expires: '2027-01-01T00:00:00Z' },
+    { id: 'E2', check: 'M04', subject: '*', ...exception, expires: '2027-01-01T00:00:00Z' },
+    { id: 'E3', check: 'M01', subject: '*', ...exception, expires: new Date(toMs).toISOString() },
+  ]
+  const { report } = await reportOf(bad(), {}, { ...declaredFile, exceptions: list })
+  expect(checkOf(report, 'M02')).toMatchObject({
+    verdict: 'fail',
+    accepted: true,
+    subjects: [{ name: subject, exception: 'E1' }],
+  })
+  expect(checkOf(report, 'M01')).toMatchObject({ verdict: 'fail', accepted: false })
+  expect(report.exceptions.map(({ id, state, matched }) => `${id} ${state} ${matched}`)).toEqual([
+    'E1 in-force 1',
+    'E2 unmatched 0',
+    'E3 ran-out 1',
+  ])
+  expect(report.summary).toContain('3 fail (1 accepted)')
+  const page = compliancePage(report)
+  for (const text of ['ran out: it accepts nothing', 'matches nothing that broke its check', 'Fail, accepted']) {
+    expect(page).toContain(text)
+  }
+})
+
+test('a scope counts its own workloads alone, and names what of the inventory was not seen', async () => {
+  const world = new World()
+  world.decide({ caller: undefined, workload: id('ns/shop/sa/cart') })
+  const scope = (name: string) => ({ name, services: [], namespaces: [name], zones: [], workloads: [] })
+  const shop = (await reportOf(world.end(), { scope: scope('shop') })).report
+  expect(checkOf(shop, 'M02').denominator.value).toBe(1)
+  expect(shop.inventory.unseen).toEqual(['spiffe://bank.example/orders'])
+  expect(shop.inventory.undeclared).toEqual(['spiffe://bank.example/ns/shop/sa/cart'])
+  const other = (await reportOf(world.leaves, { scope: scope('none') })).report
+  expect(checkOf(other, 'M02').verdict).toBe('insufficient-data')
+})
+
+test('the same checkpoint gives the same bytes, also when the log has grown since', async () => {
+  const signer = new Signer()
+  const world = new World()
+  const first = await reportOf(world.end(), {}, declaredFile, signer)
+  const grown = await filesOf(
+    [...world.leaves, world.orders.decision({ caller: undefined }), world.orders.head()],
+    signer,
+  )
+  const policy = await policyOf(first.files)
+  // A log keeps what it published of its last tiles.
+  for (const [path, bytes] of first.files) if (!grown.has(path)) grown.set(path, bytes)
+  grown.delete('checkpoint.witnessed')
+  const again = await remade(grown, signer, policy, { pins: first.report.checkpoints })
+  const [one, two] = [reportFiles(first.report, sha256), reportFiles(again.report, sha256)]
+  expect([...two.keys()]).toEqual([...one.keys()])
+  for (const [path, bytes] of one) expect(toHex(two.get(path)!), path).toBe(toHex(bytes))
+  const newest = await remade(grown, signer, policy, {})
+  expect(newest.report.checkpoints[0]!.size).toBe(first.report.checkpoints[0]!.size + 2)
+})
+
+test('a sample is what its seed draws: of the leaves that count, those whose hash XOR the seed is smallest', async () => {
+  const leaves = new World().end()
+  const seed = '0123456789abcdef'
+  const { report } = await reportOf(leaves, { seed })
+  const drawn = checkOf(report, 'M02').sample.map(({ index }) => index)
+  const keyOf = (index: number) => BigInt(`0x${toHex(leafHashOf(leaves[index]!)).slice(0, 16)}`) ^ BigInt(`0x${seed}`)
+  const counted = leaves.flatMap((leaf, index) => {
+    const event = JSON.parse(new TextDecoder().decode(leaf))
+    return event.kind === 'decision' && event.verdict === 'allow' ? [index] : []
+  })
+  const expected = counted.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)).slice(0, 5)
+  expect(drawn).toEqual(expected.sort((a, b) => a - b))
+  const other = await reportOf(leaves, { seed: 'fedcba9876543210' })
+  expect(checkOf(other.report, 'M02').sample).not.toEqual(checkOf(report, 'M02').sample)
+})
+
+test('a report says what changed since the last one', async () => {
+  const last = (await reportOf(new World().end())).report
+  const { report } = await reportOf(bad(), { previous: last })
+  expect(report.since?.changes.map(({ check, was, is }) => `${check} ${was} ${is}`)).toEqual([
+    'M01 pass fail',
+    'M02 pass fail',
+    'M10 pass fail',
+  ])
+  expect((await reportOf(new World().end(), { previous: last })).report.since?.changes).toEqual([])
+})
+
+test('threshold and words of strangers: a parameter can be declared, and markup in a name stays text', async () => {
+  const declared = { ...declaredFile, parameters: { M02: { allowed: 1 } } }
+  expect(checkOf((await reportOf(bad(), {}, declared)).report, 'M02')).toMatchObject({
+    verdict: 'pass',
+    parameters: { allowed: { value: 1, given: true } },
+  })
+  await expect(reportOf(bad(), {}, { ...declaredFile, parameters: { M02: { share: 1 } } })).rejects.toThrow(
+    'has no parameter share',
+  )
+  const world = new World()
+  world.decide({ caller: '<script>alert(1)</script>' as never, path: '/cards/4111111111111111' })
+  const page = compliancePage((await reportOf(world.end())).report)
+  expect(page).toContain('&lt;script&gt;alert(1)')
+  expect(page).not.toMatch(/<script|<link|<img|src=|@import|url\(|https?:/)
+  expect(page).not.toMatch(/\d+ ?% compliant/)
+})
+
+test('a card number is told from other digits', () => {
+  for (const text of ['4111111111111111', '/a/4111 1111 1111 1111?x', '378282246310005', 'x=5555-5555-5555-4444']) {
+    expect(cardIn(text), text).toBe(true)
+  }
+  for (const text of ['4111111111111112', 'a4111111111111111b', '1111111111111117', '41111111', '']) {
+    expect(cardIn(text), text).toBe(false)
+  }
+})
+
+needs('opa')('a check and a framework of the user’s are files, and their rule may use what ours do', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'writ-own-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  await writeFile(
+    join(dir, 'X1.yaml'),
+    'id: X1\ntitle: No deletions\nmeasures: Deletions that were allowed.\ntallies:\n  deletions:\n    kind: decision\n    where: {verdict: allow, input.attributes.request.http.method: DELETE}\nrule: own/x1/result\ncure: Find out why.\n',
+  )
+  await writeFile(
+    join(dir, 'X1.rego'),
+    'package own.x1\n\nimport data.writ.checks.lib\n\n# METADATA\n# entrypoint: true\nresult := lib.answer({\n\t"fails": input.tallies.deletions.count > 0, "empty": false, "good": "none", "failed": "some", "nothing": "",\n\t"numerator": {"value": input.tallies.deletions.count, "of": "deletions"}, "denominator": {"value": 1, "of": "x"},\n\t"threshold": "0", "exclusions": [], "broken": ["deletions"], "kept": [],\n})\n',
+  )
+  const frameworks = await mkdtemp(join(tmpdir(), 'writ-own-'))
+  onTestFinished(() => rm(frameworks, { recursive: true, force: true }))
+  await writeFile(
+    join(frameworks, 'own.yaml'),
+    'id: own\ntitle: Own\nedition: ""\nversion: "1"\nreviewed: 2026-11-28\nparts:\n  - {id: A, about: a, part: some, checks: [X1, M02]}\n',
+  )
+  const catalogue = await readCatalogue({ checks: dir, frameworks })
+  const framework = catalogue.frameworks.find((one) => one.id === 'own')!
+  const { judge, rules } = await openCheckRules(dir)
+  const world = new World()
+  const index = world.decide({ method: 'DELETE' })
+  const made = await reportOf(world.end())
+  const policy = await policyOf(made.files)
+  const settings = { framework, checks: catalogue.checks, rules }
+  const { report } = await remade(made.files, made.signer, policy, settings, declaredFile, judge)
+  expect(checkOf(report, 'X1')).toMatchObject({ verdict: 'fail', sample: [{ index, breaks: true }] })
+  expect(report.parts).toMatchObject([{ id: 'A', verdict: 'fail' }])
+  await expect(readCatalogue({ frameworks })).rejects.toThrow('framework own names the check X1')
+  expect((await frameworkNamed('all')).parts).toHaveLength(22)
+})
