@@ -62,7 +62,7 @@ async function forgedIdentity({ workload, now }: DrillParts): Promise<{ readonly
   const dir = await mkdtemp(join(tmpdir(), 'writ-drill-'))
   try {
     const trustDomain = trustDomainOf(workload.id)
-    const authority = openAuthority({ dir, trustDomain, nowMs: () => Number(now() / 1_000_000n), random })
+    const authority = await openAuthority({ dir, trustDomain, nowMs: () => Number(now() / 1_000_000n), random })
     const { spki, keyPem: key } = newKeyPair()
     const { chain } = authority.issue({ id: spiffeId(trustDomain, 'writ/drill')!, spki, ttlMs: 600_000 })
     return { cert: chain.map(pem).join(''), key }

@@ -19,7 +19,7 @@ let answer: string | undefined
 
 beforeAll(async () => {
   const random = (length: number) => new Uint8Array(randomBytes(length))
-  const authority = openAuthority({ dir, trustDomain: 'bank.example' as never, nowMs: Date.now, random })
+  const authority = await openAuthority({ dir, trustDomain: 'bank.example' as never, nowMs: Date.now, random })
   const { spki, keyPem } = newKeyPair()
   const { chain } = authority.issue({ id: id('orders'), spki })
   server = createServer(

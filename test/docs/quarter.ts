@@ -33,7 +33,7 @@ interface Writer {
 export async function makeQuarter(state: string): Promise<void> {
   let nowMs = quarterFrom
   const clock = () => BigInt(nowMs) * 1_000_000n
-  const authority = openAuthority({ dir: join(state, 'ca'), trustDomain, nowMs: () => nowMs, random })
+  const authority = await openAuthority({ dir: join(state, 'ca'), trustDomain, nowMs: () => nowMs, random })
   const signer = await openFileSigner({ dir: join(state, 'signer'), name: `${trustDomain}/audit`, sha256 })
   const folder = await openLogFolder(join(state, 'log', '0'), sha256)
   const batch: { readonly hash: Uint8Array; readonly bytes: Uint8Array }[] = []
