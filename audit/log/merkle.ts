@@ -29,11 +29,14 @@ export interface QuickSha256 {
   readonly hex: (bytes: Uint8Array) => string
   /** Puts the 32 bytes to `at`. */
   readonly into: (bytes: Uint8Array, out: Uint8Array, at: number) => void
+  /** The bytes themselves, not hashed, in lower-case hex. */
+  readonly text: (bytes: Uint8Array) => string
 }
 
 export const plainSha256 = (sha256: Sha256): QuickSha256 => ({
   hex: (bytes) => toHex(sha256(bytes)),
   into: (bytes, out, at) => out.set(sha256(bytes), at),
+  text: toHex,
 })
 
 /** Root of a perfect subtree from its 2^n hashes, which lie one after the other from `from` on. */

@@ -260,6 +260,19 @@ export function countAt(bytes: Uint8Array, member: number): number {
   return value
 }
 
+/**
+ * A number for the text of a member, the same for the same text, to look it up by without making it; -1 where it is no
+ * text. Others may have the same number.
+ */
+export function sumAt(bytes: Uint8Array, member: number): number {
+  const from = memberFrom[member]!
+  if (from < 0 || bytes[from] !== 0x22) return -1
+  const end = memberTo[member]! - 1
+  let sum = 0
+  for (let i = from + 1; i < end; i++) sum = (Math.imul(sum, 31) + bytes[i]!) & 0x3fffffff
+  return sum
+}
+
 /** The text of a member; undefined where it is no text or longer than names, numbers and ids are. */
 export function textAt(bytes: Uint8Array, member: number): string | undefined {
   const from = memberFrom[member]!

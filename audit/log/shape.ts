@@ -4,7 +4,7 @@
  */
 
 export interface Shape {
-  /** The record that it was made of, and the same to be read four bytes at a time. */
+  /** The record that it was made of, and the same to be read eight bytes at a time. */
   readonly bytes: Uint8Array
   readonly words: DataView
   /** Where its slots begin and end. */
@@ -47,11 +47,30 @@ export function numberEnd(bytes: Uint8Array, from: number): number {
   return i // A fraction or an exponent is found wanting behind it.
 }
 
+/**
+ * The same, known to be plain up to `from`, in words: as far as four bytes are plain together. In each byte that is below
+ * 0x20, a quote or a backslash a difference borrows, and one from 0x7f on carries, into the highest bit; a byte that lies
+ * above such a one may be taken for one as well, and is looked at by itself.
+ */
+function plainWords(words: DataView, from: number, last: number): number {
+  let i = from
+  for (; i <= last; i += 4) {
+    const word = words.getInt32(i, true)
+    const quotes = (word ^ 0x22222222) - 0x01010101
+    const slashes = (word ^ 0x5c5c5c5c) - 0x01010101
+    if (((word - 0x20202020) | (word + 0x01010101) | quotes | slashes) & 0x80808080) break
+  }
+  return i
+}
+
 /** Of the buffer that was looked into last. */
 let lastBuffer: ArrayBufferLike | undefined
 let lastWords: DataView = new DataView(new ArrayBuffer(0))
 
-/** Where the record that begins at `start` ends, and the slots are set; -1 where it does not fit the shape. */
+/**
+ * Where the record that begins at `start` ends, and the slots are set; -1 where it does not fit the shape. Eight bytes are
+ * compared as one number: those of a shape are printable, so that theirs is never zero and never none.
+ */
 export function fitEnd(shape: Shape, bytes: Uint8Array, start: number): number {
   const { bytes: own, words, from, to, texts } = shape
   if (bytes.buffer !== lastBuffer) {
@@ -60,14 +79,15 @@ export function fitEnd(shape: Shape, bytes: Uint8Array, start: number): number {
   }
   const others = lastWords
   const { byteOffset } = bytes
-  const most = others.byteLength - 4
+  const most = others.byteLength - 8
   const length = own.length
   const count = texts.length
   let shift = start // How far the same place lies behind that in the shape.
   let slot = 0
   for (let at = 0; ; ) {
-    const last = Math.min(length - 4, most - byteOffset - shift)
-    while (at <= last && words.getUint32(at) === others.getUint32(byteOffset + at + shift)) at += 4
+    const far = byteOffset + shift
+    const last = Math.min(length - 8, most - far)
+    while (at <= last && words.getFloat64(at, true) === others.getFloat64(far + at, true)) at += 8
     while (at < length && own[at] === bytes[at + shift]) at++
     for (; slot < count && to[slot]! < at; slot++) {
       slotFrom[slot] = from[slot]! + shift
@@ -76,7 +96,9 @@ export function fitEnd(shape: Shape, bytes: Uint8Array, start: number): number {
     if (at === length) return at + shift
     if (slot === count || at < from[slot]!) return -1
     const begin = from[slot]! + shift
-    const end = texts[slot] === 1 ? textEnd(bytes, begin) : numberEnd(bytes, begin)
+    // What of a text is as in the shape is plain.
+    const end =
+      texts[slot] === 1 ? textEnd(bytes, plainWords(others, far + at, most + 4) - byteOffset) : numberEnd(bytes, begin)
     if (end < 0) return -1
     slotFrom[slot] = begin
     slotTo[slot] = end

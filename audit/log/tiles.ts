@@ -81,18 +81,29 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   return bundle
 }
 
-/** The entries of a bundle, or undefined where the lengths do not add up or there are more than 256. */
-export function decodeBundle(bundle: Uint8Array): readonly Uint8Array[] | undefined {
-  const entries: Uint8Array[] = []
+/**
+ * Where the entries of a bundle begin, and last where one behind it would: each ends two bytes before the next begins.
+ * Undefined where the lengths do not add up or there are more than 256.
+ */
+export function placesIn(bundle: Uint8Array): Int32Array | undefined {
+  const places = new Int32Array(tileWidth + 1)
+  let count = 0
   let at = 0
   while (at < bundle.length) {
-    if (at + 2 > bundle.length || entries.length === tileWidth) return undefined
-    const end = at + 2 + bundle[at]! * 256 + bundle[at + 1]!
-    if (end > bundle.length) return undefined
-    entries.push(bundle.subarray(at + 2, end))
-    at = end
+    if (at + 2 > bundle.length || count === tileWidth) return undefined
+    places[count++] = at + 2
+    at += 2 + bundle[at]! * 256 + bundle[at + 1]!
+    if (at > bundle.length) return undefined
   }
-  return entries
+  places[count] = at + 2
+  return places.subarray(0, count + 1)
+}
+
+/** The entries of a bundle; undefined where `placesIn` is. */
+export function decodeBundle(bundle: Uint8Array): readonly Uint8Array[] | undefined {
+  const places = placesIn(bundle)
+  if (!places) return undefined
+  return Array.from({ length: places.length - 1 }, (_, i) => bundle.subarray(places[i]!, places[i + 1]! - 2))
 }
 
 /** Tiles held in memory while proofs are made. A path to the root crosses at most 7 of them, a right edge 7 more. */

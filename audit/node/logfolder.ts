@@ -1,7 +1,9 @@
 /** Reads a log that lies in a folder, one shard in each numbered folder below, and the key that it is verified with. */
 
-import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { WritError } from '../../core/fault.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { isS3 } from '../keep/place.ts'
@@ -12,7 +14,7 @@ import { isMissing } from './durable.ts'
 import { isUrl, sourcesAt } from './logurl.ts'
 import type { S3Settings } from './objects/place.ts'
 import { shardsAmong, sourcesInStore } from './objects/source.ts'
-import { isPacked, maxFileBytes, packedPath, unpack } from './packed.ts'
+import { isPacked, maxFileBytes, packedPath, unpackAtOnce } from './packed.ts'
 
 /**
  * The shards below a folder, in order, below an http(s) URL, or below `s3://bucket/prefix`. Throws `not_found` where there
@@ -22,7 +24,9 @@ export async function sourcesIn(place: string, s3?: S3Settings): Promise<readonl
   if (isUrl(place)) return sourcesAt(place)
   if (isS3(place)) return sourcesInStore(place, s3)
   const shards = await shardsIn(place)
-  if (shards) return shards.map((shard) => ({ shard, read: boundedReader(join(place, String(shard))) }))
+  if (shards) {
+    return shards.map((shard) => ({ shard, read: boundedReader(join(place, String(shard))), isNear: true, release }))
+  }
   throw new WritError('not_found', `there is no log in ${place}`, {
     cure: 'give the folder of the log with --log, or that of the process with --state',
   })
@@ -38,27 +42,56 @@ export async function shardsIn(dir: string): Promise<readonly number[] | undefin
   }
 }
 
-/** A folder that a stranger made may hold anything: what is no file of a log is as good as missing. */
+/** Files that are read before others in this process have their turn: whole bundles take some milliseconds each. */
+const filesAtOnce = 8
+
+/**
+ * A folder that a stranger made may hold anything: what is no file of a log is as good as missing. Read and inflated in
+ * this thread: to hand a file to the pool and back takes longer than that.
+ */
 function boundedReader(dir: string): TileReader {
+  let files = 0
   return async (path) => {
-    const packed = isPacked(path) && (await readBounded(join(dir, packedPath(path))))
-    return packed ? unpack(packed) : readBounded(join(dir, path))
+    if (++files % filesAtOnce === 0) await setImmediate()
+    const packed = isPacked(path) && readBounded(join(dir, packedPath(path)))
+    return packed ? unpackAtOnce(packed) : readBounded(join(dir, path))
   }
 }
 
-async function readBounded(path: string): Promise<Uint8Array | undefined> {
+/** What is smaller may lie in a pool beside other things. */
+const ownBytes = 131_072
+
+/** Bundles are large: left to the garbage collector, each dozen of them makes it go through everything there is. */
+function release({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength > ownBytes) buffer.transfer(0)
+}
+
+/** Whoever opens a pipe waits for its other end, unless it says not to. */
+const flags = constants.O_RDONLY | constants.O_NONBLOCK
+
+function readBounded(path: string): Uint8Array | undefined {
+  let file: number | undefined
   try {
-    const file = await open(path, 'r')
-    try {
-      const found = await file.stat()
-      return found.isFile() && found.size <= maxFileBytes ? await file.readFile() : undefined
-    } finally {
-      await file.close()
-    }
+    file = openSync(path, flags)
+    const found = fstatSync(file)
+    return found.isFile() && found.size <= maxFileBytes ? readAll(file, found.size) : undefined
   } catch (thrown) {
     if (isMissing(thrown) || (thrown as NodeJS.ErrnoException).code === 'EISDIR') return undefined
     throw thrown
+  } finally {
+    if (file !== undefined) closeSync(file)
   }
+}
+
+function readAll(file: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size)
+  let length = 0
+  while (length < size) {
+    const read = readSync(file, bytes, length, size - length, null)
+    if (read === 0) break
+    length += read
+  }
+  return bytes.subarray(0, length)
 }
 
 /** A verifier key given as itself or as the file that holds it. */

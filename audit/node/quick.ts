@@ -14,4 +14,5 @@ export const quickSha256: QuickSha256 = {
     const text = bytesText(bytes)
     for (let i = 0; i < text.length; i++) out[at + i] = text.charCodeAt(i)
   },
+  text: (bytes) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex'),
 }

@@ -80,7 +80,6 @@ export class EpochReader {
   records: number = 0
   heads: number = 0
   firstAt: string = ''
-  lastAt: string = ''
   previous: StartBody['previous']
   startIndex: number = -1
   /** Set at the end of a verification: a proven successor quotes this epoch's last record. */
@@ -91,6 +90,7 @@ export class EpochReader {
   #chains: { readonly seq: number; readonly signer: string; readonly chain: readonly Uint8Array[] }[] = []
   #rootless = false
   readonly #clock = new Clock()
+  readonly #last = new Latest()
   readonly #rules: EpochRules
 
   constructor(event: AuditEvent, shard: number, rules: EpochRules) {
@@ -136,29 +136,25 @@ export class EpochReader {
     const ms = this.#clock.msAt(bytes)
     if (ms < 0) return -1
     const verdict = isDecision ? verdictAt(bytes) : 0
-    if (verdict < 0 || (isDecision && !this.#isPlain(bytes, seq))) return -1
-    const timestamp = textAt(bytes, at.timestamp)!
-    if (timestamp < this.firstAt) return -1
+    if (verdict < 0 || (isDecision && !this.#isPlain(bytes))) return -1
+    const from = memberFrom[at.timestamp]! + 1
+    if (this.#last.isBehind(bytes, from) && textAt(bytes, at.timestamp)! < this.firstAt) return -1
 
     stretch.last = seq
     stretch.lastHash = hash
     if (isDecision) stretch.totals = plus(stretch.totals, oneOf[verdict]!)
     if (stretch.tailIndex < 0) {
       stretch.tailIndex = index
-      stretch.tailAt = timestamp
+      stretch.tailAt = textAt(bytes, at.timestamp)!
     }
     this.records++
-    if (timestamp > this.lastAt) this.lastAt = timestamp
+    this.#last.take(bytes, from)
     return ms
   }
 
   /** Made in its own producer's name, enforced, and called by its number. */
-  #isPlain(bytes: Uint8Array, seq: number): boolean {
-    return (
-      isText(bytes, at.workload, this.producer) &&
-      isBare(bytes, at.enforced, 'true') &&
-      isText(bytes, at.decision_id, recordId(this.epoch, seq))
-    )
+  #isPlain(bytes: Uint8Array): boolean {
+    return isText(bytes, at.workload, this.producer) && isBare(bytes, at.enforced, 'true') && isOwnId(bytes)
   }
 
   /** A gap entry of the auditor about this epoch. */
@@ -166,6 +162,11 @@ export class EpochReader {
     this.#missing = action === 'opened' ? addRange(this.#missing, range) : removeRange(this.#missing, range)
     this.#missingIndex = index
     if (this.#missing.length > maxStretches) this.#missing = this.#missing.slice(0, maxStretches)
+  }
+
+  /** Of the record that says the latest; empty where there is none. */
+  get lastAt(): string {
+    return this.#last.text
   }
 
   get last(): Stretch | undefined {
@@ -248,7 +249,7 @@ export class EpochReader {
   #note(event: AuditEvent): void {
     this.records++
     if (this.firstAt === '' || event.timestamp < this.firstAt) this.firstAt = event.timestamp
-    if (event.timestamp > this.lastAt) this.lastAt = event.timestamp
+    this.#last.takeText(event.timestamp)
   }
 
   #start(event: AuditEvent<StartBody>, index: number): void {
@@ -411,7 +412,63 @@ export class EpochReader {
 /** As `scan` numbers them. */
 const verdicts = ['allow', 'deny', 'fault'] as const
 const oneOf: readonly Totals[] = verdicts.map((verdict) => ({ ...noTotals, [verdict]: 1 }))
-const verdictAt = (bytes: Uint8Array): number => verdicts.findIndex((verdict) => isText(bytes, at.verdict, verdict))
+function verdictAt(bytes: Uint8Array): number {
+  for (let i = 0; i < verdicts.length; i++) if (isText(bytes, at.verdict, verdicts[i]!)) return i
+  return -1
+}
+
+/** Whether a record is called by its own epoch and number: `decisionId` of them. */
+function isOwnId(bytes: Uint8Array): boolean {
+  const from = memberFrom[at.decision_id]!
+  const epoch = memberFrom[at.epoch]!
+  const seq = memberFrom[at.seq]!
+  const dash = memberTo[at.epoch]! - 1 - epoch // So far behind the quote in both.
+  const digits = memberTo[at.seq]! - seq
+  if (from < 0 || memberTo[at.decision_id]! - from !== dash + digits + 2) return false
+  for (let i = 0; i < dash; i++) if (bytes[from + i] !== bytes[epoch + i]) return false
+  if (bytes[from + dash] !== 0x2d || bytes[from + dash + digits + 1] !== 0x22) return false
+  for (let i = 0; i < digits; i++) if (bytes[from + dash + 1 + i] !== bytes[seq + i]) return false
+  return true
+}
+
+/** The latest of times in the one form that they have, kept as bytes: of a million records no text is made of it. */
+class Latest {
+  readonly #bytes = new Uint8Array(timeLength)
+  /** Undefined where it is not that of the bytes. */
+  #text: string | undefined = ''
+
+  get text(): string {
+    return (this.#text ??= asciiText(this.#bytes, 0, timeLength))
+  }
+
+  /** Whether the time at `from` is before it. */
+  isBehind(bytes: Uint8Array, from: number): boolean {
+    return this.#difference(bytes, from) < 0
+  }
+
+  take(bytes: Uint8Array, from: number): void {
+    if (this.#difference(bytes, from) <= 0) return
+    for (let i = 0; i < timeLength; i++) this.#bytes[i] = bytes[from + i]!
+    this.#text = undefined
+  }
+
+  takeText(text: string): void {
+    if (text <= this.text) return
+    for (let i = 0; i < timeLength; i++) this.#bytes[i] = text.charCodeAt(i)
+    this.#text = text
+  }
+
+  #difference(bytes: Uint8Array, from: number): number {
+    for (let i = 0; i < timeLength; i++) {
+      const difference = bytes[from + i]! - this.#bytes[i]!
+      if (difference !== 0) return difference
+    }
+    return 0
+  }
+}
+
+/** Of `formatTime`. */
+const timeLength = 30
 
 /** Times of records: those of one second differ in their last digits only. */
 class Clock {

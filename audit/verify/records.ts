@@ -15,12 +15,12 @@ import {
 } from '../../core/record.ts'
 import { pathOf, type SpiffeId } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
-import { memberNumbers as at, isText, scan, textAt } from '../log/scan.ts'
+import { memberNumbers as at, isText, scan, sumAt, textAt } from '../log/scan.ts'
 import { EpochReader, type EpochRules, type EpochSummary } from './epoch.ts'
 import { type FindingCode, type Findings, recordId } from './finding.ts'
 import { findLostSpools } from './lost.ts'
 import { SerialReader, type SerialSummary } from './serials.ts'
-import type { PlacedLeaf } from './tree.ts'
+import { bytesOf, type PlacedLeaf } from './tree.ts'
 import { mayAnnounceTrust } from './trust.ts'
 
 /** Epochs held at once. A producer makes one per start. */
@@ -50,8 +50,13 @@ export interface RecordsSummary {
 
 export class RecordsReader {
   readonly #epochs = new Map<string, EpochReader>()
+  /** By `sumAt`, that of which a record was scanned last. */
+  readonly #scanned = new Map<number, EpochReader>()
   readonly #serials = new SerialReader()
   readonly #kinds = new Map<EventKind, number>()
+  /** Those that were not parsed. */
+  #decisions = 0
+  #outcomes = 0
   readonly #rules: EpochRules
   readonly #findings: Findings
   #newestMs = 0
@@ -67,26 +72,35 @@ export class RecordsReader {
     return this.#seen(leaf, shard) ? undefined : this.take(leaf, shard)
   }
 
-  #seen({ bytes, hash, index }: PlacedLeaf, shard: number): boolean {
-    if (!scan(bytes)) return false
+  #seen({ file: bytes, from, to, hash, index }: PlacedLeaf, shard: number): boolean {
+    if (!scan(bytes, from, to)) return false
     const isDecision = isText(bytes, at.kind, 'decision')
     if (!isDecision && !isText(bytes, at.kind, 'outcomes')) return false
-    const epoch = this.#epochs.get(textAt(bytes, at.epoch) ?? '')
+    const epoch = this.#scannedEpoch(bytes)
     if (!epoch || epoch.shard !== shard || !isText(bytes, at.producer, epoch.producer)) return false
-    const serial = isDecision && isText(bytes, at.proof, 'x509') ? textAt(bytes, at.serial) : undefined
-    if (serial !== undefined && !this.#serials.knows(serial)) return false
+    if (isDecision && isText(bytes, at.proof, 'x509') && !this.#serials.knowsScanned(bytes)) return false
     const atMs = epoch.next(bytes, hash, index, isDecision)
     if (atMs < 0) return false
-    const kind = isDecision ? 'decision' : 'outcomes'
-    this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1)
-    this.#newestMs = Math.max(this.#newestMs, atMs)
+    if (isDecision) this.#decisions++
+    else this.#outcomes++
+    if (atMs > this.#newestMs) this.#newestMs = atMs
     return true
+  }
+
+  /** That of the record that was scanned, where it is known. */
+  #scannedEpoch(bytes: Uint8Array): EpochReader | undefined {
+    const sum = sumAt(bytes, at.epoch)
+    const last = this.#scanned.get(sum)
+    if (last && isText(bytes, at.epoch, last.epoch)) return last
+    const epoch = this.#epochs.get(textAt(bytes, at.epoch) ?? '')
+    if (epoch) this.#scanned.set(sum, epoch)
+    return epoch
   }
 
   /** The event of a leaf, or undefined where it is none. */
   take(leaf: PlacedLeaf, shard: number): AuditEvent | undefined {
     const { index } = leaf
-    const read = parseEvent(leaf.bytes)
+    const read = parseEvent(bytesOf(leaf))
     if ('wrong' in read) {
       const what = `not a record: ${read.wrong}`
       this.#findings.add({ level: 'broken', code: 'record_invalid', shard, index, what })
@@ -121,7 +135,15 @@ export class RecordsReader {
     const producers = [...this.#epochs.values()].filter(({ producer }) => !this.#rules.isAuditor(producer))
     findLostSpools(producers, this.#newestMs, this.#findings)
     const epochs = [...this.#epochs.values()].map((epoch) => epoch.finish(this.#newestMs, this.#findings))
-    return { kinds: Object.fromEntries(this.#kinds), epochs, serials: this.#serials.finish(this.#findings) }
+    return { kinds: this.#counted(), epochs, serials: this.#serials.finish(this.#findings) }
+  }
+
+  #counted(): RecordsSummary['kinds'] {
+    const kinds = new Map(this.#kinds)
+    for (const [kind, seen] of [['decision', this.#decisions] as const, ['outcomes', this.#outcomes] as const]) {
+      if (seen > 0) kinds.set(kind, (kinds.get(kind) ?? 0) + seen)
+    }
+    return Object.fromEntries(kinds)
   }
 
   #epochOf(event: AuditEvent, shard: number, index: number): EpochReader | undefined {

@@ -9,7 +9,7 @@ import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import type { AuditEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import type { Findings } from './finding.ts'
-import { mayAnnounceTrust, overlapMs, rootsAt, type TrustPeriod, TrustReader } from './trust.ts'
+import { mayAnnounceTrust, overlapMs, rootsAt, rootsFinder, type TrustPeriod, TrustReader } from './trust.ts'
 
 /** Times for which the same roots were given. */
 interface Answer {
@@ -22,6 +22,9 @@ interface Answer {
 export class RootsReader {
   readonly #trust: TrustReader
   readonly #answers = new Map<string, Answer>()
+  /** By trust domain, the answer that was given last. */
+  readonly #last = new Map<string, { readonly found: readonly Uint8Array[]; readonly answer: Answer }>()
+  readonly #find: ReturnType<typeof rootsFinder>
   /** What may still be announced without a second reading; undefined where anything may. */
   #announced: string | undefined
   #refused = false
@@ -30,6 +33,7 @@ export class RootsReader {
   constructor(verifyHead: VerifyHead, sha256: Sha256) {
     this.#verifyHead = verifyHead
     this.#trust = new TrustReader(verifyHead, sha256)
+    this.#find = rootsFinder(this.#trust.periods)
   }
 
   get periods(): readonly TrustPeriod[] {
@@ -48,17 +52,23 @@ export class RootsReader {
 
   rootsFor(producer: AuditEvent['producer'], atMs: number): readonly Uint8Array[] {
     const trustDomain = trustDomainOf(producer)
-    const found = rootsAt(this.periods, trustDomain, atMs)
+    const found = this.#find(trustDomain, atMs)
     if (found.length === 0) this.#refused = true
+    const answer = this.#answerOf(trustDomain, found, atMs)
+    answer.fromMs = Math.min(answer.fromMs, atMs)
+    answer.toMs = Math.max(answer.toMs, atMs)
+    return found
+  }
+
+  #answerOf(trustDomain: string, found: readonly Uint8Array[], atMs: number): Answer {
+    const last = this.#last.get(trustDomain)
+    if (last?.found === found) return last.answer
     const roots = found.map(toHex)
     const key = `${trustDomain} ${roots.join(' ')}`
-    const answer = this.#answers.get(key)
-    if (!answer) this.#answers.set(key, { trustDomain, roots, fromMs: atMs, toMs: atMs })
-    else {
-      answer.fromMs = Math.min(answer.fromMs, atMs)
-      answer.toMs = Math.max(answer.toMs, atMs)
-    }
-    return found
+    const answer = this.#answers.get(key) ?? { trustDomain, roots, fromMs: atMs, toMs: atMs }
+    this.#answers.set(key, answer)
+    this.#last.set(trustDomain, { found, answer })
+    return answer
   }
 
   verifyHead(head: Parameters<VerifyHead>[0]): ReturnType<VerifyHead> {

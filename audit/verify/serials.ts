@@ -1,6 +1,7 @@
 /** Certificates seen in traffic against certificates issued. What is not in the log may have been issued before it. */
 
 import type { AuditEvent, DecisionBody, IssuanceBody } from '../../core/record.ts'
+import { memberNumbers as at, isText, sumAt, textAt } from '../log/scan.ts'
 import type { Findings } from './finding.ts'
 
 /** Serials held; beyond it the comparison says that it is not whole. */
@@ -19,6 +20,8 @@ export class SerialReader {
   readonly #seen = new Map<string, { readonly shard: number; readonly index: number }>()
   readonly #issued = new Set<string>()
   #whole = true
+  /** Of those seen, by `sumAt`, the one that was scanned last. */
+  readonly #scanned = new Map<number, string>()
 
   take(event: AuditEvent, shard: number, index: number): void {
     if (event.kind === 'issuance') {
@@ -35,9 +38,15 @@ export class SerialReader {
     else this.#whole = false
   }
 
-  /** Whether it was seen before, so that seeing it again changes nothing. */
-  knows(serial: string): boolean {
-    return this.#seen.has(serial)
+  /** Whether the serial number of the record that was scanned was seen before, so that seeing it again changes nothing. */
+  knowsScanned(bytes: Uint8Array): boolean {
+    const sum = sumAt(bytes, at.serial)
+    const last = this.#scanned.get(sum)
+    if (last !== undefined && isText(bytes, at.serial, last)) return true
+    const serial = textAt(bytes, at.serial)
+    if (serial === undefined || !this.#seen.has(serial)) return serial === undefined
+    this.#scanned.set(sum, serial)
+    return true
   }
 
   finish(findings: Findings): SerialSummary {

@@ -25,14 +25,12 @@ export const plus = (a: Totals, b: Totals): Totals => added(a, b, 1)
 
 export const minus = (a: Totals, b: Totals): Totals => added(a, b, -1)
 
-const added = (a: Totals, b: Totals, sign: 1 | -1): Totals =>
-  totals(
-    a.allow + sign * b.allow,
-    a.deny + sign * b.deny,
-    a.fault + sign * b.fault,
-    (a.suppressed ?? 0) + sign * (b.suppressed ?? 0),
-    (a.dropped ?? 0) + sign * (b.dropped ?? 0),
-  )
+function added(a: Totals, b: Totals, sign: 1 | -1): Totals {
+  const sum = { allow: a.allow + sign * b.allow, deny: a.deny + sign * b.deny, fault: a.fault + sign * b.fault }
+  const suppressed = (a.suppressed ?? 0) + sign * (b.suppressed ?? 0)
+  const dropped = (a.dropped ?? 0) + sign * (b.dropped ?? 0)
+  return suppressed === 0 && dropped === 0 ? sum : totals(sum.allow, sum.deny, sum.fault, suppressed, dropped)
+}
 
 export const sameTotals = (a: Totals, b: Totals): boolean =>
   a.allow === b.allow &&

@@ -13,9 +13,9 @@ import { type Ed25519Verify, type NoteKey, openNote } from '../log/note.ts'
 import { minimumIndex } from '../log/prove.ts'
 import {
   carriedPath,
-  decodeBundle,
   decodeCarried,
   hashesFromTiles,
+  placesIn,
   type TileReader,
   tilePath,
   tileWidth,
@@ -27,14 +27,23 @@ export interface TreeSource {
   readonly shard: number
   /** Paths as C2SP tlog-tiles has them, from the shard's own folder: `checkpoint`, `tile/0/000`. */
   readonly read: TileReader
+  /** Reading takes no time but the processor's, so that nothing is gained by asking before. Default false. */
+  readonly isNear?: boolean
+  /** Takes back the memory of a file that was read, where nobody looks at it any more. Without it, that is found out later. */
+  readonly release?: (file: Uint8Array) => void
 }
 
 /** A leaf in its place. `hash` is what the signed tree says of it, in lower-case hex. */
 export interface PlacedLeaf {
   readonly index: number
   readonly hash: string
-  readonly bytes: Uint8Array
+  /** What holds its bytes, and where they begin and end: a million views of a file take longer than to read it. */
+  readonly file: Uint8Array
+  readonly from: number
+  readonly to: number
 }
+
+export const bytesOf = ({ file, from, to }: PlacedLeaf): Uint8Array => file.subarray(from, to)
 
 export interface OpenedCheckpoint extends Checkpoint {
   readonly note: string
@@ -130,7 +139,7 @@ export async function* readTree(
     }
   }
   const minimum = await minimumIndex(source.read)
-  const ahead = { ...source, read: readAhead(source.read, pathsOfLeaves(size, minimum)) }
+  const ahead = source.isNear ? source : { ...source, read: readAhead(source.read, pathsOfLeaves(size, minimum)) }
   for (let index = 0; widthOf(0, index, size) > 0; index++) {
     const tile = await readTile(ahead, 0, index, size, add)
     const isTrusted = tile !== undefined && (await trusted(0, index, tile))
@@ -247,19 +256,25 @@ async function agreesWithParent(
   return false
 }
 
-async function readEntries(source: TreeSource, index: number, size: number, add: Add) {
+/** A bundle, and where its entries are, as `placesIn` says. */
+interface Entries {
+  readonly file: Uint8Array
+  readonly places: Int32Array
+}
+
+async function readEntries(source: TreeSource, index: number, size: number, add: Add): Promise<Entries | undefined> {
   const width = widthOf(0, index, size)
   const file = await readEither(source, 'entries', index, width)
   if (!file.bytes) {
     add('entries_missing', `${tilePath('entries', index, width)} is not there`, index * tileWidth)
     return undefined
   }
-  const entries = decodeBundle(file.bytes)
-  if (!entries) {
+  const places = placesIn(file.bytes)
+  if (!places) {
     add('entries_missing', `${file.path} is cut short or is no entry bundle`, index * tileWidth)
     return undefined
   }
-  return file.width > width ? entries.slice(0, width) : entries
+  return { file: file.bytes, places: file.width > width ? places.subarray(0, width + 1) : places }
 }
 
 /** Entries that a pruning left, each against the hash that its tile has. */
@@ -277,19 +292,19 @@ async function placeCarried(
     const hash = toHex(leafHash(sha256, bytes))
     const place = index * tileWidth + at
     if (toHex(tile.bytes.subarray(at * hashBytes, (at + 1) * hashBytes)) === hash)
-      return [{ index: place, hash, bytes }]
+      return [{ index: place, hash, file: bytes, from: 0, to: bytes.length }]
     add('leaf_mismatch', `leaf ${place}, which a pruning left, does not hash to what its tile says`, place)
     return []
   })
 }
 
 /** RFC 6962 section 2.1: a leaf is hashed with a zero before it, which is put over its length for so long. */
-function leafHex(quick: QuickSha256, entry: Uint8Array): string {
-  const prefixed = new Uint8Array(entry.buffer, entry.byteOffset - 1, entry.length + 1)
-  const was = prefixed[0]!
-  prefixed[0] = 0
-  const hash = quick.hex(prefixed)
-  prefixed[0] = was
+function leafHex(quick: QuickSha256, file: Uint8Array, from: number, to: number): string {
+  const before = from - 1
+  const was = file[before]!
+  file[before] = 0
+  const hash = quick.hex(new Uint8Array(file.buffer, file.byteOffset + before, to - before))
+  file[before] = was
   return hash
 }
 
@@ -297,40 +312,56 @@ const hexDigits = 2 * hashBytes
 
 /** Compares leaves with their tile. Names what is altered, what is missing and what stands in another's place. */
 function placeLeaves(
-  entries: readonly Uint8Array[],
+  { file, places }: Entries,
   first: number,
   tile: Tile | undefined,
   isTrusted: boolean,
   quick: QuickSha256,
   add: Add,
 ): readonly PlacedLeaf[] {
-  const hashes = entries.map((bytes) => leafHex(quick, bytes))
-  if (!tile) return entries.map((bytes, i) => ({ index: first + i, hash: hashes[i]!, bytes }))
-  const said = toHex(tile.bytes)
-  if (entries.length === tile.width && hashes.every((hash, i) => said.startsWith(hash, i * hexDigits))) {
-    return entries.map((bytes, i) => ({ index: first + i, hash: hashes[i]!, bytes }))
+  const count = places.length - 1
+  const said = tile && quick.text(tile.bytes)
+  const leaves: PlacedLeaf[] = []
+  let asSaid = said === undefined || count === tile?.width
+  for (let i = 0; i < count; i++) {
+    const [from, to] = [places[i]!, places[i + 1]! - 2]
+    const hash = leafHex(quick, file, from, to)
+    asSaid &&= said === undefined || said.startsWith(hash, i * hexDigits)
+    leaves.push({ index: first + i, hash, file, from, to })
   }
+  return asSaid || !tile ? leaves : placeOdd(leaves, first, tile, said!, isTrusted, add)
+}
+
+/** The same of those that are not as their tile, whose hashes are `said`, has them. */
+function placeOdd(
+  leaves: readonly PlacedLeaf[],
+  first: number,
+  tile: Tile,
+  said: string,
+  isTrusted: boolean,
+  add: Add,
+): readonly PlacedLeaf[] {
   const places = new Map<string, number>()
   for (let i = 0; i < tile.width; i++) places.set(said.slice(i * hexDigits, (i + 1) * hexDigits), i)
-  const found = hashes.map((hash) => places.get(hash))
-  if (entries.length !== tile.width) {
+  const found = leaves.map(({ hash }) => places.get(hash))
+  if (leaves.length !== tile.width) {
     for (let i = 0; i < tile.width; i++) {
       if (!found.includes(i)) add('leaf_missing', `leaf ${first + i} is not in its bundle`, first + i)
     }
   }
   const placed: PlacedLeaf[] = []
-  entries.forEach((bytes, i) => {
+  leaves.forEach((leaf, i) => {
     const place = found[i]
-    if (place === undefined || (entries.length === tile.width && place !== i)) {
+    if (place === undefined || (leaves.length === tile.width && place !== i)) {
       const why = place === undefined ? 'does not hash to what its tile says' : `is the one of index ${first + place}`
       if (isTrusted) add('leaf_mismatch', `leaf ${first + i} ${why}`, first + i)
       else add('tile_mismatch', `${tile.path} at ${i} is not the hash of leaf ${first + i}`, first + i)
     }
     // A record is judged by what was signed: an altered leaf keeps the place and hash that the tree gives it.
-    const at = place ?? (entries.length === tile.width ? i : undefined)
+    const at = place ?? (leaves.length === tile.width ? i : undefined)
     if (at === undefined) return
-    const hash = isTrusted ? said.slice(at * hexDigits, (at + 1) * hexDigits) : hashes[i]!
-    placed.push({ index: first + at, hash, bytes })
+    const hash = isTrusted ? said.slice(at * hexDigits, (at + 1) * hexDigits) : leaf.hash
+    placed.push({ ...leaf, index: first + at, hash })
   })
   return placed.sort((a, b) => a.index - b.index)
 }

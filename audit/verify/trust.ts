@@ -41,6 +41,28 @@ export function rootsAt(periods: readonly TrustPeriod[], trustDomain: string, at
   return [...roots.values()]
 }
 
+/** `rootsAt` for one who asks again and again: between two changes the answer is the same array. `periods` may grow. */
+export function rootsFinder(
+  periods: readonly TrustPeriod[],
+): (trustDomain: string, atMs: number) => readonly Uint8Array[] {
+  const held = new Map<string, { readonly afterMs: number; readonly beforeMs: number; roots: readonly Uint8Array[] }>()
+  let known = 0
+  return (trustDomain, atMs) => {
+    if (known !== periods.length) held.clear()
+    known = periods.length
+    const last = held.get(trustDomain)
+    if (last && last.afterMs < atMs && atMs < last.beforeMs) return last.roots
+    const roots = rootsAt(periods, trustDomain, atMs)
+    const own = periods.filter((period) => period.trustDomain === trustDomain)
+    const changes = own.flatMap(({ fromMs }) => [fromMs - overlapMs, fromMs + overlapMs])
+    if (changes.includes(atMs)) return roots
+    const afterMs = Math.max(Number.NEGATIVE_INFINITY, ...changes.filter((ms) => ms < atMs))
+    const beforeMs = Math.min(Number.POSITIVE_INFINITY, ...changes.filter((ms) => ms > atMs))
+    held.set(trustDomain, { afterMs, beforeMs, roots })
+    return roots
+  }
+}
+
 interface Announcer {
   readonly shard: number
   readonly chains: { readonly seq: number; readonly signer: string; readonly chain: readonly Uint8Array[] }[]

@@ -28,6 +28,7 @@ import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
 import { RootsReader } from './roots.ts'
 import { countStamps, readStamp } from './stamps.ts'
 import {
+  bytesOf,
   maxMissing,
   type OpenedCheckpoint,
   openCheckpoint,
@@ -37,7 +38,7 @@ import {
   rootOf,
   type TreeSource,
 } from './tree.ts'
-import { rootsAt, type TrustPeriod } from './trust.ts'
+import { rootsFinder, type TrustPeriod } from './trust.ts'
 import { WitnessedReader, type WitnessedSummary } from './witnessed.ts'
 
 /** A leaf as it was verified. `event` is undefined where it is no record. */
@@ -135,11 +136,10 @@ interface Roots {
   readonly rootsFor: (producer: AuditEvent['producer'], atMs: number) => readonly Uint8Array[]
 }
 
-const knownRoots = (periods: readonly TrustPeriod[], verifyHead: VerifyHead): Roots => ({
-  periods,
-  verifyHead,
-  rootsFor: (producer, atMs) => rootsAt(periods, trustDomainOf(producer), atMs),
-})
+function knownRoots(periods: readonly TrustPeriod[], verifyHead: VerifyHead): Roots {
+  const find = rootsFinder(periods)
+  return { periods, verifyHead, rootsFor: (producer, atMs) => find(trustDomainOf(producer), atMs) }
+}
 
 /** Bundles at the beginning of each shard that are looked at first: there the control plane announces its roots. */
 const bundlesAtFirst = 8
@@ -193,6 +193,7 @@ async function readLog(
         if (event && leaf.index >= bundlesAtFirst * tileWidth) trust?.take(event, shard, leaf.index)
       }
       if (trust?.isLost) return undefined
+      if (placed[0]) source.release?.(placed[0].file)
     }
     const { origin, note } = checkpoint
     const compared = await compareKept(parts, one, findings)
@@ -213,11 +214,9 @@ async function readLog(
   }
 }
 
-const verifiedLeaf = (
-  { index, hash, bytes }: PlacedLeaf,
-  shard: number,
-  event: AuditEvent | undefined,
-): VerifiedLeaf => ({ shard, index, hash: fromHex(hash)!, bytes, event })
+const verifiedLeaf = (leaf: PlacedLeaf, shard: number, event: AuditEvent | undefined): VerifiedLeaf => ({
+  ...{ shard, index: leaf.index, hash: fromHex(leaf.hash)!, bytes: bytesOf(leaf), event },
+})
 
 interface Opened {
   readonly source: TreeSource

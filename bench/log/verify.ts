@@ -5,12 +5,13 @@
  */
 
 import { hash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import { decodeBundle } from '../../audit/log/tiles.ts'
 import { verifyPlace } from '../../audit/node/examine.ts'
 import { readVerifierKey } from '../../audit/node/logfolder.ts'
+import { unpackAtOnce } from '../../audit/node/packed.ts'
 import { verifyHead } from '../../ca/node/heads.ts'
 import { sha256 } from '../../cli/wire/machine.ts'
 
@@ -32,7 +33,7 @@ async function least(dir: string): Promise<number> {
   let leaves = 0
   for (const name of await readdir(entries, { recursive: true })) {
     if (!name.endsWith('.gz')) continue
-    for (const leaf of decodeBundle(gunzipSync(await readFile(join(entries, name)))) ?? []) {
+    for (const leaf of decodeBundle(unpackAtOnce(readFileSync(join(entries, name)))) ?? []) {
       hash('sha256', leaf, 'hex')
       leaves++
     }

@@ -58,4 +58,4 @@ const isWithin = ({ notBeforeMs, notAfterMs }: Identity, atMs: number): boolean 
   notBeforeMs <= atMs && atMs <= notAfterMs
 
 const sameBytes = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
-  a.length === b.length && a.every((bytes, i) => equalBytes(bytes, b[i]!))
+  a === b || (a.length === b.length && a.every((bytes, i) => equalBytes(bytes, b[i]!)))

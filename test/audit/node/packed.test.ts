@@ -7,7 +7,7 @@ import { afterAll, expect, test } from 'vitest'
 import { decodeBundle, encodeBundle } from '../../../audit/log/tiles.ts'
 import { openLogFolder, tileReader } from '../../../audit/node/folder.ts'
 import { sourcesIn } from '../../../audit/node/logfolder.ts'
-import { maxFileBytes, pack, unpack } from '../../../audit/node/packed.ts'
+import { maxFileBytes, pack, unpackAtOnce, unpack as unpackInPool } from '../../../audit/node/packed.ts'
 import { concat, utf8 } from '../../../core/bytes.ts'
 import { run } from '../../parts/child.ts'
 import { Mesh } from '../verify/log.ts'
@@ -18,6 +18,12 @@ afterAll(() => rm(dir, { recursive: true }))
 
 const leaves = new Mesh().calls(300).leaves
 const entryOf = (bytes: Uint8Array) => ({ bytes, hash: leafHashOf(bytes) })
+/** Both ways to unpack say the same. */
+async function unpack(packed: Uint8Array): Promise<Uint8Array> {
+  const read = await unpackInPool(packed)
+  expect(Buffer.from(unpackAtOnce(packed)).equals(read)).toBe(true)
+  return read
+}
 const isNoBundle = (bytes: Uint8Array): boolean => decodeBundle(bytes) === undefined
 
 test('what was packed is unpacked, byte for byte', async () => {
@@ -105,4 +111,20 @@ test('a folder from before bundles were packed is read and grown as it is', asyn
   await expect(readFile(join(shard, 'tile/entries/000'))).rejects.toMatchObject({ code: 'ENOENT' })
   await mkdir(join(shard, 'tile/entries/001'), { recursive: true })
   expect(await (await sourcesIn(dir))[0]!.read('tile/entries')).toBeUndefined()
+})
+
+test('a pipe in a log folder is no file of it, and nobody waits at it; what was read is given back', async () => {
+  await mkdir(join(dir, '7/tile/0'), { recursive: true })
+  await run('mkfifo', [join(dir, '7/tile/0/000')])
+  const source = (await sourcesIn(dir)).find(({ shard }) => shard === 7)!
+  expect(await source.read('tile/0/000')).toBeUndefined()
+
+  const [first] = await sourcesIn(dir)
+  const bundle = (await first!.read('tile/entries/000'))!
+  expect(bundle.length).toBeGreaterThan(131_072)
+  first!.release!(bundle)
+  expect(bundle.length).toBe(0)
+  const small = Buffer.from('what lies in a pool')
+  first!.release!(small)
+  expect(small.toString()).toBe('what lies in a pool')
 })
