@@ -14,7 +14,7 @@ import { foldBytes, foldHashes, hashBytes, nodeHash } from '../log/merkle.ts'
 import { checkpointFile, minimumIndex, newestCheckpoint, witnessedFile } from '../log/prove.ts'
 import { encodeBundle, type TileReader, tilePath, tileWidth } from '../log/tiles.ts'
 import { isMissing, makeFolder, syncFolder, writeWhole } from './durable.ts'
-import { isPacked, pack, packedPath, unpack } from './packed.ts'
+import { isPacked, pack, packedPath, unpackAtOnce } from './packed.ts'
 import { quickSha256 } from './quick.ts'
 
 export interface FolderEntry {
@@ -42,7 +42,7 @@ export const tileReader =
   (dir: string): TileReader =>
   async (path) => {
     const packed = isPacked(path) && (await readIfThere(join(dir, packedPath(path))))
-    return packed ? unpack(packed) : readIfThere(join(dir, path))
+    return packed ? unpackAtOnce(packed) : readIfThere(join(dir, path))
   }
 
 /** Undefined where there is no such file. */

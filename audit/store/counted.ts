@@ -33,30 +33,15 @@ const countedColumns = `
   code text, bundle text, revision text, policy_sha256 text, decisions bigint, first_index bigint, last_index bigint,
   first_at timestamptz, last_at timestamptz, outcomes bigint, errors bigint, duration_us_sum bigint`
 
-export const countedFunctions: readonly string[] = [
-  // Days that lie in the window whole come as one sum each, under their midnight; the rest in whole hours.
-  `create or replace function writ_counted(since timestamptz, until timestamptz, facing text default 'inbound')
-  returns table (${countedColumns}) language sql stable as $$
-    ${named(`${sums('rollup_days', 'day', `c.day >= ${firstDay} and c.day < ${lastDay}`)}
-      union all
-      ${sums('rollups', 'hour', `c.hour >= ${firstHour} and c.hour < least(${firstDay}, until)`)}
-      union all
-      ${sums('rollups', 'hour', `c.hour >= greatest(${firstDay}, ${lastDay}) and c.hour < until`)}
-      union all
-      ${sums('writ_new_traffic', 'hour', whole)}`)}
-  $$`,
-  `create function writ_counted_hours(since timestamptz, until timestamptz, facing text default 'inbound')
-  returns table (${countedColumns}) language sql stable as $$
-    ${named(`${sums('rollups', 'hour', whole)}
-      union all
-      ${sums('writ_new_traffic', 'hour', whole)}`)}
-  $$`,
-  // Denials of an hour beside the same hour of the week in the eight weeks before, or, where fewer than three of those
-  // are in the log, the same hour of the day in the seven days before. The spread is 1.4826 times the median of the
-  // deviations (MAD), and never less than a Poisson process of the median would have. Of a long window the 2,000 hours
-  // and edges with the most denials are compared: a bound for what one question costs.
-  `create or replace function writ_denied_spikes(
-    since timestamptz, until timestamptz default now(), at_least bigint default 5, score_over double precision default 4
+/**
+ * Denials of an hour beside the same hour of the week in the eight weeks before, or, where fewer than three of those
+ * are in the log, the same hour of the day in the seven days before. The spread is 1.4826 times the median of the
+ * deviations (MAD), and never less than a Poisson process of the median would have. Of a long window the 2,000 hours and
+ * edges with the most denials are compared: a bound for what one question costs.
+ */
+const deniedSpikes = (create: string, more: string, most: string): string =>
+  `${create} function writ_denied_spikes(
+    since timestamptz, until timestamptz default now(), at_least bigint default 5, score_over double precision default 4${more}
   ) returns table (
     caller text, target text, hour timestamptz, denied bigint, decisions bigint, usual double precision,
     spread double precision, score double precision, baseline text, samples integer, shard integer, index bigint
@@ -106,7 +91,7 @@ export const countedFunctions: readonly string[] = [
       left join spreads p using (hour, caller, target)
       order by h.hour, h.caller, h.target, p.baseline desc
     ),
-    found as (select j.* from judged j where j.score > score_over or j.score is null)
+    found as (select j.* from judged j where j.score > score_over or j.score is null${most})
     select f.caller, f.target, f.hour, f.denied, t.decisions, f.usual, f.spread, f.score, f.baseline, f.samples, f.shard,
       f.index
     from found f
@@ -115,7 +100,27 @@ export const countedFunctions: readonly string[] = [
       where c.caller = f.caller and c.target = f.target
     ) t
     order by f.score desc nulls last, f.denied desc
+  $$`
+
+export const countedFunctions: readonly string[] = [
+  // Days that lie in the window whole come as one sum each, under their midnight; the rest in whole hours.
+  `create or replace function writ_counted(since timestamptz, until timestamptz, facing text default 'inbound')
+  returns table (${countedColumns}) language sql stable as $$
+    ${named(`${sums('rollup_days', 'day', `c.day >= ${firstDay} and c.day < ${lastDay}`)}
+      union all
+      ${sums('rollups', 'hour', `c.hour >= ${firstHour} and c.hour < least(${firstDay}, until)`)}
+      union all
+      ${sums('rollups', 'hour', `c.hour >= greatest(${firstDay}, ${lastDay}) and c.hour < until`)}
+      union all
+      ${sums('writ_new_traffic', 'hour', whole)}`)}
   $$`,
+  `create function writ_counted_hours(since timestamptz, until timestamptz, facing text default 'inbound')
+  returns table (${countedColumns}) language sql stable as $$
+    ${named(`${sums('rollups', 'hour', whole)}
+      union all
+      ${sums('writ_new_traffic', 'hour', whole)}`)}
+  $$`,
+  deniedSpikes('create or replace', '', ''),
   // Who calls what for the first time that the log knows of: all of its calls are in the window.
   `create or replace function writ_first_seen_edges(since timestamptz, until timestamptz default now())
   returns table (
@@ -190,4 +195,15 @@ export const countedFunctions: readonly string[] = [
     ) c join peers p on p.id = c.peer join names n on n.id = c.caller
     where p.serial <> '' and n.name <> ''
   $$`,
+]
+
+/** Of version 9: `at_most` rows, and the decisions of their hours are counted for those alone. */
+export const fewerSpikes: readonly string[] = [
+  'drop function writ_denied_spikes(timestamptz, timestamptz, bigint, double precision)',
+  deniedSpikes(
+    'create',
+    ', at_most bigint default null',
+    `
+      order by j.score desc nulls last, j.denied desc limit at_most`,
+  ),
 ]

@@ -1,13 +1,13 @@
 /** Makes the tables, and brings an older store up to date: statements in order, each set a version. */
 
 import { WritError } from '../../core/fault.ts'
-import { countedFunctions } from './counted.ts'
+import { countedFunctions, fewerSpikes } from './counted.ts'
 import { sql } from './drizzle.ts'
 import { findingTables } from './finding-tables.ts'
 import { questionFunctions } from './questions.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
-import { tables } from './tables.ts'
+import { recordsWith, tables } from './tables.ts'
 import { volume } from './volume.ts'
 
 /** What turned a store of one version into the next. A set that was ever released is never edited. */
@@ -185,6 +185,11 @@ export const versions: readonly (readonly string[])[] = [
     )`,
   ],
   [...volume, ...countedFunctions],
+  [
+    // Reasons as the row itself has them: what has none is passed over before anything is joined to it.
+    `create or replace view records as ${recordsWith(', r.reasons as reasons_given')}`,
+    ...fewerSpikes,
+  ],
 ]
 
 /** The version that this program writes. */

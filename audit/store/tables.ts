@@ -61,6 +61,18 @@ export const idText = (column: string): string => `case get_byte(${column}, 0)
     when 1 then encode(substr(${column}, 2), 'hex')
     else convert_from(substr(${column}, 2), 'UTF8') end`
 
+/** What the view `records` is, with columns behind those that it had at first. */
+export const recordsWith = (more: string): string => `
+    select r.shard, r.index, s.kind, u.producer, u.epoch, r.seq, r.at, s.direction, s.workload, s.listener,
+      c.name as caller, s.target, s.service, s.method, r.path, s.verdict, s.code, s.by, s.enforced, s.bundle,
+      s.revision, s.policy_sha256,
+      case when r.reasons is not null then r.reasons when s.reasoned then '{}'::text[] end as reasons,
+      p.serial, ${idText('r.request')} as request_id, ${idText('r.trace')} as trace_id, p.source_address,
+      r.run as run_id, r.shape as shape_id, r.caller as caller_id, r.peer as peer_id, r.request as request_key,
+      r.trace as trace_key${more}
+    from rows r left join runs u on u.id = r.run left join shapes s on s.id = r.shape
+      left join names c on c.id = r.caller left join peers p on p.id = r.peer`
+
 export const tables: readonly string[] = [
   dictionary('runs', 'epoch text not null, producer text not null'),
   'create index runs_epoch on runs (epoch)',
@@ -153,16 +165,7 @@ export const tables: readonly string[] = [
   )`,
   'create table rolled (shard integer primary key, below bigint not null)',
 
-  `create view records as
-    select r.shard, r.index, s.kind, u.producer, u.epoch, r.seq, r.at, s.direction, s.workload, s.listener,
-      c.name as caller, s.target, s.service, s.method, r.path, s.verdict, s.code, s.by, s.enforced, s.bundle,
-      s.revision, s.policy_sha256,
-      case when r.reasons is not null then r.reasons when s.reasoned then '{}'::text[] end as reasons,
-      p.serial, ${idText('r.request')} as request_id, ${idText('r.trace')} as trace_id, p.source_address,
-      r.run as run_id, r.shape as shape_id, r.caller as caller_id, r.peer as peer_id, r.request as request_key,
-      r.trace as trace_key
-    from rows r left join runs u on u.id = r.run left join shapes s on s.id = r.shape
-      left join names c on c.id = r.caller left join peers p on p.id = r.peer`,
+  `create view records as ${recordsWith('')}`,
   `create view outcomes as
     select u.epoch, e.bucket * 256 + o.seq as seq, e.shard, e.index, c.name as code, o.status::integer as status,
       o.request_bytes, o.response_bytes, o.duration_us, n.name as upstream, e.run as run_id, e.bucket as bucket

@@ -53,7 +53,8 @@ function find(parts: CannedParts, asked: Asked): Promise<Found> {
       return withPaths(db, asked, rowsOf(sql`writ_touched_by(${about}, ${since}, ${until}, ${direction})`))
     case 'denied-spikes':
       return spikes(
-        rowsOf(sql`writ_denied_spikes(${since}, ${until}, ${asked.atLeast ?? 5}::bigint, ${asked.over ?? 4}::float8)`),
+        rowsOf(sql`writ_denied_spikes(${since}, ${until}, ${asked.atLeast ?? 5}::bigint, ${asked.over ?? 4}::float8,
+          ${limit + 1}::bigint)`),
       )
     case 'first-seen':
       return firstSeen(db, asked, rowsOf(sql`writ_first_seen_edges(${since}, ${until})`))

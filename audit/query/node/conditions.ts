@@ -54,7 +54,8 @@ const named: Readonly<Record<TextName, (value: string) => SQL | undefined>> = {
   path: (value) => like(records.path, `${literal(value)}%`),
   requestId: (value) => sql`"records"."request_key" = decode(${idHex(value)}, 'hex')`,
   revision: (value) => eq(records.revision, value),
-  reason: (value) => sql`array_to_string(${records.reasons}, ' ') ilike ${`%${literal(value)}%`}`,
+  reason: (value) =>
+    sql`("records"."reasons_given" is not null and array_to_string("records"."reasons_given", ' ') ilike ${`%${literal(value)}%`})`,
   bundle: (value) => eq(records.bundle, value),
   traceId: (value) => sql`"records"."trace_key" = decode(${idHex(value)}, 'hex')`,
   address: (value) => eq(records.sourceAddress, value),

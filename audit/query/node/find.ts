@@ -5,6 +5,7 @@
  */
 
 import { decisionId, type Epoch } from '../../../core/record.ts'
+import { tileWidth } from '../../log/tiles.ts'
 import { and, eq, getTableColumns, max, type SQL, sql } from '../../store/drizzle.ts'
 import { endsOf } from '../../store/ends.ts'
 import { readLeaves } from '../../store/leaves.ts'
@@ -19,18 +20,20 @@ import { rowsFrom } from './sql.ts'
 import { toldAt } from './told.ts'
 import { windowOf } from './windows.ts'
 
-/** Records that one answer goes through at most in each shard, and leaves of them that it opens. */
+/** Records that one answer goes through at most in each shard, leaves of them that it opens, and bundles that those lie in. */
 export interface Bounds {
   readonly records?: number
   readonly leaves?: number
+  readonly bundles?: number
   /** Nothing but this shard, from this index on. */
   readonly only?: { readonly shard: number; readonly from: number }
 }
 
 const maxLooked = 1_000_000
 const maxOpened = 20_000
+const maxBundles = 1000
 /** Rows that are read at once where their leaves are opened. */
-const openedAtOnce = 250
+const openedAtOnce = 500
 
 export async function findDecisions(db: Db, question: Question, bounds: Bounds = {}): Promise<Answer> {
   const limit = Math.min(question.limit ?? defaultLimit, maxLimit)
@@ -89,52 +92,61 @@ async function pageOf(
   shard: number,
   cursor: number | undefined,
   limit: number,
-  { records: mostLooked = maxLooked, leaves: mostOpened = maxOpened, only }: Bounds,
+  { records: mostLooked = maxLooked, leaves: mostOpened = maxOpened, bundles: mostBundles = maxBundles, only }: Bounds,
 ): Promise<Page> {
   const size = await coveredSize(db, shard)
   const content = contentOf(question)
   const rows: DecisionRow[] = []
-  let [looked, opened] = [0, 0]
+  let [looked, opened, bundles] = [0, 0, 0]
   const { low, high } = await windowOf(db, shard, question, cursor)
   const window = { low: Math.max(low, only?.from ?? 0), high }
+  let wide = Number.POSITIVE_INFINITY
   for await (const group of groupsOf(spansOf(db, question, shard, window))) {
     for (let spans = group; spans.length > 0; ) {
-      if (looked >= mostLooked || opened >= mostOpened) return { rows, floor: spans[0]!.last + 1, looked }
-      const room = content ? openedAtOnce : limit - rows.length
-      const [now, later] = cutAfter(spans, mostLooked - looked)
-      const found = await rowsIn(db, question, shard, now, room, size)
-      const rest = found.length < room ? [] : below(now, found.at(-1)!.index)
-      looked += widthOf(now) - widthOf(rest)
+      if (looked >= mostLooked || opened >= mostOpened || bundles >= mostBundles)
+        return { rows, floor: spans[0]!.last + 1, looked }
+      const room = content
+        ? Math.min(openedAtOnce, mostOpened - opened, (mostBundles - bundles) * tileWidth)
+        : limit - rows.length
+      const [now, later] = cutAfter(spans, Math.min(mostLooked - looked, wide))
+      const found = await recordsIn(db, shard, now, conditionsOf(question), room)
+      const rest = found.length < room ? [] : below(now, found.at(-1)!.record.index)
+      const gone = widthOf(now) - widthOf(rest)
+      looked += gone
+      // Of a part that holds more than is taken in at once all would be read again: the next is as wide as it takes.
+      wide = found.length < room ? 4 * wide : Math.ceil(1.5 * gone)
       spans = [...rest, ...later]
-      if (content) opened += found.length
+      if (content) {
+        opened += found.length
+        bundles += new Set(found.map(({ record }) => Math.floor(record.index / tileWidth))).size
+      }
       const kept = content ? await withContent(db, shard, found, content) : found
-      rows.push(...kept.slice(0, limit - rows.length))
+      rows.push(...(await rowsOf(db, shard, kept.slice(0, limit - rows.length), size)))
       if (rows.length >= limit) return { rows, looked }
     }
   }
   return { rows, looked }
 }
 
+interface Found {
+  readonly record: RecordRow
+  readonly attestedSeq: number | null
+}
+
 async function withContent(
   db: Db,
   shard: number,
-  rows: readonly DecisionRow[],
+  found: readonly Found[],
   content: Content,
-): Promise<readonly DecisionRow[]> {
-  const indexes = rows.map(({ index }) => index)
+): Promise<readonly Found[]> {
+  const indexes = found.map(({ record }) => record.index)
   const leaves = await readLeaves(db, shard, indexes)
-  return rows.filter((_, i) => content(leaves[i]!.bytes))
+  return found.filter((_, i) => content(leaves[i]!.bytes))
 }
 
-async function rowsIn(
-  db: Db,
-  question: Question,
-  shard: number,
-  spans: readonly Span[],
-  limit: number,
-  size: number,
-): Promise<readonly DecisionRow[]> {
-  const rows = await recordsIn(db, shard, spans, conditionsOf(question), limit)
+/** With how they ended, and what was told of them. */
+async function rowsOf(db: Db, shard: number, rows: readonly Found[], size: number): Promise<readonly DecisionRow[]> {
+  if (rows.length === 0) return []
   const ends = await endsOf(
     db,
     rows.map(({ record }) => record),
@@ -188,7 +200,7 @@ async function recordsIn(
   spans: readonly Span[],
   conditions: readonly SQL[],
   limit: number,
-): Promise<readonly { readonly record: RecordRow; readonly attestedSeq: number | null }[]> {
+): Promise<readonly Found[]> {
   const timed = spans.map(({ first, last, fromMs, toMs }) => ({ first, last, from_at: iso(fromMs), to_at: iso(toMs) }))
   const from = iso(Math.min(...spans.map(({ fromMs }) => fromMs)))
   const to = iso(Math.max(...spans.map(({ toMs }) => toMs)))

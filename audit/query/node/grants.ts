@@ -1,6 +1,7 @@
 /**
  * Grants of a policy's data that nobody used. Sums say who called what by which method, and that is enough for most;
- * where grants differ by path alone, records are read, newest first, until each was seen or enough were read.
+ * where grants differ by path alone, the paths of records are read, newest first, until each grant had its use or enough
+ * was read.
  */
 
 import { WritError } from '../../../core/fault.ts'
@@ -10,16 +11,19 @@ import { isNamed } from '../../../core/spiffe.ts'
 import { Grants, type GrantUse } from '../../replay/grants.ts'
 import { sql } from '../../store/drizzle.ts'
 import type { Db } from '../../store/schema.ts'
-import { type Cursor, readCursor } from '../ask.ts'
 import type { Asked } from '../questions.ts'
-import { findDecisions, isoTime } from './find.ts'
+import { isoTime, shardsOf } from './find.ts'
 import { placed } from './placed.ts'
 import { unusedRules } from './rules.ts'
 import { type Found, rowsFrom, time } from './sql.ts'
+import { timesOf, windowOf } from './windows.ts'
 
-/** Records that are read at most, of all edges together, and at once. */
-const maxRead = 2000
-const pageRows = 200
+/** Leaves among which uses are looked for, the newest; at first so many together, then twice as many, and no more than this. */
+const maxLeaves = 1_000_000
+const firstWidth = 65_536
+const widest = 262_144
+/** Paths of open edges that are taken in at once. */
+const maxPaths = 50_000
 
 /** Grants of the data, and, of one caller or for rules that are named, rules that stand in reasons. */
 export async function unusedGrants(db: Db, asked: Asked, data: Json | undefined): Promise<Found> {
@@ -88,41 +92,73 @@ type Edge = {
 }
 
 /**
- * Reads decisions of the edges that a grant without a use could be of, a page of each in turn, until all were seen or
- * enough were read. Gives how many edges were not read to their end, and how many decisions have no path.
+ * Reads decisions of the edges that a grant without a use could be of, newest first and of all of them together, until each
+ * grant had its use or enough was read. Gives how many edges were not read to their end, and how many decisions have no path.
  */
 async function readOpen(
   db: Db,
   grants: Grants,
   edges: readonly Edge[],
-  { bundle, fromMs, toMs }: Pick<Asked, 'bundle' | 'fromMs' | 'toMs'>,
+  asked: Pick<Asked, 'bundle' | 'fromMs' | 'toMs'>,
 ): Promise<{ readonly partly: number; readonly pathless: number }> {
-  const cursors = new Map<Edge, Cursor | undefined>(edges.map((edge) => [edge, undefined]))
-  const paths = new Set<string>()
-  let pathless = 0
-  for (let read = 0; read < maxRead; ) {
-    const open = [...cursors].filter(([edge]) => isOpen(grants, edge))
-    if (open.length === 0) return { partly: 0, pathless }
-    for (const [edge, cursor] of open) {
-      if (read >= maxRead) break
-      const { caller, target, method } = edge
-      const page = await findDecisions(db, {
-        ...{ caller, target, method, verdict: 'allow', direction: 'inbound', fromMs, toMs, limit: pageRows },
-        ...(bundle !== undefined && { bundle }),
-        ...(cursor && { cursor }),
-      })
-      read += pageRows
-      for (const { path, time: at } of page.rows) {
-        if (path === null) pathless++
-        const one = JSON.stringify([caller, target, method, path])
-        if (!paths.has(one)) see(grants, edge, path, at)
-        paths.add(one)
+  // By whatever policy it was allowed.
+  const once = [
+    ...new Map(edges.map((edge) => [JSON.stringify([edge.caller, edge.target, edge.method]), edge])).values(),
+  ]
+  let [left, pathless] = [maxLeaves, 0]
+  for (const shard of await shardsOf(db)) {
+    const { low, high } = await windowOf(db, shard, asked, undefined)
+    for (let [top, width] = [high, firstWidth]; top > low; width = Math.min(2 * width, widest)) {
+      const open = once.filter((edge) => isOpen(grants, edge))
+      if (open.length === 0) return { partly: 0, pathless }
+      const bottom = Math.max(low, top - Math.min(width, left))
+      const paths = left > 0 ? await pathsIn(db, shard, { first: bottom, last: top - 1 }, open, asked) : undefined
+      if (!paths || paths.length > maxPaths) return { partly: open.length, pathless }
+      for (const { edge, path, count, at } of paths) {
+        if (path === null) pathless += count
+        see(grants, edge, path, at)
       }
-      if (page.next === null) cursors.delete(edge)
-      else cursors.set(edge, readCursor(page.next))
+      left -= top - bottom
+      top = bottom
     }
   }
-  return { partly: [...cursors.keys()].filter((edge) => isOpen(grants, edge)).length, pathless }
+  return { partly: 0, pathless }
+}
+
+/** What of some edges was asked for within those indexes: each path once, with its last use. At most one more than `maxPaths`. */
+async function pathsIn(
+  db: Db,
+  shard: number,
+  { first, last }: { readonly first: number; readonly last: number },
+  open: readonly Edge[],
+  { bundle, fromMs, toMs }: Pick<Asked, 'bundle' | 'fromMs' | 'toMs'>,
+): Promise<
+  readonly { readonly edge: Edge; readonly path: string | null; readonly count: number; readonly at: string }[]
+> {
+  const times = await timesOf(db, shard, first, last)
+  if (!times) return []
+  const [from, to, until] = [Math.max(times.fromMs, fromMs), times.toMs, toMs].map((ms) => time(ms))
+  const wanted = JSON.stringify(open.map(({ caller, target, method }, edge) => ({ edge, caller, target, method })))
+  // Shapes and callers first, and each by its number: rows are many, and all that is asked of one is whether it is of these.
+  const rows = await rowsFrom(
+    db,
+    sql`with wanted as materialized (
+        select w.edge, s.id as shape, n.id as caller
+        from json_to_recordset(${wanted}::json) as w(edge integer, caller text, target text, method text)
+          join shapes s on s.kind = 'decision' and s.verdict = 'allow' and s.direction = 'inbound'
+            and s.enforced is not false and coalesce(s.target, '') = w.target and coalesce(s.method, '') = w.method
+            ${bundle === undefined ? sql`` : sql`and s.bundle = ${bundle}`}
+          join names n on n.name = w.caller
+      )
+      select w.edge, r.path, count(*)::integer as count, max(r.at)::timestamptz as at
+      from rows r join wanted w on w.shape = r.shape and w.caller = r.caller
+      where r.shard = ${shard} and r.index between ${first} and ${last}
+        and r.at >= ${from} and r.at <= ${to} and r.at < ${until}
+      group by 1, 2 limit ${maxPaths + 1}`,
+  )
+  return rows.map(({ edge, path, count, at }) => ({
+    ...{ edge: open[Number(edge)]!, path: path as string | null, count: Number(count), at: isoTime(String(at)) },
+  }))
 }
 
 const isOpen = (grants: Grants, { caller: from, target: to, method }: Edge): boolean =>

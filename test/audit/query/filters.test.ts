@@ -77,6 +77,9 @@ test('looking for what no column has stops after so many records, says so, and g
   expect(found).toEqual(['/mine'])
   expect(rounds).toBeGreaterThan(0)
   expect(looked).toBeGreaterThan(200)
+
+  const one = await findDecisions(store.db, question, { bundles: 1 })
+  expect([one.rows.length, one.next !== null, one.looked! > 0]).toEqual([0, true, true])
 })
 
 test('what is rare is read where the sums say that it is, and nowhere else', async () => {
