@@ -106,7 +106,9 @@ export class ComplianceGatherer {
     const about = aboutOf(event)
     const inside = atMs >= fromMs && (about === undefined || this.#inScope(about.id, about.service))
     this.#view.show(event, atMs)
-    const seen = { view: this.#view, at: leaf, key: drawKey(seed, leaf.hash), inside }
+    // Not the leaf itself: what is held of it must not hold its bytes.
+    const at = { shard: leaf.shard, index: leaf.index }
+    const seen = { view: this.#view, at, key: drawKey(seed, leaf.hash), inside }
     for (const fact of this.#facts.values()) fact.take(seen)
     if (!inside) return
     if (this.#firstAt === '' || event.timestamp < this.#firstAt) this.#firstAt = event.timestamp
@@ -114,7 +116,7 @@ export class ComplianceGatherer {
     if (about && this.#observed.size < maxNames) this.#observed.add(about.id)
     if (event.kind === 'decision') this.#decision()
     for (const { test, by, count } of this.#byKind.get(event.kind) ?? []) {
-      if (test(this.#view)) count.add(seen.key, leaf, String(by(this.#view) ?? 'unknown').slice(0, 4096))
+      if (test(this.#view)) count.add(seen.key, at, String(by(this.#view) ?? 'unknown').slice(0, 4096))
     }
   }
 
