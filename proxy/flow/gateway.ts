@@ -6,7 +6,8 @@ import type { GatewayListener, MeshSnapshot, Route, Service, Site } from '../../
 import { isHead } from '../exchange.ts'
 import { hostOf } from './authority.ts'
 import { rotation } from './reach.ts'
-import { type FindRoute, type Found, type Fraction, weighted } from './route.ts'
+import type { FindRoute, Found } from './route.ts'
+import { type Fraction, weighted } from './way.ts'
 import { underHost } from './wildcard.ts'
 
 /** What the routes of a mesh find, over these routes and services. */

@@ -3,19 +3,27 @@
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import type { RouteFilters } from '../../core/filters.ts'
 import type { PolicyUse } from '../../core/policy.ts'
-import type { Endpoint, Listener, MeshSnapshot, Route, RouteMatch, SessionPlace } from '../../core/snapshot.ts'
-import { type KeyPlace, retryDefaults, type ServiceBounds, type TryTimes } from '../../core/traffic.ts'
-import { hash32 } from '../balance/hash.ts'
+import type { Endpoint, Listener, MeshSnapshot } from '../../core/snapshot.ts'
+import type { ServiceBounds, TryTimes } from '../../core/traffic.ts'
 import { isHead, type MirrorTo } from '../exchange.ts'
 import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan, Withheld } from './attempts.ts'
 import { hostOf } from './authority.ts'
 import { type Injected, injectedInto } from './filters/answer.ts'
-import { merged } from './filters/merged.ts'
-import { type Place, type Reach, reachOf, rotation, type Watch } from './reach.ts'
+import { type Place, reachOf, rotation, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
 import { sessionField, sessionOf } from './session.ts'
-import { ruleOf, type Told, type Version } from './versions.ts'
+import type { Told } from './versions.ts'
+import {
+  type Backend,
+  backendOf,
+  backendsOf,
+  defaultTimeoutMs,
+  type Fraction,
+  plainWay,
+  type Way,
+  wayOf,
+} from './way.ts'
 import { patternsOf } from './wildcard.ts'
 
 export interface Found {
@@ -60,12 +68,6 @@ export interface Found {
 
 /** `caller`: by whom an endpoint may be chosen. */
 export type FindRoute = (head: RequestHead | HeadFault, caller?: string) => Found | undefined
-
-/** A number from 0 up to 1, for weights. */
-export type Fraction = () => number
-
-/** Time for a call to a service that no route speaks of, in milliseconds: the default of `Route.timeoutMs`. */
-const defaultTimeoutMs = 15_000
 
 /**
  * An inbound listener has one place to go: the workload's own port. A head that nobody could read is its business too.
@@ -136,80 +138,6 @@ export function routesOf(
     }
     return undefined
   }
-}
-
-/** A route, ready to be taken. */
-interface Way {
-  readonly name: string
-  readonly match: RouteMatch
-  readonly sticky: KeyPlace | undefined
-  readonly timeoutMs: number
-  readonly backends: readonly Backend[]
-  readonly session: SessionPlace | undefined
-  readonly version: Version | undefined
-  /** The backends where that has lost its weight. */
-  readonly others: readonly Backend[]
-  readonly filters: RouteFilters | undefined
-  readonly mirrors: readonly { readonly reach: Reach | undefined; readonly share: number }[]
-}
-
-interface Backend {
-  /** Undefined for a service that is not there, or speaks no HTTP. */
-  readonly reach: Reach | undefined
-  readonly weight: number
-  /** The route's, and its own besides. */
-  readonly filters: RouteFilters | undefined
-  readonly more: Pick<Found, 'times' | 'retry' | 'connections'>
-}
-
-const everything: RouteMatch = { path: { type: 'prefix', value: '/' } }
-
-function wayOf(route: Route, services: ReadonlyMap<string, Reach>, version: Version | undefined): Way {
-  const backends = route.backends.map(({ service, weight, filters }) =>
-    backend(services.get(service), weight, route, merged(route.filters, filters)),
-  )
-  const isOnTrial = (at: number): boolean => route.backends[at]!.service === route.canary?.backend
-  return {
-    name: route.name,
-    match: route.match,
-    sticky: route.sticky,
-    timeoutMs: route.timeoutMs,
-    backends,
-    session: route.session,
-    version,
-    others: version ? backends.map((one, at) => (isOnTrial(at) ? { ...one, weight: 0 } : one)) : backends,
-    filters: route.filters,
-    mirrors: (route.filters?.mirrors ?? []).map(({ service, share }) => ({ reach: services.get(service), share })),
-  }
-}
-
-const plainWay = (reach: Reach): Way => ({
-  name: reach.name,
-  match: everything,
-  sticky: undefined,
-  timeoutMs: reach.traffic?.timeoutMs ?? defaultTimeoutMs,
-  backends: [backend(reach, 1, {})],
-  session: undefined,
-  version: undefined,
-  others: [],
-  filters: undefined,
-  mirrors: [],
-})
-
-/** What the route says of attempts goes before what the service says. */
-function backend(
-  reach: Reach | undefined,
-  weight: number,
-  route: Pick<Route, 'tryMs' | 'retry'>,
-  filters?: RouteFilters,
-): Backend {
-  const traffic = reach?.traffic
-  const times = route.tryMs === undefined ? traffic?.times : { ...traffic?.times, tryMs: route.tryMs }
-  const asked = route.retry || traffic?.retry
-  const retry = asked && reach?.retry({ ...retryDefaults, ...traffic?.retry, ...route.retry })
-  const connections = traffic?.connections
-  const more = { ...(times && { times }), ...(retry && { retry }), ...(connections && { connections }) }
-  return { reach, weight, filters, more }
 }
 
 /** Where the session of the request goes on, as long as its backend has a weight and its endpoint is asked. */
@@ -284,17 +212,6 @@ function filtered(
   }
 }
 
-const backendsOf = ({ version, others, backends }: Way): readonly Backend[] => (version?.returned() ? others : backends)
-
-/** By chance and weight; where the route is sticky and the request has its key, by that in place of chance. */
-function backendOf(way: Way, head: RequestHead, pick: Fraction): Backend | undefined {
-  const { name, sticky } = way
-  const backends = backendsOf(way)
-  const key = sticky && keyAt(sticky, head, undefined)
-  // A weight that grows takes keys over, and leaves those that the backend has.
-  return weighted(backends, key === undefined ? pick : () => hash32(`${ruleOf(name)} ${key}`) / 2 ** 32)
-}
-
 /** The same where the workload speaks what its caller does. */
 export function foundAppRoute(listener: Extract<Listener, { direction: 'inbound' }>): FindRoute {
   const find = appRoute(listener)
@@ -318,18 +235,4 @@ export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: str
     const endpoint = next?.()
     return endpoint && { route: name, service: name, endpoint, timeoutMs: 0 }
   }
-}
-
-/** The one that a point from 0 up to 1 falls to, each as wide as its weight. */
-export function weighted<One extends { readonly weight: number }>(
-  all: readonly One[],
-  point: Fraction,
-): One | undefined {
-  if (all.length === 1) return all[0]!.weight > 0 ? all[0] : undefined
-  let left = point() * all.reduce((sum, { weight }) => sum + weight, 0)
-  for (const one of all) {
-    if (one.weight > 0 && left < one.weight) return one
-    left -= one.weight
-  }
-  return undefined
 }
