@@ -16,7 +16,7 @@ import { createText, privateFolder, readText, replaceText } from './files.ts'
 import { type JwtRequest, type MintedJwt, mintJwtSvid, openJwtSigner } from './jwt.ts'
 import { writeLeaf } from './leaf.ts'
 import { certificatesOf, keyOf, pemOf } from './pem.ts'
-import { nameOf, newSerial, writeCertificate } from './write.ts'
+import { nameOf, newSerial, writeCertificate, writeRevocationList } from './write.ts'
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
@@ -27,6 +27,8 @@ const rootMs = 3650 * dayMs
 const issuerMs = 365 * dayMs
 /** Life of a leaf unless another is asked for. */
 export const leafMs: number = hourMs
+/** Life of a revocation list. */
+const listMs = hourMs
 /** How far certificates begin in the past, for clocks that are behind. */
 const backdateMs = 60_000
 
@@ -53,6 +55,8 @@ export interface Authority {
   bundle(): TrustBundle
   issue(request: IssueRequest): IssuedLeaf
   mintJwt(request: JwtRequest): Promise<MintedJwt>
+  /** A revocation list of the issuer for those outside: DER, an hour long. What is no serial number is left out. */
+  revocationList(denied: Iterable<string>): Uint8Array
 }
 
 export interface AuthorityOptions {
@@ -103,6 +107,14 @@ export function openAuthority(options: AuthorityOptions): Authority {
     async mintJwt(request) {
       refuseForeign(request.id, trustDomain)
       return mintJwtSvid(jwt, request, nowMs(), random)
+    },
+    revocationList(denied) {
+      const { certificate, key } = currentIssuer()
+      const fromMs = wholeSeconds(nowMs())
+      const serials = [...denied].filter((text) => /^[0-9a-f]{1,40}$/.test(text) && /[1-9a-f]/.test(text))
+      const { subject: issuer, spki: issuerSpki } = certificate
+      const untilMs = fromMs + listMs
+      return writeRevocationList({ issuer, issuerSpki, number: fromMs / 1000, fromMs, untilMs, serials }, key)
     },
   }
 }
