@@ -20,11 +20,12 @@ import {
   withdraw,
 } from '../authorities.ts'
 import { type AuthorityChange, bundleOf, type Held, holdAuthorities } from './authority-held.ts'
-import { type Making, makeAuthority, newIssuer } from './authority-make.ts'
+import { type Making, makeAuthority, newIssuer, wholeSeconds } from './authority-make.ts'
 import { type IssuedLeaf, type IssueRequest, issueLeaf, isWorn, readSigner, refuseForeign } from './authority-sign.ts'
 import { type AuthorityStore, fileAuthorityStore, type HeldAuthority } from './authority-state.ts'
 import { type JwtRequest, jwtMs, type MintedJwt, mintJwtSvid } from './jwt.ts'
 import { keySeal, openRootKey, type RootKeys, sealedRootKeys } from './root-keys.ts'
+import { writeRevocationList } from './write.ts'
 
 const dayMs = 86_400_000
 
@@ -34,6 +35,8 @@ const rootMs = 3650 * dayMs
 const issuerMs = 365 * dayMs
 /** Longest life of a leaf. */
 const maxLeafMs = dayMs
+/** Life of a revocation list. */
+const listMs = 3_600_000
 
 export interface Authority {
   readonly trustDomain: TrustDomain
@@ -57,6 +60,8 @@ export interface Authority {
   activate(): Promise<void>
   undo(): Promise<void>
   pause(paused: boolean): Promise<void>
+  /** A revocation list of the issuer for those outside: DER, an hour long. What is no serial number is left out. */
+  revocationList(denied: Iterable<string>): Uint8Array
 }
 
 export interface AuthorityOptions {
@@ -160,6 +165,13 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
         if (state().paused === paused) return
         await change(paused ? 'paused' : 'resumed', activeOf(state()).id, { ...state(), paused })
       }),
+    revocationList(denied) {
+      const { issuer, issuerKey } = signing()
+      const fromMs = wholeSeconds(nowMs())
+      const serials = [...denied].filter((text) => /^[0-9a-f]{1,40}$/.test(text) && /[1-9a-f]/.test(text))
+      const fields = { issuer: issuer.subject, issuerSpki: issuer.spki, number: fromMs / 1000, fromMs }
+      return writeRevocationList({ ...fields, untilMs: fromMs + listMs, serials }, issuerKey)
+    },
   }
 }
 

@@ -306,7 +306,12 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const bundleDoor =
     options.federation &&
     (await openBundleDoor(
-      { bundle: () => authority.bundle(), as: options.federation.web ?? { identity: source }, unexpected },
+      {
+        bundle: () => authority.bundle(),
+        revocationList: keptFor(60_000, nowMs, denied.generation, () => authority.revocationList(denied.current())),
+        as: options.federation.web ?? { identity: source },
+        unexpected,
+      },
       options.federation,
     ))
   const admin: AdminDoor = await openAdminDoor(state.adminSocket, {
@@ -440,6 +445,16 @@ const appliedOf = (workload: SpiffeId, { trust = 0, not_after }: HealthReport): 
   ...{ workload, trust },
   notAfterMs: Date.parse(not_after ?? '') || 0,
 })
+
+/** Strangers may ask as often as they like: it is made anew when the generation moves or the time is over. */
+function keptFor<T>(ms: number, nowMs: () => number, generation: () => number, make: () => T): () => T {
+  let kept: { readonly value: T; readonly untilMs: number; readonly generation: number } | undefined
+  return () => {
+    if (kept && kept.generation === generation() && nowMs() < kept.untilMs) return kept.value
+    kept = { value: make(), untilMs: nowMs() + ms, generation: generation() }
+    return kept.value
+  }
+}
 
 /** Who acts through the socket, as records name them. */
 const operator = `uid ${process.getuid?.() ?? 0}`

@@ -11,6 +11,8 @@ import { meshTls } from './mesh-tls.ts'
 
 export interface BundleDoorParts {
   readonly bundle: () => TrustBundle
+  /** DER. Default none is served. */
+  readonly revocationList?: () => Uint8Array
   /** `https_spiffe`: our SVID, taken up anew with each change. `https_web`: a certificate of the Web PKI, PEM. */
   readonly as: { readonly identity: IdentitySource } | { readonly certificates: string; readonly key: string }
   readonly unexpected: Unexpected
@@ -34,6 +36,13 @@ export async function openBundleDoor(
       'cache-control': `max-age=${Math.min(refreshHintS, 60)}`,
     })
   })
+  const list = parts.revocationList
+  if (list) {
+    app.get('/crl', (c) => {
+      const headers = { 'content-type': 'application/pkix-crl', 'cache-control': 'max-age=60' } // RFC 2585 section 4.2.
+      return c.body(new Uint8Array(list()), 200, headers)
+    })
+  }
   const { as } = parts
   const open = (tls: ServerOptions): Server =>
     createServer(

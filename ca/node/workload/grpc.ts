@@ -87,6 +87,7 @@ async function answer(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, o
   const gone = new AbortController()
   stream.on('error', () => {})
   stream.once('close', () => gone.abort())
+  if (stream.destroyed || !stream.session) return // Its connection is gone already.
   const path = headers[':path'] ?? ''
   const call: GrpcCall = {
     headers,

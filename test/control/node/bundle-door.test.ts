@@ -1,8 +1,10 @@
 import { writeFile } from 'node:fs/promises'
+import { request } from 'node:https'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, vi } from 'vitest'
 import { bundleJson } from '../../../ca/bundle.ts'
+import { parseRevocationList } from '../../../ca/crl.ts'
 import type { Authority } from '../../../ca/node/authority.ts'
 import { type Federation, openFederation } from '../../../ca/node/federation.ts'
 import { pemOf } from '../../../ca/pem.ts'
@@ -36,8 +38,11 @@ async function file(name: string, text: string): Promise<string> {
 const fileOf = (bundle: TrustBundle): Promise<string> => file('bundle.json', JSON.stringify(bundleJson(bundle)))
 
 async function serve(bank: Authority, as: BundleDoorParts['as']): Promise<number> {
-  const parts = { bundle: () => ({ ...bank.bundle(), sequence: 7, refreshHintS: 60 }), as, unexpected: console.error }
-  const door = await openBundleDoor(parts)
+  const door = await openBundleDoor({
+    bundle: () => ({ ...bank.bundle(), sequence: 7, refreshHintS: 60 }),
+    revocationList: () => bank.revocationList(['ff']),
+    ...{ as, unexpected: console.error },
+  })
   onTestFinished(door.close)
   return door.port
 }
@@ -206,4 +211,29 @@ test('an endpoint that does not answer is asked again at the next interval, not 
   await vi.waitFor(() => expect(problems).toHaveLength(1), 10_000)
   await new Promise((resolve) => setTimeout(resolve, 500))
   expect(asked).toBe(1)
+})
+
+test('beside the bundle is a revocation list, and nothing else', async () => {
+  const bank = await authority()
+  const leaf = newSvid(bank, id('spiffe://bank.example/writ/control'))
+  const port = await serve(bank, { certificates: pem(leaf.chain), key: leaf.keyPem })
+  const get = (path: string) =>
+    new Promise<{ readonly status: number; readonly type: string; readonly bytes: Uint8Array }>((resolve, reject) => {
+      const sending = request({ host: '127.0.0.1', port, path, rejectUnauthorized: false, agent: false }, (answer) => {
+        const chunks: Buffer[] = []
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+        answer.once('end', () => {
+          const type = answer.headers['content-type'] ?? ''
+          resolve({ status: answer.statusCode ?? 0, type, bytes: new Uint8Array(Buffer.concat(chunks)) })
+        })
+      })
+      sending.once('error', reject)
+      sending.end()
+    })
+  const { status, type, bytes } = await get('/crl')
+  expect([status, type]).toEqual([200, 'application/pkix-crl'])
+  const read = parseRevocationList(bytes)
+  expect('list' in read && [...read.list.revoked]).toEqual(['ff'])
+  expect((await get('/')).type).toContain('application/json')
+  expect((await get('/v1/status')).status).toBe(404)
 })
