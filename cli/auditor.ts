@@ -13,11 +13,12 @@ import { messageOf, WritError } from '../core/fault.ts'
 import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
-import { auditorId, compileMeshOnly, controlId, readMesh } from './wire/control-plane.ts'
+import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
 import { openIngest } from './wire/ingest.ts'
 import { joinAs } from './wire/join.ts'
 import { openLog, storeOf } from './wire/log.ts'
 import { openClock } from './wire/machine.ts'
+import { auditorId, controlId } from './wire/names.ts'
 import { printEvents } from './wire/telemetry.ts'
 
 interface Options {

@@ -11,16 +11,10 @@ import { readPolicyFolder } from '../engine/node/open.ts'
 import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { auditorClient } from './wire/auditor-client.ts'
-import {
-  auditorId,
-  compileConfig,
-  compileMeshOnly,
-  controlIdentity,
-  openControlPlane,
-  readMesh,
-} from './wire/control-plane.ts'
+import { compileConfig, compileMeshOnly, controlIdentity, openControlPlane, readMesh } from './wire/control-plane.ts'
 import { inTurn } from './wire/in-turn.ts'
 import { openClock, random, sha256 } from './wire/machine.ts'
+import { auditorId } from './wire/names.ts'
 import { openDataSources } from './wire/policy-data.ts'
 import { openPolicySources } from './wire/policy-sources.ts'
 import { pause } from './wire/sidecar.ts'

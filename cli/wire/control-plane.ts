@@ -34,11 +34,12 @@ import type { PolicyBundle } from '../../core/policy.ts'
 import type { FindReceipt, KeyVault, NowNs, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
-import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
 import { accessBy } from './access.ts'
 import { openDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
+import { controlId } from './names.ts'
 import type { ServedData } from './policy-data.ts'
 import { type Quarantine, runQuarantine } from './quarantine.ts'
 import { openRollbacks } from './rollbacks.ts'
@@ -124,9 +125,6 @@ export function compileMeshOnly(
       : compiled
   throw invalidMesh(whole.ok ? compiled : whole, meshFile)
 }
-
-export const controlId = (trustDomain: TrustDomain): SpiffeId => spiffeId(trustDomain, '/writ/control') as SpiffeId
-export const auditorId = (trustDomain: TrustDomain): SpiffeId => spiffeId(trustDomain, '/writ/auditor') as SpiffeId
 
 export interface ControlIdentity {
   readonly source: LiveIdentity
