@@ -11,7 +11,7 @@ import { startOpa } from './peers/opa.ts'
 import { startSink } from './peers/sink.ts'
 import { startSocketsProxy } from './peers/sockets.ts'
 import { type BenchPolicy, bankPolicy } from './policies.ts'
-import { type RunningProxy, startWritProxy } from './writ.ts'
+import { type RunningProxy, startWritProxy, type WritProxyOptions } from './writ.ts'
 
 /** Titles of the tables, in their order, by the names that `--only` takes. */
 export const groups = {
@@ -93,9 +93,10 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
     (upstreamPort, tls) =>
       envoyWithOpa(bench, { upstreamPort, tls, before }, logs)
   const writ =
-    (policy?: BenchPolicy, upstreamProtocol?: 'h2c'): Starter =>
+    (policy?: BenchPolicy, more: WritMore = {}): Starter =>
     (upstreamPort, tls) =>
-      startJudged(bench, upstreamPort, tls, policy, upstreamProtocol)
+      startJudged(bench, upstreamPort, tls, policy, more)
+  const smallHeap = writ(peers, { nodeOptions: ['--max-semi-space-size=8'] })
   const direct: Starter = async (port) => ({ port, pid: () => undefined, remove: async () => {} })
   const idle = (connections: number): CaseLoad => ({ kind: 'idle', connections })
 
@@ -107,6 +108,7 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
     make('proxies', 'writ, plain', false, usual, writ()),
     make('proxies', 'writ, mTLS', true, usual, writ()),
     make('proxies', 'writ, mTLS, policy and records, 90 % repeated', true, usual, writ(peers)),
+    make('proxies', 'writ, the same, young objects in 8 MiB', true, usual, smallHeap),
     make('proxies', 'writ, mTLS, policy and records, 0 % repeated', true, unique, writ(peers)),
     make('proxies', "writ, mTLS, the bank's policy and records, 90 % repeated", true, usual, writ(bankPolicy)),
     make('proxies', 'nginx, plain (last)', false, usual, nginx),
@@ -122,12 +124,13 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
     make('latency', 'Envoy, mTLS, at 1,000/s', true, steady, envoy()),
     make('latency', 'writ, mTLS, at 1,000/s', true, steady, writ()),
     make('latency', 'writ, mTLS, policy and records, at 1,000/s', true, steady, writ(peers)),
+    make('latency', 'writ, the same, young objects in 8 MiB, at 1,000/s', true, steady, smallHeap),
     make('http2', 'nginx, mTLS, HTTP/2', true, http2, nginxHttp2),
     make('http2', 'Envoy, mTLS, HTTP/2', true, http2, envoy()),
     make('http2', 'writ, mTLS, HTTP/2', true, http2, writ()),
     make('http2', 'writ, mTLS, HTTP/2, policy and records', true, http2, writ(peers)),
     make('grpc', 'Envoy, mTLS, gRPC', true, unary, envoy({ upstreamProtocol: 'h2c' })),
-    make('grpc', 'writ, mTLS, gRPC', true, unary, writ(undefined, 'h2c')),
+    make('grpc', 'writ, mTLS, gRPC', true, unary, writ(undefined, { upstreamProtocol: 'h2c' })),
     make('bodies', 'nginx, mTLS, 1 KB', true, kilobyte, nginx),
     make('bodies', 'writ, mTLS, policy and records, 1 KB', true, kilobyte, writ(peers)),
     make('bodies', 'nginx, mTLS, 1 MB', true, megabyte, nginx),
@@ -143,17 +146,19 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
   ]
 }
 
+type WritMore = Pick<WritProxyOptions, 'upstreamProtocol' | 'nodeOptions'>
+
 /** Undefined policy: neither policy nor records. */
 async function startJudged(
   { folder, certificates, kafka, worker, onProxyCore: before }: Bench,
   upstreamPort: number,
   tls: Certificates | undefined,
   policy: BenchPolicy | undefined,
-  upstreamProtocol: 'h2c' | undefined,
+  more: WritMore,
 ): Promise<RunningProxy> {
   const judged = policy && { ...policy, kafka: kafka && { broker: kafka.broker, topic: await newTopic(kafka) } }
-  const options = { upstreamPort, upstreamProtocol, tls: tls !== undefined, certificates, judged, before, folder }
-  return startWritProxy({ ...options, program: worker })
+  const options = { upstreamPort, tls: tls !== undefined, certificates, judged, before, folder }
+  return startWritProxy({ ...options, ...more, program: worker })
 }
 
 let topics = 0

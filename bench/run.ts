@@ -1,8 +1,8 @@
 /**
  * `npm run bench`: proxies side by side under one load. The proxy has one core, load and upstream the other; nginx runs
  * first and last, so that the table itself shows how steady the machine was. Trust the CPU column and the ratios.
- * Usage: node bench/run.ts [SECONDS, default 6] [--only PART,PART] [--once]
- * `--only`: parts of the names of rows, or names of tables, which `--list` prints. `--once`: no row is measured again.
+ * Usage: node bench/run.ts [SECONDS, default 6] [--only PART]... [--once]
+ * `--only`: a part of the names of rows, or the name of a table, which `--list` prints. `--once`: no row is measured again.
  */
 
 import { execFileSync } from 'node:child_process'
@@ -103,8 +103,8 @@ async function kafkaOnOtherCore(): Promise<RunningKafka | undefined> {
 if (import.meta.main) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { only: { type: 'string' }, list: { type: 'boolean' }, once: { type: 'boolean' } },
+    options: { only: { type: 'string', multiple: true }, list: { type: 'boolean' }, once: { type: 'boolean' } },
   })
   if (values.list) process.stdout.write(`${Object.keys(groups).join('\n')}\n`)
-  else await bench(Number(positionals[0] ?? 6), values.only?.split(',') ?? [], values.once ? 1 : usualAttempts)
+  else await bench(Number(positionals[0] ?? 6), values.only ?? [], values.once ? 1 : usualAttempts)
 }
