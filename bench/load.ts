@@ -5,13 +5,20 @@ import { run } from '../test/parts/child.ts'
 import { findProgram } from '../test/parts/find.ts'
 import type { Certificates } from './certificates.ts'
 
+/** Kept-alive connections of a row of HTTP/1.1. */
+export const connections = 32
+
 export interface Load {
   readonly port: number
   readonly seconds: number
-  /** Kept-alive connections. Default 32. */
-  readonly connections?: number
   /** Share of requests whose path was asked for before, 0 to 1. */
   readonly repeated: number
+  /** The one path that is asked for. Default those that `repeated` tells of. */
+  readonly path?: string | undefined
+  /** A new connection for each request. Default they are kept alive. */
+  readonly renews?: boolean | undefined
+  /** Requests a second, in all: each connection waits between two, by chance and so long on average. Default as many as go. */
+  readonly rate?: number | undefined
   /** Undefined is plain HTTP. */
   readonly tls: Certificates | undefined
   /** In front of the command, to pin it. */
@@ -33,11 +40,14 @@ export interface LoadResult {
 export async function putUnderLoad(load: Load): Promise<LoadResult> {
   const { tls } = load
   const env: NodeJS.ProcessEnv = { ...process.env, WRIT_BENCH_REPEATED: String(load.repeated) }
+  if (load.path !== undefined) env['WRIT_BENCH_PATH'] = load.path
+  if (load.renews) env['WRIT_BENCH_RENEWS'] = '1'
+  if (load.rate !== undefined) env['WRIT_BENCH_WAIT_MS'] = String((connections / load.rate) * 1000)
   if (tls) Object.assign(env, { WRIT_BENCH_CERT: tls.caller.cert, WRIT_BENCH_KEY: tls.caller.key })
-  const preload = tls ? ['env', `LD_PRELOAD=${join(load.folder, shimName)}`] : []
+  const preload = tls ? ['env', `LD_PRELOAD=${shimIn(load.folder)}`] : []
   const [command, ...args] = [
     ...[...load.before, ...preload, await program('wrk')],
-    ...['-t1', `-c${load.connections ?? 32}`, `-d${load.seconds}s`, '-s', join(import.meta.dirname, 'load.lua')],
+    ...['-t1', `-c${connections}`, `-d${load.seconds}s`, '-s', join(import.meta.dirname, 'load.lua')],
     `${tls ? 'https' : 'http'}://127.0.0.1:${load.port}/`,
   ]
   return readResult(await run(command!, args, { env }))
@@ -49,17 +59,18 @@ export function readResult(output: string): LoadResult {
   return JSON.parse(line[1]!) as LoadResult
 }
 
-const shimName = 'client-certificate.so'
+/** Where `buildShim` puts it. */
+export const shimIn = (folder: string): string => join(folder, 'client-certificate.so')
 
-/** Compiles what gives wrk its client certificate. */
+/** Compiles what gives wrk and h2load their client certificate. */
 export async function buildShim(folder: string): Promise<void> {
   const source = join(import.meta.dirname, 'client-certificate.c')
-  await run(await program('gcc'), ['-O2', '-shared', '-fPIC', source, '-o', join(folder, shimName), '-ldl'])
+  await run(await program('gcc'), ['-O2', '-shared', '-fPIC', source, '-o', shimIn(folder), '-ldl'])
 }
 
 export async function program(name: string): Promise<string> {
   const found = await findProgram(name)
   if (!found)
-    throw new Error(`no ${name} on the PATH; on Debian: apt-get install wrk gcc nginx-light openssl util-linux`)
+    throw new Error(`no ${name} on the PATH; on Debian: apt-get install wrk nghttp2-client gcc nginx-light util-linux`)
   return found
 }

@@ -1,155 +1,32 @@
 /**
  * `npm run bench`: proxies side by side under one load. The proxy has one core, load and upstream the other; nginx runs
  * first and last, so that the table itself shows how steady the machine was. Trust the CPU column and the ratios.
- * Usage: node bench/run.ts [SECONDS, default 10] [part of the names of the rows to run]
+ * Usage: node bench/run.ts [SECONDS, default 6] [--only PART]... [--once]
+ * `--only`: a part of the names of rows, or the name of a table, which `--list` prints. `--once`: no row is measured again.
  */
 
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { cpus, loadavg, tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { prepareKafka } from '../audit/node/kafka.ts'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { messageOf } from '../core/fault.ts'
 import { type RunningKafka, startKafka } from '../test/parts/kafka.ts'
-import { type Certificates, makeCertificates } from './certificates.ts'
-import { buildShim, type LoadResult, program, putUnderLoad } from './load.ts'
-import { busyMsOf, type Cost, costOf } from './measure.ts'
-import { startNginxProxy, startUpstream } from './peers/nginx.ts'
-import { startSocketsProxy } from './peers/sockets.ts'
-import { type BenchPolicy, bankPolicy, peersPolicy } from './policies.ts'
-import { headOf, type Row, tableOf } from './table.ts'
-import { type Ended, probes, type RunningProxy, startWritProxy } from './writ.ts'
+import { type Bench, type Case, casesOf, groups } from './cases.ts'
+import { makeCertificates } from './certificates.ts'
+import { buildShim, program } from './load.ts'
+import { buildOpa } from './peers/opa.ts'
+import { peersPolicy } from './policies.ts'
+import { measure, otherCore, proxyCore } from './rows.ts'
+import { headOf, type Row, tablesOf } from './table.ts'
+import { buildWorker } from './writ.ts'
 
-interface Case {
-  readonly name: string
-  readonly repeated: number
-  readonly tls: Certificates | undefined
-  readonly start: (upstreamPort: number) => Promise<RunningProxy>
-}
-
-interface Bench {
-  readonly folder: string
-  readonly certificates: Certificates
-  readonly peers: BenchPolicy
-  /** Undefined where there is no Kafka to be had. */
-  readonly kafka: RunningKafka | undefined
-  /** In front of a command, to pin it. */
-  readonly onProxyCore: readonly string[]
-  readonly onOtherCore: readonly string[]
-}
-
-const warmSeconds = 2
-const connections = 32
-const proxyCore = 0
-const otherCore = 1
-const attempts = 3
+const usualAttempts = 3
 /** Share of the proxy's core that others may use before the row is measured again. */
 const quiet = 0.1
 
-function casesOf({ folder, certificates, peers, kafka, onProxyCore: before }: Bench): Case[] {
-  const nginx = (name: string, tls: boolean): Case => {
-    const with_ = tls ? certificates : undefined
-    const start = (upstreamPort: number) => startNginxProxy({ upstreamPort, tls: with_, before })
-    return { name: `nginx, ${name}`, repeated: 0.9, tls: with_, start }
-  }
-  const sockets = (name: string, tls: boolean): Case => {
-    const with_ = tls ? certificates : undefined
-    const start = (upstreamPort: number) => startSocketsProxy({ upstreamPort, tls: with_, before })
-    return { name: `node's sockets, ${name}`, repeated: 0.9, tls: with_, start }
-  }
-  const writ = (name: string, tls: boolean, policy?: BenchPolicy, repeated = 0.9): Case => ({
-    name: `writ, ${name}`,
-    repeated,
-    tls: tls ? certificates : undefined,
-    start: async (upstreamPort) => {
-      const judged = policy && { ...policy, kafka: kafka && { broker: kafka.broker, topic: await newTopic(kafka) } }
-      return startWritProxy({ upstreamPort, tls, certificates, judged, before, folder })
-    },
-  })
-  return [
-    nginx('plain (first)', false),
-    nginx('mTLS (first)', true),
-    sockets('plain', false),
-    sockets('mTLS', true),
-    writ('plain', false),
-    writ('mTLS', true),
-    writ('mTLS, policy and records, 90 % repeated', true, peers),
-    writ('mTLS, policy and records, 0 % repeated', true, peers, 0),
-    writ("mTLS, the bank's policy and records, 90 % repeated", true, bankPolicy),
-    nginx('plain (last)', false),
-    nginx('mTLS (last)', true),
-  ]
-}
-
-let topics = 0
-async function newTopic({ broker }: RunningKafka): Promise<string> {
-  const topic = `records-${++topics}`
-  await prepareKafka({ brokers: [broker], topic, partitions: 1, replication: 1 })
-  return topic
-}
-
-async function measure(one: Case, seconds: number, { folder, onOtherCore }: Bench): Promise<Row> {
-  const upstream = await startUpstream(onOtherCore)
-  const proxy = await one.start(upstream.port).catch(async (thrown) => {
-    await upstream.remove()
-    throw thrown
-  })
-  try {
-    const load = { port: proxy.port, repeated: one.repeated, tls: one.tls, before: onOtherCore, folder, connections }
-    // Connections, caches and compiled code are there once it is warm.
-    const warm = await putUnderLoad({ ...load, seconds: warmSeconds })
-    const before = { ...costOf(proxy.pid()!), coreMs: busyMsOf(proxyCore) }
-    const result = await putUnderLoad({ ...load, seconds })
-    const row = rowOf(one.name, result, before, { ...costOf(proxy.pid()!), coreMs: busyMsOf(proxyCore) })
-    const ended = await proxy.end?.()
-    if (ended) checkRecords(one.name, warm.requests + result.requests, ended)
-    return { ...row, ended }
-  } finally {
-    await proxy.remove()
-    await upstream.remove()
-  }
-}
-
-/**
- * As many records as responses, all of them allowed, and as many outcomes. Beyond what the load generator counted there
- * are the requests in flight when it stopped: one a connection at most, and one load to warm, one to measure.
- */
-function checkRecords(name: string, responses: number, { kept, requests, published, refused }: Ended): void {
-  if (!kept) return
-  const decided = kept.allowed + kept.denied + kept.faults
-  const wrong = [
-    decided !== requests && `${decided} decisions on the disk, ${requests} requests served`,
-    kept.denied !== probes && `${kept.denied} denials, ${probes} expected`,
-    kept.faults > 0 && `${kept.faults} faults`,
-    (kept.allowed < responses || kept.allowed > responses + 2 * connections) &&
-      `${kept.allowed} allowed on the disk, ${responses} responses counted`,
-    kept.outcomes !== decided && `${kept.outcomes} outcomes of ${decided} decisions`,
-    published !== kept.records && `${published} records in the stream, ${kept.records} on the disk`,
-    refused > 0 && `${refused} records refused`,
-  ].filter((fault) => fault !== false)
-  if (wrong.length > 0) throw new Error(`${name}: ${wrong.join('; ')}`)
-}
-
-interface CoreCost extends Cost {
-  /** What its core did, whoever for. */
-  readonly coreMs: number
-}
-
-function rowOf(name: string, result: LoadResult, before: CoreCost, after: CoreCost): Omit<Row, 'ended'> {
-  const cpuMs = after.cpuMs - before.cpuMs
-  const spanMs = result.durationUs / 1000
-  return {
-    ...result,
-    name,
-    cpuMsPerThousand: (cpuMs / result.requests) * 1000,
-    busy: cpuMs / spanMs,
-    others: Math.max(0, after.coreMs - before.coreMs - cpuMs) / spanMs,
-    rssBytes: after.rssBytes,
-  }
-}
-
 /** A row whose core was shared is measured again; of three attempts the quietest stands, whatever its figure. */
-async function quietest(one: Case, seconds: number, bench: Bench): Promise<Row> {
+async function quietest(one: Case, seconds: number, bench: Bench, attempts: number): Promise<Row> {
   let best: Row | undefined
   for (let attempt = 0; attempt < attempts; attempt++) {
     process.stderr.write(`${one.name} (load ${loadavg()[0]!.toFixed(1)}) ... `)
@@ -157,30 +34,49 @@ async function quietest(one: Case, seconds: number, bench: Bench): Promise<Row> 
     const shared = `${Math.round(row.others * 100)} % of its core were others`
     process.stderr.write(`${row.cpuMsPerThousand.toFixed(1)} ms, ${shared}\n`)
     if (!best || row.others < best.others) best = row
-    if (best.others <= quiet) break
+    if (best.others <= quiet || one.load.kind === 'idle') break
   }
   return best!
 }
 
-async function bench(seconds: number, only: string): Promise<void> {
+async function bench(seconds: number, only: readonly string[], attempts: number): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'writ-bench-'))
   const kafka = await kafkaOnOtherCore()
+  let opa: Promise<string> | undefined
   try {
     const pinned = cpus().length > 1 ? [await program('taskset'), '-c'] : []
     const onto = (core: number): readonly string[] => (pinned.length > 0 ? [...pinned, String(core)] : [])
     const certificates = await makeCertificates(folder)
     await buildShim(folder)
-    const peers = await peersPolicy(folder)
-    const cores = { onProxyCore: onto(proxyCore), onOtherCore: onto(otherCore) }
-    const parts: Bench = { folder, certificates, peers, kafka, ...cores }
-    const rows: Row[] = []
-    for (const one of casesOf(parts).filter(({ name }) => name.includes(only))) {
-      rows.push(await quietest(one, seconds, parts))
+    const parts: Bench = {
+      ...{ folder, certificates, kafka, peers: await peersPolicy(folder), worker: await buildWorker() },
+      ...{ onProxyCore: onto(proxyCore), onOtherCore: onto(otherCore) },
+      opa: () => {
+        opa ??= buildOpa()
+        return opa
+      },
     }
-    process.stdout.write(`${tableOf(rows)}\n`)
-    if (only === '') await writeResults(`${headOf(seconds, connections, kafka !== undefined)}\n\n${tableOf(rows)}`)
+    const wanted = ({ name, group }: Case): boolean =>
+      only.length === 0 || only.some((part) => group === part || name.includes(part))
+    const rows: Row[] = []
+    const missing: string[] = []
+    for (const one of (await casesOf(parts)).filter(wanted)) {
+      try {
+        rows.push(await quietest(one, seconds, parts, attempts))
+      } catch (thrown) {
+        // One peer that cannot be had, or one row that does not hold, is said and keeps no other from being measured.
+        const wrong = `${one.name}: ${messageOf(thrown)}`
+        process.stderr.write(`not measured: ${wrong}\n`)
+        missing.push(`Not measured: ${wrong.split('\n')[0]}`)
+      }
+    }
+    const measured = [tablesOf(rows), ...missing].join('\n\n')
+    process.stdout.write(`${measured}\n`)
+    if (only.length === 0) await writeResults(`${headOf(seconds, kafka !== undefined)}\n\n${measured}`)
+    if (missing.length > 0) process.exitCode = 1
   } finally {
     await kafka?.remove()
+    if (opa) await opa.then((program) => rm(dirname(program), { recursive: true, force: true })).catch(() => {})
     await rm(folder, { recursive: true, force: true })
   }
 }
@@ -204,4 +100,11 @@ async function kafkaOnOtherCore(): Promise<RunningKafka | undefined> {
   }
 }
 
-if (import.meta.main) await bench(Number(process.argv[2] ?? 10), process.argv[3] ?? '')
+if (import.meta.main) {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { only: { type: 'string', multiple: true }, list: { type: 'boolean' }, once: { type: 'boolean' } },
+  })
+  if (values.list) process.stdout.write(`${Object.keys(groups).join('\n')}\n`)
+  else await bench(Number(positionals[0] ?? 6), values.only ?? [], values.once ? 1 : usualAttempts)
+}

@@ -6,6 +6,7 @@
  */
 
 import { readFile } from 'node:fs/promises'
+import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { kafkaStream } from '../audit/node/kafka.ts'
 import { openRecorder, type Recorder } from '../audit/node/recorder.ts'
 import { makeIdentify } from '../ca/identify.ts'
@@ -26,6 +27,8 @@ import { authorityIn, callerId, serverId, trustDomain } from './certificates.ts'
 export interface WorkerOptions {
   readonly authority: string
   readonly upstreamPort: number
+  /** What the upstream speaks. Default HTTP/1.1. */
+  readonly upstreamProtocol?: 'h2c'
   /** Inbound is mutual TLS; outbound is the workload's own plain listener. */
   readonly direction: 'inbound' | 'outbound'
   /** Undefined: neither policy nor records. */
@@ -44,12 +47,16 @@ export interface Judged {
 const bundleName = 'bench'
 const address = '127.0.0.1'
 
-function snapshotOf({ direction, upstreamPort: port, judged }: WorkerOptions): MeshSnapshot {
+/** Many connections that do nothing are measured too. */
+const limits = { connections: 20_000, idleMs: 3_600_000 }
+
+function snapshotOf({ direction, upstreamPort: port, upstreamProtocol, judged }: WorkerOptions): MeshSnapshot {
   const bind = { kind: 'tcp', address, port: 0 } as const
   const policy = judged && { bundle: bundleName, entrypoint: judged.entrypoint, recordHeaders: [], recordQuery: false }
+  const app = { address, port, ...(upstreamProtocol && { protocol: upstreamProtocol }) }
   const listener: Listener =
     direction === 'inbound'
-      ? { direction, name: 'http', bind, app: { address, port }, service: 'orders', policy }
+      ? { direction, name: 'http', bind, app, service: 'orders', policy }
       : { direction, name: 'http', bind }
   const endpoints = [{ address, port, identity: undefined }]
   return {
@@ -62,6 +69,7 @@ function snapshotOf({ direction, upstreamPort: port, judged }: WorkerOptions): M
 }
 
 async function work(options: WorkerOptions): Promise<void> {
+  const collections = collectionsOf()
   const now = openClock()
   const nowMs = (): number => Number(now() / 1_000_000n)
   const snapshot = snapshotOf(options)
@@ -89,7 +97,7 @@ async function work(options: WorkerOptions): Promise<void> {
     decide = makeDecide(policies)
   }
   const proxy = await openProxy({
-    ...{ snapshot, workloads: ['bench'], decide, now, random, onEvent: say },
+    ...{ snapshot, workloads: ['bench'], decide, now, random, limits, onEvent: say },
     source: () => source,
     identify: () => identify,
     sink: () => sink,
@@ -103,7 +111,21 @@ async function work(options: WorkerOptions): Promise<void> {
   const { published = 0, refused = 0 } = recorder?.status() ?? {}
   await stream?.close()
   source.close()
-  process.stdout.write(`END ${JSON.stringify({ requests, published, refused })}\n`)
+  process.stdout.write(`END ${JSON.stringify({ requests, published, refused, collections })}\n`)
+}
+
+/** Counts what the garbage collector does on the main thread, of both kinds: young objects alone, or all. */
+function collectionsOf(): { young: number; all: number; ms: number } {
+  const counts = { young: 0, all: 0, ms: 0 }
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { kind } = (entry as { readonly detail?: { readonly kind?: number } }).detail ?? {}
+      counts.ms += entry.duration
+      if (kind === constants.NODE_PERFORMANCE_GC_MINOR) counts.young++
+      if (kind === constants.NODE_PERFORMANCE_GC_MAJOR) counts.all++
+    }
+  }).observe({ entryTypes: ['gc'] })
+  return counts
 }
 
 /** Requests served, once those that the load left in flight are over and their connections closed. */

@@ -1,15 +1,19 @@
 /** Where the proxy of this project enters the comparison: one worker in a process of its own, on one core. */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
-import { startChild } from '../test/parts/child.ts'
+import { run, startChild } from '../test/parts/child.ts'
 import type { Certificates } from './certificates.ts'
 import { type Kept, keptIn } from './kept.ts'
 import type { Judged, WorkerOptions } from './worker.ts'
 
 export interface WritProxyOptions {
   readonly upstreamPort: number
+  /** What the upstream speaks. Default HTTP/1.1. */
+  readonly upstreamProtocol?: 'h2c' | undefined
+  /** The worker, as `buildWorker` has compiled it. Default its source, which Node compiles as it loads it. */
+  readonly program?: string | undefined
   /** False is plain HTTP, on the listener that a workload calls out by. Otherwise callers show an SVID. */
   readonly tls: boolean
   readonly certificates: Certificates
@@ -26,6 +30,8 @@ export interface WritProxyOptions {
 export interface RunningProxy {
   readonly port: number
   pid(): number | undefined
+  /** Of another process that works for it, and counts. */
+  alsoPid?(): number
   /** Ends it and says what it did. */
   readonly end?: () => Promise<Ended>
   remove(): Promise<void>
@@ -37,6 +43,8 @@ export interface Ended {
   /** Records that the stream took. */
   readonly published: number
   readonly refused: number
+  /** Garbage collections of its whole life: of young objects, of all, and their time on the main thread in milliseconds. */
+  readonly collections: { readonly young: number; readonly all: number; readonly ms: number }
   /** What lies on the disk; undefined where nothing was judged. */
   readonly kept: Kept | undefined
 }
@@ -45,16 +53,17 @@ export interface Ended {
 export const probes = 1
 
 export async function startWritProxy(options: WritProxyOptions): Promise<RunningProxy> {
-  const { certificates, judged, upstreamPort, tls, before, nodeOptions = [] } = options
+  const { certificates, judged, upstreamPort, upstreamProtocol, tls, before, nodeOptions = [] } = options
   const dir = await mkdtemp(join(options.folder, 'writ-'))
   const worker: WorkerOptions = {
     authority: certificates.authority,
     upstreamPort,
+    ...(upstreamProtocol && { upstreamProtocol }),
     direction: tls ? 'inbound' : 'outbound',
     judged: judged && { ...judged, spool: join(dir, 'spool') },
   }
   const [command, ...args] = [
-    ...[...before, process.execPath, ...nodeOptions, join(import.meta.dirname, 'worker.ts')],
+    ...[...before, process.execPath, ...nodeOptions, options.program ?? join(import.meta.dirname, 'worker.ts')],
     JSON.stringify(worker),
   ]
   const child = startChild(command!, args, { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -78,6 +87,33 @@ export async function startWritProxy(options: WritProxyOptions): Promise<Running
       await rm(dir, { recursive: true, force: true })
     },
   }
+}
+
+/**
+ * Compiles the worker and all it needs to JavaScript, as users have it: the compiler that Node would load stays out of the
+ * figures. Below node_modules, so that packages are found from there.
+ */
+export async function buildWorker(): Promise<string> {
+  const root = join(import.meta.dirname, '..')
+  const outDir = join(root, 'node_modules/.cache/writ-bench')
+  await rm(outDir, { recursive: true, force: true })
+  await mkdir(outDir, { recursive: true })
+  const settings = {
+    extends: join(root, 'tsconfig.build.json'),
+    compilerOptions: {
+      outDir,
+      rootDir: root,
+      declaration: false,
+      isolatedDeclarations: false,
+      typeRoots: [join(root, 'node_modules/@types')],
+    },
+    include: [join(root, 'bench/worker.ts')],
+    exclude: [],
+  }
+  const project = join(outDir, 'tsconfig.json')
+  await writeFile(project, JSON.stringify(settings))
+  await run(join(root, 'node_modules/.bin/tsc'), ['-p', project])
+  return join(outDir, 'bench/worker.js')
 }
 
 /** A policy that says yes to everything would make a fine figure. */

@@ -12,17 +12,11 @@ import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { auditorClient } from './wire/auditor-client.ts'
 import { authorityOptions, openSharedState } from './wire/authority.ts'
-import {
-  auditorId,
-  compileConfig,
-  compileMeshOnly,
-  controlIdentity,
-  openControlPlane,
-  readMesh,
-} from './wire/control-plane.ts'
+import { compileConfig, compileMeshOnly, controlIdentity, openControlPlane, readMesh } from './wire/control-plane.ts'
 import { federationOf } from './wire/federation.ts'
 import { inTurn } from './wire/in-turn.ts'
 import { openClock, random, sha256 } from './wire/machine.ts'
+import { auditorId } from './wire/names.ts'
 import { pause } from './wire/pause.ts'
 import { openDataSources } from './wire/policy-data.ts'
 import { openPolicySources } from './wire/policy-sources.ts'

@@ -9,7 +9,7 @@ import { trustJson } from '../ca/wire.ts'
 import { WritError } from '../core/fault.ts'
 import { parseTrustDomain } from '../core/spiffe.ts'
 import { readTokenFile } from './token-file.ts'
-import { controlId } from './wire/control-plane.ts'
+import { controlId } from './wire/names.ts'
 
 interface Options {
   readonly control: string

@@ -46,13 +46,14 @@ import type { PolicyBundle } from '../../core/policy.ts'
 import type { FindReceipt, KeyVault, NowNs, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
-import { type SpiffeId, spiffeId, type TrustDomain } from '../../core/spiffe.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
 import { returnedText } from '../../proxy/flow/versions.ts'
 import { accessBy } from './access.ts'
 import { tendAuthority, trustEvent } from './authority.ts'
 import { openDenied, sharedDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { random, sha256 } from './machine.ts'
+import { controlId } from './names.ts'
 import type { ServedData } from './policy-data.ts'
 import { type Quarantine, runQuarantine } from './quarantine.ts'
 import { openRegistrations } from './registration.ts'
@@ -150,9 +151,6 @@ export function compileMeshOnly(
       : compiled
   throw invalidMesh(whole.ok ? compiled : whole, meshFile)
 }
-
-export const controlId = (trustDomain: TrustDomain): SpiffeId => spiffeId(trustDomain, '/writ/control') as SpiffeId
-export const auditorId = (trustDomain: TrustDomain): SpiffeId => spiffeId(trustDomain, '/writ/auditor') as SpiffeId
 
 export interface ControlIdentity {
   readonly source: LiveIdentity

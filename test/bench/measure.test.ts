@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { expect, test } from 'vitest'
+import { readH2Result } from '../../bench/h2load.ts'
 import { readResult } from '../../bench/load.ts'
 import { costOf, parseStat, treeOf } from '../../bench/measure.ts'
 
@@ -40,4 +41,13 @@ test('the result is the last word of the load generator, and its absence is an e
   const line = '{"requests":10,"durationUs":5,"errors":0,"p50Us":1,"p99Us":2,"p999Us":3}'
   expect(readResult(`Running 1s test\n\nRESULT ${line}\n`)).toEqual(JSON.parse(line))
   expect(() => readResult('unable to connect')).toThrow('unable to connect')
+})
+
+test("h2load's percentiles are those of its log, and answers of 400 and more are errors", () => {
+  const said = 'requests: 1000 total, 1002 started, 1000 done, 1000 succeeded, 2 failed, 2 errored, 0 timeout\n'
+  const log = Array.from({ length: 1000 }, (_, i) => `${i}\t${i < 3 ? 503 : 200}\t${1000 - i}`).join('\n')
+  expect(readH2Result(said, `${log}\n`, 2)).toEqual({
+    ...{ requests: 1000, durationUs: 2e6, errors: 3, p50Us: 501, p99Us: 991, p999Us: 1000 },
+  })
+  expect(() => readH2Result('could not connect', '', 2)).toThrow('could not connect')
 })

@@ -76,6 +76,20 @@ test('no file reaches itself by its imports', () => {
   expect(cycles).toEqual([])
 })
 
+test("a sidecar's process loads neither a store nor the control plane", () => {
+  const reached = new Set<string>()
+  const walk = (file: string): void => {
+    if (reached.has(file)) return
+    reached.add(file)
+    for (const { name, typeOnly } of imports.get(file) ?? []) if (!typeOnly) walk(name)
+  }
+  walk('cli/proxy.ts')
+  expect(reached).toContain('cli/wire/sidecar.ts')
+  const heavy =
+    /^(drizzle-orm|pg|@electric-sql|audit\/store\/|console\/|cli\/wire\/control-plane|control\/mesh\/compile)/
+  expect([...reached].filter((file) => heavy.test(file))).toEqual([])
+})
+
 test('the rules tell right from wrong', () => {
   expect(wrong('engine/decide.ts', 'proxy/serve.ts', true)).toContain('parts import only core')
   expect(wrong('proxy/flow/route.ts', 'node:net', false)).toContain('only files under /node/')

@@ -32,16 +32,20 @@ export interface RunningEnvoy extends Running {
   readonly port: number
 }
 
-/** `settings`: its bootstrap as an object, given the port that it is to listen on. */
-export async function startEnvoy(settings: (port: number) => unknown): Promise<RunningEnvoy> {
+/** `settings`: its bootstrap as an object, given the port that it is to listen on. `before`: in front of the command. */
+export async function startEnvoy(
+  settings: (port: number) => unknown,
+  before: readonly string[] = [],
+): Promise<RunningEnvoy> {
   const program = await envoy.prepare(() => undefined)
   const folder = await mkdtemp(join(tmpdir(), 'writ-envoy-'))
   const port = await freePort()
   const file = join(folder, 'envoy.json')
   await writeFile(file, JSON.stringify(settings(port)))
   const start = async (): Promise<Child> => {
-    const args = ['-c', file, '--concurrency', '1', '--use-dynamic-base-id', '-l', 'error']
-    const child = startChild(program, args)
+    const own = ['-c', file, '--concurrency', '1', '--use-dynamic-base-id', '-l', 'error']
+    const [command, ...args] = [...before, program, ...own]
+    const child = startChild(command!, args)
     try {
       await portAnswers(port, 30_000, child.ended)
     } catch (cause) {

@@ -18,6 +18,8 @@ export interface NginxOptions {
   readonly http: (port: number, folder: string) => string | Promise<string>
   /** In front of the command, such as `taskset -c 0`. */
   readonly before?: readonly string[]
+  /** Connections that it holds at most, both sides counted. Default 4096. */
+  readonly connections?: number
 }
 
 export interface RunningNginx extends Running {
@@ -36,7 +38,7 @@ export async function startNginx(options: NginxOptions): Promise<RunningNginx> {
 master_process off; # One process: what is killed is all of it, and what is measured too.
 pid ${folder}/nginx.pid;
 error_log stderr warn;
-events { worker_connections 4096; }
+events { worker_connections ${options.connections ?? 4096}; }
 http {
   access_log off;
 ${temporary.map((name) => `  ${name}_temp_path ${folder}/${name};`).join('\n')}
