@@ -74,7 +74,7 @@ export function makeRegistration(options: RegistrationOptions): Registration {
 
   async function ofAgent(agent: Identity, name: string): Promise<RevisedEntry> {
     const entry = platform.entries().find((one) => one.name === name)
-    if (entry && entry.parent === agent.id && !platform.denied().has(entry.id)) return entry
+    if (entry && isOurs(agent) && entry.parent === agent.id && !platform.denied().has(entry.id)) return entry
     const fault = new WritError('forbidden', `${agent.id} serves no entry ${name}`, {
       cure: 'register the entry with this agent as its parent',
     })
