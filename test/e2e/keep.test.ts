@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -102,6 +103,11 @@ test('PostgreSQL and log folder lost under load: from a backup made under load a
     )
   }
   await more(1000)
+  const published = join(dir, 'log/0/checkpoint')
+  await eventually(
+    () => existsSync(published),
+    () => `nothing at ${published}`,
+  )
   const manifest = await makeBackup(join(dir, 'backup'), {
     ...{ store: lost, sha256, at: '' },
     logDir: join(dir, 'log'),
