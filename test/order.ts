@@ -6,7 +6,6 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const slow: readonly string[] = [
   'e2e/faults.test.ts',
   'e2e/replicas.test.ts',
-  'e2e/rotation.test.ts',
   'engine/conformance/conformance.test.ts',
   'e2e/kill.test.ts',
   'audit/node/backup.test.ts',
