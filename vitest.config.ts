@@ -19,8 +19,8 @@ const config: ViteUserConfigExport = defineConfig({
     globalSetup: ['test/setup.ts'],
     // Real processes take long to start where other work has the cores.
     testTimeout: 60_000,
-    // Many of them wait for processes of their own: three at a time keep two cores busy.
-    maxWorkers: 3,
+    // Many of them wait for processes of their own: four at a time keep two cores busy.
+    maxWorkers: 4,
     sequence: { sequencer: SlowFirst },
     hookTimeout: 120_000,
     // Hundreds of `writ` processes are started: each finds its sources stripped and compiled already.
