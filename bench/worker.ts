@@ -21,6 +21,7 @@ import { auditDefaults, type Listener, type MeshSnapshot } from '../core/snapsho
 import type { SpiffeId } from '../core/spiffe.ts'
 import { makeDecide, makePolicies } from '../engine/index.ts'
 import { loadBundle } from '../engine/node/open.ts'
+import { collectSeldom } from '../proxy/node/heap.ts'
 import { type OpenProxy, openProxy } from '../proxy/node/proxy.ts'
 import { authorityIn, callerId, serverId, trustDomain } from './certificates.ts'
 
@@ -69,6 +70,7 @@ function snapshotOf({ direction, upstreamPort: port, upstreamProtocol, judged }:
 }
 
 async function work(options: WorkerOptions): Promise<void> {
+  collectSeldom()
   const collections = collectionsOf()
   const now = openClock()
   const nowMs = (): number => Number(now() / 1_000_000n)

@@ -10,6 +10,7 @@ import { ownIdentities } from '../ca/node/workload/own.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { parseTrustDomain, trustDomainOf } from '../core/spiffe.ts'
 import { openCertificates } from '../proxy/node/certificates.ts'
+import { collectSeldom } from '../proxy/node/heap.ts'
 import { onOrphaned, runWorkers } from '../proxy/node/workers.ts'
 import type { AccessFormat } from '../proxy/telemetry/access-log.ts'
 import { drillHelp, duration, hostAndPort, number } from './options.ts'
@@ -96,6 +97,7 @@ async function runMany(options: Options): Promise<void> {
 }
 
 async function serveAs(options: Options, worker: number | undefined): Promise<void> {
+  collectSeldom()
   const onEvent = printEvents()
   const now = openClock()
   const nowMs = (): number => Number(now() / 1_000_000n)
