@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { verifySignature } from '../../ca/node/crypto.ts'
 import { fromHex } from '../../core/bytes.ts'
+import { vectorsOf } from './vectors.ts'
 
 /** Wycheproof's ECDSA vectors over P-256: what decides on certificates takes no signature that it should refuse. */
 
@@ -18,21 +17,7 @@ interface Group {
   }[]
 }
 
-const folder = process.env['WRIT_VECTORS']
-const groups = load()
-
-function load(): readonly Group[] {
-  if (!folder) return []
-  try {
-    return JSON.parse(readFileSync(join(folder, 'ecdsa_secp256r1_sha256_test.json'), 'utf8')).testGroups
-  } catch {
-    return []
-  }
-}
-
-test.runIf(process.env['CI'])('the vectors are there', () => {
-  expect(groups.length, 'set WRIT_VECTORS to the folder that holds ecdsa_secp256r1_sha256_test.json').toBeGreaterThan(0)
-})
+const groups = vectorsOf<Group>('ecdsa_secp256r1_sha256_test.json', 'testGroups')
 
 test.skipIf(groups.length === 0)('no bad signature of Wycheproof holds, and every good one does', () => {
   const wrong: string[] = []
@@ -50,7 +35,3 @@ test.skipIf(groups.length === 0)('no bad signature of Wycheproof holds, and ever
   expect(count.valid).toBeGreaterThan(100)
   expect(count.invalid).toBeGreaterThan(100)
 })
-
-if (groups.length === 0) {
-  console.warn('Wycheproof is left out: set WRIT_VECTORS to the folder that holds ecdsa_secp256r1_sha256_test.json')
-}
