@@ -9,6 +9,7 @@ import { formatMs } from '../../core/time.ts'
 import { activeOf } from '../authorities.ts'
 import { parseCsr } from '../csr.ts'
 import { formatToken, parseToken, promisedRoot, rootDigest, secretDigest, type TokenStore, tokenMs } from '../join.ts'
+import { isSignedBy } from '../signed.ts'
 import type { Authority } from './authority.ts'
 import type { IssuedLeaf } from './authority-sign.ts'
 import { verifySignature } from './crypto.ts'
@@ -133,10 +134,11 @@ const tokenFault = (message: string): WritError =>
 export function provenKey(csrDer: Uint8Array): { readonly spki: Uint8Array } | { readonly wrong: string } {
   const read = parseCsr(csrDer)
   if ('wrong' in read) return { wrong: `a bad certificate request: ${read.wrong}` }
-  const { spki, key, algorithm, info, signature } = read.request
+  const { spki, key, algorithm } = read.request
   if (key !== 'p256' || algorithm.name !== 'ecdsa-sha256') return { wrong: 'a certificate request that is not P-256' }
-  const proven = verifySignature({ algorithm: algorithm.name, spki, signed: info, signature })
-  return proven ? { spki } : { wrong: 'a certificate request that its own key did not sign' }
+  return isSignedBy(read.request, read.request, verifySignature)
+    ? { spki }
+    : { wrong: 'a certificate request that its own key did not sign' }
 }
 
 export function issuanceBody(
