@@ -24,9 +24,9 @@ export interface IssueRequest {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array
   /** Life of the leaf in milliseconds. Default one hour; never beyond the authority's longest nor the issuer's own end. */
-  readonly ttlMs?: number
+  readonly ttlMs?: number | undefined
   /** DNS names that stand beside the id. Default none. */
-  readonly dns?: readonly string[]
+  readonly dns?: readonly string[] | undefined
 }
 
 export interface IssuedLeaf {
