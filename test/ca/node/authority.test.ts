@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Authority, type AuthorityOptions, openAuthority } from '../../../ca/node/authority.ts'
 import type { AuthorityChange } from '../../../ca/node/authority-held.ts'
-import { fileAuthorityStore } from '../../../ca/node/authority-state.ts'
+import { authorityFile } from '../../../ca/node/authority-state.ts'
 import { newKeyPair, verifySignature } from '../../../ca/node/crypto.ts'
 import { pemOf } from '../../../ca/node/pem.ts'
 import { verifySvid } from '../../../ca/svid.ts'
@@ -236,7 +236,7 @@ test('of two processes over one state the second sees what the first did, and ne
   await other.maintain(quiet)
   expect(other.bundle()).toEqual(one.bundle())
 
-  const store = fileAuthorityStore(dir)
+  const store = authorityFile(dir)
   const { version, text } = (await store.read())!
   expect(await store.swap(version - 1, text)).toBe(false)
 })
