@@ -165,10 +165,10 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
         await change(paused ? 'paused' : 'resumed', activeOf(state()).id, { ...state(), paused })
       }),
     revocationList(denied) {
-      const { issuer, issuerKey } = signing()
+      const { issuer, issuerKeyId, issuerKey } = signing()
       const fromMs = wholeSeconds(nowMs())
       const serials = [...denied].filter((text) => /^[0-9a-f]{1,40}$/.test(text) && /[1-9a-f]/.test(text))
-      const fields = { issuer: issuer.subject, issuerSpki: issuer.spki, number: fromMs / 1000, fromMs }
+      const fields = { issuer: issuer.subject, issuerKeyId, number: fromMs / 1000, fromMs }
       return writeRevocationList({ ...fields, untilMs: fromMs + listMs, serials }, issuerKey)
     },
   }

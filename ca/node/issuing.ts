@@ -6,6 +6,7 @@ import type { RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { formatMs } from '../../core/time.ts'
+import { algorithmOfKey, isOwnKind } from '../algorithms.ts'
 import { parseCsr } from '../csr.ts'
 import { isSignedBy } from '../signed.ts'
 import type { Authority } from './authority.ts'
@@ -38,7 +39,7 @@ export interface Issuing {
   refuse(id: SpiffeId, evidence: string, fault: WritError): Promise<never>
 }
 
-const csrCure = 'send a PKCS#10 request for a P-256 key, signed with that key'
+const csrCure = 'send a PKCS#10 request for a P-256, P-384 or Ed25519 key, signed with that key'
 
 export function makeIssuing({ authority, sink, foreign = () => [] }: IssuingOptions): Issuing {
   async function refuse(id: SpiffeId, evidence: string, fault: WritError): Promise<never> {
@@ -74,7 +75,9 @@ export function provenKey(csrDer: Uint8Array): { readonly spki: Uint8Array } | {
   const read = parseCsr(csrDer)
   if ('wrong' in read) return { wrong: `a bad certificate request: ${read.wrong}` }
   const { spki, key, algorithm } = read.request
-  if (key !== 'p256' || algorithm.name !== 'ecdsa-sha256') return { wrong: 'a certificate request that is not P-256' }
+  if (!isOwnKind(key)) return { wrong: 'a certificate request for a key that is not P-256, P-384 or Ed25519' }
+  if (algorithm.name !== algorithmOfKey[key])
+    return { wrong: `a certificate request that is not signed by ${algorithmOfKey[key]}` }
   return isSignedBy(read.request, read.request, verifySignature)
     ? { spki }
     : { wrong: 'a certificate request that its own key did not sign' }
