@@ -1,26 +1,12 @@
 /** Certificate revocation lists (RFC 5280 sections 5 and 6.3) of issuers outside: complete ones alone, read strictly. */
 
 import { equalBytes } from '../core/bytes.ts'
-import { fits, type ReadAlgorithm, readAlgorithm, type VerifySignature } from './algorithms.ts'
-import {
-  attempt,
-  bitStringBytes,
-  type Der,
-  listOf,
-  malformed,
-  oidText,
-  only,
-  readDer,
-  smallInteger,
-  tags,
-  walk,
-} from './der.ts'
+import type { VerifySignature } from './algorithms.ts'
+import { attempt, type Der, listOf, malformed, oidText, only, smallInteger, tags, walk } from './der.ts'
+import { isSignedBy, readSigned, type Signed } from './signed.ts'
 import { type Certificate, checkName, readSerial, readTime } from './x509.ts'
 
-export interface RevocationList {
-  readonly tbs: Uint8Array
-  readonly algorithm: ReadAlgorithm
-  readonly signature: Uint8Array
+export interface RevocationList extends Signed {
   /** The whole encoded name of who issued it, and the certificates it is about. */
   readonly issuer: Uint8Array
   readonly fromMs: number
@@ -37,16 +23,9 @@ export function parseRevocationList(der: Uint8Array): { readonly list: Revocatio
 }
 
 function readList(bytes: Uint8Array): RevocationList {
-  const whole = walk(readDer(bytes), tags.sequence, 'revocation list')
-  const tbs = whole.take(tags.sequence, 'to-be-signed part')
-  const algorithm = whole.take(tags.sequence, 'signature algorithm')
-  const signature = bitStringBytes(whole.take(tags.bitString, 'signature'), 'signature')
-  whole.end('revocation list')
-
-  const parts = walk(tbs, tags.sequence, 'to-be-signed part')
+  const { signed, parts, innerAlgorithm } = readSigned(bytes, 'revocation list')
   if (smallInteger(parts.take(tags.integer, 'version'), 'version') !== 1) throw malformed('not version 2')
-  const inner = parts.take(tags.sequence, 'inner signature algorithm')
-  if (!equalBytes(inner.whole, algorithm.whole)) throw malformed('two different signature algorithms')
+  innerAlgorithm()
   const issuer = checkName(parts.take(tags.sequence, 'issuer'))
   const fromMs = readTime(parts.maybe(tags.utcTime) ?? parts.take(tags.generalizedTime, 'start'))
   // Section 5.1.2.5: always there, and without it a list would hold for ever.
@@ -56,9 +35,7 @@ function readList(bytes: Uint8Array): RevocationList {
   parts.end('to-be-signed part')
   checkExtensions(only(extensions, tags.sequence, 'extensions'))
   const revoked = new Set((entries ? listOf(entries, 'revoked certificates') : []).map(readEntry))
-  return {
-    ...{ tbs: tbs.whole, algorithm: readAlgorithm(algorithm), signature, issuer, fromMs, untilMs, revoked },
-  }
+  return { ...signed, issuer, fromMs, untilMs, revoked }
 }
 
 function readEntry(entry: Der): string {
@@ -117,11 +94,7 @@ export function revocationOf(
     const { keyUsage } = issuer.extensions
     // Section 6.3.3 (f).
     if (keyUsage && !keyUsage.bits.has('cRLSign')) return { unsure: 'a revocation list by a key that may not sign it' }
-    const { name } = list.algorithm
-    const { tbs: signed, signature } = list
-    const holds =
-      name && issuer.key && fits(name, issuer.key) && verify({ algorithm: name, spki: issuer.spki, signed, signature })
-    if (!holds) return { unsure: 'a revocation list that its issuer did not sign' }
+    if (!isSignedBy(list, issuer, verify)) return { unsure: 'a revocation list that its issuer did not sign' }
     if (nowMs < list.fromMs || nowMs > list.untilMs) return { unsure: 'a revocation list that is not of today' }
     if (list.revoked.has(certificate.serial)) return 'revoked'
   }

@@ -5,9 +5,10 @@
  */
 
 import { equalBytes } from '../core/bytes.ts'
-import { fits, type VerifySignature } from './algorithms.ts'
+import type { VerifySignature } from './algorithms.ts'
 import { type RevocationList, revocationOf } from './crl.ts'
 import { constraintFault } from './names.ts'
+import { isSignedBy } from './signed.ts'
 import { type Certificate, isEmptyName } from './x509.ts'
 
 /** Most certificates that a peer may show, its own included. */
@@ -52,7 +53,7 @@ export function checkPath(chain: readonly Certificate[], roots: readonly Certifi
   const issued = (issuer: Certificate, subject: Certificate): boolean =>
     names(issuer, subject) &&
     ++checks <= maxSignatures &&
-    signed(issuer, subject, isSigner(subject) ? (rules.verifySigner ?? rules.verify) : rules.verify)
+    isSignedBy(subject, issuer, isSigner(subject) ? (rules.verifySigner ?? rules.verify) : rules.verify)
 
   let refusal: PathAnswer | undefined
   for (const [i, certificate] of chain.entries()) {
@@ -87,12 +88,6 @@ function names(issuer: Certificate, subject: Certificate): boolean {
     equalBytes(issuer.subject, subject.issuer) &&
     (!subjectKeyId || !authorityKeyId || equalBytes(subjectKeyId, authorityKeyId))
   )
-}
-
-function signed(issuer: Certificate, subject: Certificate, verify: VerifySignature): boolean {
-  const algorithm = subject.algorithm.name
-  if (!algorithm || !issuer.key || !fits(algorithm, issuer.key)) return false
-  return verify({ algorithm, spki: issuer.spki, signed: subject.tbs, signature: subject.signature })
 }
 
 /** All rules but signatures, over a path whose links hold. */

@@ -1,16 +1,13 @@
 /** An X.509 certificate as plain data, with the raw bytes that signatures and name chaining need (RFC 5280). */
 
-import { equalBytes, fromUtf8, toHex } from '../core/bytes.ts'
-import { type KeyKind, keyKindOf, type ReadAlgorithm, readAlgorithm } from './algorithms.ts'
-import { attempt, bitStringBytes, type Der, malformed, only, readDer, smallInteger, tags, walk } from './der.ts'
+import { fromUtf8, toHex } from '../core/bytes.ts'
+import { type KeyKind, keyKindOf } from './algorithms.ts'
+import { attempt, type Der, malformed, only, smallInteger, tags, walk } from './der.ts'
 import { type Extensions, noExtensions, readExtensions } from './extensions.ts'
+import { readSigned, type Signed } from './signed.ts'
 
-export interface Certificate {
+export interface Certificate extends Signed {
   readonly der: Uint8Array
-  /** What the signature is over. */
-  readonly tbs: Uint8Array
-  readonly signature: Uint8Array
-  readonly algorithm: ReadAlgorithm
   /** Lower-case hex without the sign octet. */
   readonly serial: string
   /** Whole encoded names. Names chain when their bytes are equal. */
@@ -33,19 +30,12 @@ export function parseCertificate(der: Uint8Array): { readonly certificate: Certi
 }
 
 function readCertificate(bytes: Uint8Array): Certificate {
-  const whole = walk(readDer(bytes), tags.sequence, 'certificate')
-  const tbs = whole.take(tags.sequence, 'to-be-signed part')
-  const algorithm = whole.take(tags.sequence, 'signature algorithm')
-  const signature = bitStringBytes(whole.take(tags.bitString, 'signature'), 'signature')
-  whole.end('certificate')
-
-  const parts = walk(tbs, tags.sequence, 'to-be-signed part')
+  const { signed, parts, innerAlgorithm } = readSigned(bytes, 'certificate')
   const version = parts.maybe(0xa0)
   if (!version || smallInteger(only(version, tags.integer, 'version'), 'version') !== 2)
     throw malformed('not version 3')
   const serial = readSerial(parts.take(tags.integer, 'serial number'))
-  const inner = parts.take(tags.sequence, 'inner signature algorithm')
-  if (!equalBytes(inner.whole, algorithm.whole)) throw malformed('two different signature algorithms')
+  innerAlgorithm()
   const issuer = checkName(parts.take(tags.sequence, 'issuer'))
   const validity = walk(parts.take(tags.sequence, 'validity'), tags.sequence, 'validity')
   const notBeforeMs = readTime(validity.maybe(tags.utcTime) ?? validity.take(tags.generalizedTime, 'start'))
@@ -57,10 +47,8 @@ function readCertificate(bytes: Uint8Array): Certificate {
   parts.end('to-be-signed part') // RFC 5280 section 4.1.2.8: unique identifiers are not used, so they end up here.
 
   return {
+    ...signed,
     der: bytes,
-    tbs: tbs.whole,
-    signature,
-    algorithm: readAlgorithm(algorithm),
     serial,
     issuer,
     subject,

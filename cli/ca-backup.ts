@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { backupAuthority, restoreAuthority } from '../ca/node/authority-backup.ts'
-import { fileAuthorityStore } from '../ca/node/authority-state.ts'
+import { authorityFile } from '../ca/node/authority-state.ts'
 import { replaceText } from '../ca/node/files.ts'
 import { keySeal } from '../ca/node/root-keys.ts'
 import { openState } from '../control/node/state.ts'
@@ -24,7 +24,7 @@ export const backupCommand = (): Command =>
       if (options.to.length === 0) {
         throw new WritError('usage', 'nobody could open it', { cure: 'give --to age1…, once or more' })
       }
-      const store = fileAuthorityStore(join(options.state, 'ca'))
+      const store = authorityFile(join(options.state, 'ca'))
       const { file, trustDomain, authorities } = await backupAuthority(store, keySeal(passphrase()), options.to)
       replaceText(options.out, file)
       const count = authorities.list.length
@@ -48,7 +48,7 @@ export const restoreCommand = (): Command =>
       const file = await read(options.from)
       const state = openState(options.state)
       try {
-        const store = fileAuthorityStore(state.ca)
+        const store = authorityFile(state.ca)
         const replace = options.replace === true
         const { trustDomain, authorities } = await restoreAuthority(
           file,

@@ -5,7 +5,8 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import { isObject, parseJson } from '../../core/json.ts'
 import { parseTrustDomain, type TrustDomain } from '../../core/spiffe.ts'
 import type { Authorities } from '../authorities.ts'
-import { type AuthorityStore, authoritiesText, type HeldAuthority, readAuthorities } from './authority-state.ts'
+import { authoritiesText, type HeldAuthority, readAuthorities } from './authority-state.ts'
+import type { StoredDocument } from './document.ts'
 import type { KeySeal } from './root-keys.ts'
 
 /** A restored bundle must be newer than any that was out before, and steps that the backup does not know were few. */
@@ -16,7 +17,7 @@ const sequenceLead = 1000
  * hardware module stays there: the backup has its name. Rejects with `not_found` where there is no authority.
  */
 export async function backupAuthority(
-  store: AuthorityStore,
+  store: StoredDocument,
   seal: KeySeal,
   recipients: readonly string[],
 ): Promise<{ readonly file: string; readonly trustDomain: TrustDomain; readonly authorities: Authorities }> {
@@ -45,7 +46,7 @@ export async function backupAuthority(
 export async function restoreAuthority(
   file: string,
   identities: readonly string[],
-  store: AuthorityStore,
+  store: StoredDocument,
   seal: KeySeal,
   replace: boolean,
 ): Promise<{ readonly trustDomain: TrustDomain; readonly authorities: Authorities }> {

@@ -7,7 +7,8 @@ import { type Authorities, activeOf } from '../authorities.ts'
 import { hasFormer, removeFormer, takeFormer } from './authority-former.ts'
 import { type Making, makeAuthority } from './authority-make.ts'
 import { openSigning, type Signing } from './authority-sign.ts'
-import { type AuthorityStore, authoritiesText, type HeldAuthority, readAuthorities } from './authority-state.ts'
+import { authoritiesText, type HeldAuthority, readAuthorities } from './authority-state.ts'
+import type { StoredDocument } from './document.ts'
 
 /** What an authority is about to do; `bundle` is the one that is served from then on. */
 export interface AuthorityChange {
@@ -50,7 +51,7 @@ export async function holdAuthorities({
   dir,
   making,
 }: {
-  readonly store: AuthorityStore
+  readonly store: StoredDocument
   readonly dir: string
   readonly making: Making
 }): Promise<Held> {

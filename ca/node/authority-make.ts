@@ -6,7 +6,7 @@ import type { RandomBytes } from '../../core/ports.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import { type Certificate, parseCertificate } from '../x509.ts'
 import type { HeldAuthority } from './authority-state.ts'
-import { newKeyPair, sha256Hex } from './crypto.ts'
+import { keyIdOf, newKeyPair, sha256Hex } from './crypto.ts'
 import { jwtSignerOf } from './jwt.ts'
 import type { KeySeal, RootKey, RootKeys } from './root-keys.ts'
 import { nameOf, newSerial, writeCertificateBy } from './write.ts'
@@ -37,7 +37,7 @@ export async function makeAuthority(making: Making, publishedIn: number): Promis
       ...signerFields(key.spki, making, nowMs() + rootMs),
       issuer: name,
       subject: name,
-      issuerSpki: key.spki,
+      issuerKeyId: keyIdOf(key.spki),
     },
     key.sign,
   )
@@ -90,7 +90,7 @@ export async function newIssuer(
       subject: nameOf(trustDomain, `issuer ${toHex(random(4))}`),
       constrainTo: trustDomain,
       ca: { pathLen: 0 },
-      issuerSpki: root.spki,
+      issuerKeyId: root.extensions.subjectKeyId ?? keyIdOf(root.spki),
     },
     key.sign,
   )

@@ -5,13 +5,13 @@ import { equalBytes, toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
-import { keyKindOf } from '../algorithms.ts'
+import { isOwnKind, keyKindOf } from '../algorithms.ts'
 import { attempt, readDer } from '../der.ts'
 import { readSvid, signerDomain } from '../svid.ts'
 import { type Certificate, parseCertificate } from '../x509.ts'
 import { backdateMs, wholeSeconds } from './authority-make.ts'
 import type { HeldAuthority } from './authority-state.ts'
-import { privateKeyOf, spkiOf } from './crypto.ts'
+import { keyIdOf, privateKeyOf, spkiOf } from './crypto.ts'
 import { type JwtSigner, jwtSignerOf } from './jwt.ts'
 import { writeLeaf } from './leaf.ts'
 import { newSerial } from './write.ts'
@@ -24,9 +24,9 @@ export interface IssueRequest {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array
   /** Life of the leaf in milliseconds. Default one hour; never beyond the authority's longest nor the issuer's own end. */
-  readonly ttlMs?: number
+  readonly ttlMs?: number | undefined
   /** DNS names that stand beside the id. Default none. */
-  readonly dns?: readonly string[]
+  readonly dns?: readonly string[] | undefined
 }
 
 export interface IssuedLeaf {
@@ -41,6 +41,7 @@ export interface IssuedLeaf {
 export interface Signing {
   readonly held: HeldAuthority
   readonly issuer: Certificate
+  readonly issuerKeyId: Uint8Array
   readonly issuerKey: KeyObject
   readonly tokens: JwtSigner
 }
@@ -58,7 +59,7 @@ export const isWorn = ({ notBeforeMs, notAfterMs }: Certificate, nowMs: number):
 
 /** Throws `certificate_invalid` for a key or a name that gets no certificate, `unavailable` past the issuer's end. */
 export function issueLeaf(
-  { issuer, issuerKey }: Signing,
+  { issuer, issuerKeyId, issuerKey }: Signing,
   request: IssueRequest,
   longestMs: number,
   nowMs: number,
@@ -66,8 +67,8 @@ export function issueLeaf(
 ): IssuedLeaf {
   const { id, spki, ttlMs = leafMs, dns = [] } = request
   const key = attempt(() => keyKindOf(readDer(spki)))
-  if (!('value' in key) || key.value !== 'p256') {
-    throw new WritError('certificate_invalid', `no certificate for ${id}: its key is not P-256`, {
+  if (!('value' in key) || !isOwnKind(key.value)) {
+    throw new WritError('certificate_invalid', `no certificate for ${id}: its key is not P-256, P-384 or Ed25519`, {
       cure: 'make a P-256 key',
     })
   }
@@ -79,9 +80,8 @@ export function issueLeaf(
   const notBeforeMs = wholeSeconds(nowMs - backdateMs)
   const notAfterMs = Math.min(wholeSeconds(nowMs + Math.min(ttlMs, longestMs)), issuer.notAfterMs)
   const serial = newSerial(random)
-  const { subject, spki: issuerSpki } = issuer
   const leaf = writeLeaf(
-    { serial, issuer: subject, notBeforeMs, notAfterMs, spki, uris: [id], dns, issuerSpki },
+    { serial, issuer: issuer.subject, notBeforeMs, notAfterMs, spki, uris: [id], dns, issuerKeyId },
     issuerKey,
   )
   const chain = [leaf, issuer.der]
@@ -100,8 +100,17 @@ export function openSigning(held: HeldAuthority, trustDomain: TrustDomain, open:
   const keyPem = open(held.issuerKey)
   if (!equalBytes(spkiOf(keyPem), issuer.spki)) throw damaged('the key of the issuer is not that of its certificate')
   readSigner(held.root, trustDomain)
-  return { held, issuer, issuerKey: privateKeyOf(keyPem), tokens: jwtSignerOf(open(held.tokenKey)) }
+  return {
+    held,
+    issuer,
+    issuerKeyId: signerKeyId(issuer),
+    issuerKey: privateKeyOf(keyPem),
+    tokens: jwtSignerOf(open(held.tokenKey)),
+  }
 }
+
+/** The identifier by which certificates of a signer name its key: the one that it bears (RFC 5280 section 4.2.1.2). */
+export const signerKeyId = ({ extensions, spki }: Certificate): Uint8Array => extensions.subjectKeyId ?? keyIdOf(spki)
 
 /** A certificate that signs for this trust domain. Throws `certificate_invalid` or `config_invalid`. */
 export function readSigner(der: Uint8Array, trustDomain: TrustDomain): Certificate {

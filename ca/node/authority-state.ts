@@ -1,13 +1,12 @@
 /** What an authority keeps: its roots, issuers and keys as one document, in a file or wherever several can share it. */
 
-import { join } from 'node:path'
 import { fromBase64, toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import { isObject, parseJson } from '../../core/json.ts'
 import { parseTrustDomain, type TrustDomain } from '../../core/spiffe.ts'
 import type { Authorities, AuthorityFacts, AuthorityPhase } from '../authorities.ts'
 import { readJwtKey } from '../jwt.ts'
-import { privateFolder, readText, replaceText } from './files.ts'
+import { fileDocument, type StoredDocument } from './document.ts'
 
 /** An authority with its keys: `rootKey` as its place names it, the others sealed PEM. */
 export interface HeldAuthority extends AuthorityFacts {
@@ -18,39 +17,8 @@ export interface HeldAuthority extends AuthorityFacts {
   readonly tokenKey: string
 }
 
-/** One document with a version, for which whoever writes must say which version they read. */
-export interface AuthorityStore {
-  /** Undefined where there is none yet. */
-  read(): Promise<{ readonly version: number; readonly text: string } | undefined>
-  /** Runs `work` while no other process does so. Default nobody else has the store. */
-  exclusive?<T>(work: () => Promise<T>): Promise<T>
-  /** Calls back when somebody may have written, until the returned function is called. Default nobody else does. */
-  subscribe?(changed: () => void): () => void
-  /** Writes the version after `version`, 0 where there was none; false where somebody else was first. */
-  swap(version: number, text: string): Promise<boolean>
-}
-
 /** `authority.json` in a folder of mode 0700, itself 0600. One process has the folder at a time. */
-export function fileAuthorityStore(dir: string): AuthorityStore {
-  privateFolder(dir)
-  const path = join(dir, 'authority.json')
-  const versionOf = (text: string): number => {
-    const value = parseJson(text)
-    return isObject(value) && typeof value['version'] === 'number' ? value['version'] : 0
-  }
-  return {
-    async read() {
-      const text = readText(path)
-      return text === undefined ? undefined : { version: versionOf(text), text }
-    },
-    async swap(version, text) {
-      const now = readText(path)
-      if ((now === undefined ? 0 : versionOf(now)) !== version) return false
-      replaceText(path, text)
-      return true
-    },
-  }
-}
+export const authorityFile = (dir: string): StoredDocument => fileDocument(dir, 'authority.json')
 
 const format = 1
 

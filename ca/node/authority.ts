@@ -7,6 +7,7 @@ import type { TrustDomain } from '../../core/spiffe.ts'
 import {
   type Authorities,
   type AuthorityFacts,
+  type AuthorityStep,
   type AuthorityTimes,
   activate,
   activeOf,
@@ -22,7 +23,8 @@ import {
 import { type AuthorityChange, bundleOf, type Held, holdAuthorities } from './authority-held.ts'
 import { type Making, makeAuthority, newIssuer, wholeSeconds } from './authority-make.ts'
 import { type IssuedLeaf, type IssueRequest, issueLeaf, isWorn, readSigner, refuseForeign } from './authority-sign.ts'
-import { type AuthorityStore, fileAuthorityStore, type HeldAuthority } from './authority-state.ts'
+import { authorityFile, type HeldAuthority } from './authority-state.ts'
+import type { StoredDocument } from './document.ts'
 import { type JwtRequest, jwtMs, type MintedJwt, mintJwtSvid } from './jwt.ts'
 import { keySeal, openRootKey, type RootKeys, sealedRootKeys } from './root-keys.ts'
 import { writeRevocationList } from './write.ts'
@@ -71,7 +73,7 @@ export interface AuthorityOptions {
   readonly nowMs: () => number
   readonly random: RandomBytes
   /** Where the state is instead of in the folder, such as a table that several processes share. */
-  readonly store?: AuthorityStore
+  readonly store?: StoredDocument
   /** Where the keys of roots are instead of beside the state, such as a hardware module. */
   readonly keys?: RootKeys
   /** What keys in the state are encrypted by. Default they are not. */
@@ -95,9 +97,11 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     issuerMs: options.issuerMs ?? issuerMs,
     maxLeafMs: options.maxLeafMs ?? maxLeafMs,
   }
-  const held = await holdAuthorities({ store: options.store ?? fileAuthorityStore(dir), dir, making })
+  const held = await holdAuthorities({ store: options.store ?? authorityFile(dir), dir, making })
   const { state, signing, change, inTurn } = held
   const steps = stepsOf(held, making)
+  const take = (due: AuthorityStep): Promise<AuthorityChange> =>
+    due.step === 'prepare' ? steps.prepare() : steps[due.step](due.id)
   await inTurn(async () => {
     await steps.lengthen()
     await steps.renewIssuer()
@@ -124,12 +128,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       inTurn(async () => {
         const renewed = await steps.renewIssuer()
         const due = dueStep(state(), { ...moment, nowMs: nowMs() }, times)
-        const done =
-          due?.step === 'prepare'
-            ? await steps.prepare()
-            : due?.step === 'activate'
-              ? await steps.activate(due.id)
-              : due && (await steps.withdraw(due.id))
+        const done = due && (await take(due))
         return [renewed, done].filter((one) => one !== undefined)
       }),
     prepare: () =>
@@ -166,10 +165,10 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
         await change(paused ? 'paused' : 'resumed', activeOf(state()).id, { ...state(), paused })
       }),
     revocationList(denied) {
-      const { issuer, issuerKey } = signing()
+      const { issuer, issuerKeyId, issuerKey } = signing()
       const fromMs = wholeSeconds(nowMs())
       const serials = [...denied].filter((text) => /^[0-9a-f]{1,40}$/.test(text) && /[1-9a-f]/.test(text))
-      const fields = { issuer: issuer.subject, issuerSpki: issuer.spki, number: fromMs / 1000, fromMs }
+      const fields = { issuer: issuer.subject, issuerKeyId, number: fromMs / 1000, fromMs }
       return writeRevocationList({ ...fields, untilMs: fromMs + listMs, serials }, issuerKey)
     },
   }

@@ -10,14 +10,16 @@ import {
   verify,
 } from 'node:crypto'
 import { toHex } from '../../core/bytes.ts'
-import type { VerifySignature } from '../algorithms.ts'
+import { WritError } from '../../core/fault.ts'
+import { algorithmOfKey, type OwnKeyKind, type VerifySignature } from '../algorithms.ts'
+import { bitStringBytes, readDer } from '../der.ts'
 
 /** Bad keys and bad signatures are both simply false. */
 export const verifySignature: VerifySignature = ({ algorithm, spki, signed, signature }) => {
-  const [type, hash] = algorithm.split('-') as ['ecdsa' | 'rsa', string]
+  const [type, hash] = algorithm.split('-')
   try {
     const key = knownKey(spki)
-    return key.asymmetricKeyType === (type === 'ecdsa' ? 'ec' : 'rsa') && verify(hash, signed, key, signature)
+    return key.asymmetricKeyType === (type === 'ecdsa' ? 'ec' : type) && verify(hash, signed, key, signature)
   } catch {
     return false
   }
@@ -31,15 +33,17 @@ export interface KeyPair {
 }
 
 /**
- * A P-256 key pair. The encodings are asked for at once: in Node 20 a later `export({ format: 'jwk' })` of a key that
+ * A key pair, on P-256 unless another kind is asked for. The encodings are asked for at once: in Node 20 a later `export({ format: 'jwk' })` of a key that
  * was generated synchronously can hang the process for good.
  */
-export function newKeyPair(): KeyPair {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', {
-    namedCurve: 'P-256',
-    publicKeyEncoding: { type: 'spki', format: 'der' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  })
+export function newKeyPair(kind: OwnKeyKind = 'p256'): KeyPair {
+  const publicKeyEncoding = { type: 'spki', format: 'der' } as const
+  const privateKeyEncoding = { type: 'pkcs8', format: 'pem' } as const
+  const namedCurve = kind === 'p256' ? 'P-256' : 'P-384'
+  const { publicKey, privateKey } =
+    kind === 'ed25519'
+      ? generateKeyPairSync('ed25519', { publicKeyEncoding, privateKeyEncoding })
+      : generateKeyPairSync('ec', { namedCurve, publicKeyEncoding, privateKeyEncoding })
   return { spki: new Uint8Array(publicKey), keyPem: privateKey }
 }
 
@@ -49,8 +53,25 @@ export const privateKeyOf = (keyPem: string): KeyObject => createPrivateKey(keyP
 export const spkiOf = (keyPem: string): Uint8Array =>
   new Uint8Array(createPublicKey(createPrivateKey(keyPem)).export({ type: 'spki', format: 'der' }))
 
-/** ECDSA over SHA-256 in the DER form that certificates carry. */
-export const signDer = (key: KeyObject, bytes: Uint8Array): Uint8Array => new Uint8Array(sign('sha256', bytes, key))
+/** Which kind a key is, of those that sign here. Throws `certificate_invalid` for another. */
+export function kindOf(key: KeyObject): OwnKeyKind {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key
+  if (type === 'ed25519') return 'ed25519'
+  if (details?.namedCurve === 'prime256v1') return 'p256'
+  if (details?.namedCurve === 'secp384r1') return 'p384'
+  throw new WritError('certificate_invalid', `a key of the kind ${details?.namedCurve ?? type}`, {
+    cure: 'make a key on P-256 or P-384, or of Ed25519',
+  })
+}
+
+/** By the algorithm that goes with the key, in the form that certificates carry: ECDSA as DER. */
+export function signDer(key: KeyObject, bytes: Uint8Array): Uint8Array {
+  const [, hash] = algorithmOfKey[kindOf(key)].split('-')
+  return new Uint8Array(sign(hash ?? null, bytes, key))
+}
+
+/** RFC 5280 section 4.2.1.2 method 1 wants SHA-1 over the key bits; it names a key and protects nothing. */
+export const keyIdOf = (spki: Uint8Array): Uint8Array => sha1(bitStringBytes(readDer(spki).items[1]!, 'key bits'))
 
 /** r and s, each of half the length, as the DER that certificates carry (RFC 3279 section 2.2.3). */
 export function derOfPair(pair: Uint8Array): Uint8Array {
@@ -95,6 +116,6 @@ export function verifyPair(key: KeyObject, bytes: Uint8Array, signature: Uint8Ar
   }
 }
 
-export const sha1 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha1').update(bytes).digest())
+const sha1 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha1').update(bytes).digest())
 
 export const sha256Hex = (bytes: Uint8Array): string => toHex(createHash('sha256').update(bytes).digest())

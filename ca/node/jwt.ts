@@ -18,7 +18,7 @@ export interface JwtRequest {
   /** Whom the token is shown to, one or several; nobody else takes it. */
   readonly audience: string | readonly string[]
   /** Life of the token in milliseconds. Default five minutes. */
-  readonly ttlMs?: number
+  readonly ttlMs?: number | undefined
 }
 
 export interface MintedJwt {

@@ -5,7 +5,8 @@
 
 import type { KeyObject } from 'node:crypto'
 import { concat, fromHex, utf8 } from '../../core/bytes.ts'
-import { sha1, signDer } from './crypto.ts'
+import { algorithmDer, algorithmOfKey } from '../algorithms.ts'
+import { keyIdOf, kindOf, signDer } from './crypto.ts'
 import type { CertificateFields } from './write.ts'
 
 /** Of a leaf: no CA, no name constraints, and an empty subject. */
@@ -14,12 +15,11 @@ export type LeafFields = Omit<CertificateFields, 'subject' | 'constrainTo' | 'ca
 const hex = (text: string): Uint8Array => fromHex(text.replaceAll(' ', ''))!
 
 const version3 = hex('a003 020102')
-const ecdsaSha256 = hex('300a 06082a8648ce3d040302')
 const emptyName = hex('3000')
 /** Basic constraints without cA, and key usage of digitalSignature alone: both critical. */
 const basicAndUsage = hex('300c 0603551d13 0101ff 0402 3000 300e 0603551d0f 0101ff 0404 03020780')
 const subjectKeyId = hex('301d 0603551d0e 0416 0414')
-const authorityKeyId = hex('301f 0603551d23 0418 3016 8014')
+const authorityKeyId = hex('0603551d23')
 const bothAuth = hex('301d 0603551d25 0416 3014 06082b06010505070301 06082b06010505070302')
 const criticalSubjectAltName = hex('0603551d11 0101ff')
 
@@ -39,13 +39,14 @@ function headOf(tag: number, length: number): Uint8Array {
 }
 
 export function writeLeaf(fields: LeafFields, issuerKey: KeyObject): Uint8Array {
-  const { serial, issuer, notBeforeMs, notAfterMs, spki, uris, dns, issuerSpki } = fields
+  const { serial, issuer, notBeforeMs, notAfterMs, spki, uris, dns, issuerKeyId } = fields
+  const algorithm = algorithmDer(algorithmOfKey[kindOf(issuerKey)])
   const names = [...uris.map((uri) => der(0x86, utf8(uri))), ...dns.map((name) => der(0x82, utf8(name)))]
   const tbs = der(
     0x30,
     version3,
     der(0x02, serial),
-    ecdsaSha256,
+    algorithm,
     issuer,
     der(0x30, timeOf(notBeforeMs), timeOf(notAfterMs)),
     emptyName,
@@ -54,24 +55,14 @@ export function writeLeaf(fields: LeafFields, issuerKey: KeyObject): Uint8Array 
       0xa3,
       der(
         0x30,
-        ...[basicAndUsage, subjectKeyId, keyId(spki), authorityKeyId, keyId(issuerSpki)],
+        ...[basicAndUsage, subjectKeyId, keyIdOf(spki)],
+        der(0x30, authorityKeyId, der(0x04, der(0x30, der(0x80, issuerKeyId)))),
         der(0x30, criticalSubjectAltName, der(0x04, der(0x30, ...names))),
         bothAuth,
       ),
     ),
   )
-  return der(0x30, tbs, ecdsaSha256, der(0x03, new Uint8Array([0]), signDer(issuerKey, tbs)))
-}
-
-const known = new WeakMap<Uint8Array, Uint8Array>()
-
-/** RFC 5280 section 4.2.1.2 method 1. An issuer's is worked out once. */
-function keyId(spki: Uint8Array): Uint8Array {
-  const before = known.get(spki)
-  if (before) return before
-  const id = sha1(spki.subarray(26))
-  known.set(spki, id)
-  return id
+  return der(0x30, tbs, algorithm, der(0x03, new Uint8Array([0]), signDer(issuerKey, tbs)))
 }
 
 /** RFC 5280 section 4.1.2.5. */

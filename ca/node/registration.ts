@@ -1,26 +1,21 @@
 /** Gives identities by registration entries: to agents for the workloads of their hosts, and for proofs of platforms. */
 
 import { WritError } from '../../core/fault.ts'
-import type { Identity, IdentityRefusal, TrustBundle } from '../../core/identity.ts'
+import type { Identity, IdentityRefusal } from '../../core/identity.ts'
 import type { PlatformRoots } from '../../core/platform.ts'
-import type { RecordSink } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
 import { chooseEntry, identifyPlatform, type PlatformParts } from '../identify-any.ts'
 import { proveCertificate } from '../platform/certificate.ts'
-import type { Authority } from './authority.ts'
 import { verifySignature } from './crypto.ts'
+import { type Issued, type IssuingOptions, makeIssuing } from './issuing.ts'
 import type { MintedJwt } from './jwt.ts'
 import { makeOnce } from './once.ts'
-import { audienceText, csrCure, type Issued, issuanceBody, provenKey } from './registrar.ts'
 
-export interface RegistrationOptions {
-  readonly authority: Authority
-  readonly sink: RecordSink
+export interface RegistrationOptions extends IssuingOptions {
   readonly nowMs: () => number
   /** Life of certificates whose entry says none, in milliseconds. */
   readonly svidTtlMs: number
-  readonly foreign: () => readonly TrustBundle[]
   readonly platform: PlatformParts
   readonly roots: () => readonly PlatformRoots[]
 }
@@ -49,28 +44,14 @@ export interface Registration {
 }
 
 export function makeRegistration(options: RegistrationOptions): Registration {
-  const { authority, sink, nowMs, platform, roots, foreign } = options
+  const { authority, sink, nowMs, platform, roots } = options
   const once = makeOnce()
 
-  async function issue(entry: RevisedEntry, csrDer: Uint8Array, evidence: string): Promise<Issued> {
-    const key = provenKey(csrDer)
-    if ('wrong' in key) {
-      const fault = new WritError('certificate_invalid', key.wrong, { cure: csrCure })
-      await sink.keep({ ...issuanceBody('refused', entry.id, evidence), reason: fault.message })
-      throw fault
-    }
-    const { id, dns, ttlMs = options.svidTtlMs } = entry
-    const leaf = authority.issue({ id, spki: key.spki, ttlMs, ...(dns && { dns }) })
-    await sink.keep(issuanceBody('issued', id, evidence, leaf)) // Kept first: no certificate is out there unrecorded.
-    return { ...leaf, bundles: [authority.bundle(), ...foreign()] }
-  }
-
-  async function mint(entry: RevisedEntry, audience: readonly string[], evidence: string): Promise<MintedJwt> {
-    const { id, jwtTtlMs } = entry
-    const minted = await authority.mintJwt({ id, audience, ...(jwtTtlMs === undefined ? {} : { ttlMs: jwtTtlMs }) })
-    await sink.keep({ ...issuanceBody('issued', id, evidence, minted), audience: audienceText(audience) })
-    return minted
-  }
+  const { issue, mint, refuse } = makeIssuing(options)
+  const certificate = ({ id, dns, ttlMs = options.svidTtlMs }: RevisedEntry, csrDer: Uint8Array, evidence: string) =>
+    issue({ id, dns, ttlMs }, csrDer, 'issued', evidence)
+  const token = ({ id, jwtTtlMs }: RevisedEntry, audience: readonly string[], evidence: string) =>
+    mint({ id, audience, ttlMs: jwtTtlMs }, evidence)
 
   async function ofAgent(agent: Identity, name: string): Promise<RevisedEntry> {
     const entry = platform.entries().find((one) => one.name === name)
@@ -78,11 +59,7 @@ export function makeRegistration(options: RegistrationOptions): Registration {
     const fault = new WritError('forbidden', `${agent.id} serves no entry ${name}`, {
       cure: 'register the entry with this agent as its parent',
     })
-    await sink.keep({
-      ...issuanceBody('refused', entry?.id ?? agent.id, `svid:${agent.serial} entry:${name}`),
-      reason: fault.message,
-    })
-    throw fault
+    return refuse(entry?.id ?? agent.id, `svid:${agent.serial} entry:${name}`, fault)
   }
 
   /** A stranger's word: counted, not recorded one by one, so that nobody can fill the log with guesses. */
@@ -110,17 +87,17 @@ export function makeRegistration(options: RegistrationOptions): Registration {
 
     async issueFor(agent, name, csrDer) {
       const entry = await ofAgent(agent, name)
-      return issue(entry, csrDer, `svid:${agent.serial} ${revisionOf(entry)}`)
+      return certificate(entry, csrDer, `svid:${agent.serial} ${revisionOf(entry)}`)
     },
 
     async mintFor(agent, name, audience) {
       const entry = await ofAgent(agent, name)
-      return mint(entry, audience, `svid:${agent.serial} ${revisionOf(entry)}`)
+      return token(entry, audience, `svid:${agent.serial} ${revisionOf(entry)}`)
     },
 
-    async attestToken(token, csrDer, want, source) {
-      const { entry, evidence } = await proven(token, want, source)
-      return issue(entry, csrDer, `${evidence} ${revisionOf(entry)}`)
+    async attestToken(shown, csrDer, want, source) {
+      const { entry, evidence } = await proven(shown, want, source)
+      return certificate(entry, csrDer, `${evidence} ${revisionOf(entry)}`)
     },
 
     async attestChain(chain, csrDer, want, source) {
@@ -130,12 +107,12 @@ export function makeRegistration(options: RegistrationOptions): Registration {
       if ('wrong' in chosen) throw stranger('identity_untrusted', `${answer.evidence}: ${chosen.wrong}`, source)
       const { entry } = chosen
       if (platform.denied().has(entry.id)) throw stranger('identity_revoked', `${entry.id} is on the deny list`, source)
-      return issue(entry, csrDer, `${answer.evidence} ${revisionOf(entry)}`)
+      return certificate(entry, csrDer, `${answer.evidence} ${revisionOf(entry)}`)
     },
 
-    async exchange(token, audience, want, source) {
-      const { entry, evidence } = await proven(token, want, source)
-      return { ...(await mint(entry, audience, `${evidence} ${revisionOf(entry)}`)), id: entry.id }
+    async exchange(shown, audience, want, source) {
+      const { entry, evidence } = await proven(shown, want, source)
+      return { ...(await token(entry, audience, `${evidence} ${revisionOf(entry)}`)), id: entry.id }
     },
   }
 

@@ -7,7 +7,7 @@ import pg from 'pg'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { parseSpiffeId } from '../../core/spiffe.ts'
 import type { HeldToken, TokenStore } from '../join.ts'
-import type { AuthorityStore } from './authority-state.ts'
+import type { StoredDocument } from './document.ts'
 import { maxTokens, tooManyTokens } from './tokens.ts'
 
 /** What a workload said of the bundle it has. */
@@ -19,7 +19,7 @@ export interface Applied {
 }
 
 export interface SharedState {
-  document(name: string): AuthorityStore
+  document(name: string): StoredDocument
   readonly tokens: TokenStore
   /** Kept where it differs from what was said before. */
   applied(one: Applied): Promise<void>

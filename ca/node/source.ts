@@ -14,7 +14,7 @@ import { readIssued, trustJson } from '../wire.ts'
 import type { Authority } from './authority.ts'
 import { newKeyPair, spkiOf, verifySignature } from './crypto.ts'
 import { privateFolder, readText, replaceText } from './files.ts'
-import { issuanceBody } from './registrar.ts'
+import { issuanceBody } from './issuing.ts'
 import { type IdentityEvent, type LiveIdentity, type Obtained, startRotation } from './rotate.ts'
 
 export interface IdentitySourceOptions {

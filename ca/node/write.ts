@@ -2,8 +2,9 @@
 
 import type { KeyObject } from 'node:crypto'
 import forge from 'node-forge'
+import { algorithmDer, algorithmOfKey, type OwnKeyKind } from '../algorithms.ts'
 import { usages } from '../extensions.ts'
-import { sha1, signDer } from './crypto.ts'
+import { keyIdOf, kindOf, signDer } from './crypto.ts'
 
 const { asn1 } = forge
 const { Class, Type } = asn1
@@ -22,7 +23,7 @@ const encode = (value: Node): string => asn1.toDer(value).getBytes()
 /** Encoded bytes of our own, in a place where a node is wanted. */
 const raw = (der: Uint8Array): Node => asn1.fromDer(binary(der), { decodeBitStrings: false } as never)
 
-const ecdsaSha256 = (): Node => sequence(oid('1.2.840.10045.4.3.2'))
+const algorithmOf = (kind: OwnKeyKind): Node => raw(algorithmDer(algorithmOfKey[kind]))
 
 export interface CertificateFields {
   /** Positive and minimal: the first byte is between 01 and 7F. */
@@ -38,12 +39,12 @@ export interface CertificateFields {
   /** Trust domain that a CA below this one is held to; undefined on leaves and on roots. */
   readonly constrainTo: string | undefined
   readonly ca: { readonly pathLen: number | undefined } | undefined
-  /** SubjectPublicKeyInfo of the issuer. */
-  readonly issuerSpki: Uint8Array
+  /** Key identifier of the issuer: that of its certificate (RFC 5280 section 4.2.1.1). */
+  readonly issuerKeyId: Uint8Array
 }
 
 export function writeCertificate(fields: CertificateFields, issuerKey: KeyObject): Uint8Array {
-  return signWhole(toBeSigned(fields), issuerKey)
+  return signWhole(toBeSigned(fields, kindOf(issuerKey)), issuerKey)
 }
 
 /** The same with a key that is elsewhere: `sign` gives an ECDSA P-256 signature over SHA-256, in DER. */
@@ -51,15 +52,15 @@ export async function writeCertificateBy(
   fields: CertificateFields,
   sign: (bytes: Uint8Array) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
-  const bytes = Buffer.from(encode(toBeSigned(fields)), 'latin1')
-  return wholeOf(bytes, await sign(bytes))
+  const bytes = Buffer.from(encode(toBeSigned(fields, 'p256')), 'latin1')
+  return wholeOf(bytes, 'p256', await sign(bytes))
 }
 
-function toBeSigned(fields: CertificateFields): Node {
+function toBeSigned(fields: CertificateFields, kind: OwnKeyKind): Node {
   return sequence(
     tagged(0, node(Type.INTEGER, '\x02')),
     node(Type.INTEGER, binary(fields.serial)),
-    ecdsaSha256(),
+    algorithmOf(kind),
     raw(fields.issuer),
     sequence(timeNode(fields.notBeforeMs), timeNode(fields.notAfterMs)),
     raw(fields.subject),
@@ -74,9 +75,9 @@ export function writeCsr(spki: Uint8Array, key: KeyObject): Uint8Array {
 }
 
 export interface RevocationFields {
-  /** Encoded name and SubjectPublicKeyInfo of who signs it. */
+  /** Encoded name and key identifier of who signs it. */
   readonly issuer: Uint8Array
-  readonly issuerSpki: Uint8Array
+  readonly issuerKeyId: Uint8Array
   /** Grows with each list (RFC 5280 section 5.2.3). */
   readonly number: number
   readonly fromMs: number
@@ -87,15 +88,15 @@ export interface RevocationFields {
 
 /** A complete revocation list of version 2 (RFC 5280 section 5.1). When each was revoked is not told: `fromMs` stands for it. */
 export function writeRevocationList(fields: RevocationFields, issuerKey: KeyObject): Uint8Array {
-  const { issuer, issuerSpki, number, fromMs, untilMs, serials } = fields
+  const { issuer, issuerKeyId, number, fromMs, untilMs, serials } = fields
   const revoked = serials.map((serial) => sequence(node(Type.INTEGER, positive(serial)), timeNode(fromMs)))
   const extensions = [
-    extension('2.5.29.35', false, sequence(taggedText(0, keyId(issuerSpki)))),
+    extension('2.5.29.35', false, sequence(taggedText(0, binary(issuerKeyId)))),
     extension('2.5.29.20', false, node(Type.INTEGER, positive(number.toString(16)))),
   ]
   const tbs = sequence(
     node(Type.INTEGER, '\x01'),
-    ecdsaSha256(),
+    algorithmOf(kindOf(issuerKey)),
     raw(issuer),
     timeNode(fromMs),
     timeNode(untilMs),
@@ -115,11 +116,11 @@ function positive(hex: string): string {
 
 function signWhole(content: Node, key: KeyObject): Uint8Array {
   const bytes = Buffer.from(encode(content), 'latin1')
-  return wholeOf(bytes, signDer(key, bytes))
+  return wholeOf(bytes, kindOf(key), signDer(key, bytes))
 }
 
-function wholeOf(bytes: Uint8Array, signature: Uint8Array): Uint8Array {
-  const whole = sequence(raw(bytes), ecdsaSha256(), bits(0, binary(signature)))
+function wholeOf(bytes: Uint8Array, kind: OwnKeyKind, signature: Uint8Array): Uint8Array {
+  const whole = sequence(raw(bytes), algorithmOf(kind), bits(0, binary(signature)))
   return new Uint8Array(Buffer.from(encode(whole), 'latin1'))
 }
 
@@ -134,15 +135,15 @@ export function nameOf(organisation?: string, commonName?: string): Uint8Array {
 }
 
 function extensionsOf(fields: CertificateFields): Node[] {
-  const { ca, constrainTo, uris, dns, spki, issuerSpki, subject } = fields
+  const { ca, constrainTo, uris, dns, spki, issuerKeyId, subject } = fields
   const basic = ca ? [node(Type.BOOLEAN, '\xff'), ...(ca.pathLen === undefined ? [] : [smallInteger(ca.pathLen)])] : []
   const names = [...uris.map((uri) => taggedText(6, uri)), ...dns.map((name) => taggedText(2, name))]
   const list = [
     extension('2.5.29.19', true, sequence(...basic)),
     // keyCertSign and cRLSign for a signer, digitalSignature for a leaf (X509-SVID section 4.3).
     extension('2.5.29.15', true, ca ? bits(1, '\x06') : bits(7, '\x80')),
-    extension('2.5.29.14', false, octets(keyId(spki))),
-    extension('2.5.29.35', false, sequence(taggedText(0, keyId(issuerSpki)))),
+    extension('2.5.29.14', false, octets(binary(keyIdOf(spki)))),
+    extension('2.5.29.35', false, sequence(taggedText(0, binary(issuerKeyId)))),
   ]
   // RFC 5280 section 4.1.2.6: critical where the subject is empty.
   if (names.length > 0) list.push(extension('2.5.29.17', subject.length === 2, sequence(...names)))
@@ -156,9 +157,6 @@ function extensionsOf(fields: CertificateFields): Node[] {
 function extension(name: string, critical: boolean, value: Node): Node {
   return sequence(oid(name), ...(critical ? [node(Type.BOOLEAN, '\xff')] : []), octets(encode(value)))
 }
-
-/** RFC 5280 section 4.2.1.2 method 1 wants SHA-1 over the key bits; it names a key and protects nothing. */
-const keyId = (spki: Uint8Array): string => binary(sha1(spki.subarray(26)))
 
 const smallInteger = (value: number): Node => node(Type.INTEGER, String.fromCharCode(value))
 

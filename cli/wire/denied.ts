@@ -1,7 +1,7 @@
 /** The deny list: ids and serials that are refused from now on. In memory, and in a file for the next start. */
 
 import { readFile, rename, writeFile } from 'node:fs/promises'
-import type { AuthorityStore } from '../../ca/node/authority-state.ts'
+import type { StoredDocument } from '../../ca/node/document.ts'
 import { WritError } from '../../core/fault.ts'
 
 /** Entries at most; a longer list is a sign that an issuer should be withdrawn instead. */
@@ -15,7 +15,7 @@ export interface Denied {
 }
 
 /** The same in a document that several control planes share; another's word counts as soon as it is told. */
-export async function sharedDenied(document: AuthorityStore, changed: () => void): Promise<Denied> {
+export async function sharedDenied(document: StoredDocument, changed: () => void): Promise<Denied> {
   let current: ReadonlySet<string> = new Set()
   let number = 1
   const load = async (): Promise<void> => {

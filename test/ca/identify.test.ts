@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { expect, test, vi } from 'vitest'
 import { makeIdentify, type TrustState } from '../../ca/identify.ts'
-import { newKeyPair, privateKeyOf, verifySignature } from '../../ca/node/crypto.ts'
+import { keyIdOf, newKeyPair, privateKeyOf, verifySignature } from '../../ca/node/crypto.ts'
 import { type CertificateFields, nameOf, newSerial, writeCertificate } from '../../ca/node/write.ts'
 import type { Evidence, Identified, Peer } from '../../core/identity.ts'
 import { bank, bundlesOf, domain, id, newAuthority, newSvid, noonMs, orders, peerWith, random } from './world.ts'
@@ -152,7 +152,7 @@ function rogueRoot() {
     dns: [],
     constrainTo: undefined,
     ca: { pathLen: undefined },
-    issuerSpki: keys.spki,
+    issuerKeyId: keyIdOf(keys.spki),
   }
   return {
     der: writeCertificate(base, privateKeyOf(keys.keyPem)),

@@ -1,6 +1,6 @@
 import forge from 'node-forge'
 import { expect, test } from 'vitest'
-import { newKeyPair, privateKeyOf, signDer, verifySignature } from '../../ca/node/crypto.ts'
+import { keyIdOf, newKeyPair, privateKeyOf, signDer, verifySignature } from '../../ca/node/crypto.ts'
 import { type CertificateFields, nameOf, newSerial, writeCertificate } from '../../ca/node/write.ts'
 import { verifySvid } from '../../ca/svid.ts'
 import { concat, fromHex } from '../../core/bytes.ts'
@@ -28,7 +28,7 @@ const signer: CertificateFields = {
   dns: [],
   constrainTo: undefined,
   ca: { pathLen: undefined },
-  issuerSpki: rootKeys.spki,
+  issuerKeyId: keyIdOf(rootKeys.spki),
 }
 const issuer: CertificateFields = { ...signer, subject: issuerName, spki: issuerKeys.spki }
 const leaf: CertificateFields = {
@@ -38,7 +38,7 @@ const leaf: CertificateFields = {
   spki: newKeyPair().spki,
   uris: [orders],
   ca: undefined,
-  issuerSpki: issuerKeys.spki,
+  issuerKeyId: keyIdOf(issuerKeys.spki),
 }
 
 interface Chain {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Authority, type AuthorityOptions, openAuthority } from '../../../ca/node/authority.ts'
 import type { AuthorityChange } from '../../../ca/node/authority-held.ts'
-import { fileAuthorityStore } from '../../../ca/node/authority-state.ts'
+import { authorityFile } from '../../../ca/node/authority-state.ts'
 import { newKeyPair, verifySignature } from '../../../ca/node/crypto.ts'
 import { pemOf } from '../../../ca/node/pem.ts'
 import { verifySvid } from '../../../ca/svid.ts'
@@ -169,12 +169,18 @@ test('node:crypto reads it alike', async () => {
   expect(leaf.verify(new X509Certificate(chain[1]!).publicKey)).toBe(true)
 })
 
-test('a key that is not P-256 gets no certificate', async () => {
+test('keys on P-256 and P-384 and of Ed25519 get certificates, and no others', async () => {
   const authority = await newAuthority()
-  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' })
-  const p384 = publicKey.export({ type: 'spki', format: 'der' })
-  for (const spki of [p384, newKeyPair().spki.subarray(0, 40)]) {
-    expect(() => authority.issue({ id: orders, spki })).toThrow('not P-256')
+  for (const kind of ['p256', 'p384', 'ed25519'] as const) {
+    const { chain } = authority.issue({ id: orders, spki: newKeyPair(kind).spki })
+    expect(verifySvid(chain, authority.bundle(), noonMs, verifySignature)).toMatchObject({ ok: true })
+    expect(new X509Certificate(chain[0]!).verify(new X509Certificate(chain[1]!).publicKey)).toBe(true)
+    expect(read(chain[0]!).key).toBe(kind)
+  }
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const p521 = generateKeyPairSync('ec', { namedCurve: 'P-521' }).publicKey.export({ type: 'spki', format: 'der' })
+  for (const spki of [publicKey.export({ type: 'spki', format: 'der' }), p521, newKeyPair().spki.subarray(0, 40)]) {
+    expect(() => authority.issue({ id: orders, spki })).toThrow('not P-256, P-384 or Ed25519')
   }
 })
 
@@ -236,7 +242,7 @@ test('of two processes over one state the second sees what the first did, and ne
   await other.maintain(quiet)
   expect(other.bundle()).toEqual(one.bundle())
 
-  const store = fileAuthorityStore(dir)
+  const store = authorityFile(dir)
   const { version, text } = (await store.read())!
   expect(await store.swap(version - 1, text)).toBe(false)
 })

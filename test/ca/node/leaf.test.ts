@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { algorithmOfKey, type OwnKeyKind } from '../../../ca/algorithms.ts'
 import { bitStringBytes, readDer } from '../../../ca/der.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from '../../../ca/node/crypto.ts'
 import { writeLeaf } from '../../../ca/node/leaf.ts'
@@ -8,9 +9,9 @@ import { toHex } from '../../../core/bytes.ts'
 
 /** The fast way of writing a leaf, held against node-forge's encoder. */
 
-const issuerKeys = newKeyPair()
-const leafKeys = newKeyPair()
-const issuerKey = privateKeyOf(issuerKeys.keyPem)
+const kinds: readonly OwnKeyKind[] = ['p256', 'p384', 'ed25519']
+const pairs = kinds.map((kind) => ({ kind, ...newKeyPair(kind) }))
+const pair = fc.constantFrom(...pairs)
 
 const step = fc.string({ minLength: 1, maxLength: 300, unit: fc.constantFrom('a', 'Z', '9', '-', '_') })
 const fieldsOf = fc.record({
@@ -27,15 +28,25 @@ const fieldsOf = fc.record({
 
 test('it is byte for byte what the encoder of nodes writes, and its signature holds', () => {
   fc.assert(
-    fc.property(fieldsOf, (some) => {
-      const fields = { ...some, spki: leafKeys.spki, issuerSpki: issuerKeys.spki }
-      const [fast, , signature] = readDer(writeLeaf(fields, issuerKey)).items
-      const slow = writeCertificate({ ...fields, subject: nameOf(), constrainTo: undefined, ca: undefined }, issuerKey)
-      // ECDSA signatures differ each time.
-      expect(toHex(fast!.whole)).toBe(toHex(readDer(slow).items[0]!.whole))
-      const check = { algorithm: 'ecdsa-sha256', spki: issuerKeys.spki, signed: fast!.whole } as const
-      expect(verifySignature({ ...check, signature: bitStringBytes(signature!, 'signature') })).toBe(true)
-    }),
+    fc.property(
+      fieldsOf,
+      pair,
+      pair,
+      fc.uint8Array({ minLength: 1, maxLength: 64 }),
+      (some, leaf, issuer, issuerKeyId) => {
+        const fields = { ...some, spki: leaf.spki, issuerKeyId }
+        const issuerKey = privateKeyOf(issuer.keyPem)
+        const [fast, , signature] = readDer(writeLeaf(fields, issuerKey)).items
+        const slow = writeCertificate(
+          { ...fields, subject: nameOf(), constrainTo: undefined, ca: undefined },
+          issuerKey,
+        )
+        // ECDSA signatures differ each time.
+        expect(toHex(fast!.whole)).toBe(toHex(readDer(slow).items[0]!.whole))
+        const check = { algorithm: algorithmOfKey[issuer.kind], spki: issuer.spki, signed: fast!.whole }
+        expect(verifySignature({ ...check, signature: bitStringBytes(signature!, 'signature') })).toBe(true)
+      },
+    ),
     { numRuns: 300 },
   )
 })

@@ -1,12 +1,15 @@
+import { execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { formatToken, parseToken, rootDigest, type TokenStore } from '../../../ca/join.ts'
 import type { Authority } from '../../../ca/node/authority.ts'
-import { verifySignature } from '../../../ca/node/crypto.ts'
+import { newKeyPair, privateKeyOf, verifySignature } from '../../../ca/node/crypto.ts'
 import { makeRegistrar } from '../../../ca/node/registrar.ts'
 import { fileTokens, memoryTokens } from '../../../ca/node/tokens.ts'
+import { writeCsr } from '../../../ca/node/write.ts'
 import { verifySvid } from '../../../ca/svid.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { Identity } from '../../../core/identity.ts'
@@ -46,6 +49,25 @@ test('a token gives its workload a certificate, and the issuance is on record', 
       evidence: expect.stringMatching(/^join-token:[0-9a-f]{8}$/),
     },
   ])
+})
+
+test('a request brings a key on P-384 or of Ed25519 as well, signed by the algorithm of its kind; no RSA key', async () => {
+  const { registrar } = await open()
+  for (const kind of ['p384', 'ed25519'] as const) {
+    const { spki, keyPem } = newKeyPair(kind)
+    const { chain } = await registrar.join(await registrar.createToken(orders), writeCsr(spki, privateKeyOf(keyPem)))
+    const leaf = new X509Certificate(chain[0]!)
+    expect(leaf.checkPrivateKey(privateKeyOf(keyPem))).toBe(true)
+  }
+  const fixed = ['req', '-new', '-nodes', '-subj', '/', '-keyout', '/dev/null', '-outform', 'DER']
+  const openssl = (...args: string[]) =>
+    new Uint8Array(execFileSync('openssl', [...fixed, ...args], { stdio: ['ignore', 'pipe', 'ignore'] }))
+  for (const csr of [
+    openssl('-newkey', 'rsa:2048'),
+    openssl('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384', '-sha256'),
+  ]) {
+    expect(await codeOf(registrar.join(await registrar.createToken(orders), csr))).toBe('certificate_invalid')
+  }
 })
 
 test.each([
