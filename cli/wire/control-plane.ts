@@ -237,9 +237,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     ...{ state, authority, sink, actor: operator, nowMs, onEvent },
     settings: () => given.settings,
     denied: () => denied.current(),
-    changed: () => {
-      for (const callback of changed) callback()
-    },
+    changed: tellAll,
   })
   await sink.keep(trustEvent(authority.bundle()))
   await publish(config)
@@ -298,7 +296,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const untended = tendAuthority({ authority, sink, waiting, nowMs, onEvent })
   const unsubscribe = authority.subscribe(() => {
     source.setBundles([authority.bundle(), ...registrations.foreign()])
-    for (const callback of changed) callback()
+    tellAll()
   })
   const collector = options.collector && (await openCollectorDoor(collecting, options.collector))
   const bundleDoor =
@@ -323,7 +321,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     createCollectorToken: (workload, ttlMs, right) => collectorTokens.create(workload, ttlMs, right),
     deny: async (subject) => {
       await denied.add(subject)
-      for (const callback of changed) callback()
+      tellAll()
     },
     sink,
     actor: operator,
@@ -402,7 +400,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   /** What else is in force changed, and the mesh file did not. */
   async function serveAnew(): Promise<void> {
     config = await inForce(given)
-    for (const callback of changed) callback()
+    tellAll()
   }
 
   return {
@@ -423,7 +421,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
         given = next
         config = effective
         registrations.apply()
-        for (const callback of changed) callback()
+        tellAll()
       }),
     async close() {
       quarantine.close()
