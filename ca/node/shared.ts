@@ -8,6 +8,7 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import { parseSpiffeId } from '../../core/spiffe.ts'
 import type { HeldToken, TokenStore } from '../join.ts'
 import type { AuthorityStore } from './authority-state.ts'
+import { maxBound, type RecoveryStore, tooManyBound } from './recovery.ts'
 import { maxTokens, tooManyTokens } from './tokens.ts'
 
 /** What a workload said of the bundle it has. */
@@ -21,6 +22,7 @@ export interface Applied {
 export interface SharedState {
   document(name: string): AuthorityStore
   readonly tokens: TokenStore
+  readonly recovery: RecoveryStore
   /** Kept where it differs from what was said before. */
   applied(one: Applied): Promise<void>
   /** Workloads whose certificates hold at that time and that have an older bundle than `trust`. */
@@ -36,6 +38,8 @@ const tables = `
 create schema if not exists writ_ca;
 create table if not exists writ_ca.documents (name text primary key, version bigint not null, body text not null);
 create table if not exists writ_ca.join_tokens (digest text primary key, id text not null, expires_at_ms bigint not null);
+create table if not exists writ_ca.recovery_keys (digest text primary key, id text not null, registered boolean not null,
+  serial text not null, not_after_ms bigint not null);
 create table if not exists writ_ca.applied (workload text primary key, trust bigint not null, not_after_ms bigint not null);
 `
 
@@ -111,6 +115,34 @@ export async function openShared(url: string): Promise<SharedState> {
         ])
         const id = row && parseSpiffeId(String(row['id']))
         return id && { digest, id, expiresAtMs: Number(row['expires_at_ms']) }
+      },
+    },
+    recovery: {
+      async find(digest) {
+        const [row] = await query('select * from writ_ca.recovery_keys where digest = $1', [digest])
+        const id = row && parseSpiffeId(String(row['id']))
+        const { registered, serial, not_after_ms } = row ?? {}
+        return (
+          id && {
+            digest,
+            id,
+            registered: registered === true,
+            serial: String(serial),
+            notAfterMs: Number(not_after_ms),
+          }
+        )
+      },
+      async put({ digest, id, registered, serial, notAfterMs }, forgetMs) {
+        await query('delete from writ_ca.recovery_keys where not_after_ms < $1', [forgetMs])
+        const rows = await query(
+          `insert into writ_ca.recovery_keys select $1, $2, $3, $4, $5
+           where exists (select from writ_ca.recovery_keys where digest = $1)
+           or (select count(*) from writ_ca.recovery_keys) < $6
+           on conflict (digest) do update set id = excluded.id, registered = excluded.registered,
+           serial = excluded.serial, not_after_ms = excluded.not_after_ms returning digest`,
+          [digest, id, registered, serial, notAfterMs, maxBound],
+        )
+        if (rows.length === 0) throw tooManyBound()
       },
     },
     async applied({ workload, trust, notAfterMs }) {

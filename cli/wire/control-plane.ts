@@ -7,8 +7,10 @@ import type { Db } from '../../audit/store/schema.ts'
 import { preparedOf } from '../../ca/authorities.ts'
 import { makeIdentify } from '../../ca/identify.ts'
 import type { Authority } from '../../ca/node/authority.ts'
+import { fileBoundKeys } from '../../ca/node/bound-keys.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
 import { signHeadWith } from '../../ca/node/heads.ts'
+import { makeRecovery } from '../../ca/node/recovery.ts'
 import { makeRegistrar, type Registrar } from '../../ca/node/registrar.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
 import type { Applied, SharedState } from '../../ca/node/shared.ts'
@@ -248,6 +250,15 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     return { generation: generation + denied.generation(), bundles, denied: denied.current() }
   }, verifySignature)
 
+  const recovery = makeRecovery({
+    store: shared?.recovery ?? fileBoundKeys(join(state.ca, 'recovery-keys.json'), nowMs),
+    issue: registrar.reissue,
+    denied: denied.current,
+    isRegistered: (id) => partOf(id) !== undefined || registrations.isRegistered(id),
+    withinMs: () => given.settings.recoveryMs,
+    ...{ sink, nowMs },
+    onProblem: (text) => onEvent({ level: 'warn', from: 'recovery keys', text }),
+  })
   const collecting = {
     collectorToken: (token: string) => collectorTokens.find(token),
     denied: () => ({ generation: denied.generation(), denied: denied.current() }),
@@ -262,6 +273,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       ...collecting,
       identity: source,
       registrar,
+      recovery,
       registration: registrations.registration,
       identify,
       trust: () => authority.bundle(),

@@ -18,6 +18,7 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import { parseJson } from '../../core/json.ts'
 import type { RecordSink } from '../../core/ports.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
 import { openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -40,6 +41,8 @@ export interface RegistrationsOptions {
 export interface Registrations {
   readonly registration: Registration
   readonly routes: DoorApp
+  /** Whether an entry names this id that is nobody's but its own to prove. */
+  isRegistered(id: SpiffeId): boolean
   /** Bundles of federated domains. */
   foreign(): readonly TrustBundle[]
   /** Takes up what the mesh file says now. */
@@ -79,6 +82,7 @@ export function openRegistrations(options: RegistrationsOptions): Registrations 
       sink: () => sink,
       unexpected: (thrown) => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) }),
     }),
+    isRegistered: (id) => entries().some((entry) => entry.id === id && entry.parent === undefined),
     foreign: () => federation.bundles(),
     apply: () => federation.follow(settings().identity.federation),
     close: () => federation.close(),

@@ -67,6 +67,19 @@ test('a join token is redeemed once, wherever it was made and however many try',
   expect(await other.tokens.take('d2')).toBeUndefined()
 })
 
+test('a recovery key that was bound at one control plane is known at the other, and is forgotten in time', async () => {
+  const key = { digest: 'k1', id: orders, registered: true, serial: 'aa', notAfterMs: noonMs }
+  await one.recovery.put(key, 0)
+  expect(await other.recovery.find('k1')).toEqual(key)
+  await other.recovery.put({ ...key, serial: 'bb' }, noonMs)
+  expect(await one.recovery.find('k1')).toEqual({ ...key, serial: 'bb' })
+  await one.recovery.put({ ...key, digest: 'k2' }, noonMs + 1)
+  expect([await one.recovery.find('k1'), await other.recovery.find('k2')]).toEqual([
+    undefined,
+    { ...key, digest: 'k2' },
+  ])
+})
+
 test('who is denied at one is denied at the other within moments, and two at once lose nothing', async () => {
   let told = 0
   const [a, b] = [
