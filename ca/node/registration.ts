@@ -11,7 +11,7 @@ import { proveCertificate } from '../platform/certificate.ts'
 import type { Authority } from './authority.ts'
 import { verifySignature } from './crypto.ts'
 import type { MintedJwt } from './jwt.ts'
-import { makeOnce } from './once.ts'
+import { makeOnce, type Once } from './once.ts'
 import { audienceText, csrCure, type Issued, issuanceBody, provenKey } from './registrar.ts'
 
 export interface RegistrationOptions {
@@ -23,6 +23,8 @@ export interface RegistrationOptions {
   readonly foreign: () => readonly TrustBundle[]
   readonly platform: PlatformParts
   readonly roots: () => readonly PlatformRoots[]
+  /** Tokens that were shown. Default this process alone knows them. */
+  readonly once?: Once
 }
 
 export interface TokenAnswer extends MintedJwt {
@@ -50,7 +52,7 @@ export interface Registration {
 
 export function makeRegistration(options: RegistrationOptions): Registration {
   const { authority, sink, nowMs, platform, roots, foreign } = options
-  const once = makeOnce()
+  const { once = makeOnce() } = options
 
   async function issue(entry: RevisedEntry, csrDer: Uint8Array, evidence: string): Promise<Issued> {
     const key = provenKey(csrDer)
@@ -96,7 +98,7 @@ export function makeRegistration(options: RegistrationOptions): Registration {
   async function proven(token: string, want: SpiffeId | undefined, source: string) {
     const answer = await identifyPlatform(platform, token, want, nowMs())
     if (!answer.ok) throw stranger(answer.code, answer.detail, source)
-    if (!answer.reuse && !once.take(answer.digest, answer.identity.notAfterMs, nowMs())) {
+    if (!answer.reuse && !(await once.take(answer.digest, answer.identity.notAfterMs, nowMs()))) {
       throw stranger('identity_invalid', `${answer.evidence}: this token was shown before`, source)
     }
     return answer

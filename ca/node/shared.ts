@@ -1,6 +1,7 @@
 /**
- * What several control planes of one trust domain share in PostgreSQL: the authority's state, join tokens, the deny list,
- * and which bundle each workload has. Whoever changes something tells the others by NOTIFY.
+ * What several control planes of one trust domain share in PostgreSQL: the authority's state, join tokens, tokens of platforms
+ * that were shown, recovery keys, the deny list, entries made by command, and which bundle each workload has. Whoever changes
+ * something tells the others by NOTIFY.
  */
 
 import pg from 'pg'
@@ -8,13 +9,15 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import { parseSpiffeId } from '../../core/spiffe.ts'
 import type { HeldToken, TokenStore } from '../join.ts'
 import type { AuthorityStore } from './authority-state.ts'
+import { maxShown, type Once, shownSkewMs } from './once.ts'
 import { maxBound, type RecoveryStore, tooManyBound } from './recovery.ts'
 import { maxTokens, tooManyTokens } from './tokens.ts'
 
 /** What a workload said of the bundle it has. */
 export interface Applied {
   readonly workload: string
-  readonly trust: number
+  /** Sequence of its bundle; undefined leaves what it said before. */
+  readonly trust: number | undefined
   /** End of its certificate, milliseconds since 1970. */
   readonly notAfterMs: number
 }
@@ -23,6 +26,8 @@ export interface SharedState {
   document(name: string): AuthorityStore
   readonly tokens: TokenStore
   readonly recovery: RecoveryStore
+  /** Tokens of platforms that were shown. */
+  readonly once: Once
   /** Kept where it differs from what was said before. */
   applied(one: Applied): Promise<void>
   /** Workloads whose certificates hold at that time and that have an older bundle than `trust`. */
@@ -40,6 +45,7 @@ create table if not exists writ_ca.documents (name text primary key, version big
 create table if not exists writ_ca.join_tokens (digest text primary key, id text not null, expires_at_ms bigint not null);
 create table if not exists writ_ca.recovery_keys (digest text primary key, id text not null, registered boolean not null,
   serial text not null, not_after_ms bigint not null);
+create table if not exists writ_ca.shown (digest text primary key, until_ms bigint not null);
 create table if not exists writ_ca.applied (workload text primary key, trust bigint not null, not_after_ms bigint not null);
 `
 
@@ -145,11 +151,22 @@ export async function openShared(url: string): Promise<SharedState> {
         if (rows.length === 0) throw tooManyBound()
       },
     },
+    once: {
+      async take(digest, notAfterMs, nowMs) {
+        await query('delete from writ_ca.shown where until_ms < $1', [nowMs])
+        const rows = await query(
+          `insert into writ_ca.shown select $1, $2 where (select count(*) from writ_ca.shown) < $3
+           on conflict do nothing returning digest`,
+          [digest, notAfterMs + shownSkewMs, maxShown],
+        )
+        return rows.length === 1
+      },
+    },
     async applied({ workload, trust, notAfterMs }) {
       await query(
-        `insert into writ_ca.applied values ($1, $2, $3) on conflict (workload) do update
-         set trust = excluded.trust, not_after_ms = excluded.not_after_ms
-         where (applied.trust, applied.not_after_ms) is distinct from (excluded.trust, excluded.not_after_ms)`,
+        `insert into writ_ca.applied values ($1, coalesce($2::bigint, 0), $3) on conflict (workload) do update
+         set trust = coalesce($2::bigint, applied.trust), not_after_ms = excluded.not_after_ms
+         where (applied.trust, applied.not_after_ms) is distinct from (coalesce($2, applied.trust), excluded.not_after_ms)`,
         [workload, trust, notAfterMs],
       )
     },

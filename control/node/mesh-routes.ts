@@ -64,6 +64,8 @@ export interface MeshRouteParts extends CollectorParts {
   readonly health: Health
   /** Each report of a workload's proxy, once it is kept. */
   readonly onReport?: (id: SpiffeId, report: HealthReport) => Later<void>
+  /** Who asks for trust bundles, and the sequence of ours where they showed that they have it. */
+  readonly onTrust?: (identity: Identity, sequence: number | undefined) => void
   /** What a workload's proxy says of policies on trial. */
   readonly onTrials?: (id: SpiffeId, trials: readonly TrialHealth[]) => Later<void>
   /** What it says of backends on trial. */
@@ -148,6 +150,8 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
   mesh('get', '/v1/trust-bundles', async (c, identity) => {
     const bundles = (): readonly TrustBundle[] => [parts.trust(), ...(parts.foreign?.() ?? [])]
     const tag = (): string => tagOf(bundles().map(({ trustDomain, sequence }) => `${trustDomain}:${sequence}`))
+    // Who shows a version has it in use: that is the word that a new root waits for.
+    parts.onTrust?.(identity, c.req.header('if-none-match') === tag() ? parts.trust().sequence : undefined)
     if (!(await news(c, identity, tag))) return notModified(tag())
     return c.json({ trust: bundles().map(trustJson) as object[] }, 200, { etag: tag() })
   })
