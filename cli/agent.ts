@@ -17,7 +17,7 @@ import { parseJson } from '../core/json.ts'
 import { parseTrustDomain, spiffeId, type TrustDomain } from '../core/spiffe.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
-import { joinAs, tell } from './wire/join.ts'
+import { joinAs, renewing, tell } from './wire/join.ts'
 import { random } from './wire/machine.ts'
 import { controlId } from './wire/names.ts'
 import { printEvents } from './wire/telemetry.ts'
@@ -122,12 +122,14 @@ async function openSource(options: Options, trustDomain: TrustDomain) {
   const bundle = await bundleIn(options.trustBundle)
   const want = options.name === undefined ? undefined : spiffeId(trustDomain, `/writ/agent/${options.name}`)
   if (options.name !== undefined && !want) throw usage(`${options.name} is no name of an agent`, 'one step of a path')
-  const join_ = async () =>
-    attestNode({ url, expect, bundle, nowMs, proof: await proofOf(options), ...(want && { want }) })
-  const { renewSvid } = await import('../ca/node/client.ts')
+  const reach = { url, expect, nowMs }
   return openIdentitySource({
     dir,
-    obtain: { join: join_, renew: (state) => renewSvid({ url, state, expect, nowMs }) },
+    obtain: {
+      ...renewing(reach),
+      join: async (recovery) =>
+        attestNode({ ...reach, bundle, recovery, proof: await proofOf(options), ...(want && { want }) }),
+    },
     nowMs,
     random,
     onEvent: (event) => tell(event, onEvent),

@@ -215,8 +215,9 @@ export interface IssuanceBody {
   readonly not_before: string
   readonly not_after: string
   /**
-   * What was shown for it: `join-token:<first 8 hex of its digest>`, `svid:<serial>`, or `<platform>:<first 8 hex of its
-   * digest>`; after a space, where an entry decided, `entry:<name>@<revision>`. With an entry, the SVID is its agent's.
+   * What was shown for it: `join-token:<first 8 hex of its digest>`, `recovery-key:<the same>`, `svid:<serial>`, or
+   * `<platform>:<the same>`; after a space, where an entry decided, `entry:<name>@<revision>`. With an entry, the SVID is
+   * its agent's.
    */
   readonly evidence: string
   /** Whom a JWT-SVID is for, several of them parted by spaces; certificates have none. Its `serial` is the token's `jti`. */

@@ -11,6 +11,7 @@ import { verifySvid } from '../svid.ts'
 import { type MintedToken, readIssued, readMinted, readTrust } from '../wire.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from './crypto.ts'
 import { call, type Reply } from './https.ts'
+import { recoveryHeader, recoveryText } from './recovery-proof.ts'
 import { writeCsr } from './write.ts'
 
 /** Longest answer that is about certificates, in bytes. */
@@ -30,6 +31,8 @@ export interface Reach {
   readonly nowMs?: () => number
   /** Time for each call, in milliseconds. Default 10 000. */
   readonly timeoutMs?: number
+  /** PKCS#8 PEM of the key that stands for us when our certificate is over. Default there is none. */
+  readonly recovery?: string
 }
 
 /**
@@ -61,6 +64,12 @@ export async function joinMesh(options: Reach & { readonly token: string }): Pro
 export function renewSvid(options: Reach & { readonly state: IdentityState }): Promise<Joined> {
   const { svid, bundles, denied } = options.state
   return obtain({ ...options, bundles, denied, svid, want: svid.id, path: '/v1/renew', with: {} })
+}
+
+/** A certificate under the name of one that is over, by the key that was bound to it. */
+export function recoverSvid(options: Reach & { readonly recovery: string; readonly last: Joined }): Promise<Joined> {
+  const { svid, bundles } = options.last
+  return obtain({ ...options, bundles, want: svid.id, path: '/v1/recover', with: {} })
 }
 
 /** A JWT-SVID in our own name, to be shown to `audience`. */
@@ -153,10 +162,11 @@ export interface Obtain extends Trusting {
 export async function obtain(options: Obtain): Promise<Joined> {
   const { url, path, svid, timeoutMs } = options
   const keys = newKeyPair()
-  const csr = toBase64(writeCsr(keys.spki, privateKeyOf(keys.keyPem)))
-  const body = utf8(JSON.stringify({ ...options.with, csr }))
+  const csr = writeCsr(keys.spki, privateKeyOf(keys.keyPem))
+  const body = utf8(JSON.stringify({ ...options.with, csr: toBase64(csr) }))
   const judge = judgeServer(options)
-  const headers = jsonHeaders
+  const { recovery } = options
+  const headers = { ...jsonHeaders, ...(recovery && { [recoveryHeader]: recoveryText(recovery, csr) }) }
   const reply = await call({
     url,
     method: 'POST',

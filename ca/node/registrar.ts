@@ -16,6 +16,8 @@ export interface Registrar {
   join(token: string, csrDer: Uint8Array, source?: string): Promise<Issued>
   /** A fresh certificate for a peer that proved its name by the one before. */
   renew(identity: Identity, csrDer: Uint8Array): Promise<Issued>
+  /** A fresh certificate for a name that a recovery key proved (ca/node/recovery.ts). */
+  reissue(id: SpiffeId, csrDer: Uint8Array, evidence: string): Promise<Issued>
   /** A JWT-SVID in the name of a peer that proved it by its certificate, to be shown to one audience or several. */
   mintJwt(identity: Identity, audience: string | readonly string[]): Promise<MintedJwt>
 }
@@ -70,6 +72,8 @@ export function makeRegistrar(options: RegistrarOptions): Registrar {
       refuseOthers(identity, 'renew a certificate')
       return certificate(identity.id, csrDer, 'renewed', `svid:${identity.serial}`)
     },
+
+    reissue: (id, csrDer, evidence) => certificate(id, csrDer, 'issued', evidence),
 
     async mintJwt(identity, audience) {
       refuseOthers(identity, 'have a token')

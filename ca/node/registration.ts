@@ -10,7 +10,7 @@ import { proveCertificate } from '../platform/certificate.ts'
 import { verifySignature } from './crypto.ts'
 import { type Issued, type IssuingOptions, makeIssuing } from './issuing.ts'
 import type { MintedJwt } from './jwt.ts'
-import { makeOnce } from './once.ts'
+import { makeOnce, type Once } from './once.ts'
 
 export interface RegistrationOptions extends IssuingOptions {
   readonly nowMs: () => number
@@ -18,6 +18,8 @@ export interface RegistrationOptions extends IssuingOptions {
   readonly svidTtlMs: number
   readonly platform: PlatformParts
   readonly roots: () => readonly PlatformRoots[]
+  /** Tokens that were shown. Default this process alone knows them. */
+  readonly once?: Once
 }
 
 export interface TokenAnswer extends MintedJwt {
@@ -44,8 +46,7 @@ export interface Registration {
 }
 
 export function makeRegistration(options: RegistrationOptions): Registration {
-  const { authority, sink, nowMs, platform, roots } = options
-  const once = makeOnce()
+  const { authority, sink, nowMs, platform, roots, once = makeOnce() } = options
 
   const { issue, mint, refuse } = makeIssuing(options)
   const certificate = ({ id, dns, ttlMs = options.svidTtlMs }: RevisedEntry, csrDer: Uint8Array, evidence: string) =>
@@ -73,7 +74,7 @@ export function makeRegistration(options: RegistrationOptions): Registration {
   async function proven(token: string, want: SpiffeId | undefined, source: string) {
     const answer = await identifyPlatform(platform, token, want, nowMs())
     if (!answer.ok) throw stranger(answer.code, answer.detail, source)
-    if (!answer.reuse && !once.take(answer.digest, answer.identity.notAfterMs, nowMs())) {
+    if (!answer.reuse && !(await once.take(answer.digest, answer.identity.notAfterMs, nowMs()))) {
       throw stranger('identity_invalid', `${answer.evidence}: this token was shown before`, source)
     }
     return answer

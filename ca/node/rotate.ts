@@ -16,7 +16,7 @@ export interface LiveIdentity extends IdentitySource {
 }
 
 export type IdentityEvent =
-  | { readonly kind: 'loaded' | 'joined' | 'renewed'; readonly svid: Svid }
+  | { readonly kind: 'loaded' | 'joined' | 'recovered' | 'renewed'; readonly svid: Svid }
   /** The next try follows in `retryInMs`, for as long as it takes. */
   | { readonly kind: 'failed'; readonly fault: WritError; readonly retryInMs: number }
 
@@ -30,7 +30,7 @@ export interface RotationOptions {
   /** When the first was had, in milliseconds since 1970. */
   readonly sinceMs: number
   /** A fresh certificate under the same name; `kind` says how it was had. */
-  readonly renew: (state: IdentityState) => Promise<Obtained & { readonly kind: 'joined' | 'renewed' }>
+  readonly renew: (state: IdentityState) => Promise<Obtained & { readonly kind: 'joined' | 'recovered' | 'renewed' }>
   /** Called before a new certificate or bundle is in use. */
   readonly save: (next: Obtained) => void
   readonly nowMs: () => number

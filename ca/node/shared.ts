@@ -1,6 +1,7 @@
 /**
- * What several control planes of one trust domain share in PostgreSQL: the authority's state, join tokens, the deny list,
- * and which bundle each workload has. Whoever changes something tells the others by NOTIFY.
+ * What several control planes of one trust domain share in PostgreSQL: the authority's state, join tokens, tokens of platforms
+ * that were shown, recovery keys, the deny list, entries made by command, and which bundle each workload has. Whoever changes
+ * something tells the others by NOTIFY.
  */
 
 import pg from 'pg'
@@ -8,12 +9,15 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import { parseSpiffeId } from '../../core/spiffe.ts'
 import type { HeldToken, TokenStore } from '../join.ts'
 import type { StoredDocument } from './document.ts'
+import { maxShown, type Once, shownSkewMs } from './once.ts'
+import { maxBound, type RecoveryStore, tooManyBound } from './recovery.ts'
 import { maxTokens, tooManyTokens } from './tokens.ts'
 
 /** What a workload said of the bundle it has. */
 export interface Applied {
   readonly workload: string
-  readonly trust: number
+  /** Sequence of its bundle; undefined leaves what it said before. */
+  readonly trust: number | undefined
   /** End of its certificate, milliseconds since 1970. */
   readonly notAfterMs: number
 }
@@ -21,6 +25,9 @@ export interface Applied {
 export interface SharedState {
   document(name: string): StoredDocument
   readonly tokens: TokenStore
+  readonly recovery: RecoveryStore
+  /** Tokens of platforms that were shown. */
+  readonly once: Once
   /** Kept where it differs from what was said before. */
   applied(one: Applied): Promise<void>
   /** Workloads whose certificates hold at that time and that have an older bundle than `trust`. */
@@ -36,6 +43,9 @@ const tables = `
 create schema if not exists writ_ca;
 create table if not exists writ_ca.documents (name text primary key, version bigint not null, body text not null);
 create table if not exists writ_ca.join_tokens (digest text primary key, id text not null, expires_at_ms bigint not null);
+create table if not exists writ_ca.recovery_keys (digest text primary key, id text not null, registered boolean not null,
+  serial text not null, not_after_ms bigint not null);
+create table if not exists writ_ca.shown (digest text primary key, until_ms bigint not null);
 create table if not exists writ_ca.applied (workload text primary key, trust bigint not null, not_after_ms bigint not null);
 `
 
@@ -113,11 +123,50 @@ export async function openShared(url: string): Promise<SharedState> {
         return id && { digest, id, expiresAtMs: Number(row['expires_at_ms']) }
       },
     },
+    recovery: {
+      async find(digest) {
+        const [row] = await query('select * from writ_ca.recovery_keys where digest = $1', [digest])
+        const id = row && parseSpiffeId(String(row['id']))
+        const { registered, serial, not_after_ms } = row ?? {}
+        return (
+          id && {
+            digest,
+            id,
+            registered: registered === true,
+            serial: String(serial),
+            notAfterMs: Number(not_after_ms),
+          }
+        )
+      },
+      async put({ digest, id, registered, serial, notAfterMs }, forgetMs) {
+        await query('delete from writ_ca.recovery_keys where not_after_ms < $1', [forgetMs])
+        const rows = await query(
+          `insert into writ_ca.recovery_keys select $1, $2, $3, $4, $5
+           where exists (select from writ_ca.recovery_keys where digest = $1)
+           or (select count(*) from writ_ca.recovery_keys) < $6
+           on conflict (digest) do update set id = excluded.id, registered = excluded.registered,
+           serial = excluded.serial, not_after_ms = excluded.not_after_ms returning digest`,
+          [digest, id, registered, serial, notAfterMs, maxBound],
+        )
+        if (rows.length === 0) throw tooManyBound()
+      },
+    },
+    once: {
+      async take(digest, notAfterMs, nowMs) {
+        await query('delete from writ_ca.shown where until_ms < $1', [nowMs])
+        const rows = await query(
+          `insert into writ_ca.shown select $1, $2 where (select count(*) from writ_ca.shown) < $3
+           on conflict do nothing returning digest`,
+          [digest, notAfterMs + shownSkewMs, maxShown],
+        )
+        return rows.length === 1
+      },
+    },
     async applied({ workload, trust, notAfterMs }) {
       await query(
-        `insert into writ_ca.applied values ($1, $2, $3) on conflict (workload) do update
-         set trust = excluded.trust, not_after_ms = excluded.not_after_ms
-         where (applied.trust, applied.not_after_ms) is distinct from (excluded.trust, excluded.not_after_ms)`,
+        `insert into writ_ca.applied values ($1, coalesce($2::bigint, 0), $3) on conflict (workload) do update
+         set trust = coalesce($2::bigint, applied.trust), not_after_ms = excluded.not_after_ms
+         where (applied.trust, applied.not_after_ms) is distinct from (coalesce($2, applied.trust), excluded.not_after_ms)`,
         [workload, trust, notAfterMs],
       )
     },

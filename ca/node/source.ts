@@ -9,23 +9,28 @@ import { isObject, parseJson } from '../../core/json.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
-import { verifySvid } from '../svid.ts'
+import { readSvid, verifySvid } from '../svid.ts'
 import { readIssued, trustJson } from '../wire.ts'
 import type { Authority } from './authority.ts'
 import { newKeyPair, spkiOf, verifySignature } from './crypto.ts'
-import { privateFolder, readText, replaceText } from './files.ts'
+import { createText, privateFolder, readText, replaceText } from './files.ts'
 import { issuanceBody } from './issuing.ts'
 import { type IdentityEvent, type LiveIdentity, type Obtained, startRotation } from './rotate.ts'
 
 export interface IdentitySourceOptions {
-  /** Holds `identity.json`: certificate, key and trust bundles, mode 0600. Created with mode 0700 if missing. */
+  /**
+   * Holds `identity.json`, certificate, key and trust bundles, and `recovery.pem`, the key that stands for this process when
+   * its certificate is over: mode 0600. Created with mode 0700 if missing.
+   */
   readonly dir: string
   /** Whose identity this must be. Default whoever the join token names. */
   readonly id?: SpiffeId
   readonly obtain: {
-    /** A first certificate, and a new one after the last has expired. */
-    readonly join: () => Promise<Obtained>
-    readonly renew: (state: IdentityState) => Promise<Obtained>
+    /** A first certificate. `recovery` is the PKCS#8 PEM of a key that may stand for it later. */
+    readonly join: (recovery: string) => Promise<Obtained>
+    readonly renew: (state: IdentityState, recovery: string) => Promise<Obtained>
+    /** A new one after the last has expired; where that is refused, `join` is asked. Default `join`. */
+    readonly recover?: (last: Obtained, recovery: string) => Promise<Obtained>
   }
   readonly nowMs: () => number
   readonly random: RandomBytes
@@ -44,22 +49,37 @@ export async function openIdentitySource(options: IdentitySourceOptions): Promis
   privateFolder(dir)
   const path = join(dir, 'identity.json')
   const save = (next: Obtained): void => replaceText(path, textOf(next))
+  const recovery = recoveryKey(join(dir, 'recovery.pem'))
 
-  const stored = load(path, nowMs())
+  const again = async (last: Obtained | undefined): Promise<Obtained & { readonly kind: 'joined' | 'recovered' }> => {
+    if (last && obtain.recover) {
+      try {
+        return { ...(await obtain.recover(last, recovery)), kind: 'recovered' }
+      } catch (thrown) {
+        if (!(thrown instanceof WritError) || thrown.code === 'unavailable') throw thrown
+        onEvent({ kind: 'failed', fault: thrown, retryInMs: 0 })
+      }
+    }
+    return { ...(await obtain.join(recovery)), kind: 'joined' }
+  }
+
+  const found = load(path)
+  const stored = found && nowMs() >= found.svid.notBeforeMs && nowMs() <= found.svid.notAfterMs ? found : undefined
   if (stored && id && stored.svid.id !== id)
     throw wrongName(`${path} is the identity of ${stored.svid.id}, not of ${id}`)
-  const first = stored ?? (await joinPatiently(options))
+  const last = id === undefined || found?.svid.id === id ? found : undefined
+  const { kind, ...first } = stored
+    ? { ...stored, kind: 'loaded' as const }
+    : await patiently(() => again(last), onEvent)
   if (id && first.svid.id !== id) throw wrongName(`the join token is for ${first.svid.id}, not for ${id}`)
   if (!stored) save(first)
-  onEvent({ kind: stored ? 'loaded' : 'joined', svid: first.svid })
+  onEvent({ kind, svid: first.svid })
 
   return startRotation({
     first,
     sinceMs: stored ? first.svid.notBeforeMs : nowMs(),
     renew: async (state) =>
-      nowMs() > state.svid.notAfterMs
-        ? { ...(await obtain.join()), kind: 'joined' }
-        : { ...(await obtain.renew(state)), kind: 'renewed' },
+      nowMs() > state.svid.notAfterMs ? again(state) : { ...(await obtain.renew(state, recovery)), kind: 'renewed' },
     save,
     nowMs,
     random,
@@ -70,10 +90,16 @@ export async function openIdentitySource(options: IdentitySourceOptions): Promis
 const wrongName = (message: string): WritError =>
   new WritError('config_invalid', message, { cure: 'give each workload a folder and a join token of its own' })
 
-async function joinPatiently({ obtain, onEvent }: IdentitySourceOptions): Promise<Obtained> {
+/** Made once, before the first certificate: it is bound to the name that comes with that. */
+function recoveryKey(path: string): string {
+  createText(path, newKeyPair().keyPem)
+  return readText(path)!
+}
+
+async function patiently<T>(obtain: () => Promise<T>, onEvent: IdentitySourceOptions['onEvent']): Promise<T> {
   for (;;) {
     try {
-      return await obtain.join()
+      return await obtain()
     } catch (thrown) {
       if (!(thrown instanceof WritError) || thrown.code !== 'unavailable') throw thrown
       onEvent({ kind: 'failed', fault: thrown, retryInMs: joinRetryMs })
@@ -89,8 +115,8 @@ function textOf({ svid, bundles }: Obtained): string {
   return `${JSON.stringify({ v: version, id: svid.id, svid: svid.chain.map(toBase64), key: svid.keyPem, trust })}\n`
 }
 
-/** What was stored, if it is whole and still holds. Anything else is had anew, so it need not be told apart. */
-function load(path: string, nowMs: number): Obtained | undefined {
+/** What was stored, if it is whole and held while it lasted. Anything else is had anew, so it need not be told apart. */
+function load(path: string): Obtained | undefined {
   const text = readText(path)
   const value = text === undefined ? undefined : parseJson(text)
   if (!isObject(value) || value['v'] !== version || typeof value['id'] !== 'string') return undefined
@@ -100,7 +126,9 @@ function load(path: string, nowMs: number): Obtained | undefined {
   if (!id || !issued || typeof keyPem !== 'string') return undefined
   const bundles = new Map(issued.bundles.map((bundle) => [bundle.trustDomain, bundle]))
   const own = bundles.get(trustDomainOf(id))
-  const answer = own && verifySvid(issued.chain, own, nowMs, verifySignature)
+  const read = readSvid(issued.chain)
+  if ('wrong' in read) return undefined
+  const answer = own && verifySvid(issued.chain, own, read.svid.chain[0].notAfterMs, verifySignature)
   if (!answer?.ok || answer.identity.id !== id || !isKeyOf(keyPem, answer.path[0]!.spki)) return undefined
   const { serial, notBeforeMs, notAfterMs } = answer.identity
   return { svid: { id, chain: issued.chain, keyPem, serial, notBeforeMs, notAfterMs }, bundles }

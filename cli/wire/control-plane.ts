@@ -7,15 +7,16 @@ import type { Db } from '../../audit/store/schema.ts'
 import { preparedOf } from '../../ca/authorities.ts'
 import { makeIdentify } from '../../ca/identify.ts'
 import type { Authority } from '../../ca/node/authority.ts'
+import { fileBoundKeys } from '../../ca/node/bound-keys.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
 import { signHeadWith } from '../../ca/node/heads.ts'
+import { makeRecovery } from '../../ca/node/recovery.ts'
 import { makeRegistrar, type Registrar } from '../../ca/node/registrar.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
-import type { Applied, SharedState } from '../../ca/node/shared.ts'
+import type { SharedState } from '../../ca/node/shared.ts'
 import { localIdentitySource } from '../../ca/node/source.ts'
 import { fileTokens } from '../../ca/node/tokens.ts'
-import { waitingFor } from '../../control/authority.ts'
-import { type HealthReport, makeHealth, type TrialHealth, type VersionHealth } from '../../control/health.ts'
+import { makeHealth, type TrialHealth, type VersionHealth } from '../../control/health.ts'
 import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
@@ -49,6 +50,7 @@ import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { returnedText } from '../../proxy/flow/versions.ts'
 import { accessBy } from './access.ts'
+import { makeApplied } from './applied.ts'
 import { tendAuthority, trustEvent } from './authority.ts'
 import { openDenied, sharedDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
@@ -233,13 +235,11 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   let served: readonly ServedData[] = []
   const publishedData = new Map<string, string>()
 
-  const registrations = openRegistrations({
-    ...{ state, authority, sink, actor: operator, nowMs, onEvent },
+  const registrations = await openRegistrations({
+    ...{ shared, state, authority, sink, actor: operator, nowMs, onEvent },
     settings: () => given.settings,
     denied: () => denied.current(),
-    changed: () => {
-      for (const callback of changed) callback()
-    },
+    changed: tellAll,
   })
   await sink.keep(trustEvent(authority.bundle()))
   await publish(config)
@@ -250,6 +250,20 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     return { generation: generation + denied.generation(), bundles, denied: denied.current() }
   }, verifySignature)
 
+  const recovery = makeRecovery({
+    store: shared?.recovery ?? fileBoundKeys(join(state.ca, 'recovery-keys.json'), nowMs),
+    issue: registrar.reissue,
+    denied: denied.current,
+    isRegistered: (id) => partOf(id) !== undefined || registrations.isRegistered(id),
+    withinMs: () => given.settings.recoveryMs,
+    ...{ sink, nowMs },
+    onProblem: (text) => onEvent({ level: 'warn', from: 'recovery keys', text }),
+  })
+  const applied = makeApplied({
+    ...{ shared, nowMs },
+    proxies: () => health.list(config.snapshot, (id) => partOf(id)?.name),
+    isOfMesh: (id) => partOf(id) !== undefined,
+  })
   const collecting = {
     collectorToken: (token: string) => collectorTokens.find(token),
     denied: () => ({ generation: denied.generation(), denied: denied.current() }),
@@ -264,6 +278,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       ...collecting,
       identity: source,
       registrar,
+      recovery,
       registration: registrations.registration,
       identify,
       trust: () => authority.bundle(),
@@ -279,26 +294,19 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       findReceipt: options.findReceipt,
       vault: options.vault,
       health,
-      ...(shared && {
-        onReport: (workload: SpiffeId, report: HealthReport) => shared.applied(appliedOf(workload, report)),
-      }),
+      onReport: applied.onReport,
+      onTrust: applied.onTrust,
       onTrials: (workload, trials) => oneByOne(() => takeBack(workload, trials)),
       onVersions: (workload, versions) => oneByOne(() => returnWeights(workload, versions)),
       nowMs,
     },
     options.listen,
   )
-  const waiting = (): readonly string[] | Promise<readonly string[]> => {
-    const prepared = preparedOf(authority.authorities())
-    if (!prepared) return []
-    if (shared) return shared.behind(prepared.publishedIn, nowMs())
-    const workloads = health.list(config.snapshot, (id) => partOf(id)?.name)
-    return waitingFor(prepared, workloads, nowMs())
-  }
+  const waiting = (): Promise<readonly string[]> => applied.waiting(preparedOf(authority.authorities()))
   const untended = tendAuthority({ authority, sink, waiting, nowMs, onEvent })
   const unsubscribe = authority.subscribe(() => {
     source.setBundles([authority.bundle(), ...registrations.foreign()])
-    for (const callback of changed) callback()
+    tellAll()
   })
   const collector = options.collector && (await openCollectorDoor(collecting, options.collector))
   const bundleDoor =
@@ -323,7 +331,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     createCollectorToken: (workload, ttlMs, right) => collectorTokens.create(workload, ttlMs, right),
     deny: async (subject) => {
       await denied.add(subject)
-      for (const callback of changed) callback()
+      tellAll()
     },
     sink,
     actor: operator,
@@ -402,7 +410,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   /** What else is in force changed, and the mesh file did not. */
   async function serveAnew(): Promise<void> {
     config = await inForce(given)
-    for (const callback of changed) callback()
+    tellAll()
   }
 
   return {
@@ -423,7 +431,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
         given = next
         config = effective
         registrations.apply()
-        for (const callback of changed) callback()
+        tellAll()
       }),
     async close() {
       quarantine.close()
@@ -438,11 +446,6 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     },
   }
 }
-
-const appliedOf = (workload: SpiffeId, { trust = 0, not_after }: HealthReport): Applied => ({
-  ...{ workload, trust },
-  notAfterMs: Date.parse(not_after ?? '') || 0,
-})
 
 /** Strangers may ask as often as they like: it is made anew when the generation moves or the time is over. */
 function keptFor<T>(ms: number, nowMs: () => number, generation: () => number, make: () => T): () => T {

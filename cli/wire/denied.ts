@@ -3,6 +3,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import type { StoredDocument } from '../../ca/node/document.ts'
 import { WritError } from '../../core/fault.ts'
+import { sharedValue } from './shared-value.ts'
 
 /** Entries at most; a longer list is a sign that an issuer should be withdrawn instead. */
 const maxDenied = 100_000
@@ -16,28 +17,20 @@ export interface Denied {
 
 /** The same in a document that several control planes share; another's word counts as soon as it is told. */
 export async function sharedDenied(document: StoredDocument, changed: () => void): Promise<Denied> {
-  let current: ReadonlySet<string> = new Set()
-  let number = 1
-  const load = async (): Promise<void> => {
-    const found = await document.read()
-    if (!found || found.version + 1 <= number) return
-    current = new Set(JSON.parse(found.text) as string[])
-    number = found.version + 1
-    changed()
-  }
-  await load()
-  document.subscribe?.(() => void load().catch(() => undefined)) // What is known stays refused meanwhile.
+  const list = await sharedValue<ReadonlySet<string>>(document, {
+    ...{ empty: new Set(), changed },
+    read: (text) => new Set(JSON.parse(text) as string[]),
+    write: (denied) => JSON.stringify([...denied]),
+  })
   return {
-    current: () => current,
-    generation: () => number,
-    async add(subject) {
-      for (;;) {
-        await load()
-        if (current.has(subject)) return
+    current: list.current,
+    generation: () => list.version() + 1,
+    add: (subject) =>
+      list.update((current) => {
+        if (current.has(subject)) return undefined
         if (current.size >= maxDenied) throw tooManyDenied()
-        if (await document.swap(number - 1, JSON.stringify([...current, subject]))) return load()
-      }
-    },
+        return new Set(current).add(subject)
+      }),
   }
 }
 

@@ -1,8 +1,8 @@
 /** How a process of the mesh gets its own identity: it joins once with a token, and renews by mTLS from then on. */
 
-import { joinMesh, renewSvid } from '../../ca/node/client.ts'
+import { joinMesh, type Reach, recoverSvid, renewSvid } from '../../ca/node/client.ts'
 import type { IdentityEvent, LiveIdentity } from '../../ca/node/rotate.ts'
-import { openIdentitySource } from '../../ca/node/source.ts'
+import { type IdentitySourceOptions, openIdentitySource } from '../../ca/node/source.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { random } from './machine.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -28,14 +28,20 @@ export async function joinAs(options: JoinOptions): Promise<LiveIdentity> {
     dir,
     ...(id === undefined ? {} : { id }),
     obtain: {
-      join: async () => joinMesh({ url, token: await options.token(), expect, nowMs }),
-      renew: (state) => renewSvid({ url, state, expect, nowMs }),
+      ...renewing({ url, expect, nowMs }),
+      join: async (recovery) => joinMesh({ url, token: await options.token(), expect, nowMs, recovery }),
     },
     nowMs,
     random,
     onEvent: (event) => tell(event, onEvent),
   })
 }
+
+/** How a process that has come once has its next certificate, before the last one is over and after. */
+export const renewing = (reach: Reach): Pick<IdentitySourceOptions['obtain'], 'renew' | 'recover'> => ({
+  renew: (state, recovery) => renewSvid({ ...reach, state, recovery }),
+  recover: (last, recovery) => recoverSvid({ ...reach, last, recovery }),
+})
 
 export function tell(event: IdentityEvent, onEvent: OnEvent): void {
   if (event.kind === 'failed') {

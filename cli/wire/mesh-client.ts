@@ -1,7 +1,7 @@
 /** What a sidecar asks of control, over mTLS with its own SVID. */
 
+import { type Followed, followBundles } from '../../ca/node/attest.ts'
 import { type CaReply, type CaRequest, caRequest } from '../../ca/node/client.ts'
-import { readBundles } from '../../ca/wire.ts'
 import { checkSnapshot } from '../../control/mesh/name.ts'
 import { fromBase64, fromUtf8, toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
@@ -27,10 +27,7 @@ export interface MeshClient {
     signal: AbortSignal,
   ): Promise<{ readonly generation: number; readonly denied: ReadonlySet<string> } | undefined>
   /** The newest trust bundles, or undefined where those of `etag` are still it after a wait of some seconds. */
-  trust(
-    etag: string | undefined,
-    signal: AbortSignal,
-  ): Promise<{ readonly etag: string; readonly bundles: readonly TrustBundle[] } | undefined>
+  trust(etag: string | undefined, signal: AbortSignal): Promise<Followed<readonly TrustBundle[]> | undefined>
   status(report: Json): Promise<void>
   readonly findReceipt: FindReceipt
   readonly vault: KeyVault
@@ -90,13 +87,7 @@ export function meshClient({ url, expect, source, nowMs }: MeshClientOptions): M
       }
       throw new WritError('unavailable', 'control gave no deny list')
     },
-    async trust(etag, signal) {
-      const { status, bytes, headers } = await ask('/v1/trust-bundles', { ...waitFor(etag), signal })
-      if (status === 304) return undefined
-      const bundles = status === 200 ? readBundles(parseJson(fromUtf8(bytes))) : undefined
-      if (bundles) return { bundles, etag: (headers.etag ?? '').slice(1, -1) }
-      throw problemOf(url, '/v1/trust-bundles', status, bytes)
-    },
+    trust: (etag, signal) => followBundles({ url, expect, nowMs, state: source.current(), etag, signal }),
     async status(report) {
       await good('/v1/status', { method: 'POST', body: report })
     },

@@ -6,6 +6,7 @@ import type { Authority } from '../../ca/node/authority.ts'
 import { type Federation, openFederation } from '../../ca/node/federation.ts'
 import { readText, replaceText } from '../../ca/node/files.ts'
 import { makeRegistration, type Registration } from '../../ca/node/registration.ts'
+import type { SharedState } from '../../ca/node/shared.ts'
 import { makeProvePlatform } from '../../ca/platform/token.ts'
 import { discoverKeys } from '../../ca/token/discovery.ts'
 import { holdKeys } from '../../ca/token/keys.ts'
@@ -18,13 +19,17 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import { parseJson } from '../../core/json.ts'
 import type { RecordSink } from '../../core/ports.ts'
+import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
 import { openHttpTransport } from '../../engine/node/http-transport.ts'
+import { sharedValue } from './shared-value.ts'
 import type { OnEvent } from './telemetry.ts'
 import { fetchKeysOver, tellKeys } from './tokens.ts'
 
 export interface RegistrationsOptions {
   readonly state: StateFolder
+  /** With other control planes. Default this one is alone. */
+  readonly shared: SharedState | undefined
   readonly authority: Authority
   readonly sink: RecordSink
   readonly settings: () => { readonly identity: IdentitySettings; readonly svidTtlMs: number }
@@ -40,6 +45,8 @@ export interface RegistrationsOptions {
 export interface Registrations {
   readonly registration: Registration
   readonly routes: DoorApp
+  /** Whether an entry names this id that is nobody's but its own to prove. */
+  isRegistered(id: SpiffeId): boolean
   /** Bundles of federated domains. */
   foreign(): readonly TrustBundle[]
   /** Takes up what the mesh file says now. */
@@ -47,9 +54,9 @@ export interface Registrations {
   close(): void
 }
 
-export function openRegistrations(options: RegistrationsOptions): Registrations {
-  const { state, authority, sink, settings, nowMs, onEvent } = options
-  const made = openEntries(join(state.root, 'entries.json'))
+export async function openRegistrations(options: RegistrationsOptions): Promise<Registrations> {
+  const { shared, state, authority, sink, settings, nowMs, onEvent } = options
+  const made = shared ? await sharedEntries(shared, options.changed) : fileEntries(join(state.root, 'entries.json'))
   const ofMesh = (): readonly RevisedEntry[] => settings().identity.entries
   const isOfMesh = (name: string): boolean => ofMesh().some((entry) => entry.name === name)
   // A name of the mesh file wins over one that was made here before it was written there.
@@ -62,23 +69,25 @@ export function openRegistrations(options: RegistrationsOptions): Registrations 
     foreign: () => federation.bundles(),
     platform: { prove: makeProvePlatform(() => settings().identity.issuers, keys), entries, denied: options.denied },
     roots: () => settings().identity.roots,
+    ...(shared && { once: shared.once }),
   })
   federation.follow(settings().identity.federation)
   return {
     registration,
     routes: entryRoutes({
       ...{ trustDomain: authority.trustDomain, entries, isOfMesh, actor: options.actor },
-      put: (entry) => {
-        made.put(entry)
+      put: async (entry) => {
+        await made.put(entry)
         options.changed()
       },
-      remove: (name) => {
-        made.remove(name)
+      remove: async (name) => {
+        await made.remove(name)
         options.changed()
       },
       sink: () => sink,
       unexpected: (thrown) => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) }),
     }),
+    isRegistered: (id) => entries().some((entry) => entry.id === id && entry.parent === undefined),
     foreign: () => federation.bundles(),
     apply: () => federation.follow(settings().identity.federation),
     close: () => federation.close(),
@@ -102,37 +111,59 @@ function federate({ state, authority, sink, nowMs, onEvent, changed }: Registrat
   return federation
 }
 
-/** Entries that were made through the API, in one file that is replaced whole. */
-function openEntries(path: string): {
+/** Entries that were made through the API. */
+export interface MadeEntries {
   list(): readonly RevisedEntry[]
-  put(entry: RevisedEntry): void
-  remove(name: string): void
-} {
-  const kept = new Map(load(path).map((entry) => [entry.name, entry]))
-  const save = (): void => replaceText(path, `${JSON.stringify([...kept.values()].map(entryJson))}\n`)
-  return {
-    list: () => [...kept.values()],
-    put(entry) {
-      if (!kept.has(entry.name) && kept.size >= maxEntries) {
-        throw new WritError('in_use', `${maxEntries} entries are registered`, { cure: 'remove some' })
-      }
-      kept.set(entry.name, entry)
-      save()
-    },
-    remove(name) {
-      kept.delete(name)
-      save()
-    },
+  put(entry: RevisedEntry): void | Promise<void>
+  remove(name: string): void | Promise<void>
+}
+
+/** In one file that is replaced whole. */
+function fileEntries(path: string): MadeEntries {
+  let kept = load(path)
+  const save = (next: readonly RevisedEntry[]): void => {
+    replaceText(path, textOf(next))
+    kept = next
   }
+  return {
+    list: () => kept,
+    put: (entry) => save(withEntry(kept, entry)),
+    remove: (name) => save(kept.filter((one) => one.name !== name)),
+  }
+}
+
+/** In a document that several control planes share. */
+export async function sharedEntries(shared: SharedState, changed: () => void): Promise<MadeEntries> {
+  const made = await sharedValue<readonly RevisedEntry[]>(shared.document('entries'), {
+    ...{ empty: [], changed, write: textOf },
+    read: (text) => entriesIn(text, 'the document of the entries'),
+  })
+  return {
+    list: made.current,
+    put: (entry) => made.update((now) => withEntry(now, entry)),
+    remove: (name) => made.update((now) => now.filter((one) => one.name !== name)),
+  }
+}
+
+const textOf = (entries: readonly RevisedEntry[]): string => `${JSON.stringify(entries.map(entryJson))}\n`
+
+function withEntry(kept: readonly RevisedEntry[], entry: RevisedEntry): readonly RevisedEntry[] {
+  const known = kept.some(({ name }) => name === entry.name)
+  if (known) return kept.map((one) => (one.name === entry.name ? entry : one))
+  if (kept.length < maxEntries) return [...kept, entry]
+  throw new WritError('in_use', `${maxEntries} entries are registered`, { cure: 'remove some' })
 }
 
 function load(path: string): readonly RevisedEntry[] {
   const text = readText(path)
-  if (text === undefined) return []
+  return text === undefined ? [] : entriesIn(text, path)
+}
+
+function entriesIn(text: string, place: string): readonly RevisedEntry[] {
   const list = parseJson(text)
   const entries = Array.isArray(list) ? list.map(readEntry) : [undefined]
   if (!entries.includes(undefined)) return entries as RevisedEntry[]
-  throw new WritError('config_invalid', `${path} is not a list of registration entries`, {
+  throw new WritError('config_invalid', `${place} is not a list of registration entries`, {
     cure: 'restore it, or remove it and register them anew',
   })
 }

@@ -35,10 +35,7 @@ export const followTrust = (
   applied: () => void = () => {},
 ): Promise<void> =>
   followOf(
-    async (etag) => {
-      const next = await client.trust(etag, signal)
-      return next && { etag: next.etag, value: next.bundles }
-    },
+    (etag) => client.trust(etag, signal),
     (bundles) => {
       source.setBundles(bundles)
       applied()

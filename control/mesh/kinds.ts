@@ -40,6 +40,7 @@ export interface MeshSpec {
   }
   readonly identity?: {
     readonly ttl?: string
+    readonly recovery?: string
     readonly roots?: { readonly publish?: string; readonly keep?: string }
     readonly store?: { readonly postgres: { readonly urlEnv: string } }
     readonly keys?: { readonly pkcs11: { readonly module: string; readonly token: string; readonly pinEnv: string } }
@@ -198,6 +199,11 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
   identity: z
     .strictObject({
       ttl: duration.describe('Life of a certificate, 1m to 24h. Default 1h.').exactOptional(),
+      recovery: duration
+        .describe(
+          'How long after the end of its certificate a workload has another by its recovery key; 0s: never. Default 72h.',
+        )
+        .exactOptional(),
       roots: z
         .strictObject({
           publish: duration

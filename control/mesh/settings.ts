@@ -18,6 +18,8 @@ export interface MeshSettings {
   readonly store: { readonly kind: 'embedded' } | { readonly kind: 'postgres'; readonly urlEnv: string }
   /** Life of an SVID, in milliseconds. Default one hour. */
   readonly svidTtlMs: number
+  /** How long after the end of its SVID a workload has another by its recovery key, in milliseconds. Default 72 hours. */
+  readonly recoveryMs: number
   /** How a new root follows an old one, in milliseconds. */
   readonly roots: RootSettings
   /** Where the keys of new roots are made. Default beside the authority's state. */
@@ -79,6 +81,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
     stream,
     store: store === 'embedded' ? { kind: 'embedded' } : { kind: 'postgres', urlEnv: store.postgres.urlEnv },
     svidTtlMs,
+    recoveryMs: identity?.recovery === undefined ? 72 * hour : durationMs(identity.recovery), // Over a weekend.
     roots: {
       publishMs: identity?.roots?.publish === undefined ? 15 * minute : durationMs(identity.roots.publish),
       keepMs: identity?.roots?.keep === undefined ? hour : durationMs(identity.roots.keep),

@@ -3,6 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { type RecoveryProof, readRecovery, recoveryHeader } from '../../ca/node/recovery-proof.ts'
 import { issuedJson, type MintedToken, mintedJson, trustJson } from '../../ca/wire.ts'
 import { fromBase64, toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
@@ -38,6 +39,8 @@ export interface MeshRouteParts extends CollectorParts {
     /** A JWT-SVID in the peer's own name, for one audience or several. */
     mintJwt(identity: Identity, audience: string | readonly string[]): Later<MintedToken>
   }
+  /** Certificates for those whose last one is over (ca/node/recovery.ts). Default none are given. */
+  readonly recovery?: RecoveryPart
   /** Identities by registration entries. Default none are given. */
   readonly registration?: RegistrationParts
   readonly identify: Identify
@@ -61,6 +64,8 @@ export interface MeshRouteParts extends CollectorParts {
   readonly health: Health
   /** Each report of a workload's proxy, once it is kept. */
   readonly onReport?: (id: SpiffeId, report: HealthReport) => Later<void>
+  /** Who asks for trust bundles, and the sequence of ours where they showed that they have it. */
+  readonly onTrust?: (identity: Identity, sequence: number | undefined) => void
   /** What a workload's proxy says of policies on trial. */
   readonly onTrials?: (id: SpiffeId, trials: readonly TrialHealth[]) => Later<void>
   /** What it says of backends on trial. */
@@ -68,6 +73,12 @@ export interface MeshRouteParts extends CollectorParts {
   readonly nowMs: () => number
   /** Joins per source address. Default: 128 at once, 2 a second, 4096 sources remembered. */
   readonly joinRate?: RateOptions
+}
+
+/** ca/node/recovery.ts */
+export interface RecoveryPart {
+  noted(how: 'first' | 'renewed', proof: RecoveryProof, csr: Uint8Array, issue: () => Later<Issued>): Promise<Issued>
+  recover(proof: RecoveryProof, csr: Uint8Array, source: string): Promise<Issued>
 }
 
 const maxBodyBytes = 16 * 1024
@@ -92,12 +103,18 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
   app.get('/v1/trust', () => json(trustJson(parts.trust())))
 
   app.post('/v1/join', async (c) => {
-    if (!mayJoin(addressOf(c), parts.nowMs())) {
-      const detail = 'too many joins from this address'
-      return problemResponse({ code: 'unavailable', status: 429, detail, headers: { 'retry-after': '5' } })
-    }
+    if (!mayJoin(addressOf(c), parts.nowMs())) return tooManyJoins()
     const { token, csr } = await readJson(c.req.raw, maxBodyBytes, joinBody)
-    return json(issuedJson(await parts.registrar.join(token, derOf(csr), addressOf(c))))
+    const der = derOf(csr)
+    return json(issuedJson(await noted('first', c, der, () => parts.registrar.join(token, der, addressOf(c)))))
+  })
+
+  app.post('/v1/recover', async (c) => {
+    if (!mayJoin(addressOf(c), parts.nowMs())) return tooManyJoins()
+    const { csr } = await readJson(c.req.raw, maxBodyBytes, renewBody)
+    const proof = readRecovery(c.req.header(recoveryHeader) ?? '')
+    if (!parts.recovery) throw new WritError('unauthorized', 'no recovery keys are taken here')
+    return json(issuedJson(await parts.recovery.recover(proof, derOf(csr), addressOf(c))))
   })
 
   app.route('/', collectorRoutes(parts))
@@ -126,20 +143,23 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
         const { evidence } = peerOf(socketOf(c))
         return evidence.kind === 'x509' ? evidence.chain : []
       },
-      ...{ addressOf, mesh, news },
+      ...{ addressOf, mesh, news, noted },
     })
   }
 
   mesh('get', '/v1/trust-bundles', async (c, identity) => {
     const bundles = (): readonly TrustBundle[] => [parts.trust(), ...(parts.foreign?.() ?? [])]
     const tag = (): string => tagOf(bundles().map(({ trustDomain, sequence }) => `${trustDomain}:${sequence}`))
+    // Who shows a version has it in use: that is the word that a new root waits for.
+    parts.onTrust?.(identity, c.req.header('if-none-match') === tag() ? parts.trust().sequence : undefined)
     if (!(await news(c, identity, tag))) return notModified(tag())
     return c.json({ trust: bundles().map(trustJson) as object[] }, 200, { etag: tag() })
   })
 
   mesh('post', '/v1/renew', async (c, identity) => {
     const { csr } = await readJson(c.req.raw, maxBodyBytes, renewBody)
-    return json(issuedJson(await parts.registrar.renew(identity, derOf(csr))))
+    const der = derOf(csr)
+    return json(issuedJson(await noted('renewed', c, der, () => parts.registrar.renew(identity, der))))
   })
 
   mesh('post', '/v1/jwt', async (c, identity) => {
@@ -219,6 +239,17 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
     return c.json({ index: receipt.index, path: receipt.path.map(toBase64), note: receipt.note })
   })
 
+  /** What is issued, with the recovery key that came beside the request, if one did. */
+  async function noted(
+    how: 'first' | 'renewed',
+    c: Context<DoorEnv>,
+    csr: Uint8Array,
+    issue: () => Later<Issued>,
+  ): Promise<Issued> {
+    const text = parts.recovery && c.req.header(recoveryHeader)
+    return text === undefined ? issue() : parts.recovery!.noted(how, readRecovery(text), csr, issue)
+  }
+
   /** False where the caller has this version already, after the wait that it asked for. */
   async function news(c: Context<DoorEnv>, identity: Identity, tag: () => string): Promise<boolean> {
     const has = c.req.header('if-none-match')
@@ -239,6 +270,11 @@ const socketOf = (c: Context<DoorEnv>): TLSSocket => c.env.incoming.socket as TL
 const addressOf = (c: Context<DoorEnv>): string => c.env.incoming.socket.remoteAddress ?? ''
 
 const json = (value: Json): Response => Response.json(value)
+
+const tooManyJoins = (): Response => {
+  const detail = 'too many joins from this address'
+  return problemResponse({ code: 'unavailable', status: 429, detail, headers: { 'retry-after': '5' } })
+}
 
 const notModified = (etag: string): Response => new Response(null, { status: 304, headers: { etag } })
 

@@ -47,6 +47,8 @@ export interface RegistrationRouteParts {
     path: Path,
     answer: (c: Context<DoorEnv, Path>, identity: Identity) => Later<Response>,
   ) => void
+  /** What is issued, with the recovery key that came beside the request, if one did. */
+  readonly noted: (how: 'first', c: Context<DoorEnv>, csr: Uint8Array, issue: () => Later<Issued>) => Promise<Issued>
   /** False where the caller has this version already, after the wait that it asked for. */
   readonly news: (c: Context<DoorEnv>, identity: Identity, tag: () => string) => Promise<boolean>
 }
@@ -88,11 +90,13 @@ export function registrationRoutes(app: DoorApp, parts: RegistrationRouteParts):
     const source = addressOf(c)
     if (!parts.mayAsk(source)) throw tooMany()
     const { csr, token, id } = await readJson(c.req.raw, maxBodyBytes, attestBody)
-    const issued =
+    const der = derOf(csr)
+    const issued = await parts.noted('first', c, der, () =>
       token === undefined
-        ? registration.attestChain(parts.chainOf(c), derOf(csr), id, source)
-        : registration.attestToken(token, derOf(csr), id, source)
-    return Response.json(issuedJson(await issued))
+        ? registration.attestChain(parts.chainOf(c), der, id, source)
+        : registration.attestToken(token, der, id, source),
+    )
+    return Response.json(issuedJson(issued))
   })
 
   // RFC 8693 section 2. Its errors are those of OAuth (section 2.2.2), which its clients know.

@@ -1,10 +1,13 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { revise } from '../../../ca/entries.ts'
 import { openAuthority } from '../../../ca/node/authority.ts'
 import { verifySignature } from '../../../ca/node/crypto.ts'
+import { shownSkewMs } from '../../../ca/node/once.ts'
 import { openShared, type SharedState } from '../../../ca/node/shared.ts'
 import { verifySvid } from '../../../ca/svid.ts'
 import { sharedDenied } from '../../../cli/wire/denied.ts'
+import { sharedEntries } from '../../../cli/wire/registration.ts'
 import { type RunningPostgres, startPostgres } from '../../parts/postgres.ts'
 import { bank, newSvid, noonMs, orders, random, tempFolder } from '../world.ts'
 
@@ -67,6 +70,43 @@ test('a join token is redeemed once, wherever it was made and however many try',
   expect(await other.tokens.take('d2')).toBeUndefined()
 })
 
+test('a recovery key that was bound at one control plane is known at the other, and is forgotten in time', async () => {
+  const key = { digest: 'k1', id: orders, registered: true, serial: 'aa', notAfterMs: noonMs }
+  await one.recovery.put(key, 0)
+  expect(await other.recovery.find('k1')).toEqual(key)
+  await other.recovery.put({ ...key, serial: 'bb' }, noonMs)
+  expect(await one.recovery.find('k1')).toEqual({ ...key, serial: 'bb' })
+  await one.recovery.put({ ...key, digest: 'k2' }, noonMs + 1)
+  expect([await one.recovery.find('k1'), await other.recovery.find('k2')]).toEqual([
+    undefined,
+    { ...key, digest: 'k2' },
+  ])
+})
+
+test('a token of a platform counts once, wherever it is shown, and room is made when it has ended', async () => {
+  const all = await Promise.all([one, other, one, other].map(({ once }) => once.take('t1', noonMs, noonMs)))
+  expect(all.filter(Boolean)).toHaveLength(1)
+  expect(await other.once.take('t1', noonMs, noonMs + shownSkewMs)).toBe(false)
+  expect(await other.once.take('t1', noonMs, noonMs + shownSkewMs + 1)).toBe(true)
+})
+
+test('entries made at one control plane are at the other within moments, and two at once lose nothing', async () => {
+  let told = 0
+  const [a, b] = [await sharedEntries(one, () => {}), await sharedEntries(other, () => told++)]
+  const entry = (name: string) => revise({ name, id: orders, selectors: [`unix:path:/${name}`] })
+  await Promise.all([a.put(entry('first')), b.put(entry('second'))])
+  const names = ({ list }: typeof a) => list().map(({ name }) => name)
+  await vi.waitFor(() =>
+    expect([names(a).sort(), names(b).sort()]).toEqual([
+      ['first', 'second'],
+      ['first', 'second'],
+    ]),
+  )
+  await a.remove('first')
+  await vi.waitFor(() => expect(names(b)).toEqual(['second']))
+  expect(told).toBeGreaterThan(1)
+})
+
 test('who is denied at one is denied at the other within moments, and two at once lose nothing', async () => {
   let told = 0
   const [a, b] = [
@@ -84,7 +124,10 @@ test('who lacks a bundle is known wherever it was said, until its certificate is
   await one.applied({ workload: orders, trust: 1, notAfterMs: noonMs })
   expect(await other.behind(2, noonMs - 1)).toEqual([orders])
   expect(await other.behind(2, noonMs)).toEqual([])
+  await one.applied({ workload: orders, trust: undefined, notAfterMs: noonMs })
+  expect(await other.behind(2, noonMs - 1)).toEqual([orders])
   await other.applied({ workload: orders, trust: 2, notAfterMs: noonMs })
+  await one.applied({ workload: orders, trust: undefined, notAfterMs: noonMs })
   expect(await one.behind(2, noonMs - 1)).toEqual([])
 })
 

@@ -38,8 +38,9 @@ async function world(given?: Authority) {
   }
   const dir = join(tempFolder(), 'identity')
   const events: IdentityEvent[] = []
-  const open = async (more: { id?: SpiffeId } = {}): Promise<LiveIdentity> => {
-    const obtain = { join: () => get('join'), renew: () => get('renew') }
+  const open = async (more: { id?: SpiffeId; recover?: () => Promise<Obtained> } = {}): Promise<LiveIdentity> => {
+    const { recover } = more
+    const obtain = { join: () => get('join'), renew: () => get('renew'), ...(recover && { recover }) }
     const onEvent = (event: IdentityEvent) => void events.push(event)
     const source = await openIdentitySource({ dir, obtain, nowMs: Date.now, random: middle, onEvent, ...more })
     onTestFinished(() => source.close())
@@ -141,14 +142,24 @@ test('a renewal that fails is tried again, ever more slowly, while the old certi
   expect(source.current().svid.serial).not.toBe(first.svid.serial)
 })
 
-test('an identity that expired while control was away joins again by itself', async () => {
-  const { open, calls, broken } = await world()
-  const source = await open()
+test('an identity that expired while control was away recovers by its key, and joins where that is refused', async () => {
+  const { authority, open, broken, events } = await world()
+  let may = true
+  const source = await open({
+    async recover() {
+      if (!may) throw new WritError('forbidden', 'not any more')
+      return { svid: newSvid(authority), bundles: bundlesOf(authority.bundle()) }
+    },
+  })
   broken.fault = down()
   await pass(62 * minuteMs)
-  expect(calls.at(-1)).toBe('join')
+  expect(events.at(-1)?.kind).toBe('recovered')
+  may = false
+  await pass(61 * minuteMs)
+  expect(events.at(-2)).toMatchObject({ kind: 'failed', fault: { code: 'forbidden' } })
   broken.fault = undefined
   await pass(2 * minuteMs)
+  expect(events.findLast(({ kind }) => kind !== 'failed')?.kind).toBe('joined')
   expect(source.current().svid.notAfterMs).toBeGreaterThan(Date.now())
 })
 

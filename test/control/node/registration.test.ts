@@ -1,11 +1,12 @@
 import { createServer } from 'node:http'
 import { request } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { afterEach, expect, onTestFinished, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { preparedOf } from '../../../ca/authorities.ts'
 import { revise } from '../../../ca/entries.ts'
 import { makeIdentify } from '../../../ca/identify.ts'
 import { readJws } from '../../../ca/jwt.ts'
-import { attestNode, followEntries, issueEntry, mintEntry } from '../../../ca/node/attest.ts'
+import { attestNode, followBundles, followEntries, issueEntry, mintEntry } from '../../../ca/node/attest.ts'
 import type { Authority } from '../../../ca/node/authority.ts'
 import { verifySignature } from '../../../ca/node/crypto.ts'
 import { makeRegistration } from '../../../ca/node/registration.ts'
@@ -13,7 +14,9 @@ import { makeProvePlatform } from '../../../ca/platform/token.ts'
 import { discoverKeys } from '../../../ca/token/discovery.ts'
 import { holdKeys } from '../../../ca/token/keys.ts'
 import { tokenAlgorithms } from '../../../ca/token/read.ts'
+import { makeApplied } from '../../../cli/wire/applied.ts'
 import { fetchKeysOver } from '../../../cli/wire/tokens.ts'
+import type { MeshDoorParts } from '../../../control/node/mesh-door.ts'
 import type { Svid } from '../../../core/identity.ts'
 import type { PlatformIssuer } from '../../../core/platform.ts'
 import type { IssuanceBody } from '../../../core/record.ts'
@@ -63,7 +66,7 @@ interface World {
   issuances(): readonly IssuanceBody[]
 }
 
-async function world(entries: readonly RevisedEntry[]): Promise<World> {
+async function world(entries: readonly RevisedEntry[], more: Pick<MeshDoorParts, 'onTrust'> = {}): Promise<World> {
   const bank = await newAuthority(undefined, Date.now)
   const factory = await newAuthority(domain('factory.example'), Date.now)
   const signed = await signing('ES256', 'ci')
@@ -105,6 +108,7 @@ async function world(entries: readonly RevisedEntry[]): Promise<World> {
       trust: () => bank.bundle(),
       registration,
       nowMs: Date.now,
+      ...more,
     },
   )
   late.sink = mesh.sink
@@ -156,6 +160,36 @@ test('an agent is told of its own entries, and gets certificates and tokens for 
   expect(w.issuances().slice(2)).toMatchObject([{ action: 'refused' }, { action: 'refused' }, { action: 'refused' }])
   w.denied.add(orders.id)
   await expect(issueEntry({ ...mine, entry: orders })).rejects.toThrow('serves no entry orders')
+})
+
+test('an agent says by the version it asks with that it has a new root, and is waited for until then', async () => {
+  let ms = Date.now()
+  const applied = makeApplied({ shared: undefined, proxies: () => [], isOfMesh: (id) => id === job, nowMs: () => ms })
+  const job = id('spiffe://bank.example/job')
+  const w = await world([], applied)
+  const [mine, proxy] = [asAgent(w), asAgent(w, job)]
+  const signal = AbortSignal.timeout(30_000)
+  const ask = async (who: typeof mine, etag?: string) => (await followBundles({ ...who, etag, signal }))?.etag
+  const former = await ask(mine)
+  await ask(proxy) // Its proxy reports what it has.
+  await w.bank.prepare()
+  const prepared = preparedOf(w.bank.authorities())
+  expect(await applied.waiting(prepared)).toEqual([agent])
+  const newest = await ask(mine, former)
+  expect(await applied.waiting(prepared)).toEqual([agent])
+  // Nothing is newer: the answer is awaited in vain, and what was said is heard at once.
+  const asking = new AbortController()
+  const inVain = followBundles({ ...mine, etag: newest, signal: asking.signal }).catch(() => undefined)
+  await vi.waitFor(async () => expect(await applied.waiting(prepared)).toEqual([]))
+  asking.abort()
+  await inVain
+  await ask(mine) // After a start it asks without, and what it said stands.
+  expect(await applied.waiting(prepared)).toEqual([])
+  const other = asAgent(w, id('spiffe://bank.example/writ/agent/b'))
+  await ask(other)
+  expect(await applied.waiting(prepared)).toEqual([other.state.svid.id])
+  ms = other.state.svid.notAfterMs // Whose certificate is over has nothing to lose.
+  expect(await applied.waiting(prepared)).toEqual([])
 })
 
 test("a node joins by its platform's token, whose keys are found by discovery, once for each token", async () => {
