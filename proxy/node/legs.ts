@@ -30,7 +30,12 @@ export function openLegs(pools: Omit<Pools, 'connectTcp'>, limits: Limits): Open
   const copied: OpenLeg = (request, onward, user) =>
     onward.mirrors ? new MirrorLeg(request, onward, user, several, pools.mirrors, one) : several(request, onward, user)
   return (request, onward, user) =>
-    onward.transform ? new TransformLeg(request, onward, user, copied, onward.transform) : copied(request, onward, user)
+    // A tunnel is opened once, and what is in it is not ours.
+    request.tunnels
+      ? new Http1Leg(request, onward, user, pools.http1, limits)
+      : onward.transform
+        ? new TransformLeg(request, onward, user, copied, onward.transform)
+        : copied(request, onward, user)
 }
 
 const openOne =
