@@ -19,7 +19,7 @@ export interface Pools {
 }
 
 /**
- * An application is spoken to in what it declares. Another proxy, and a host outside
+ * An application, and a host outside without TLS, is spoken to in what it declares. Another proxy, and a host outside
  * over TLS, is spoken to in what the caller speaks: HTTP/1.1 costs less, and only HTTP/2 carries what its callers may need.
  * One that does not know HTTP/2 gets HTTP/1.1.
  */

@@ -1,5 +1,11 @@
 import { lookup } from 'node:dns'
-import { connect, createSecureServer, type IncomingHttpHeaders, type ServerHttp2Session } from 'node:http2'
+import {
+  connect,
+  createServer as createHttp2Server,
+  createSecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+} from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -315,6 +321,40 @@ test('by an egress gateway the caller only routes; the gateway judges it by its 
   )
   for (const one of tunnels) one.destroy()
   await eventually(() => gateway.sink.outcomes.length === 3 && caller.sink.outcomes.length === 3)
+})
+
+test('a host that declares it is asked in HTTP/2 without TLS, whatever its caller speaks, and tunnels to it are plain', async () => {
+  const seen: IncomingHttpHeaders[] = []
+  const server = createHttp2Server()
+  server.on('stream', (stream, head) => {
+    seen.push(head)
+    stream.respond({ ':status': 200 })
+    stream.end('outside')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as { port: number }
+  const endpoint = { address: '127.0.0.1', port, identity: undefined, protocol: 'h2c' } as const
+  const endpoints = [{ ...endpoint, outside: { privateAddresses: false } }]
+  const caller = await startCaller([leading(port, { connect: true, endpoints })])
+  const first = call(caller.port)
+  first.send(get('pay.example'))
+  expect(await first.until('outside')).toMatch(/^HTTP\/1.1 200 /)
+  const session = connect(`http://127.0.0.1:${caller.port}`)
+  onTestFinished(() => session.destroy())
+  const second = session.request({ ':path': '/charge', ':authority': 'pay.example' })
+  expect((await second.setEncoding('utf8').toArray()).join('')).toBe('outside')
+  const { socket } = await connectHttp2(caller.port, `pay.example:${port}`)
+  const inner = connect('http://pay.example', { createConnection: () => socket })
+  onTestFinished(() => inner.destroy())
+  const third = inner.request({ ':path': '/own' })
+  expect((await third.setEncoding('utf8').toArray()).join('')).toBe('outside')
+  expect(seen.map((head) => [head[':scheme'], head[':authority'], head[':path']])).toEqual([
+    ['http', 'pay.example', '/charge'],
+    ['http', 'pay.example', '/charge'],
+    ['http', 'pay.example:80', '/own'],
+  ])
+  expect(caller.sink.decisions.map(({ code }) => code)).toEqual(['allowed', 'allowed', 'allowed'])
 })
 
 test('a caller of HTTP/2 is passed on in HTTP/2 to a host that knows it, trailers and all, and in HTTP/1.1 to one that does not', async () => {
