@@ -14,6 +14,7 @@ import { identityOf } from './workloads.ts'
 export interface ExternalServiceSpec {
   readonly host: string
   readonly port?: number
+  readonly appProtocol?: 'kubernetes.io/h2c'
   readonly tls?: {
     readonly mode?: 'Simple' | 'Disable'
     readonly serverName?: string
@@ -28,6 +29,10 @@ export interface ExternalServiceSpec {
 export const externalServiceSpec: z.ZodType<ExternalServiceSpec> = z.strictObject({
   host: host.describe('The name that callers write and its certificate has.'),
   port: port.describe('Default 443, and 80 without TLS.').exactOptional(),
+  appProtocol: z
+    .enum(['kubernetes.io/h2c'])
+    .describe('Without TLS alone: it is asked in HTTP/2. Default HTTP/1.1; over TLS it is agreed on.')
+    .exactOptional(),
   tls: z
     .strictObject({
       mode: z
@@ -86,6 +91,9 @@ export function externalProblems({ externals, workloads, services, policyOf }: I
     }
     if (spec.tls?.mode === 'Disable' && (spec.tls.serverName !== undefined || spec.tls.caCertificateRefs)) {
       say(['spec', 'tls'], 'says how TLS is verified, and has none', 'remove it, or write mode: Simple')
+    }
+    if (spec.tls?.mode !== 'Disable' && spec.appProtocol !== undefined) {
+      say(['spec', 'appProtocol'], 'is of HTTP without TLS', 'remove it, or write tls: {mode: Disable}')
     }
     const gateway = workloads.find((one) => one.name === spec.gateway)
     if (spec.gateway !== undefined && !gateway?.spec.egress) {
@@ -146,6 +154,9 @@ function serviceOf(external: External): Service {
     ...(tls?.mode !== 'Disable' && { tls: { serverName: tls?.serverName ?? spec.host, ...(roots && { roots }) } }),
     privateAddresses,
   }
-  const endpoints = addresses.map((address) => ({ address, port: portOf(external), identity: undefined, outside }))
+  const endpoints = addresses.map((address) => ({
+    ...{ address, port: portOf(external), identity: undefined, outside },
+    ...(spec.appProtocol && { protocol: 'h2c' as const }),
+  }))
   return { name, hosts: [spec.host], endpoints, ...(connect && { connect }) }
 }

@@ -33,8 +33,8 @@ function ways({ service, policy }: OutsideService) {
   return { port: service.endpoints[0]?.port, request: () => found(next()), tunnel: () => found(tunnels()) }
 }
 
-/** In a tunnel TLS is the caller's own. */
-function withoutTls(endpoint: Endpoint): Endpoint {
+/** In a tunnel TLS, and whatever else is spoken, is the caller's own. */
+function withoutTls({ protocol: _, ...endpoint }: Endpoint): Endpoint {
   const { privateAddresses = false } = endpoint.outside ?? {}
   return { ...endpoint, outside: { privateAddresses } }
 }

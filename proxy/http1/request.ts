@@ -65,10 +65,18 @@ export class Request implements RequestHead {
   get upgrades(): boolean {
     return this.fields.upgrade !== undefined
   }
+
+  /** Whether the caller asks for a tunnel, in either way. */
+  get tunnels(): boolean {
+    return this.connects || this.upgrades
+  }
 }
 
 /** RFC 9110 section 9.3.6: `host:port`, and nothing that could be taken for the tunnel's own. */
-function connectFault(target: string, { host, framing }: Fields): HeadFault | undefined {
+export function connectFault(
+  target: string,
+  { host, framing }: Pick<Fields, 'host' | 'framing'>,
+): HeadFault | undefined {
   if (!/:\d+$/.test(target) || readAuthority(target) === undefined)
     return bad('a target of CONNECT that is no host and port')
   if (host !== undefined && readAuthority(host) !== readAuthority(target)) {

@@ -15,7 +15,7 @@ import {
   noBody,
   special,
 } from '../http1/fields.ts'
-import { maxMethod, Request, readAuthority } from '../http1/request.ts'
+import { connectFault, maxMethod, Request, readAuthority } from '../http1/request.ts'
 import type { Response, ResponseFault } from '../http1/response.ts'
 import type { Limits } from '../limits.ts'
 
@@ -35,23 +35,51 @@ export function readHttp2Request(
 ): Request | HeadFault {
   const pseudo = readPseudo(raw, requestPseudo)
   if ('code' in pseudo) return pseudo
-  const { ':method': method, ':path': target, ':authority': named } = pseudo.values
-  if (method === undefined || !isMethod(method)) return bad('a method that is not a token in upper case')
-  if (method === 'CONNECT' || method === 'TRACE') {
-    return { code: 'method_unsupported', detail: `${method} is not served` }
+  const { ':method': asked, ':path': target, ':authority': named, ':protocol': protocol } = pseudo.values
+  if (asked === undefined || !isMethod(asked)) return bad('a method that is not a token in upper case')
+  if (asked === 'TRACE') return { code: 'method_unsupported', detail: 'TRACE is not served' }
+  if (protocol === undefined && asked === 'CONNECT') return readConnect(raw, pseudo, scheme, limits)
+  if (protocol !== undefined) {
+    if (asked !== 'CONNECT') return bad('a :protocol of another method than CONNECT')
+    if (protocol !== 'websocket') {
+      return { code: 'method_unsupported', detail: 'no other protocol than WebSocket is served' }
+    }
   }
+  const method = protocol === undefined ? asked : 'GET' // One form of a message: as HTTP/1.1 asks for it.
   if (target === undefined) return bad('no :path')
   if (pseudo.values[':scheme'] !== scheme) return bad('a :scheme of another kind than the connection')
-  const fields = readFields(raw, pseudo.end, limits)
+  const fields = readFields(raw, pseudo.end, limits, protocol)
   if ('code' in fields) return fields
   const authority = authorityOf(named, fields.host)
   if (authority === undefined) return bad('an :authority that names no host, or another one than Host')
   const place = readTarget(target, method)
   if ('code' in place) return place
   if (fields.expect !== undefined && fields.expect !== '100-continue') return bad('an expectation that nobody knows')
+  const line = { method, protocol: 'HTTP/2', ...place } as const
+  if (protocol !== undefined) {
+    return fields.framing ? bad('an upgrade with a body') : new Request(line, authority, scheme, fields)
+  }
   const framing = endsHere ? emptyBody(fields.framing) : (fields.framing ?? chunkedBody)
   if (!framing) return bad('a Content-Length without a body')
-  return new Request({ method, protocol: 'HTTP/2', ...place }, authority, scheme, { ...fields, framing })
+  return new Request(line, authority, scheme, { ...fields, framing })
+}
+
+/** RFC 9113 section 8.5: nothing but a host and port, and what follows is the tunnel's. */
+function readConnect(
+  raw: RawFields,
+  { values, end }: Pseudo,
+  scheme: 'http' | 'https',
+  limits: HeadLimits,
+): Request | HeadFault {
+  const target = values[':authority'] ?? ''
+  if (values[':path'] !== undefined || values[':scheme'] !== undefined)
+    return bad('a CONNECT with a :path or a :scheme')
+  const fields = readFields(raw, end, limits)
+  if ('code' in fields) return fields
+  const wrong = connectFault(target, fields)
+  if (wrong) return wrong
+  const line = { method: 'CONNECT', protocol: 'HTTP/2', path: '/', query: undefined } as const
+  return new Request(line, readAuthority(target)!, scheme, fields)
 }
 
 /** The final response of an upstream, or an interim one. */
@@ -111,7 +139,7 @@ function readTarget(
   return wrong === undefined ? { path: normal.path, query } : bad(wrong)
 }
 
-const requestPseudo: readonly string[] = [':method', ':scheme', ':authority', ':path']
+const requestPseudo: readonly string[] = [':method', ':scheme', ':authority', ':path', ':protocol']
 const responsePseudo: readonly string[] = [':status']
 
 interface Pseudo {
@@ -133,8 +161,8 @@ function readPseudo(raw: RawFields, known: readonly string[]): Pseudo | HeadFaul
   return { values, end: i }
 }
 
-/** As `readFields` of HTTP/1.1, with the rules of RFC 9113 section 8.2 on top. */
-function readFields(raw: RawFields, from: number, limits: HeadLimits): Fields | FieldsFault {
+/** As `readFields` of HTTP/1.1, with the rules of RFC 9113 section 8.2 on top. `upgrade`: what the stream is to go on in. */
+function readFields(raw: RawFields, from: number, limits: HeadLimits, upgrade?: string): Fields | FieldsFault {
   let bytes = 0
   for (let i = 0; i < raw.length; i++) bytes += raw[i]!.length + 2
   if (bytes > limits.headBytes) return tooLarge(`a head of more than ${limits.headBytes} bytes`)
@@ -189,7 +217,8 @@ function readFields(raw: RawFields, from: number, limits: HeadLimits): Fields | 
     }
   }
   if (cookie !== '') add('cookie', cookie)
-  return { text: `${text}\r\n`, at, framing, host, connection: none, expect, upgrade: undefined }
+  if (upgrade !== undefined) add('upgrade', upgrade)
+  return { text: `${text}\r\n`, at, framing, host, connection: none, expect, upgrade }
 }
 
 const none: readonly string[] = []

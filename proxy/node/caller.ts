@@ -142,7 +142,7 @@ export class Caller implements CallerSide, Connection {
     const silentMs = nowMs - this.#sinceMs
     if (this.#state === 'busy') {
       if (nowMs > this.#oldAtMs) this.#last = true
-      if (this.#exchange?.tunnels) void this.#exchange.judgeAgain()
+      void this.#exchange?.judgeAgain?.()
       if (silentMs > limits.stallMs) this.#exchange ? this.#exchange.fail('upstream_timeout') : this.cut()
     } else if (this.#state === 'closing') {
       if (silentMs > lingerMs) this.cut()

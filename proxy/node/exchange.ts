@@ -26,6 +26,7 @@ import { requestChanges, responseChanges } from './changes.ts'
 import { framingFor, Http1Relay, type Side } from './http1-relay.ts'
 import { peerAnswer } from './peer-answer.ts'
 import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
+import { againAndAgain, endTunnel, established, opensTunnel, untilClose } from './tunnel.ts'
 
 /** The caller's connection, as far as an exchange needs it. */
 export interface CallerSide extends Side {
@@ -70,7 +71,8 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   #relay: Http1Relay | undefined
   /** Whether the connection has gone over to another protocol, both ways. */
   tunnels = false
-  #judging = false
+  /** Of a tunnel alone: ends it where it would not be opened any more. */
+  judgeAgain: (() => Promise<void>) | undefined
   #flowing = true
 
   constructor(caller: CallerSide, head: Request | HeadFault) {
@@ -95,7 +97,7 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   }
 
   get upgrades(): boolean {
-    return this.head instanceof Request && (this.head.upgrades || this.head.connects)
+    return this.head instanceof Request && this.head.tunnels
   }
 
   get #method(): string {
@@ -347,12 +349,13 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       this.#scanned = 0
       const response =
         end < 0 ? undefined : readResponse(bytes.toString('latin1', 0, end), this.#method, this.#caller.limits)
-      if (!response || 'wrong' in response || (response.status === 101 && !this.#mayTunnel(response))) {
+      const opens = response && !('wrong' in response) && opensTunnel(this.head as Request, response)
+      if (!response || 'wrong' in response || (response.status === 101 && !opens)) {
         this.fail('upstream_invalid')
         return false
       }
       if (response.status >= 200 || response.status === 101) {
-        if (response.status === 101 || this.#isTunnelled(response)) this.#beginTunnel(response)
+        if (opens) this.#beginTunnel(response)
         else this.#begin(response)
         return this.#readBody(bytes, end, to)
       }
@@ -362,20 +365,11 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     return false
   }
 
-  /** A 101 answers only what was asked for (RFC 9110 section 15.2.2). */
-  #mayTunnel({ fields }: Response): boolean {
-    const { upgrade } = (this.head as Request).fields
-    return upgrade !== undefined && fields.upgrade === upgrade
-  }
-
-  #isTunnelled({ status }: Response): boolean {
-    return this.head instanceof Request && this.head.connects && status >= 200 && status < 300
-  }
-
   /** From now on bytes go both ways as they come, until one side closes or the caller is allowed no longer. */
   #beginTunnel(response: Response): void {
     clearTimeout(this.#timer)
     this.tunnels = true
+    this.judgeAgain = againAndAgain(this.#onward!.stillAllowed, () => this.fail('revoked'))
     this.#response = response
     this.#status = response.status
     this.#requestBody = new BodyReader(untilClose)
@@ -393,15 +387,6 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     const held = this.#caller.takeHeld()
     if (held) this.onCallerBytes(held)
     this.#caller.resume()
-  }
-
-  /** Ends a tunnel that would not be opened any more. */
-  async judgeAgain(): Promise<void> {
-    if (this.#judging) return
-    this.#judging = true
-    const allowed = await this.#onward?.stillAllowed?.().catch(() => false)
-    this.#judging = false
-    if (allowed === false) this.fail('revoked')
   }
 
   /** Puts together the head that the caller gets. */
@@ -520,8 +505,10 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#finish = undefined
     clearTimeout(this.#timer)
     if (this.#upstream) {
-      if (this.tunnels && code === 'completed') endTunnel(this.#upstream)
-      else this.#upstream.release(false)
+      if (this.tunnels && code === 'completed') {
+        this.#upstream.user = undefined
+        endTunnel(this.#upstream.socket)
+      } else this.#upstream.release(false)
       this.#upstream = undefined
     } else this.#caller.pool.cancel(this.#onward!.endpoint, this)
     finish(this.#outcome(code))
@@ -547,28 +534,13 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
   }
 }
 
-/** What the caller said last still arrives; then the upstream has a moment to close by itself. */
-function endTunnel(upstream: Upstream): void {
-  const { socket } = upstream
-  upstream.user = undefined
-  socket.end()
-  socket.setTimeout(tunnelEndMs, () => socket.destroy())
-}
-
-const tunnelEndMs = 2000
-
 const nothingRead: BodyRead = { kind: 'none' }
 const callerGone: BodyRead = { kind: 'gone' }
 const ignore = (): void => {}
 const none: readonly string[] = []
-const untilClose: Framing = { kind: 'close' }
 
 /** Whether the request takes more than passing bytes from one socket to another. A tunnel is never tried twice. */
-const takesLeg = (onward: Onward, { upgrades, connects }: Request): boolean =>
-  onward.endpoint.protocol === 'h2c' ||
-  (!upgrades &&
-    !connects &&
+const takesLeg = (onward: Onward, { tunnels }: Request): boolean =>
+  !tunnels &&
+  (onward.endpoint.protocol === 'h2c' ||
     (onward.attempts ?? onward.times ?? onward.transform ?? onward.mirrors ?? onward.bodyBytes) !== undefined)
-
-/** What the caller of CONNECT reads once the connection to the host is there. */
-const established = readResponse('HTTP/1.1 200 OK\r\n\r\n', 'CONNECT', { headFields: 1 }) as Response

@@ -1,17 +1,20 @@
 /** An upstream that speaks HTTP/1.1, for callers that do not. */
 
+import { randomBytes } from 'node:crypto'
 import type { Onward } from '../exchange.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
 import { BodyReader } from '../http1/body.ts'
+import { fieldValue } from '../http1/fields.ts'
 import type { Request } from '../http1/request.ts'
 import { type Response, readResponse } from '../http1/response.ts'
 import { headEnd, more } from '../http1/scan.ts'
 import { chunkedEnd, type Trailers } from '../http1/trailers.ts'
-import { writeRequest } from '../http1/write.ts'
+import { type RequestChanges, writeRequest } from '../http1/write.ts'
 import type { Limits } from '../limits.ts'
 import { requestChanges } from './changes.ts'
 import type { Leg, LegUser } from './leg.ts'
 import type { Borrower, Pool, Upstream, UpstreamUser } from './pool.ts'
+import { acceptOf, endTunnel, established, opensTunnel, untilClose } from './tunnel.ts'
 
 export class Http1Leg implements Leg, Borrower, UpstreamUser {
   readonly #request: Request
@@ -28,6 +31,10 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
   #partial: Buffer | undefined
   #scanned = 0
   #flowing = true
+  /** Whether bytes go both ways as they come. */
+  #tunnels = false
+  /** Of WebSocket: what HTTP/2 does without and HTTP/1.1 wants (RFC 8441 section 5). */
+  readonly #key: string | undefined
 
   constructor(request: Request, onward: Onward, user: LegUser, pool: Pool, limits: Limits) {
     this.#request = request
@@ -36,6 +43,7 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
     this.#pool = pool
     this.#limits = limits
     this.#sent = request.framing.kind === 'none'
+    if (request.upgrades) this.#key = randomBytes(16).toString('base64')
     pool.acquire(onward.endpoint, this, onward.connections)
   }
 
@@ -46,8 +54,33 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
     }
     this.#upstream = upstream
     upstream.user = this
-    upstream.socket.write(writeRequest(this.#request, requestChanges(this.#onward)), 'latin1')
+    const opened = this.#request.connects && this.#onward.endpoint.identity === undefined
+    if (!opened) upstream.socket.write(writeRequest(this.#request, this.#changes), 'latin1')
     this.#user.onReady(upstream.name)
+    if (opened) this.#begin(established)
+  }
+
+  get #changes(): RequestChanges {
+    const changes = requestChanges(this.#onward)
+    return this.#key === undefined ? changes : { ...changes, set: { ...changes.set, 'sec-websocket-key': this.#key } }
+  }
+
+  #begin(response: Response): void {
+    this.#response = response
+    this.#tunnels = opensTunnel(this.#request, response)
+    const framing = this.#tunnels ? untilClose : response.framing
+    if (framing.kind !== 'none') this.#body = new BodyReader(framing)
+    this.#user.onResponse(this.#tunnels ? { ...response, framing } : response)
+  }
+
+  /** Whether a 101 is there where it may be, and no other success where HTTP/2 would take it for one. */
+  #isAsked(response: Response): boolean {
+    if (this.#key === undefined) return response.status !== 101
+    if (response.status === 101) {
+      const accepted = fieldValue(response.fields, 'sec-websocket-accept') === acceptOf(this.#key)
+      return accepted && opensTunnel(this.#request, response)
+    }
+    return response.status < 200 || response.status >= 300
   }
 
   onNoUpstream(code: UpstreamFailure): void {
@@ -71,6 +104,7 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
   }
 
   end(trailers: Trailers): void {
+    if (this.#tunnels) this.#upstream?.socket.end()
     if (this.#sent) return
     this.#sent = true
     if (this.#chunked) this.#upstream?.socket.write(chunkedEnd(trailers), 'latin1')
@@ -85,7 +119,10 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
   close(): void {
     if (this.#over) return
     this.#over = true
-    if (this.#upstream) this.#upstream.release(false)
+    if (this.#upstream && this.#tunnels) {
+      this.#upstream.user = undefined
+      endTunnel(this.#upstream.socket)
+    } else if (this.#upstream) this.#upstream.release(false)
     else this.#pool.cancel(this.#onward.endpoint, this)
     this.#upstream = undefined
   }
@@ -104,7 +141,7 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
   onUpstreamEnd(clean: boolean): void {
     if (this.#over) return
     if (!this.#response && this.#retry()) return
-    const said = clean && this.#upstream?.endIsProven
+    const said = clean && (this.#tunnels || this.#upstream?.endIsProven)
     if (said && this.#response && this.#body?.closed()) this.#complete(false)
     else this.#fail('upstream_reset')
   }
@@ -124,14 +161,12 @@ export class Http1Leg implements Leg, Borrower, UpstreamUser {
       this.#scanned = 0
       const { method } = this.#request
       const response = end < 0 ? undefined : readResponse(bytes.toString('latin1', 0, end), method, this.#limits)
-      if (!response || 'wrong' in response || response.status === 101) {
+      if (!response || 'wrong' in response || !this.#isAsked(response)) {
         this.#fail('upstream_invalid')
         return false
       }
-      if (response.status >= 200) {
-        this.#response = response
-        if (response.framing.kind !== 'none') this.#body = new BodyReader(response.framing)
-        this.#user.onResponse(response)
+      if (response.status >= 200 || response.status === 101) {
+        this.#begin(response)
         return this.#readBody(bytes, end, to)
       }
       bytes = bytes.subarray(end, to)

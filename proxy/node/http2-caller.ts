@@ -46,6 +46,7 @@ export class Http2Caller implements Http2Side, Connection {
         // Twice what is served, so that a head which is somewhat too large gets an answer and a record.
         maxHeaderListSize: 2 * limits.headBytes,
         enablePush: false,
+        enableConnectProtocol: true,
       },
       maxHeaderListPairs: 2 * limits.headFields,
       maxSessionInvalidFrames: 100,
@@ -71,9 +72,10 @@ export class Http2Caller implements Http2Side, Connection {
     return this.#exchanges.size > 0
   }
 
-  touch(): void {
+  touch(): number {
     this.#sinceMs = this.#listener.clockMs()
     this.#controls = 0
+    return this.#sinceMs
   }
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
@@ -89,7 +91,7 @@ export class Http2Caller implements Http2Side, Connection {
     const head = readHttp2Request(raw, endsHere, scheme, limits)
     const exchange = new Http2Exchange(this, stream, head, this.#sinceMs)
     this.#exchanges.add(exchange)
-    serve(exchange, this.#listener.parts()).then(
+    serve(exchange, this.#listener.parts(), this.#listener.parts).then(
       () => this.#afterwards(exchange),
       (thrown) => {
         this.#listener.onFault(`a request could not be served: ${messageOf(thrown)}`)
@@ -143,6 +145,7 @@ export class Http2Caller implements Http2Side, Connection {
     const { limits } = this.#listener
     const silentMs = nowMs - this.#sinceMs
     if (nowMs > this.#oldAtMs) this.drain()
+    for (const exchange of this.#exchanges) exchange.sweep(nowMs, limits.stallMs)
     if (this.busy) {
       if (silentMs > limits.stallMs) for (const exchange of this.#exchanges) exchange.fail('upstream_timeout')
     } else if (silentMs > (this.#served ? limits.idleMs : limits.headMs)) {

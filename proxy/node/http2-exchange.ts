@@ -22,7 +22,8 @@ export interface Http2Side {
   readonly local: { readonly address: string; readonly port: number }
   readonly limits: Limits
   readonly openLeg: OpenLeg
-  touch(): void
+  /** Something moved; the time that is now, in milliseconds. */
+  touch(): number
 }
 
 export class Http2Exchange implements Exchange, CallerEnd {
@@ -49,7 +50,7 @@ export class Http2Exchange implements Exchange, CallerEnd {
     this.#stream = stream
     this.head = head
     this.movedMs = nowMs
-    this.#ended = !(head instanceof Request) || head.framing.kind === 'none'
+    this.#ended = !(head instanceof Request) || (head.framing.kind === 'none' && !head.tunnels)
     stream.on('trailers', (_, __, raw) => {
       this.#received = raw
     })
@@ -72,12 +73,24 @@ export class Http2Exchange implements Exchange, CallerEnd {
     return this.head as Request
   }
 
+  get upgrades(): boolean {
+    return this.head instanceof Request && this.head.tunnels
+  }
+
   touch(): void {
-    this.#side.touch()
+    this.movedMs = this.#side.touch()
+  }
+
+  /** An open tunnel is judged again, and closed where nothing has moved in it for that long. */
+  sweep(nowMs: number, stallMs: number): void {
+    const again = this.#relay?.judgeAgain
+    if (!again) return
+    if (nowMs - this.movedMs > stallMs) this.fail('upstream_timeout')
+    else void again()
   }
 
   async readBody(maxBytes: number): Promise<BodyRead> {
-    if (this.#ended) return nothingRead
+    if (this.#ended || this.upgrades) return nothingRead // What a tunnel carries is no body.
     if (this.gone) return callerGone
     this.#readLimit = maxBytes
     const { promise, resolve } = Promise.withResolvers<BodyRead>()
@@ -128,7 +141,9 @@ export class Http2Exchange implements Exchange, CallerEnd {
   }
 
   #endBody(relay: Relay): void {
-    const trailers = readTrailers(this.#received)
+    // RFC 9113 section 8.5: a tunnel has frames of data alone.
+    const fields = this.upgrades && this.#received.length > 0
+    const trailers = fields ? { wrong: 'fields in a tunnel' } : readTrailers(this.#received)
     if ('wrong' in trailers) relay.onBadBody(trailers.wrong)
     else relay.onCallerEnd(trailers)
   }
@@ -189,9 +204,13 @@ export class Http2Exchange implements Exchange, CallerEnd {
 
   begin(response: Response, changes: FieldChanges): void {
     const endStream = response.framing.kind === 'none'
-    const head = http2Response(response.status, response.fields, changes)
+    const tunnel = this.upgrades && response.framing.kind === 'close'
+    // RFC 8441 section 5: any success says that the protocol is taken up.
+    const remove = tunnel ? [...changes.remove, 'upgrade', 'sec-websocket-accept', 'content-length'] : changes.remove
+    const status = response.status === 101 ? 200 : response.status
+    const head = http2Response(status, response.fields, { ...changes, remove })
     try {
-      this.#stream.respond(head, { endStream, waitForTrailers: !endStream && response.framing.kind !== 'length' })
+      this.#stream.respond(head, { endStream, waitForTrailers: response.framing.kind === 'chunked' })
     } catch {
       this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     }
@@ -234,7 +253,8 @@ export class Http2Exchange implements Exchange, CallerEnd {
   }
 
   cut(): void {
-    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    const tunnels = this.#relay?.judgeAgain !== undefined
+    this.#stream.close(tunnels ? constants.NGHTTP2_CONNECT_ERROR : constants.NGHTTP2_INTERNAL_ERROR)
   }
 
   #onGone(): void {

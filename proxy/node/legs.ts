@@ -19,7 +19,7 @@ export interface Pools {
 }
 
 /**
- * An application is spoken to in what it declares. Another proxy, and a host outside
+ * An application, and a host outside without TLS, is spoken to in what it declares. Another proxy, and a host outside
  * over TLS, is spoken to in what the caller speaks: HTTP/1.1 costs less, and only HTTP/2 carries what its callers may need.
  * One that does not know HTTP/2 gets HTTP/1.1.
  */
@@ -30,7 +30,12 @@ export function openLegs(pools: Omit<Pools, 'connectTcp'>, limits: Limits): Open
   const copied: OpenLeg = (request, onward, user) =>
     onward.mirrors ? new MirrorLeg(request, onward, user, several, pools.mirrors, one) : several(request, onward, user)
   return (request, onward, user) =>
-    onward.transform ? new TransformLeg(request, onward, user, copied, onward.transform) : copied(request, onward, user)
+    // A tunnel is opened once, and what is in it is not ours.
+    request.tunnels
+      ? new Http1Leg(request, onward, user, pools.http1, limits)
+      : onward.transform
+        ? new TransformLeg(request, onward, user, copied, onward.transform)
+        : copied(request, onward, user)
 }
 
 const openOne =

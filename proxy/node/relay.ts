@@ -15,6 +15,7 @@ import type { FieldChanges } from '../http1/write.ts'
 import { responseChanges } from './changes.ts'
 import type { Leg, LegUser, OpenLeg } from './leg.ts'
 import { peerAnswer, type Tried } from './peer-answer.ts'
+import { againAndAgain, opensTunnel } from './tunnel.ts'
 
 /** The caller's half. */
 export interface CallerEnd {
@@ -43,6 +44,8 @@ export class Relay implements LegUser {
   readonly #timer: NodeJS.Timeout | undefined
   readonly #leg: Leg
   #over = false
+  /** Of a tunnel alone, once it is open: ends it where it would not be opened any more. */
+  judgeAgain: (() => Promise<void>) | undefined
   #upstream = ''
   /** Whether it was sent twice, since the first connection died. */
   #sentTwice = false
@@ -71,7 +74,7 @@ export class Relay implements LegUser {
     this.#caller.touch()
     this.#requestBytes += bytes.length
     const { bodyBytes } = this.#onward
-    if (bodyBytes !== undefined && this.#requestBytes > bodyBytes) {
+    if (bodyBytes !== undefined && !this.judgeAgain && this.#requestBytes > bodyBytes) {
       this.fail('request_too_large')
       return true
     }
@@ -89,7 +92,7 @@ export class Relay implements LegUser {
   }
 
   onCallerGone(): void {
-    this.#end('caller_gone')
+    this.#end(this.judgeAgain ? 'completed' : 'caller_gone')
   }
 
   /** The head was allowed, but its body cannot be read: the caller hears why, the upstream never sees an end. */
@@ -116,7 +119,7 @@ export class Relay implements LegUser {
     if (this.#over) return
     this.#sentTwice = this.#upstream !== ''
     this.#upstream = upstream
-    if (!sentAgain) this.#caller.startBody()
+    if (!sentAgain && !this.#caller.request.tunnels) this.#caller.startBody()
   }
 
   onResponse(response: Response): void {
@@ -126,6 +129,14 @@ export class Relay implements LegUser {
     this.#response = response
     this.#grpcStatus = readGrpcStatus(fieldValue(response.fields, 'grpc-status')) // There in an answer of trailers only.
     this.#caller.begin(response, responseChanges(this.#onward, response.status))
+    if (opensTunnel(this.#caller.request, response)) this.#beginTunnel()
+  }
+
+  /** What the caller sends goes on from here, and not before: a refusal would leave it for the next request. */
+  #beginTunnel(): void {
+    clearTimeout(this.#timer)
+    this.judgeAgain = againAndAgain(this.#onward.stillAllowed, () => this.fail('revoked'))
+    this.#caller.startBody()
   }
 
   onBody(bytes: Uint8Array): boolean {

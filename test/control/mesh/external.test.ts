@@ -34,6 +34,13 @@ test('a host outside is reached by each caller’s own proxy, and judged there',
   expect(snapshot.bundles).toHaveLength(1)
 })
 
+test('a host without TLS may be asked in HTTP/2', () => {
+  const plain = pay(', appProtocol: kubernetes.io/h2c, tls: {mode: Disable}')
+  const [listener] = snapshotOf(meshWith(web, plain, bound)).workloads[0]!.listeners
+  const endpoints = [{ address: 'pay.example', port: 80, protocol: 'h2c', outside: { privateAddresses: false } }]
+  expect(listener).toMatchObject({ outside: [{ service: { endpoints } }] })
+})
+
 test('by a gateway it is a service of the mesh, and only the gateway leads out', () => {
   const snapshot = snapshotOf(meshWith(web, door, pay(', gateway: door, addresses: [10.0.0.9]'), bound))
   expect(snapshot.services).toMatchObject([
@@ -67,6 +74,7 @@ test.each([
   ['a host of the mesh', [served('pay.example', 9001), pay(), bound], 'is a host of Service pay.example too'],
   ['a name of the mesh', [served('pay', 9001), pay(), bound], 'there is a service pay too'],
   ['roots without TLS', [pay(', tls: {mode: Disable, caCertificateRefs: [{name: a}]}'), bound], 'and has none'],
+  ['HTTP/2 without TLS over TLS', [pay(', appProtocol: kubernetes.io/h2c'), bound], 'is of HTTP without TLS'],
   ['a binding of nothing', [bound], 'there is no ExternalService pay'],
   ['a port that is taken', [own('Workload', 'other', '{egress: {port: 9100}}')], 'already'],
 ])('%s is a problem', (_, documents, problem) => {

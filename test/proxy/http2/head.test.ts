@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Fields } from '../../../proxy/http1/fields.ts'
-import { Request } from '../../../proxy/http1/request.ts'
+import { Request, readRequest } from '../../../proxy/http1/request.ts'
+import { writeRequest } from '../../../proxy/http1/write.ts'
 import { type RawFields, readHttp2Request, readHttp2Response } from '../../../proxy/http2/head.ts'
 import { http2Request } from '../../../proxy/http2/write.ts'
 
@@ -113,4 +114,48 @@ test('pseudo fields stand first, each once; as many fields and bytes as the limi
   const bytes = first.reduce((sum, one) => sum + one.length + 2, 0)
   expect(codeOf(first, { ...limits, headBytes: bytes })).toBe('read')
   expect(codeOf(first, { ...limits, headBytes: bytes - 1 })).toBe('head_too_large')
+})
+
+test('of any CONNECT what is read names a host and port or asks for a WebSocket, has no body, and is written in one way', () => {
+  const oneOf = (...values: readonly (string | undefined)[]) =>
+    fc.oneof({ weight: 8, arbitrary: fc.constantFrom(...values) }, { weight: 1, arbitrary: text })
+  const pseudo = fc
+    .record({
+      ':authority': oneOf('a.example:443', 'A.example:80', 'a.example', undefined),
+      ':scheme': oneOf(undefined, 'http'),
+      ':path': oneOf(undefined, '/', '/a?b'),
+      ':protocol': oneOf(undefined, 'websocket', 'connect-udp'),
+    })
+    .map((given) =>
+      [[':method', 'CONNECT'], ...Object.entries(given)].flatMap((one) => (one[1] === undefined ? [] : one)),
+    )
+  let tunnels = 0
+  let upgrades = 0
+  fc.assert(
+    fc.property(pseudo, fields, (first, rest) => {
+      const head = readHttp2Request([...first, ...rest] as RawFields, false, 'http', limits)
+      if (!(head instanceof Request)) {
+        expect(['bad_request', 'head_too_large', 'method_unsupported']).toContain(head.code)
+        return
+      }
+      expectLines(head.fields)
+      expect([head.tunnels, head.framing.kind]).toEqual([true, 'none'])
+      const again = readRequest(writeRequest(head, { set: {}, remove: [] }), 'http', limits)
+      expect(again).toMatchObject({
+        method: head.method,
+        authority: head.authority,
+        path: head.path,
+        query: head.query,
+      })
+      if (head.connects) {
+        tunnels++
+        expect(head.authority).toMatch(/^[a-z.]+:\d+$/)
+      } else {
+        upgrades++
+        expect([head.method, head.headers['upgrade'], (again as Request).upgrades]).toEqual(['GET', 'websocket', true])
+      }
+    }),
+    { numRuns: 2000 },
+  )
+  expect(Math.min(tunnels, upgrades)).toBeGreaterThan(2)
 })

@@ -1,5 +1,12 @@
 import { lookup } from 'node:dns'
-import { connect, createSecureServer, type ServerHttp2Session } from 'node:http2'
+import {
+  connect,
+  createServer as createHttp2Server,
+  createSecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+} from 'node:http2'
+import type { Duplex } from 'node:stream'
 import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { type Decision, refuse } from '../../../core/decision.ts'
@@ -143,25 +150,38 @@ test('a name that stands for an address of this machine is not connected to', as
   expect(inside.sockets).toEqual([])
 })
 
-/** A tunnel through the proxy, with TLS of the caller's own in it. */
-async function connectThrough(proxyPort: number, target: string) {
-  const tunnel = call(proxyPort)
-  tunnel.send(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`)
-  const answer = await tunnel.until('\r\n\r\n')
-  return { tunnel, answer }
+/** A tunnel through the proxy: its answer, and what TLS of the caller's own can go over. */
+interface Tunnel {
+  readonly status: number
+  readonly fields: readonly string[]
+  readonly socket: Duplex
 }
 
-test('CONNECT opens a tunnel where it may, judged once and again as long as it lasts', async () => {
-  let allowed = true
-  const pay = await startOutside('pay.example')
-  const target = `pay.example:${pay.port}`
-  const caller = await startCaller([leading(pay.port, { connect: true })], () =>
-    allowed ? allow : refuse('policy_denied', 'no more'),
-  )
-  const { tunnel, answer } = await connectThrough(caller.port, target)
-  expect(answer).toMatch(/^HTTP\/1.1 200 /)
-  expect(answer).not.toMatch(/content-length|transfer-encoding/i)
-  const inner = tlsConnect({ socket: tunnel.socket, servername: 'pay.example', ca: [pem(publicCa.root)] })
+async function connectHttp1(proxyPort: number, target: string): Promise<Tunnel> {
+  const tunnel = call(proxyPort)
+  tunnel.send(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`)
+  const [line, ...fields] = (await tunnel.until('\r\n\r\n')).split('\r\n')
+  return { status: Number(line!.split(' ')[1]), fields: fields.map((one) => one.split(':')[0]!), socket: tunnel.socket }
+}
+
+async function connectHttp2(proxyPort: number, target: string): Promise<Tunnel> {
+  const session = connect(`http://127.0.0.1:${proxyPort}`)
+  session.on('error', () => {})
+  onTestFinished(() => session.destroy())
+  const socket = session.request({ ':method': 'CONNECT', ':authority': target })
+  socket.on('error', () => {})
+  const head = await new Promise<IncomingHttpHeaders>((resolve) => socket.on('response', resolve))
+  return { status: Number(head[':status']), fields: Object.keys(head), socket }
+}
+
+const versions = [
+  ['HTTP/1.1', connectHttp1],
+  ['HTTP/2', connectHttp2],
+] as const
+
+/** Speaks TLS through a tunnel, and waits until the host has answered in it. */
+async function talkIn({ socket }: Tunnel) {
+  const inner = tlsConnect({ socket, servername: 'pay.example', ca: [pem(publicCa.root)] })
   let heard = ''
   inner.on('error', () => {})
   inner.on('data', (bytes) => {
@@ -169,11 +189,47 @@ test('CONNECT opens a tunnel where it may, judged once and again as long as it l
   })
   inner.write('GET / HTTP/1.1\r\nHost: pay.example\r\n\r\n')
   await eventually(() => heard.includes('outside'))
-  expect(caller.sink.decisions).toMatchObject([{ code: 'allowed', service: 'pay' }])
-  expect(caller.sink.outcomes).toEqual([])
-  allowed = false
-  await vi.waitFor(() => expect(caller.sink.outcomes).toMatchObject([{ code: 'revoked', status: 200 }]), 5000)
-  await tunnel.closed()
+  return inner
+}
+
+const closed = (socket: Duplex): Promise<unknown> => new Promise((resolve) => socket.once('close', resolve))
+
+test.each(versions)(
+  'CONNECT of %s opens a tunnel where it may, judged once and again as long as it lasts',
+  async (_, connectThrough) => {
+    let allowed = true
+    const pay = await startOutside('pay.example')
+    const target = `pay.example:${pay.port}`
+    const caller = await startCaller([leading(pay.port, { connect: true })], () =>
+      allowed ? allow : refuse('policy_denied', 'no more'),
+    )
+    const tunnel = await connectThrough(caller.port, target)
+    expect(tunnel.status).toBe(200)
+    expect(tunnel.fields).not.toContain('content-length')
+    expect(tunnel.fields).not.toContain('transfer-encoding')
+    const over = closed(tunnel.socket)
+    await talkIn(tunnel)
+    expect(caller.sink.decisions).toMatchObject([{ code: 'allowed', service: 'pay' }])
+    expect(caller.sink.outcomes).toEqual([])
+    allowed = false
+    await vi.waitFor(() => expect(caller.sink.outcomes).toMatchObject([{ code: 'revoked', status: 200 }]), 5000)
+    await over
+  },
+)
+
+test.each(versions)('a tunnel of %s ends with its host, and with its caller', async (_, connectThrough) => {
+  const pay = await startOutside('pay.example')
+  const caller = await startCaller([leading(pay.port, { connect: true })])
+  const first = await connectThrough(caller.port, `pay.example:${pay.port}`)
+  const over = closed(first.socket)
+  await talkIn(first)
+  pay.sockets[0]!.destroy()
+  await over
+  const second = await connectThrough(caller.port, `pay.example:${pay.port}`)
+  ;(await talkIn(second)).destroy()
+  second.socket.destroy()
+  await eventually(() => caller.sink.outcomes.length === 2 && pay.sockets.every(({ destroyed }) => destroyed))
+  expect(caller.sink.outcomes).toMatchObject([{ code: 'completed' }, { code: 'completed' }])
 })
 
 test.each([
@@ -183,10 +239,35 @@ test.each([
 ] as const)('CONNECT %s opens nothing', async (_, target, more, status) => {
   const pay = await startOutside('pay.example')
   const caller = await startCaller([leading(pay.port, more)])
-  const { answer } = await connectThrough(caller.port, target(pay.port))
-  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+  for (const [, connectThrough] of versions) {
+    expect((await connectThrough(caller.port, target(pay.port))).status).toBe(status)
+  }
   expect(pay.sockets).toEqual([])
-  expect(caller.sink.decisions).toMatchObject([{ verdict: 'deny' }])
+  expect(caller.sink.decisions).toMatchObject([{ verdict: 'deny' }, { verdict: 'deny' }])
+})
+
+test('what comes before a tunnel is there never becomes a request of its own', async () => {
+  const listener: EgressListener = {
+    ...{ direction: 'egress', name: 'egress', bind: { kind: 'tcp', address: '127.0.0.1', port: 0 } },
+    outside: [leading(1, { connect: true })],
+  }
+  const decide = () => refuse('policy_denied', 'not you')
+  const gateway = await startProxy({ source: makeSource(egressSvid, ca), listener, decide, more: { outside: world } })
+  const endpoint = { address: '127.0.0.1', port: gateway.port, identity: egress }
+  const services = [{ name: 'pay', hosts: ['pay.example'], endpoints: [endpoint], connect: true } as const]
+  const caller = await startCaller([], () => allow, services)
+  const session = connect(`http://127.0.0.1:${caller.port}`)
+  onTestFinished(() => session.destroy())
+  const stream = session.request({ ':method': 'CONNECT', ':authority': 'pay.example:1' })
+  stream.on('error', () => {})
+  stream.write(get('pay.example'))
+  const head = await new Promise<IncomingHttpHeaders>((resolve) => stream.on('response', resolve))
+  expect(head[':status']).toBe(403)
+  await closed(stream.resume())
+  const connection = call(caller.port) // It goes where the first one went.
+  connection.send(get('pay.example'))
+  expect(await connection.until('}\n')).toContain(' 403 ')
+  expect(gateway.sink.decisions.map(({ code }) => code)).toEqual(['policy_denied', 'policy_denied'])
 })
 
 test('by an egress gateway the caller only routes; the gateway judges it by its name, requests and tunnels alike', async () => {
@@ -214,19 +295,16 @@ test('by an egress gateway the caller only routes; the gateway judges it by its 
   const connection = call(caller.port)
   connection.send(get('pay.example'))
   expect(await connection.until('outside')).toContain(' 200 OK')
-  const { tunnel, answer } = await connectThrough(caller.port, `pay.example:${pay.port}`)
-  expect(answer).toMatch(/^HTTP\/1.1 200 /)
-  const inner = tlsConnect({ socket: tunnel.socket, servername: 'pay.example', ca: [pem(publicCa.root)] })
-  inner.on('error', () => {})
-  let heard = ''
-  inner.on('data', (bytes) => {
-    heard += bytes
-  })
-  inner.write('GET / HTTP/1.1\r\nHost: pay.example\r\n\r\n')
-  await eventually(() => heard.includes('outside'))
+  const tunnels: Duplex[] = []
+  for (const [, connectThrough] of versions) {
+    const tunnel = await connectThrough(caller.port, `pay.example:${pay.port}`)
+    expect(tunnel.status).toBe(200)
+    tunnels.push(await talkIn(tunnel), tunnel.socket)
+  }
 
-  expect(caller.sink.decisions.map(({ code }) => code)).toEqual(['routed', 'routed'])
+  expect(caller.sink.decisions.map(({ code }) => code)).toEqual(['routed', 'routed', 'routed'])
   expect(gateway.sink.decisions.map(({ code, peer }) => [code, peer?.proof])).toEqual([
+    ['allowed', 'x509'],
     ['allowed', 'x509'],
     ['allowed', 'x509'],
   ])
@@ -236,12 +314,47 @@ test('by an egress gateway the caller only routes; the gateway judges it by its 
       source_principal: web,
       attributes: { request: { http: { method: 'CONNECT', host: `pay.example:${pay.port}` } } },
     },
+    { source_principal: web, attributes: { request: { http: { method: 'CONNECT' } } } },
   ])
   expect(gateway.sink.decisions.map((one) => one.request_id)).toEqual(
     caller.sink.decisions.map((one) => one.request_id),
   )
-  inner.destroy()
-  await eventually(() => gateway.sink.outcomes.length === 2 && caller.sink.outcomes.length === 2)
+  for (const one of tunnels) one.destroy()
+  await eventually(() => gateway.sink.outcomes.length === 3 && caller.sink.outcomes.length === 3)
+})
+
+test('a host that declares it is asked in HTTP/2 without TLS, whatever its caller speaks, and tunnels to it are plain', async () => {
+  const seen: IncomingHttpHeaders[] = []
+  const server = createHttp2Server()
+  server.on('stream', (stream, head) => {
+    seen.push(head)
+    stream.respond({ ':status': 200 })
+    stream.end('outside')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as { port: number }
+  const endpoint = { address: '127.0.0.1', port, identity: undefined, protocol: 'h2c' } as const
+  const endpoints = [{ ...endpoint, outside: { privateAddresses: false } }]
+  const caller = await startCaller([leading(port, { connect: true, endpoints })])
+  const first = call(caller.port)
+  first.send(get('pay.example'))
+  expect(await first.until('outside')).toMatch(/^HTTP\/1.1 200 /)
+  const session = connect(`http://127.0.0.1:${caller.port}`)
+  onTestFinished(() => session.destroy())
+  const second = session.request({ ':path': '/charge', ':authority': 'pay.example' })
+  expect((await second.setEncoding('utf8').toArray()).join('')).toBe('outside')
+  const { socket } = await connectHttp2(caller.port, `pay.example:${port}`)
+  const inner = connect('http://pay.example', { createConnection: () => socket })
+  onTestFinished(() => inner.destroy())
+  const third = inner.request({ ':path': '/own' })
+  expect((await third.setEncoding('utf8').toArray()).join('')).toBe('outside')
+  expect(seen.map((head) => [head[':scheme'], head[':authority'], head[':path']])).toEqual([
+    ['http', 'pay.example', '/charge'],
+    ['http', 'pay.example', '/charge'],
+    ['http', 'pay.example:80', '/own'],
+  ])
+  expect(caller.sink.decisions.map(({ code }) => code)).toEqual(['allowed', 'allowed', 'allowed'])
 })
 
 test('a caller of HTTP/2 is passed on in HTTP/2 to a host that knows it, trailers and all, and in HTTP/1.1 to one that does not', async () => {

@@ -1,5 +1,6 @@
+import { connect, type IncomingHttpHeaders } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { Decision } from '../../../core/decision.ts'
 import type { RequestFacts } from '../../../core/facts.ts'
 import { policyInput } from '../../../core/input.ts'
@@ -223,6 +224,21 @@ test('over plain HTTP a host of TLS is told where to go, and what it asked is co
   expect(answer).toContain('location: https://shop.example/cart?item=1\r\n')
   expect(gateway.sink.decisions).toEqual([])
   expect(gateway.sink.refusals).toMatchObject([{ code: 'tls_required', source: '127.0.0.1' }])
+})
+
+test('a plain port takes HTTP/2 by prior knowledge, by the same routes and limits of strangers', async () => {
+  const sites: readonly Site[] = [{ host: 'shop.example', serves: 'http' }]
+  const { callee, gateway } = await startEdge(sites)
+  const session = connect(`http://127.0.0.1:${gateway.port}`)
+  onTestFinished(() => session.destroy())
+  const ask = async (authority: string): Promise<readonly [unknown, string]> => {
+    const stream = session.request({ ':path': '/a', ':authority': authority })
+    const head = new Promise<IncomingHttpHeaders>((resolve) => stream.on('response', resolve))
+    return [(await head)[':status'], (await stream.setEncoding('utf8').toArray()).join('')]
+  }
+  expect(await ask('shop.example')).toEqual([200, 'hello'])
+  expect((await ask('nobody.example'))[0]).toBe(404)
+  expect(callee.sink.decisions).toMatchObject([{ input: { attributes: { source: { principal: edge } } } }])
 })
 
 test('only what a route names is reached, whatever host a caller writes', async () => {

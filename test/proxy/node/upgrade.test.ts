@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { connect, type IncomingHttpHeaders, type OutgoingHttpHeaders, type Settings } from 'node:http2'
+import { expect, onTestFinished, test } from 'vitest'
 import { type Decision, refuse } from '../../../core/decision.ts'
+import type { RequestFacts } from '../../../core/facts.ts'
 import {
   allow,
   call,
@@ -22,15 +24,15 @@ const ca = makeCa()
 const ordersSvid = ca.issue(orders)
 const webSvid = ca.issue(web)
 
+const switching = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+
 /** A WebSocket server of one kind of frame: what is masked and short comes back unmasked. */
 const startEcho = () =>
   startApp((text, socket) => {
     const key = /sec-websocket-key: (\S+)/i.exec(text)?.[1]
     if (key) {
       const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
-      socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
-      )
+      socket.write(`${switching}Sec-WebSocket-Accept: ${accept}\r\n\r\n`)
       return
     }
     const bytes = Buffer.from(text, 'latin1')
@@ -40,7 +42,7 @@ const startEcho = () =>
     if ((bytes[0]! & 15) === 8) socket.end()
   })
 
-async function startMesh(decide: () => Decision = () => allow) {
+async function startMesh(decide: (facts: RequestFacts) => Decision = () => allow) {
   const app = await startEcho()
   const source = makeSource(ordersSvid, ca)
   const callee = await startProxy({ source, listener: inbound(app.port), decide, limits: { headMs: 400 } })
@@ -80,6 +82,75 @@ test('a WebSocket client talks through two sidecars: one decision, and one outco
   expect(callee.sink.decisions).toMatchObject([{ code: 'allowed' }])
   expect(callee.sink.outcomes[0]).toMatchObject({ code: 'completed', status: 101 })
   expect(callee.sink.outcomes[0]!.responseBytes).toBeGreaterThan(10)
+})
+
+/** What `startEcho` takes: a masked text, by a mask of zeros. */
+const frameOf = (text: string): Buffer =>
+  Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)])
+
+/** A WebSocket by extended CONNECT (RFC 8441), once it is open. */
+async function openHttp2(port: number, more: OutgoingHttpHeaders = {}) {
+  const session = connect(`http://127.0.0.1:${port}`)
+  session.on('error', () => {})
+  onTestFinished(() => session.destroy())
+  const settings = await new Promise<Settings>((resolve) => session.once('remoteSettings', resolve))
+  expect(settings.enableConnectProtocol).toBe(true)
+  const pseudo = { ':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'http', ':path': '/chat?room=1' }
+  const stream = session.request({ ...pseudo, ':authority': '127.0.0.1', 'sec-websocket-version': '13', ...more })
+  stream.on('error', () => {})
+  let heard = ''
+  stream.on('data', (bytes: Buffer) => (heard += bytes.toString('latin1')))
+  const head = await new Promise<IncomingHttpHeaders>((resolve) => stream.on('response', resolve))
+  return { stream, head, heard: () => heard }
+}
+
+test('a WebSocket over HTTP/2 is judged as one over HTTP/1.1, and becomes one towards the application', async () => {
+  let allowed = true
+  const seen: RequestFacts[] = []
+  const { app, callee, caller } = await startMesh((facts) => {
+    seen.push(facts)
+    return allowed ? allow : refuse('policy_denied', 'no more')
+  })
+  const { stream, head, heard } = await openHttp2(caller.port)
+  expect(head).toMatchObject({ ':status': 200 })
+  expect(Object.keys(head)).not.toContain('sec-websocket-accept')
+  stream.write(frameOf('hello'))
+  await eventually(() => heard().endsWith('hello'))
+  expect(app.received()).toMatch(/^GET \/chat\?room=1 HTTP\/1.1\r\n/)
+  expect(app.received()).toMatch(/\r\nsec-websocket-version: 13\r\n/)
+  expect(seen[0]!.head).toMatchObject({ method: 'GET', path: '/chat', query: 'room=1' })
+  expect(seen[0]!.head!.headers['upgrade']).toBe('websocket')
+  const over = new Promise((resolve) => stream.on('close', resolve))
+  allowed = false
+  await over
+  expect(stream.rstCode).not.toBe(0)
+  await eventually(() => callee.sink.outcomes.length === 1 && caller.sink.outcomes.length === 1)
+  expect(callee.sink.decisions).toMatchObject([{ code: 'allowed' }])
+  expect(callee.sink.outcomes[0]).toMatchObject({ code: 'revoked', status: 101 })
+  expect(caller.sink.outcomes[0]).toMatchObject({ status: 101, peer: { target: orders, status: 101 } })
+})
+
+test.each([
+  ['another protocol than WebSocket', { ':protocol': 'connect-udp' }, 'method_unsupported', 501],
+  ['a body that is announced', { 'content-length': '1' }, 'bad_request', 400],
+] as const)('extended CONNECT with %s opens nothing', async (_, more, code, status) => {
+  const { app, caller } = await startMesh()
+  const { head } = await openHttp2(caller.port, more)
+  expect(head[':status']).toBe(status)
+  expect(caller.sink.decisions).toMatchObject([{ code }])
+  expect(app.received()).toBe('')
+})
+
+test.each([
+  ['a success that is no upgrade', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', 502],
+  ['an accept of another key', `${switching}Sec-WebSocket-Accept: bm8=\r\n\r\n`, 502],
+  ['a refusal', 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', 404],
+] as const)('where the application answers a WebSocket over HTTP/2 by %s, none is there', async (_, answer, status) => {
+  const app = await startApp((_, socket) => void socket.write(answer))
+  const services = [service('orders', app.port, undefined, '127.0.0.1')]
+  const caller = await startProxy({ source: makeSource(webSvid, ca), listener: outbound(), services })
+  const { head } = await openHttp2(caller.port)
+  expect(head[':status']).toBe(status)
 })
 
 test('a tunnel ends when a newer policy would not open it', async () => {
