@@ -13,6 +13,9 @@ import { drillHelp, duration, number } from './options.ts'
 import { until } from './signals.ts'
 import { type OnEvent, printEvents } from './wire/telemetry.ts'
 
+/** Time between two drills of the sidecars, in milliseconds: the first is at the start. */
+const hourMs = 3_600_000
+
 export function bankCommand(): Command {
   return new Command('bank')
     .description('run a small bank under Writ: three services, their sidecars, the log and a page to look at it')
@@ -22,10 +25,10 @@ export function bankCommand(): Command {
     )
     .option('--state <dir>', 'where keys, spool and log live; --once empties and uses <dir>-once', '.writ/bank')
     .option('--visits <n>', 'how many visits --once makes', number, 120)
-    .option('--drill-every <time>', drillHelp, duration)
+    .option('--drill-every <time>', drillHelp, duration, hourMs)
     .option('--verbose', 'show what the parts say')
     .action(
-      async (options: { once?: boolean; state: string; visits: number; drillEvery?: number; verbose?: boolean }) => {
+      async (options: { once?: boolean; state: string; visits: number; drillEvery: number; verbose?: boolean }) => {
         const onEvent = printEvents(options.verbose ? 'info' : 'warn')
         if (options.once) await once(`${options.state.replace(/\/+$/, '')}-once`, options.visits, onEvent)
         else await stay(options.state, onEvent, options.drillEvery)
@@ -33,7 +36,7 @@ export function bankCommand(): Command {
     )
 }
 
-async function stay(state: string, onEvent: OnEvent, drillEveryMs: number | undefined): Promise<void> {
+async function stay(state: string, onEvent: OnEvent, drillEveryMs: number): Promise<void> {
   const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')
   const running = await openBankMesh(state, onEvent, 'usual', drillEveryMs)
   try {
@@ -54,16 +57,16 @@ async function stay(state: string, onEvent: OnEvent, drillEveryMs: number | unde
 async function once(state: string, visits: number, onEvent: OnEvent): Promise<void> {
   openState(state).release() // Throws where another run is still at it: its folder is not taken from under it.
   await rm(state, { recursive: true, force: true })
-  const running = await openBankMesh(state, onEvent)
+  const running = await openBankMesh(state, onEvent, 'any', hourMs)
   let failed: readonly string[] = []
   try {
     const seen = await visit(running.bank.urls.storefront, visits, 0, (done) => printProgress(done, visits))
     await running.up.settled(30_000)
     const counts = await running.up.inboundCounts()
-    const html = join(state, 'report.html')
+    const out = join(state, 'report')
     const { verification } = await running.up.verify()
-    const report = await running.up.writeReport(html, join(state, 'report.json'))
-    failed = printSummary({ seen, counts, verification, report, html })
+    const report = await running.up.writeReport(out)
+    failed = printSummary({ seen, counts, verification, report, html: join(out, 'report.html') })
   } finally {
     await running.close()
   }

@@ -31,4 +31,4 @@ export function duration(text: string): number {
 
 /** For commands that run sidecars. */
 export const drillHelp =
-  'try on each inbound listener, so often and at the start, that an unknown caller and an outage let nothing pass (default: never)'
+  'try on each inbound listener, so often and at the start, that an unknown caller and an outage let nothing pass'

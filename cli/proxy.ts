@@ -49,7 +49,7 @@ export function proxyCommand(): Command {
     .option('--token-file <file>', 'join token, - for standard input; needed once')
     .option('--state <dir>', 'where identity and spool live; mode 0700', '.writ-proxy')
     .option('--workers <n>', 'worker processes that share the ports', number, 1)
-    .option('--drill-every <time>', drillHelp, duration)
+    .option('--drill-every <time>', `${drillHelp} (default: never)`, duration)
     .option('--drain <ms>', 'time that requests in flight get at the end', number, 10_000)
     .option(
       '--secrets <dir>',

@@ -7,22 +7,15 @@ import { adminRequest } from '../control/node/client.ts'
 import type { ComplianceReport } from '../core/compliance.ts'
 import { WritError } from '../core/fault.ts'
 import { isObject, type Json } from '../core/json.ts'
+import { entryOf, type WrittenReport } from './wire/report.ts'
 
 /** Id of the entry, or undefined where no process runs there. */
-export async function tellOfReport(
+export const tellOfReport = (
   state: string,
   report: ComplianceReport,
-  sha256: string,
-  signer: string,
+  written: WrittenReport,
   by: string = userInfo().username,
-): Promise<string | undefined> {
-  return tell(state, '/v1/reports', {
-    ...{ framework: report.framework.id, mapping: report.framework.version, scope: report.scope.name },
-    ...{ from: report.from, to: report.to, sha256, signer, summary: report.summary, by },
-    checkpoints: report.checkpoints.map(({ origin, size, root }) => ({ origin, size, root })),
-    verdicts: Object.fromEntries(report.checks.map(({ id, verdict }) => [id, verdict])),
-  })
-}
+): Promise<string | undefined> => tell(state, '/v1/reports', entryOf(report, written, by) as unknown as Json)
 
 /** Id of the entry that a process kept; undefined where none runs on the state folder. */
 export async function tell(state: string, path: string, body: Json): Promise<string | undefined> {

@@ -64,14 +64,14 @@ async function enter(end: AbortSignal): Promise<void> {
 }
 
 async function walk(state: string, next: Next, end: AbortSignal): Promise<void> {
-  const html = join(state, 'report.html')
+  const out = join(state, 'report')
   await next('A bank starts: storefront calls orders, orders calls ledger, each behind a sidecar')
   const running = await openBankMesh(join(state, 'bank'), printEvents('warn'))
   let refused: number
   try {
     end.throwIfAborted()
     refused = await change(running, state, next)
-    await running.up.writeReport(html, join(state, 'report.json'))
+    await running.up.writeReport(out)
   } finally {
     await running.close()
   }
@@ -79,7 +79,7 @@ async function walk(state: string, next: Next, end: AbortSignal): Promise<void> 
   await tamper(state, refused)
   await next('The report')
   await rm(join(state, 'policies'), { recursive: true, force: true })
-  write(`  ${pc.cyan(`file://${html}`)}\n`)
+  write(`  ${pc.cyan(`file://${join(out, 'report.html')}`)}\n`)
   say(`Everything of this tour lies in ${state}; remove it when you like.`)
 }
 

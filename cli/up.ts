@@ -50,7 +50,7 @@ export function upCommand(): Command {
     )
     .option('--federation-cert <dir>', 'with a certificate of the Web PKI instead (https_web): tls.crt and tls.key')
     .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
-    .option('--drill-every <time>', drillHelp, duration)
+    .option('--drill-every <time>', `${drillHelp} (default: never)`, duration)
     .action(async (options: Options) => {
       const onEvent = printEvents()
       const stop = until('SIGINT', 'SIGTERM', 'SIGHUP')

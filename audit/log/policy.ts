@@ -179,15 +179,6 @@ function counts(member: Member, cosigned: ReadonlySet<string>): boolean {
 /** As its key names it; the name in a policy file is that file's own. */
 export const witnessName = ({ key, name }: PolicyWitness): string => key?.cosigner ?? name
 
-/** In words: `2 of (a, b, 1 of (c, d))`; `none` where nobody is asked. */
-export function quorumText({ quorum }: Pick<LogPolicy, 'quorum'>): string {
-  const textOf = (member: Member): string =>
-    member.kind === 'witness'
-      ? witnessName(member.witness)
-      : `${member.least} of (${member.members.map(textOf).join(', ')})`
-  return quorum ? textOf(quorum) : 'none'
-}
-
 /** Keys of the witnesses that can be verified. */
 export const witnessKeys = ({ witnesses }: LogPolicy): readonly CosignerKey[] =>
   witnesses.flatMap(({ key }) => (key ? [key] : []))

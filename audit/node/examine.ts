@@ -1,10 +1,9 @@
-/** Verifies a log in a folder, and reports on it; with a database, every row of its tables is held against the log too. */
+/** Verifies a log in a folder; with a database, every row of its tables is held against the log too. */
 
 import { isOriginOf, type SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import type { NoteKey } from '../log/note.ts'
 import type { LogPolicy } from '../log/policy.ts'
-import { makeReport, type Report, type ReportSettings } from '../report/report.ts'
 import type { Db } from '../store/schema.ts'
 import type { TrustPeriod } from '../verify/trust.ts'
 import { type Verification, type VerifyParts, verifyLog, withFindings } from '../verify/verify.ts'
@@ -64,12 +63,6 @@ export async function verifyPlace(place: LogPlace): Promise<Examined> {
     compared: rows?.compared(),
     archived: archive && { files: archive.files, leaves: archive.leaves },
   }
-}
-
-export async function reportPlace(place: LogPlace, settings: ReportSettings): Promise<Report> {
-  const rows = place.db && (await compareRows(place.db))
-  const parts = await partsOf(place, rows)
-  return (await makeReport(parts, settings, rows && (() => rows.finish()))).report
 }
 
 /** In this order: what the tables say of checkpoints was read before, so that the folder is never behind them. */

@@ -1,7 +1,5 @@
 /** Markup, and the one way to make it: every value that is not markup itself is escaped. */
 
-import { grouped } from './check.ts'
-
 /** Markup whose values were escaped. */
 export type Html = { readonly html: string }
 export type Value = string | number | Html | readonly Html[]
@@ -29,3 +27,9 @@ const escapes: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => escapes[sign]!)
+
+/** A number with its unit, in digits grouped by three: `1,204 requests`. */
+export const amount = (count: number, one: string, many: string = `${one}s`): string =>
+  `${grouped(count)} ${count === 1 ? one : many}`
+
+export const grouped = (count: number): string => String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ',')

@@ -1,18 +1,18 @@
 /** Proves leaves drawn at random, one by one, the way an auditor would: from the leaf's bytes up to the signed root. */
 
 import { fromHex, toHex, utf8 } from '../../core/bytes.ts'
+import type { LeafPlace } from '../../core/compliance.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { inclusionProof, leafHash, verifyInclusion } from '../log/merkle.ts'
 import { hashesFromTiles, readBundle, tileWidth } from '../log/tiles.ts'
 import type { TreeSource } from '../verify/tree.ts'
 import type { ShardSummary } from '../verify/verify.ts'
-import type { Sampled } from './sample.ts'
 
 export interface Reproved {
   /** Whoever has the seed draws the same leaves. */
   readonly seed: string
-  readonly drawn: readonly (Sampled & { readonly proven: boolean; readonly detail: string })[]
+  readonly drawn: readonly (LeafPlace & { readonly proven: boolean; readonly detail: string })[]
 }
 
 /** Nobody who writes records can foresee it: the first 8 bytes of SHA-256 over the roots. */
@@ -26,7 +26,7 @@ export async function reprove(
   seed: string,
   sha256: Sha256,
 ): Promise<Reproved> {
-  const drawn: (Sampled & { proven: boolean; detail: string })[] = []
+  const drawn: (LeafPlace & { proven: boolean; detail: string })[] = []
   for (const at of draw(shards, count, seed, sha256)) {
     const source = sources.find(({ shard }) => shard === at.shard)!
     const summary = shards.find(({ shard }) => shard === at.shard)!
@@ -37,9 +37,14 @@ export async function reprove(
 }
 
 /** The n-th draw is SHA-256 of `<seed>/<n>`, its first 6 bytes modulo the number of leaves; a leaf is drawn once. */
-export function draw(shards: readonly ShardSummary[], count: number, seed: string, sha256: Sha256): readonly Sampled[] {
+export function draw(
+  shards: readonly ShardSummary[],
+  count: number,
+  seed: string,
+  sha256: Sha256,
+): readonly LeafPlace[] {
   const total = shards.reduce((sum, { size }) => sum + size, 0)
-  const drawn = new Map<number, Sampled>()
+  const drawn = new Map<number, LeafPlace>()
   for (let n = 0; drawn.size < Math.min(count, total) && n < 100 * count; n++) {
     const digest = sha256(utf8(`${seed}/${n}`))
     let at = digest.subarray(0, 6).reduce((sum, byte) => sum * 256 + byte, 0) % total

@@ -61,8 +61,6 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: 4p
 .check dd, .facts dd { margin: 0; min-width: 0; }
 .check ul, .facts ul { margin: 0; padding: 0; list-style: none; }
 .measured strong { font-size: 1.25rem; font-weight: 600; }
-.ids span { display: inline-block; margin: 0 1.1rem .15rem 0; }
-.ids b { font-weight: 500; color: var(--quiet); }
 ol.steps { padding-left: 1.3rem; max-width: 46rem; } ol.steps li { margin-bottom: .7rem; }
 ul.limits { padding-left: 1.1rem; max-width: 42rem; } ul.limits li { margin-bottom: .35rem; }
 footer { margin-top: 4rem; padding-top: 1.2rem; border-top: 1px solid var(--line); font-size: .84rem; color: var(--quiet); }

@@ -1,9 +1,9 @@
 /** What the bank shows on a terminal. */
 
 import pc from 'picocolors'
-import type { Report } from '../../audit/report/report.ts'
 import type { Verification } from '../../audit/verify/verify.ts'
 import type { ConsoleDecision } from '../../console/data.ts'
+import type { ComplianceReport } from '../../core/compliance.ts'
 import type { RunningBank } from './running.ts'
 import { type Seen, tryPath } from './traffic.ts'
 import { columnsOf, wrap } from './wrap.ts'
@@ -20,7 +20,7 @@ export async function printBank({ up, bank }: RunningBank, state: string): Promi
     ],
     ['the last refusals, from the log', `npm run writ -- audit query --state ${state} --verdict deny --limit 5`],
     ['the log, proven from its files and a key', `npm run writ -- audit verify --state ${state}`],
-    ['the compliance report', `npm run writ -- report --state ${state} --out report.html`],
+    ['the compliance report', `npm run writ -- report --state ${state} --out report`],
     ['a denial, why, one line of Rego, a byte tampered with', 'npm run tour'],
   ] as const
   say([
@@ -84,7 +84,7 @@ export interface Summary {
   readonly seen: Seen
   readonly counts: { readonly allowed: number; readonly denied: number; readonly faults: number }
   readonly verification: Verification
-  readonly report: Report
+  readonly report: ComplianceReport
   readonly html: string
 }
 

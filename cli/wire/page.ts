@@ -6,15 +6,15 @@ import { Hono } from 'hono'
 import { parseCheckpoint } from '../../audit/log/checkpoint.ts'
 import { leafHash } from '../../audit/log/merkle.ts'
 import { formatReceipt } from '../../audit/log/receipt.ts'
-import { type LogPlace, reportPlace } from '../../audit/node/examine.ts'
 import { tileReader } from '../../audit/node/folder.ts'
 import { counts, edges } from '../../audit/query/node/edges.ts'
 import { findDecisions } from '../../audit/query/node/find.ts'
 import { findLeaf } from '../../audit/query/node/leaf.ts'
 import { shownField } from '../../audit/query/sealed.ts'
-import { formatHtml } from '../../audit/report/html.ts'
+import { compliancePage } from '../../audit/report/formats/page.ts'
 import type { ConsoleData, ConsoleRecord } from '../../console/data.ts'
 import { mainPage, recordPage } from '../../console/page.ts'
+import type { MakeReport } from '../../control/node/audit-routes.ts'
 import type { DoorApp, DoorEnv } from '../../control/node/http.ts'
 import { fromUtf8, toBase64, toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
@@ -27,11 +27,17 @@ import { sha256 } from './machine.ts'
 /** What the edges are counted over, in milliseconds. */
 const windowMs = 5 * 60_000
 
-export function pageRoutes(log: Log, place: LogPlace, mesh: () => MeshSnapshot, nowMs: () => number): DoorApp {
+export function pageRoutes(
+  log: Log,
+  logDir: string,
+  report: MakeReport,
+  mesh: () => MeshSnapshot,
+  nowMs: () => number,
+): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
-  app.get('/', async (c) => c.html(await mainPage(await pageData(log, mesh(), place.dir, nowMs()))))
+  app.get('/', async (c) => c.html(await mainPage(await pageData(log, mesh(), logDir, nowMs()))))
   app.get('/record/:id', async (c) => c.html(await recordPage(await recordOf(log, c.req.param('id')))))
-  app.get('/report', async (c) => c.html(formatHtml(await reportPlace(place, { range: {} }))))
+  app.get('/report', async (c) => c.html(compliancePage(await report({}))))
   return app
 }
 

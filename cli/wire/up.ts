@@ -6,7 +6,6 @@ import { findSealed } from '../../audit/node/disclose.ts'
 import { type Examined, verifyPlace } from '../../audit/node/examine.ts'
 import { counts } from '../../audit/query/node/edges.ts'
 import { previewOf } from '../../audit/query/node/preview.ts'
-import type { Report } from '../../audit/report/report.ts'
 import { recordsUnder } from '../../audit/store/disclosures.ts'
 import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
@@ -16,13 +15,14 @@ import { disclosureRoutes } from '../../control/node/disclosure-routes.ts'
 import type { DoorEnv } from '../../control/node/http.ts'
 import { openPageDoor, type PageDoor } from '../../control/node/page-door.ts'
 import { openState } from '../../control/node/state.ts'
+import type { ComplianceReport } from '../../core/compliance.ts'
 import { messageOf } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
 import type { NowNs } from '../../core/ports.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import { readPolicyFolder } from '../../engine/node/open.ts'
 import { openCertificates } from '../../proxy/node/certificates.ts'
-import { logPlace, writeReports } from './audit.ts'
+import { logPlace } from './audit.ts'
 import { authorityOptions } from './authority.ts'
 import {
   type Config,
@@ -44,6 +44,7 @@ import { pageData, pageRoutes } from './page.ts'
 import { pause } from './pause.ts'
 import { openDataSources } from './policy-data.ts'
 import { openPolicySources } from './policy-sources.ts'
+import { type ReportQuestion, reporterOf, writeReport } from './report.ts'
 import { openSidecar, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -93,7 +94,8 @@ export interface Up {
   page(): Promise<ConsoleData>
   /** The log from its files, and every row of the store against it. */
   verify(): Promise<Examined>
-  writeReport(html: string, json: string): Promise<Report>
+  /** All checks over all of the log, in a signed folder. */
+  writeReport(out: string): Promise<ComplianceReport>
   close(): Promise<void>
 }
 
@@ -168,6 +170,8 @@ export async function openUp(options: UpOptions): Promise<Up> {
     closing.push(() => log.close())
     const { auditor } = log
     const place = logPlace(state.log, log.verifierKey, log.store.db)
+    const reporter = reporterOf({}, nowMs)
+    const report = (question: ReportQuestion): Promise<ComplianceReport> => reporter.make(place, question)
     if (stream.kind === 'kafka') {
       const ingest = await openIngest(stream, auditor, onEvent)
       closing.push(() => ingest.close())
@@ -210,7 +214,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       db: log.store.db,
       preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
       mounted: [
-        auditRoutes({ place, findReceipt: auditor.findReceipt, nowMs }),
+        auditRoutes({ place, findReceipt: auditor.findReceipt, report, nowMs }),
         disclosureRoutes({
           find: (id) => findSealed(log.store.db, id),
           findUnder: (keys, most) => recordsUnder(log.store.db, keys, most),
@@ -277,7 +281,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
         .use(recordedReads(control.reads, () => ({ door: 'page', reader: 'token of the page' })))
         .route(
           '/',
-          pageRoutes(log, place, () => control.snapshot(), nowMs),
+          pageRoutes(log, place.dir, report, () => control.snapshot(), nowMs),
         ),
       (thrown) => onEvent({ level: 'error', from: 'page', text: messageOf(thrown) }),
       options.pagePort === undefined ? {} : { port: options.pagePort },
@@ -318,7 +322,11 @@ export async function openUp(options: UpOptions): Promise<Up> {
       },
       page: () => pageData(log, control.snapshot(), state.log, nowMs()),
       verify: () => verifyPlace(place),
-      writeReport: (html, json) => writeReports(place, html, json),
+      async writeReport(out) {
+        const made = await report({})
+        await writeReport(made, place, { out, signKey: join(state.root, 'report.key') })
+        return made
+      },
       close,
     }
   } catch (thrown) {

@@ -4,7 +4,7 @@ import { Hono } from 'hono'
 import { leafHash } from '../../audit/log/merkle.ts'
 import { formatVerifierKey } from '../../audit/log/note.ts'
 import { formatReceipt } from '../../audit/log/receipt.ts'
-import { type LogPlace, reportPlace } from '../../audit/node/examine.ts'
+import type { LogPlace } from '../../audit/node/examine.ts'
 import { sourcesIn } from '../../audit/node/logfolder.ts'
 import { maxLimit, readQuestion } from '../../audit/query/ask.ts'
 import { parseMoment } from '../../audit/query/moment.ts'
@@ -12,18 +12,28 @@ import { counts, edges } from '../../audit/query/node/edges.ts'
 import { findDecisions, latest } from '../../audit/query/node/find.ts'
 import { findLeaf } from '../../audit/query/node/leaf.ts'
 import { decisionLeaves } from '../../audit/query/node/leaves.ts'
-import { formatHtml } from '../../audit/report/html.ts'
+import { compliancePage } from '../../audit/report/formats/page.ts'
 import { fromUtf8, toHex } from '../../core/bytes.ts'
+import type { ComplianceReport } from '../../core/compliance.ts'
 import { WritError } from '../../core/fault.ts'
 import type { FindReceipt } from '../../core/ports.ts'
 import { parseDecisionId } from '../../core/record.ts'
 import { pairsOf, readingRoutes } from './audit-reading.ts'
 import type { DoorApp, DoorEnv } from './http.ts'
 
+/** Default: every check, everybody, from the first entry to now. Times in milliseconds since 1970. */
+export type MakeReport = (question: {
+  readonly framework?: string | undefined
+  readonly scope?: string | undefined
+  readonly fromMs?: number | undefined
+  readonly toMs?: number | undefined
+}) => Promise<ComplianceReport>
+
 export interface AuditDeps {
   /** The log folder, its key, and the store's tables. */
   readonly place: LogPlace & { readonly db: NonNullable<LogPlace['db']> }
   readonly findReceipt: FindReceipt
+  readonly report: MakeReport
   readonly nowMs: () => number
   /** Who asks, as it is kept of saved questions. Default `operator`. */
   readonly actor?: string
@@ -31,7 +41,7 @@ export interface AuditDeps {
 
 const quarterHourMs = 900_000
 
-export function auditRoutes({ place, findReceipt, nowMs, actor = 'operator' }: AuditDeps): DoorApp {
+export function auditRoutes({ place, findReceipt, report, nowMs, actor = 'operator' }: AuditDeps): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
   app.route('/', readingRoutes({ db: place.db, actor, nowMs }))
   const { db } = place
@@ -90,7 +100,7 @@ export function auditRoutes({ place, findReceipt, nowMs, actor = 'operator' }: A
 
   app.get('/v1/report', async (c) => {
     const query = new Map(pairsOf(c.req.url))
-    const unknown = [...query.keys()].find((name) => !['from', 'to', 'format'].includes(name))
+    const unknown = [...query.keys()].find((name) => !['framework', 'scope', 'from', 'to', 'format'].includes(name))
     if (unknown !== undefined) throw new WritError('usage', `${unknown} is not something a report takes`)
     const now = nowMs()
     const momentOf = (name: string) => (query.has(name) ? parseMoment(query.get(name)!, now, name) : undefined)
@@ -101,9 +111,8 @@ export function auditRoutes({ place, findReceipt, nowMs, actor = 'operator' }: A
       throw new WritError('unavailable', 'a report is being made already', { cure: 'try again in a moment' })
     reporting = true
     try {
-      const range = { ...(fromMs !== undefined && { fromMs }), ...(toMs !== undefined && { toMs }) }
-      const report = await reportPlace(place, { range })
-      return query.get('format') === 'html' ? c.html(formatHtml(report)) : c.json(report)
+      const made = await report({ framework: query.get('framework'), scope: query.get('scope'), fromMs, toMs })
+      return query.get('format') === 'html' ? c.html(compliancePage(made)) : c.json(made)
     } finally {
       reporting = false
     }

@@ -100,7 +100,7 @@ describe('what is not there', () => {
     const empty = await temporary()
     const runs = await Promise.all([
       writ('audit', 'verify', '--log', empty),
-      writ('report', '--state', empty, '--out', join(empty, 'report.html')),
+      writ('report', '--state', empty, '--out', join(empty, 'report')),
       writ('audit', 'query', '--state', empty),
     ])
     for (const { code, out, err } of runs) {

@@ -6,6 +6,7 @@ import { openStore } from '../../audit/node/store.ts'
 import { explainCommand } from '../../cli/explain.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
 import { doorApp } from '../../control/node/http.ts'
+import { noReport } from '../audit/query/store.ts'
 import { type Asked, calls, decideBy, openBank, Traffic, use } from '../audit/replay/traffic.ts'
 import { Signer } from '../audit/verify/log.ts'
 import { sha256, startMs, verifyTestHead } from '../audit/verify/producer.ts'
@@ -130,7 +131,7 @@ test('a running process is asked over its socket, and says the same', async () =
   const store = await openStore({ kind: 'pglite', dir: join(state, 'store') })
   const app = doorApp(() => undefined)
   const place = { dir: folder, key: new Signer().key, verifyHead: verifyTestHead, sha256, db: store.db }
-  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, nowMs: () => startMs }))
+  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, report: noReport, nowMs: () => startMs }))
   const server = createServer(getRequestListener(app.fetch))
   await new Promise<void>((listening) => server.listen(join(folder, 'admin.sock'), listening))
   try {

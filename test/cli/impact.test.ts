@@ -12,6 +12,7 @@ import { auditRoutes } from '../../control/node/audit-routes.ts'
 import { doorApp } from '../../control/node/http.ts'
 import { pack } from '../../engine/node/pack.ts'
 import { readTar } from '../../engine/tar.ts'
+import { noReport } from '../audit/query/store.ts'
 import { calls, decideBy, openBank, Traffic, use } from '../audit/replay/traffic.ts'
 import { Signer } from '../audit/verify/log.ts'
 import { sha256, startMs, verifyTestHead } from '../audit/verify/producer.ts'
@@ -166,7 +167,7 @@ test('a running process is asked over its socket, page by page, and says the sam
     asked.push(c.req.path)
     await next()
   })
-  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, nowMs: () => startMs }))
+  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, report: noReport, nowMs: () => startMs }))
   const server: Server = createServer(getRequestListener(app.fetch))
   await new Promise<void>((listening) => server.listen(join(folder, 'admin.sock'), listening))
   try {

@@ -10,7 +10,7 @@ import { openStore, type Store } from '../../audit/node/store.ts'
 import { auditCommand } from '../../cli/audit.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
 import { doorApp } from '../../control/node/http.ts'
-import { fill } from '../audit/query/store.ts'
+import { fill, noReport } from '../audit/query/store.ts'
 import { filesOf, Mesh, Signer } from '../audit/verify/log.ts'
 import { sha256, startMs, verifyTestHead } from '../audit/verify/producer.ts'
 import { needs, pathOf } from '../parts/needs.ts'
@@ -37,7 +37,10 @@ beforeAll(async () => {
   await fill(store.db, mesh.leaves, signer)
   const place = { dir: join(dir, 'log'), key: signer.key, verifyHead: verifyTestHead, sha256, db: store.db }
   const app = doorApp(() => undefined)
-  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, nowMs: () => startMs + 60_000 }))
+  app.route(
+    '/',
+    auditRoutes({ place, findReceipt: async () => undefined, report: noReport, nowMs: () => startMs + 60_000 }),
+  )
   await new Promise<void>((resolve) => {
     server = createServer(getRequestListener(app.fetch)).listen(join(dir, 'admin.sock'), resolve)
   })

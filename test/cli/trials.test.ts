@@ -103,7 +103,7 @@ test('a route is judged by its own policy, and what that cannot judge passes onl
     'let through, though nobody could tell',
   )
   await told(/shop: 1 requests passed that nobody could judge/)
-  const report = await up.writeReport(join(folder, 'r.html'), join(folder, 'r.json'))
+  const report = await up.writeReport(join(folder, 'r'))
   expect(report.checks.find(({ id }) => id === 'M06')).toMatchObject({ verdict: 'fail', numerator: { value: 1 } })
 })
 

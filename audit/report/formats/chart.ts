@@ -1,8 +1,7 @@
 /** Decisions by day as bars, for who sees them, and as a table, for who does not. */
 
 import type { ComplianceReport } from '../../../core/compliance.ts'
-import { grouped } from '../check.ts'
-import { type Html, html } from '../markup.ts'
+import { grouped, type Html, html } from '../markup.ts'
 
 const [width, height, foot, left] = [720, 180, 22, 52]
 const names = ['allow', 'deny', 'fault'] as const

@@ -1,8 +1,7 @@
 /** Sections of the page that are the same whatever is measured: exceptions, inventory, the log, and how to check it. */
 
 import type { ComplianceReport, ExceptionState } from '../../../core/compliance.ts'
-import { amount, grouped } from '../check.ts'
-import { type Html, html } from '../markup.ts'
+import { amount, grouped, type Html, html } from '../markup.ts'
 
 export function differences({ since }: ComplianceReport): Html {
   if (!since) return html``

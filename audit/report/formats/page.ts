@@ -1,8 +1,7 @@
 /** The compliance report as one HTML file that needs nothing else: to read, to print, to hand over. */
 
 import type { CheckResult, ComplianceReport, MeasuredVerdict, PartResult } from '../../../core/compliance.ts'
-import { amount, grouped } from '../check.ts'
-import { type Html, html } from '../markup.ts'
+import { amount, grouped, type Html, html } from '../markup.ts'
 import { style } from '../style.ts'
 import { chart } from './chart.ts'
 import { byHand, differences, exceptions, inventory, theLog } from './page-parts.ts'

@@ -7,7 +7,7 @@ import { doorApp } from '../../../control/node/http.ts'
 import { fromUtf8 } from '../../../core/bytes.ts'
 import { Mesh, Signer } from '../verify/log.ts'
 import { sha256, startMs, verifyTestHead } from '../verify/producer.ts'
-import { fill } from './store.ts'
+import { fill, noReport } from './store.ts'
 
 /** Two shards of decisions, read page by page. */
 const signer = new Signer()
@@ -46,7 +46,10 @@ test('a question narrows them', async () => {
 test('the API gives leaves byte for byte, and a last line that says where to read on', async () => {
   const place = { dir: '/nowhere', key: signer.key, verifyHead: verifyTestHead, sha256, db: store.db }
   const app = doorApp(() => undefined)
-  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, nowMs: () => startMs + 60_000 }))
+  app.route(
+    '/',
+    auditRoutes({ place, findReceipt: async () => undefined, report: noReport, nowMs: () => startMs + 60_000 }),
+  )
   const read: string[] = []
   for (let cursor = ''; ; ) {
     const answer = await app.request(`/v1/audit/decisions?limit=12&direction=inbound&cursor=${cursor}`)

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -6,9 +6,10 @@ import { getRequestListener } from '@hono/node-server'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { openStore, type Store } from '../../../audit/node/store.ts'
 import { auditCommand } from '../../../cli/audit.ts'
-import { reportCommand } from '../../../cli/report.ts'
-import { auditRoutes } from '../../../control/node/audit-routes.ts'
+import { reporterOf } from '../../../cli/wire/report.ts'
+import { auditRoutes, type MakeReport } from '../../../control/node/audit-routes.ts'
 import { type DoorApp, doorApp } from '../../../control/node/http.ts'
+import type { ComplianceReport } from '../../../core/compliance.ts'
 import { filesOf, Mesh, Signer } from '../verify/log.ts'
 import { sha256, startMs, verifyTestHead } from '../verify/producer.ts'
 import { fill } from './store.ts'
@@ -34,7 +35,10 @@ beforeAll(async () => {
   await fill(store.db, mesh.leaves, signer)
   const place = { dir: join(dir, 'log'), key: signer.key, verifyHead: verifyTestHead, sha256, db: store.db }
   app = doorApp(() => undefined)
-  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, nowMs: () => startMs + 60_000 }))
+  const nowMs = () => startMs + 60_000
+  const reporter = reporterOf({}, nowMs)
+  const report: MakeReport = (question) => reporter.make(place, question)
+  app.route('/', auditRoutes({ place, findReceipt: async () => undefined, report, nowMs }))
 })
 afterAll(async () => {
   await store.close()
@@ -84,9 +88,13 @@ test('the API gives one record whole, edges with counts, and the signed checkpoi
 test('the API makes a report, one at a time', async () => {
   const [one, two] = await Promise.all([get('/v1/report?from=1h'), get('/v1/report')])
   expect([one.status, two.status].sort()).toEqual([200, 503])
-  expect((one.status === 200 ? one : two).body['summary']).toBe('6 of 6 checks measured, 6 pass')
-  const page = await app.request('/v1/report?format=html')
-  expect(await page.text()).toContain('<!doctype html>')
+  const { checks, from } = (one.status === 200 ? one : two).body as unknown as ComplianceReport
+  expect(checks).toHaveLength(22)
+  expect(checks.find(({ id }) => id === 'M01')).toMatchObject({ verdict: 'pass', denominator: { value: 20 } })
+  expect(from).toBe(new Date(one.status === 200 ? startMs + 60_000 - 3_600_000 : startMs).toISOString())
+  const page = await app.request('/v1/report?framework=hipaa&scope=workload=spiffe://bank.example/orders&format=html')
+  expect(await page.text()).toContain('scope: workload=spiffe://bank.example/orders')
+  expect(await get('/v1/report?framework=none')).toMatchObject({ status: 400, body: { code: 'usage' } })
   expect((await get('/v1/report?fron=1h')).status).toBe(400)
 })
 
@@ -121,15 +129,4 @@ test('verify reads the key beside the state, and finds heads that no real certif
   await audit('verify', '--log', join(dir, 'log'), '--key', signer.text, '--json')
   expect(JSON.parse(printed)).toMatchObject({ ok: false, shards: [{ size: mesh.leaves.length }] })
   await expect(audit('verify', '--log', join(dir, 'log'))).rejects.toMatchObject({ code: 'usage' })
-})
-
-test('the report command takes the running process’s report, and writes page and numbers', async () => {
-  await listen()
-  const out = join(dir, 'out.html')
-  const words = ['--state', dir, '--from', '2026-11-23', '--out', out, '--json', join(dir, 'out.json')]
-  await reportCommand().exitOverride().parseAsync(words, { from: 'user' })
-  expect(printed).toContain('M01  pass')
-  expect(printed).toContain('6 of 6 checks measured, 6 pass')
-  expect(await readFile(out, 'utf8')).toContain('Requests arrive over mutual TLS')
-  expect(JSON.parse(await readFile(join(dir, 'out.json'), 'utf8')).from).toBe('2026-11-23T00:00:00.000Z')
 })

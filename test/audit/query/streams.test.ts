@@ -17,7 +17,7 @@ import { type AuditReadBody, type EventBody, parseEvent } from '../../../core/re
 import { printed } from '../../cli/recorded.ts'
 import { filesOf, Mesh, Signer } from '../verify/log.ts'
 import { decisionBody, id, leafHashOf, Producer, sha256, startMs, verifyTestHead } from '../verify/producer.ts'
-import { fill } from './store.ts'
+import { fill, noReport } from './store.ts'
 
 /** What is asked in streams, what is saved, and identities: over the API and by the commands. */
 const signer = new Signer()
@@ -89,6 +89,7 @@ beforeAll(async () => {
     auditRoutes({
       place,
       findReceipt: async () => undefined,
+      report: noReport,
       nowMs: () => startMs + 60_000,
       actor: 'uid 7',
     }),

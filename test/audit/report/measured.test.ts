@@ -6,12 +6,25 @@ import { reportFiles } from '../../../audit/report/formats/files.ts'
 import { compliancePage } from '../../../audit/report/formats/page.ts'
 import { cardIn } from '../../../audit/report/gather/personal.ts'
 import { readCatalogue } from '../../../audit/report/node/catalogue.ts'
+import { draw } from '../../../audit/report/reprove.ts'
 import { openCheckRules } from '../../../cli/wire/compliance.ts'
 import { toHex } from '../../../core/bytes.ts'
+import type { MeasuredVerdict } from '../../../core/compliance.ts'
+import { decisionId } from '../../../core/record.ts'
 import { needs } from '../../parts/needs.ts'
 import { filesOf, Signer } from '../verify/log.ts'
-import { id, leafHashOf, sha256 } from '../verify/producer.ts'
-import { checkOf, declaredFile, frameworkNamed, policyOf, remade, reportOf, toMs, World } from './world.ts'
+import { type Call, id, leafHashOf, sha256, startMs } from '../verify/producer.ts'
+import {
+  catalogueOnce,
+  checkOf,
+  declaredFile,
+  frameworkNamed,
+  policyOf,
+  remade,
+  reportOf,
+  toMs,
+  World,
+} from './world.ts'
 
 const bad = () => {
   const world = new World()
@@ -190,4 +203,59 @@ needs('opa')('a check and a framework of the user’s are files, and their rule 
   expect(report.parts).toMatchObject([{ id: 'A', verdict: 'fail' }])
   await expect(readCatalogue({ frameworks })).rejects.toThrow('framework own names the check X1')
   expect((await frameworkNamed('all')).parts).toHaveLength(22)
+})
+
+/** What a check says where there is one other call among good ones. */
+const withCall = async (check: string, call: Call): Promise<MeasuredVerdict> => {
+  const world = new World()
+  const of = decisionId({ epoch: world.orders.epoch, seq: 1 })
+  const trial = { name: 'x', mode: 'shadow', of, enforced_verdict: 'allow' } as const
+  world.decide({ ...call, ...(call.enforced === false && { trial }) })
+  return checkOf((await reportOf(world.end(), { checks: await checksOnly(check) })).report, check).verdict
+}
+const checksOnly = async (check: string) => (await catalogueOnce()).checks.filter(({ id }) => id === check)
+
+test('the nearest neighbour of a violation passes', async () => {
+  const life = (ms: number) => ({ notBeforeMs: startMs, notAfterMs: startMs + ms })
+  const nobody = { caller: undefined, verdict: 'deny' } as const
+  const expired = { notBeforeMs: startMs - 7_200_000, notAfterMs: startMs - 3_600_000 }
+  const cases: readonly (readonly [string, Call, MeasuredVerdict])[] = [
+    ['M01', { ...nobody, code: 'identity_missing' }, 'pass'], // Refused for it.
+    ['M01', nobody, 'fail'],
+    ['M01', { proof: 'jwt' }, 'fail'],
+    ['M02', { proof: 'jwt' }, 'pass'],
+    ['M02', nobody, 'pass'],
+    ['M02', { proof: 'declared' }, 'fail'],
+    ['M02', { proof: 'declared', direction: 'outbound', code: 'routed' }, 'pass'],
+    ['M04', life(86_400_000), 'pass'],
+    ['M04', life(86_401_000), 'fail'],
+    ['M04', expired, 'fail'],
+    ['M04', { ...expired, verdict: 'deny' }, 'pass'],
+    ['M06', { code: 'fault_passed' }, 'fail'],
+    ['M06', { code: 'fault_passed', enforced: false }, 'pass'], // It changed nothing.
+  ]
+  for (const [check, call, verdict] of cases) {
+    expect(`${check} ${await withCall(check, call)}`, JSON.stringify(call)).toBe(`${check} ${verdict}`)
+  }
+})
+
+test('decisions that OPAs sent are in no number, and that they were left out is said', async () => {
+  const world = new World()
+  const event = { decision_id: 'a', timestamp: '2026-11-23T10:00:00Z', result: { allowed: true } }
+  world.put(world.control, { kind: 'opa_decision', workload: id('opa/orders'), event })
+  const [told, without] = [await reportOf(world.end()), await reportOf(new World().end())]
+  for (const check of ['M01', 'M02', 'M06']) {
+    expect(checkOf(told.report, check).denominator).toEqual(checkOf(without.report, check).denominator)
+    expect(checkOf(told.report, check).exclusions.join()).toContain('1 decision that OPA servers sent')
+  }
+})
+
+test('a seed draws the same leaves, another seed others, and never one twice', () => {
+  const shards = [700, 300].map((size, shard) => ({ shard, size, origin: '', root: '', note: '', kept: 0 }))
+  const one = draw(shards, 20, 'a', sha256)
+  expect(one).toEqual(draw(shards, 20, 'a', sha256))
+  expect(one).not.toEqual(draw(shards, 20, 'b', sha256))
+  expect(new Set(one.map(({ shard, index }) => `${shard}/${index}`)).size).toBe(20)
+  expect(one.some(({ shard }) => shard === 1)).toBe(true)
+  expect(draw([{ ...shards[0]!, size: 3 }], 20, 'a', sha256)).toHaveLength(3)
 })
