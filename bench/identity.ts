@@ -10,11 +10,11 @@ import { type ClientHttp2Session, connect } from 'node:http2'
 import { createConnection } from 'node:net'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { provenKey } from '../ca/csr.ts'
 import { makeIdentify } from '../ca/identify.ts'
 import { makeJwtIdentify } from '../ca/jwt.ts'
 import { openAuthority } from '../ca/node/authority.ts'
 import { newKeyPair, privateKeyOf, publicKeyOf, verifySignature } from '../ca/node/crypto.ts'
-import { provenKey } from '../ca/node/issuing.ts'
 import { verifyJws } from '../ca/node/jws.ts'
 import { openWorkloadDoor } from '../ca/node/workload/door.ts'
 import { writeCsr } from '../ca/node/write.ts'
@@ -37,7 +37,7 @@ const requests = Array.from({ length: 64 }, () => {
 })
 let turn = 0
 function issue(): readonly Uint8Array[] {
-  const proven = provenKey(requests[turn++ % requests.length]!)
+  const proven = provenKey(requests[turn++ % requests.length]!, verifySignature)
   if ('wrong' in proven) throw new Error(proven.wrong)
   return authority.issue({ id, spki: proven.spki }).chain
 }

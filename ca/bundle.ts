@@ -4,6 +4,7 @@ import { fromBase64, toBase64, toBase64Url } from '../core/bytes.ts'
 import type { JwtKey, TrustBundle } from '../core/identity.ts'
 import { isObject, type Json, parseJson } from '../core/json.ts'
 import type { TrustDomain } from '../core/spiffe.ts'
+import { bitStringBytes, readDer } from './der.ts'
 import { readJwtKey } from './jwt.ts'
 import { type Certificate, parseCertificate } from './x509.ts'
 
@@ -28,17 +29,18 @@ function x509Key(der: Uint8Array): { readonly [name: string]: Json } | undefined
   return parameters && { use: 'x509-svid', ...parameters, x5c: [toBase64(der)] }
 }
 
-/** EC keys of the curves that we sign with; others have no form here. */
+/** RFC 7517 section 4, RFC 7518 sections 6.2 and 6.3, RFC 8037 section 2. Other keys have no form here. */
 function jwkOf({ key, spki }: Certificate): { readonly [name: string]: Json } | undefined {
-  const size = key === 'p256' ? 32 : key === 'p384' ? 48 : undefined
-  if (!size) return undefined
-  const point = spki.subarray(spki.length - 2 * size) // After the header and the byte 04 of an uncompressed point.
-  return {
-    kty: 'EC',
-    crv: key === 'p256' ? 'P-256' : 'P-384',
-    x: toBase64Url(point.subarray(0, size)),
-    y: toBase64Url(point.subarray(size)),
+  if (!key) return undefined
+  const bits = bitStringBytes(readDer(spki).items[1]!, 'key bits')
+  if (key === 'ed25519') return { kty: 'OKP', crv: 'Ed25519', x: toBase64Url(bits) }
+  if (key === 'rsa') {
+    const [n, e] = readDer(bits).items.map(({ body }) => toBase64Url(body[0] === 0 ? body.subarray(1) : body))
+    return { kty: 'RSA', n: n!, e: e! }
   }
+  const size = (bits.length - 1) / 2 // After the byte 04 of an uncompressed point.
+  const [x, y] = [bits.subarray(1, 1 + size), bits.subarray(1 + size)]
+  return { kty: 'EC', crv: key === 'p256' ? 'P-256' : 'P-384', x: toBase64Url(x), y: toBase64Url(y) }
 }
 
 /** What another trust domain published, under the name that we asked for: no document says whose it is. */

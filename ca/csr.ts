@@ -1,8 +1,8 @@
 /** A certificate request (PKCS#10, RFC 2986): here it proves possession of a key, and nothing else in it counts. */
 
-import { type KeyKind, keyKindOf } from './algorithms.ts'
+import { algorithmOfKey, isOwnKind, type KeyKind, keyKindOf, type VerifySignature } from './algorithms.ts'
 import { attempt, malformed, smallInteger, tags } from './der.ts'
-import { readSigned, type Signed } from './signed.ts'
+import { isSignedBy, readSigned, type Signed } from './signed.ts'
 
 export interface CertificateRequest extends Signed {
   readonly spki: Uint8Array
@@ -22,4 +22,20 @@ function readCsr(bytes: Uint8Array): CertificateRequest {
   parts.take(0xa0, 'attributes')
   parts.end('request information')
   return { ...signed, spki: spki.whole, key: keyKindOf(spki) }
+}
+
+/** The key of a request, where it is of a kind that gets certificates and signed the request by that kind's algorithm. */
+export function provenKey(
+  der: Uint8Array,
+  verify: VerifySignature,
+): { readonly spki: Uint8Array } | { readonly wrong: string } {
+  const read = parseCsr(der)
+  if ('wrong' in read) return { wrong: `a bad certificate request: ${read.wrong}` }
+  const { spki, key, algorithm } = read.request
+  if (!isOwnKind(key)) return { wrong: 'a certificate request for a key that is not P-256, P-384 or Ed25519' }
+  if (algorithm.name !== algorithmOfKey[key]) {
+    return { wrong: `a certificate request that is not signed by ${algorithmOfKey[key]}` }
+  }
+  const own = isSignedBy(read.request, read.request, verify)
+  return own ? { spki } : { wrong: 'a certificate request that its own key did not sign' }
 }

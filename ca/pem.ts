@@ -8,14 +8,16 @@ export function pemOf(der: Uint8Array, label: 'CERTIFICATE' | 'CERTIFICATE REQUE
 }
 
 /** Every certificate in the text, in order; a block that is not base64 is left out. */
-export function certificatesOf(pem: string): readonly Uint8Array[] {
-  const blocks = pem.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g)
-  return [...blocks].flatMap((block) => fromBase64(block[1]!.replace(/\s/g, '')) ?? [])
-}
+export const certificatesOf = (pem: string): readonly Uint8Array[] => blocksOf(pem, 'CERTIFICATE')
 
 /** Every revocation list in the text, in order; a block that is not base64 is left out. */
-export function revocationListsOf(pem: string): readonly Uint8Array[] {
-  const blocks = pem.matchAll(/-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]+)-----END X509 CRL-----/g)
+export const revocationListsOf = (pem: string): readonly Uint8Array[] => blocksOf(pem, 'X509 CRL')
+
+/** The first certificate request in the text. */
+export const requestOf = (pem: string): Uint8Array | undefined => blocksOf(pem, 'CERTIFICATE REQUEST')[0]
+
+function blocksOf(pem: string, label: string): readonly Uint8Array[] {
+  const blocks = pem.matchAll(new RegExp(`-----BEGIN ${label}-----([A-Za-z0-9+/=\\s]+)-----END ${label}-----`, 'g'))
   return [...blocks].flatMap((block) => fromBase64(block[1]!.replace(/\s/g, '')) ?? [])
 }
 

@@ -1,6 +1,5 @@
 /** `writ ca backup` and `writ ca restore`: the authority's keys as a file for named people, and back. */
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { backupAuthority, restoreAuthority } from '../ca/node/authority-backup.ts'
@@ -8,7 +7,8 @@ import { authorityFile } from '../ca/node/authority-state.ts'
 import { replaceText } from '../ca/node/files.ts'
 import { keySeal } from '../ca/node/root-keys.ts'
 import { openState } from '../control/node/state.ts'
-import { messageOf, WritError } from '../core/fault.ts'
+import { WritError } from '../core/fault.ts'
+import { readText } from './ca-order.ts'
 import { repeated } from './options.ts'
 
 const passphrase = (): string | undefined => process.env['WRIT_CA_KEY']
@@ -44,8 +44,10 @@ export const restoreCommand = (): Command =>
     .option('--state <dir>', "the control process's state folder", '.writ')
     .option('--json', 'print JSON')
     .action(async (options: { from: string; identity: string; replace?: boolean; state: string; json?: boolean }) => {
-      const identities = (await read(options.identity)).split('\n').filter((line) => line.startsWith('AGE-SECRET-KEY-'))
-      const file = await read(options.from)
+      const identities = (await readText(options.identity))
+        .split('\n')
+        .filter((line) => line.startsWith('AGE-SECRET-KEY-'))
+      const file = await readText(options.from)
       const state = openState(options.state)
       try {
         const store = authorityFile(state.ca)
@@ -67,8 +69,3 @@ export const restoreCommand = (): Command =>
         state.release()
       }
     })
-
-const read = (path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((thrown: unknown) => {
-    throw new WritError('not_found', `${path} cannot be read: ${messageOf(thrown)}`, { cure: 'give another file' })
-  })

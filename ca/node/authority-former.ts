@@ -3,7 +3,7 @@
 import { existsSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { equalBytes } from '../../core/bytes.ts'
-import { heldOf, type Making } from './authority-make.ts'
+import { heldOf, type Making, newIssuer } from './authority-make.ts'
 import { damaged, readSigner } from './authority-sign.ts'
 import type { HeldAuthority } from './authority-state.ts'
 import { spkiOf } from './crypto.ts'
@@ -30,5 +30,5 @@ export async function takeFormer(dir: string, making: Making): Promise<HeldAutho
     throw damaged(`${dir}/root.pem is not a key with its certificate`)
   }
   const key = await sealedRootKeys(making.seal).open(making.seal.seal(keyPem))
-  return heldOf(making, certificate, key, tokens, 1)
+  return heldOf(making, await newIssuer(making, certificate, key), 1, tokens)
 }

@@ -11,9 +11,10 @@ import { readSvid, signerDomain } from '../svid.ts'
 import { type Certificate, parseCertificate } from '../x509.ts'
 import { backdateMs, wholeSeconds } from './authority-make.ts'
 import type { HeldAuthority } from './authority-state.ts'
-import { keyIdOf, privateKeyOf, spkiOf } from './crypto.ts'
+import { privateKeyOf, spkiOf } from './crypto.ts'
 import { type JwtSigner, jwtSignerOf } from './jwt.ts'
 import { writeLeaf } from './leaf.ts'
+import { signerKeyId } from './upstream.ts'
 import { newSerial } from './write.ts'
 
 /** Life of a leaf unless another is asked for: an hour, in milliseconds. */
@@ -30,7 +31,7 @@ export interface IssueRequest {
 }
 
 export interface IssuedLeaf {
-  /** Leaf and issuer, DER. */
+  /** Leaf, issuer, and what is between that and the root, DER. */
   readonly chain: readonly Uint8Array[]
   readonly serial: string
   readonly notBeforeMs: number
@@ -41,6 +42,8 @@ export interface IssuedLeaf {
 export interface Signing {
   readonly held: HeldAuthority
   readonly issuer: Certificate
+  /** What a leaf brings along: the issuer and what is between it and the root, DER. */
+  readonly above: readonly Uint8Array[]
   readonly issuerKeyId: Uint8Array
   readonly issuerKey: KeyObject
   readonly tokens: JwtSigner
@@ -59,7 +62,7 @@ export const isWorn = ({ notBeforeMs, notAfterMs }: Certificate, nowMs: number):
 
 /** Throws `certificate_invalid` for a key or a name that gets no certificate, `unavailable` past the issuer's end. */
 export function issueLeaf(
-  { issuer, issuerKeyId, issuerKey }: Signing,
+  { issuer, above, issuerKeyId, issuerKey }: Signing,
   request: IssueRequest,
   longestMs: number,
   nowMs: number,
@@ -84,7 +87,7 @@ export function issueLeaf(
     { serial, issuer: issuer.subject, notBeforeMs, notAfterMs, spki, uris: [id], dns, issuerKeyId },
     issuerKey,
   )
-  const chain = [leaf, issuer.der]
+  const chain = [leaf, ...above]
   const read = readSvid([leaf]) // What our own validator would refuse never leaves; the issuer was read when it was made.
   if ('wrong' in read) {
     throw new WritError('certificate_invalid', `no certificate for ${id}: ${read.wrong}`, {
@@ -101,23 +104,17 @@ export function openSigning(held: HeldAuthority, trustDomain: TrustDomain, open:
   if (!equalBytes(spkiOf(keyPem), issuer.spki)) throw damaged('the key of the issuer is not that of its certificate')
   readSigner(held.root, trustDomain)
   return {
-    held,
-    issuer,
-    issuerKeyId: signerKeyId(issuer),
-    issuerKey: privateKeyOf(keyPem),
-    tokens: jwtSignerOf(open(held.tokenKey)),
+    ...{ held, issuer, above: [issuer.der, ...held.intermediates], issuerKeyId: signerKeyId(issuer) },
+    ...{ issuerKey: privateKeyOf(keyPem), tokens: jwtSignerOf(open(held.tokenKey)) },
   }
 }
 
-/** The identifier by which certificates of a signer name its key: the one that it bears (RFC 5280 section 4.2.1.2). */
-export const signerKeyId = ({ extensions, spki }: Certificate): Uint8Array => extensions.subjectKeyId ?? keyIdOf(spki)
-
-/** A certificate that signs for this trust domain. Throws `certificate_invalid` or `config_invalid`. */
+/** A certificate that signs for this trust domain; those above may be named after none. Throws as `openSigning` does. */
 export function readSigner(der: Uint8Array, trustDomain: TrustDomain): Certificate {
   const read = parseCertificate(der)
   if ('wrong' in read) throw damaged(`a certificate does not read: ${read.wrong}`)
   const domain = signerDomain(read.certificate)
-  if (domain === trustDomain) return read.certificate
+  if (domain === trustDomain || !read.certificate.extensions.subjectAltName?.uris.length) return read.certificate
   throw new WritError('config_invalid', `this is the authority of ${domain ?? 'nobody'}, not of ${trustDomain}`, {
     cure: 'give each trust domain a folder of its own',
   })

@@ -13,6 +13,8 @@ export interface HeldAuthority extends AuthorityFacts {
   readonly rootKey: string
   /** The certificate that signs leaves, DER. */
   readonly issuer: Uint8Array
+  /** What is between it and the root, DER; nothing where the root signed it. */
+  readonly intermediates: readonly Uint8Array[]
   readonly issuerKey: string
   readonly tokenKey: string
 }
@@ -27,7 +29,12 @@ export function authoritiesText(
   version: number,
   { sequence, paused, list }: Authorities<HeldAuthority>,
 ): string {
-  const authorities = list.map((one) => ({ ...one, root: toBase64(one.root), issuer: toBase64(one.issuer) }))
+  const authorities = list.map((one) => ({
+    ...one,
+    root: toBase64(one.root),
+    issuer: toBase64(one.issuer),
+    intermediates: one.intermediates.map(toBase64),
+  }))
   const value = { v: format, version, trust_domain: trustDomain, sequence, paused, authorities }
   return `${JSON.stringify(value, undefined, 2)}\n`
 }
@@ -59,20 +66,25 @@ export function readAuthorities(text: string, trustDomain: TrustDomain): Authori
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const phases: readonly unknown[] = ['prepared', 'active', 'retired'] satisfies AuthorityPhase[]
 
+const derOf = (value: unknown): Uint8Array | undefined => (typeof value === 'string' ? fromBase64(value) : undefined)
+
 function readAuthority(value: unknown): HeldAuthority | undefined {
   if (!isObject(value)) return undefined
-  const { id, phase, root, issuer, rootKey, issuerKey, tokenKey, jwtKey } = value
+  const { id, phase, root, issuer, intermediates = [], rootKey, issuerKey, tokenKey, jwtKey } = value
   const counts = ['notBeforeMs', 'notAfterMs', 'publishedIn', 'preparedAtMs', 'longestMs']
   const later = ['activatedAtMs', 'retiredAtMs']
   const key = readJwtKey(isObject(jwtKey) ? { ...jwtKey, use: 'jwt-svid' } : undefined)
-  const rootDer = typeof root === 'string' ? fromBase64(root) : undefined
-  const issuerDer = typeof issuer === 'string' ? fromBase64(issuer) : undefined
+  const [rootDer, issuerDer] = [derOf(root), derOf(issuer)]
   const texts = [id, rootKey, issuerKey, tokenKey].every((text) => typeof text === 'string' && text !== '')
   const whole =
     texts &&
     phases.includes(phase) &&
     counts.every((name) => isCount(value[name])) &&
     later.every((name) => value[name] === undefined || isCount(value[name]))
-  if (!whole || !key || !rootDer || !issuerDer) return undefined
-  return { ...(value as unknown as HeldAuthority), root: rootDer, issuer: issuerDer, jwtKey: key }
+  const between = Array.isArray(intermediates) ? intermediates.map(derOf) : [undefined]
+  if (!whole || !key || !rootDer || !issuerDer || between.includes(undefined)) return undefined
+  return {
+    ...(value as unknown as HeldAuthority),
+    ...{ root: rootDer, issuer: issuerDer, intermediates: between as Uint8Array[], jwtKey: key },
+  }
 }

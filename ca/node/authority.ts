@@ -1,5 +1,6 @@
 /** A trust domain's certificate authority: what signs now, and what is published before and after it. */
 
+import { equalBytes } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
@@ -20,13 +21,24 @@ import {
   undo,
   withdraw,
 } from '../authorities.ts'
+import { provenKey } from '../csr.ts'
 import { type AuthorityChange, bundleOf, type Held, holdAuthorities } from './authority-held.ts'
-import { type Making, makeAuthority, newIssuer, wholeSeconds } from './authority-make.ts'
+import {
+  heldOf,
+  type Making,
+  makeAuthority,
+  nextSigners,
+  type Signers,
+  wholeSeconds,
+  writeIssuer,
+} from './authority-make.ts'
 import { type IssuedLeaf, type IssueRequest, issueLeaf, isWorn, readSigner, refuseForeign } from './authority-sign.ts'
 import { authorityFile, type HeldAuthority } from './authority-state.ts'
+import { verifySignature } from './crypto.ts'
 import type { StoredDocument } from './document.ts'
 import { type JwtRequest, jwtMs, type MintedJwt, mintJwtSvid } from './jwt.ts'
 import { keySeal, openRootKey, type RootKeys, sealedRootKeys } from './root-keys.ts'
+import { isUpstream, offlineRef, provenChain, type Upstream } from './upstream.ts'
 import { writeRevocationList } from './write.ts'
 
 const dayMs = 86_400_000
@@ -37,6 +49,9 @@ const rootMs = 3650 * dayMs
 const issuerMs = 365 * dayMs
 /** Longest life of a leaf. */
 const maxLeafMs = dayMs
+/** Shortest and longest wait before whoever signs issuers is asked again; between them a sixtieth of what is left. */
+const minAskMs = 10_000
+const maxAskMs = 3_600_000
 /** Life of a revocation list. */
 const listMs = 3_600_000
 
@@ -62,6 +77,13 @@ export interface Authority {
   activate(): Promise<void>
   undo(): Promise<void>
   pause(paused: boolean): Promise<void>
+  /**
+   * Takes an issuer that an authority above signed, root last, with its key (PKCS#8 PEM, sealed or not): in the place of
+   * the one under that root, or prepared under a new root. Rejects with `certificate_invalid`, `in_use`.
+   */
+  import(chain: readonly Uint8Array[], key: string): Promise<void>
+  /** Signs an issuer for a Writ below, of this trust domain: its chain, root last. Rejects with `certificate_invalid`. */
+  signIssuer(csrDer: Uint8Array): Promise<readonly Uint8Array[]>
   /** A revocation list of the issuer for those outside: DER, an hour long. What is no serial number is left out. */
   revocationList(denied: Iterable<string>): Uint8Array
 }
@@ -76,6 +98,8 @@ export interface AuthorityOptions {
   readonly store?: StoredDocument
   /** Where the keys of roots are instead of beside the state, such as a hardware module. */
   readonly keys?: RootKeys
+  /** Who signs issuers instead of roots of ours. Default roots are ours. */
+  readonly upstream?: Upstream
   /** What keys in the state are encrypted by. Default they are not. */
   readonly passphrase?: string | undefined
   readonly times?: Partial<AuthorityTimes>
@@ -92,7 +116,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   const keys = options.keys ?? sealedRootKeys(seal)
   const times = { ...defaultTimes, ...options.times }
   const making: Making = {
-    ...{ trustDomain, nowMs, random, keys, seal },
+    ...{ trustDomain, nowMs, random, keys, seal, upstream: options.upstream },
     rootMs: options.rootMs ?? rootMs,
     issuerMs: options.issuerMs ?? issuerMs,
     maxLeafMs: options.maxLeafMs ?? maxLeafMs,
@@ -104,7 +128,9 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     due.step === 'prepare' ? steps.prepare() : steps[due.step](due.id)
   await inTurn(async () => {
     await steps.lengthen()
-    await steps.renewIssuer()
+    await steps.renewIssuer().catch((thrown: unknown) => {
+      if (signing().issuer.notAfterMs <= nowMs()) throw thrown // Else it goes on with the one that is there.
+    })
   })
 
   return {
@@ -126,19 +152,20 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     subscribe: held.subscribe,
     maintain: (moment) =>
       inTurn(async () => {
-        const renewed = await steps.renewIssuer()
+        let failed: unknown
+        const renewed = await steps.renewIssuer().catch((thrown: unknown) => {
+          failed = thrown
+          return undefined
+        })
         const due = dueStep(state(), { ...moment, nowMs: nowMs() }, times)
-        const done = due && (await take(due))
-        return [renewed, done].filter((one) => one !== undefined)
+        // A root above is followed by those above it: when they have another one, its next issuer brings it.
+        const theirs = due?.step === 'prepare' && isUpstream(activeOf(state()).rootKey)
+        const done = due && !theirs && (await take(due))
+        if (failed) throw failed
+        return [renewed, done || undefined].filter((one) => one !== undefined)
       }),
     prepare: () =>
       inTurn(async () => {
-        const prepared = preparedOf(state())
-        if (prepared) {
-          throw new WritError('in_use', `the authority ${prepared.id} is prepared already`, {
-            cure: 'let it sign by: writ ca activate, or take it back by: writ ca undo',
-          })
-        }
         await steps.prepare()
       }),
     activate: () =>
@@ -164,6 +191,21 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
         if (state().paused === paused) return
         await change(paused ? 'paused' : 'resumed', activeOf(state()).id, { ...state(), paused })
       }),
+    import: (chain, key) =>
+      inTurn(async () => {
+        const keyPem = seal.open(key)
+        const proven = provenChain(chain, keyPem, trustDomain, nowMs())
+        await steps.adopt({ ...proven, rootKey: offlineRef, issuerKey: seal.seal(keyPem) })
+      }),
+    async signIssuer(csrDer) {
+      const key = provenKey(csrDer, verifySignature)
+      if ('wrong' in key) {
+        throw new WritError('certificate_invalid', key.wrong, { cure: 'make the request by: writ ca csr' })
+      }
+      const { root, rootKey } = activeOf(state())
+      const signer = await openRootKey(rootKey, keys, seal)
+      return [await writeIssuer(making, readSigner(root, trustDomain), signer, key.spki), root]
+    },
     revocationList(denied) {
       const { issuer, issuerKeyId, issuerKey } = signing()
       const fromMs = wholeSeconds(nowMs())
@@ -176,16 +218,41 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
 
 /** Each step makes what it needs and changes the state by it; none looks at the clock to see whether it is due. */
 function stepsOf({ state, signing, change }: Held, making: Making) {
-  const { keys, seal, nowMs, trustDomain } = making
+  const { keys, nowMs } = making
+  let askAgainMs = 0
+  let failed: unknown
+  const refuseMore = (): void => {
+    const prepared = preparedOf(state())
+    if (prepared) {
+      throw new WritError('in_use', `the authority ${prepared.id} is prepared already`, {
+        cure: 'let it sign by: writ ca activate, or take it back by: writ ca undo',
+      })
+    }
+    if (state().list.length >= maxAuthorities) {
+      throw new WritError('in_use', `${state().list.length} authorities are in the bundle`, {
+        cure: 'wait until retired ones are withdrawn',
+      })
+    }
+  }
   return {
     async prepare(): Promise<AuthorityChange> {
-      if (state().list.length >= maxAuthorities) {
-        throw new WritError('in_use', `${state().list.length} authorities are in the bundle`, {
-          cure: 'wait until retired ones are withdrawn',
+      refuseMore()
+      const made = await makeAuthority(making, state().sequence + 1)
+      if (state().list.some(({ id }) => id === made.id)) {
+        throw new WritError('in_use', `the authority above still has the root ${made.id}, which is in the bundle`, {
+          cure: 'give it a new root first',
         })
       }
-      const made = await makeAuthority(making, state().sequence + 1)
       return change('prepared', made.id, prepare(state(), made))
+    },
+    /** An issuer under a root that is in the bundle takes the former one's place; any other root comes in first. */
+    async adopt(made: Signers): Promise<AuthorityChange> {
+      const known = state().list.find(({ root }) => equalBytes(root, made.root))
+      if (known)
+        return change('issuer_made', known.id, replaced(state(), { ...known, ...made, rootKey: known.rootKey }))
+      refuseMore()
+      const next = heldOf(making, made, state().sequence + 1)
+      return change('prepared', next.id, prepare(state(), next))
     },
     activate: (id: string): Promise<AuthorityChange> => change('activated', id, activate(state(), id, nowMs())),
     async withdraw(id: string): Promise<AuthorityChange> {
@@ -194,15 +261,29 @@ function stepsOf({ state, signing, change }: Held, making: Making) {
       await keys.destroy(gone.rootKey)
       return told
     },
-    /** A new issuer under the same root: nothing needs to be published, for leaves bring it along. */
+    /**
+     * A new issuer: nothing needs to be published under the same root, for leaves bring it along. Whoever signs it is not
+     * asked again at once where that did not help; what went wrong is thrown each time until it did.
+     */
     async renewIssuer(): Promise<AuthorityChange | undefined> {
       const { issuer } = signing()
-      if (!isWorn(issuer, nowMs())) return undefined
-      const active = activeOf(state())
-      const key = await openRootKey(active.rootKey, keys, seal)
-      const made = await newIssuer(making, readSigner(active.root, trustDomain), key)
-      if (readSigner(made.issuer, trustDomain).notAfterMs <= issuer.notAfterMs) return undefined
-      return change('issuer_made', active.id, replaced(state(), { ...active, ...made }))
+      const left = issuer.notAfterMs - nowMs()
+      if (!isWorn(issuer, nowMs()) || (making.upstream && preparedOf(state()))) {
+        failed = undefined
+        return undefined
+      }
+      if (nowMs() >= askAgainMs) {
+        askAgainMs = nowMs() + Math.min(maxAskMs, Math.max(minAskMs, left / 60))
+        failed = undefined
+        try {
+          const made = await nextSigners(making, activeOf(state()))
+          if (readSigner(made.issuer, making.trustDomain).notAfterMs > issuer.notAfterMs) return await this.adopt(made)
+        } catch (thrown) {
+          failed = thrown
+        }
+      }
+      if (failed) throw failed
+      return undefined
     },
     /** Leaves that live longer than those before keep their root in the bundle for longer: said before the first. */
     async lengthen(): Promise<void> {

@@ -6,9 +6,7 @@ import type { RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { formatMs } from '../../core/time.ts'
-import { algorithmOfKey, isOwnKind } from '../algorithms.ts'
-import { parseCsr } from '../csr.ts'
-import { isSignedBy } from '../signed.ts'
+import { provenKey } from '../csr.ts'
 import type { Authority } from './authority.ts'
 import type { IssuedLeaf, IssueRequest } from './authority-sign.ts'
 import { verifySignature } from './crypto.ts'
@@ -50,7 +48,7 @@ export function makeIssuing({ authority, sink, foreign = () => [] }: IssuingOpti
     refuse,
     async issue(request, csrDer, action, evidence) {
       const { id } = request
-      const key = provenKey(csrDer)
+      const key = provenKey(csrDer, verifySignature)
       if ('wrong' in key) {
         return refuse(id, evidence, new WritError('certificate_invalid', key.wrong, { cure: csrCure }))
       }
@@ -70,18 +68,6 @@ export function makeIssuing({ authority, sink, foreign = () => [] }: IssuingOpti
 /** Audiences have no spaces (control/node/mesh-routes.ts), so they stand in one text. */
 const audienceText = (audience: string | readonly string[]): string =>
   typeof audience === 'string' ? audience : audience.join(' ')
-
-export function provenKey(csrDer: Uint8Array): { readonly spki: Uint8Array } | { readonly wrong: string } {
-  const read = parseCsr(csrDer)
-  if ('wrong' in read) return { wrong: `a bad certificate request: ${read.wrong}` }
-  const { spki, key, algorithm } = read.request
-  if (!isOwnKind(key)) return { wrong: 'a certificate request for a key that is not P-256, P-384 or Ed25519' }
-  if (algorithm.name !== algorithmOfKey[key])
-    return { wrong: `a certificate request that is not signed by ${algorithmOfKey[key]}` }
-  return isSignedBy(read.request, read.request, verifySignature)
-    ? { spki }
-    : { wrong: 'a certificate request that its own key did not sign' }
-}
 
 export function issuanceBody(
   action: IssuanceBody['action'],

@@ -3,6 +3,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { WritError } from '../../core/fault.ts'
 import { newKeyPair, privateKeyOf, signDer, spkiOf } from './crypto.ts'
+import { isUpstream } from './upstream.ts'
 
 /** A key that signs issuers. It need not be in this process. */
 export interface RootKey {
@@ -90,6 +91,13 @@ export function sealedRootKeys(seal: KeySeal): RootKeys {
   }
 }
 
-/** Opens a root's key where it is: one that is sealed beside the state is opened there, whatever holds the newer ones. */
-export const openRootKey = (ref: string, keys: RootKeys, seal: KeySeal): Promise<RootKey> =>
-  (ref.startsWith('-----BEGIN ') ? sealedRootKeys(seal) : keys).open(ref)
+/**
+ * Opens a root's key where it is: one that is sealed beside the state is opened there, whatever holds the newer ones.
+ * Rejects with `unavailable` for the root of an authority above.
+ */
+export async function openRootKey(ref: string, keys: RootKeys, seal: KeySeal): Promise<RootKey> {
+  if (!isUpstream(ref)) return (ref.startsWith('-----BEGIN ') ? sealedRootKeys(seal) : keys).open(ref)
+  throw new WritError('unavailable', `the root is not ours to sign by (${ref}), and its issuer has to be replaced`, {
+    cure: 'writ ca csr, have it signed by that root, writ ca import; or name the authority above in the mesh file',
+  })
+}

@@ -74,6 +74,22 @@ export function writeCsr(spki: Uint8Array, key: KeyObject): Uint8Array {
   return signWhole(sequence(node(Type.INTEGER, '\x00'), sequence(), raw(spki), tagged(0)), key)
 }
 
+/** A PKCS#10 request of an issuer, with what it should be held to: its trust domain, and leaves below it. */
+export function writeIssuerCsr(spki: Uint8Array, key: KeyObject, trustDomain: string, commonName: string): Uint8Array {
+  const extensions = sequence(
+    extension('2.5.29.19', true, sequence(node(Type.BOOLEAN, '\xff'), smallInteger(0))),
+    extension('2.5.29.15', true, bits(1, '\x06')),
+    extension('2.5.29.17', false, sequence(taggedText(6, `spiffe://${trustDomain}`))),
+    constrainedTo(trustDomain),
+  )
+  // extensionRequest (RFC 2985 section 5.4.2).
+  const attribute = sequence(oid('1.2.840.113549.1.9.14'), asn1.create(Class.UNIVERSAL, Type.SET, true, [extensions]))
+  const content = sequence(
+    ...[node(Type.INTEGER, '\x00'), raw(nameOf(trustDomain, commonName)), raw(spki), tagged(0, attribute)],
+  )
+  return signWhole(content, key)
+}
+
 export interface RevocationFields {
   /** Encoded name and key identifier of who signs it. */
   readonly issuer: Uint8Array
@@ -148,11 +164,13 @@ function extensionsOf(fields: CertificateFields): Node[] {
   // RFC 5280 section 4.1.2.6: critical where the subject is empty.
   if (names.length > 0) list.push(extension('2.5.29.17', subject.length === 2, sequence(...names)))
   if (!ca) list.push(extension('2.5.29.37', false, sequence(oid(usages.serverAuth), oid(usages.clientAuth))))
-  if (constrainTo) {
-    list.push(extension('2.5.29.30', true, sequence(tagged(0, sequence(taggedText(6, constrainTo))))))
-  }
+  if (constrainTo) list.push(constrainedTo(constrainTo))
   return list
 }
+
+/** RFC 5280 section 4.2.1.10. */
+const constrainedTo = (trustDomain: string): Node =>
+  extension('2.5.29.30', true, sequence(tagged(0, sequence(taggedText(6, trustDomain)))))
 
 function extension(name: string, critical: boolean, value: Node): Node {
   return sequence(oid(name), ...(critical ? [node(Type.BOOLEAN, '\xff')] : []), octets(encode(value)))

@@ -3,6 +3,8 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { type Authorities, type AuthorityTimes, preparedOf, withdrawAtMs } from '../../ca/authorities.ts'
+import { certificatesOf, pemOf, requestOf } from '../../ca/pem.ts'
+import { parseCertificate } from '../../ca/x509.ts'
 import { WritError } from '../../core/fault.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import { type DoorApp, type DoorEnv, readJson } from './http.ts'
@@ -17,6 +19,8 @@ export interface AuthorityParts {
     activate(): Promise<void>
     undo(): Promise<void>
     pause(paused: boolean): Promise<void>
+    import(chain: readonly Uint8Array[], key: string): Promise<void>
+    signIssuer(csrDer: Uint8Array): Promise<readonly Uint8Array[]>
   }
   /** Names of the workloads that do not have the prepared root yet. */
   readonly waiting: () => readonly string[] | Promise<readonly string[]>
@@ -47,12 +51,15 @@ export interface AuthorityStatus {
   readonly waiting: readonly string[]
 }
 
-const maxBodyBytes = 16 * 1024
-const stepBody = z.strictObject({
-  reason: z.string().min(1).max(512),
-  by: z.string().min(1).max(128),
-  force: z.boolean().exactOptional(),
-})
+const maxBodyBytes = 64 * 1024
+const why = { reason: z.string().min(1).max(512), by: z.string().min(1).max(128) }
+const stepBody = z.strictObject({ ...why, force: z.boolean().exactOptional() })
+const pem = z
+  .string()
+  .min(1)
+  .max(32 * 1024)
+const importBody = z.strictObject({ ...why, chain: pem, key: pem })
+const signBody = z.strictObject({ ...why, csr: pem })
 
 export function authorityRoutes(parts: AuthorityParts): DoorApp {
   const { authority } = parts
@@ -70,15 +77,33 @@ export function authorityRoutes(parts: AuthorityParts): DoorApp {
     pause: () => authority.pause(true),
     resume: () => authority.pause(false),
   }
+  const keep = (what: string, actor: string, detail: string): unknown =>
+    parts.sink().keep({ kind: 'admin', action: `authority_${what}`, actor, detail })
   for (const [name, step] of Object.entries(steps)) {
     app.post(`/v1/authority/${name}`, async (c) => {
       const { reason, by, force = false } = await readJson(c.req.raw, maxBodyBytes, stepBody)
-      const detail = `${reason}${force ? ' (forced)' : ''}`
-      await parts.sink().keep({ kind: 'admin', action: `authority_${name}_ordered`, actor: by, detail })
+      await keep(`${name}_ordered`, by, `${reason}${force ? ' (forced)' : ''}`)
       await step(force)
       return c.json(await statusOf(parts))
     })
   }
+
+  app.post('/v1/authority/import', async (c) => {
+    const { reason, by, chain, key } = await readJson(c.req.raw, maxBodyBytes, importBody)
+    await keep('import_ordered', by, reason)
+    await authority.import(certificatesOf(chain), key)
+    return c.json(await statusOf(parts))
+  })
+
+  app.post('/v1/authority/sign', async (c) => {
+    const { reason, by, csr } = await readJson(c.req.raw, maxBodyBytes, signBody)
+    await keep('sign_ordered', by, reason)
+    const chain = await authority.signIssuer(requestOf(csr) ?? new Uint8Array())
+    const read = parseCertificate(chain[0]!)
+    // Kept before it is answered: no issuer is out there unrecorded.
+    await keep('issuer_signed', by, `serial ${'certificate' in read ? read.certificate.serial : ''}`)
+    return c.json({ chain: chain.map((der) => pemOf(der, 'CERTIFICATE')).join('') })
+  })
   return app
 }
 

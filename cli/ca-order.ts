@@ -1,0 +1,70 @@
+/** What the commands of `writ ca` share: how one orders a step of a running control, and how it is shown. */
+
+import { readFile } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import type { AuthorityStatus } from '../control/node/authority-routes.ts'
+import { adminRequest } from '../control/node/client.ts'
+import { messageOf, WritError } from '../core/fault.ts'
+import type { Json } from '../core/json.ts'
+import { tableOf } from './status.ts'
+
+export interface CaOptions {
+  readonly state: string
+  readonly json?: boolean
+  readonly watch?: boolean
+  readonly reason?: string
+  readonly by?: string
+  readonly force?: boolean
+}
+
+export const common = (command: Command): Command =>
+  command.option('--state <dir>', "the control process's state folder", '.writ').option('--json', 'print JSON')
+
+/** For steps that go on record. */
+export const ordered = (command: Command): Command =>
+  common(command)
+    .requiredOption('--reason <text>', 'why; it goes on record')
+    .option('--by <name>', 'who orders it. Default the user of this process')
+
+export const socketOf = ({ state }: CaOptions): string => join(state, 'admin.sock')
+
+export function order(
+  route: string,
+  options: CaOptions,
+  more: { readonly [name: string]: Json } = {},
+): Promise<unknown> {
+  const { reason = '', by = userInfo().username, force } = options
+  const body = { reason, by, ...(force && { force }), ...more }
+  return adminRequest(socketOf(options), 'POST', `/v1/authority/${route}`, body)
+}
+
+export function printAuthority(answer: unknown, { json }: CaOptions): void {
+  const status = answer as AuthorityStatus
+  process.stdout.write(json ? `${JSON.stringify(status)}\n` : formatAuthority(status))
+}
+
+export function formatAuthority(status: AuthorityStatus): string {
+  const { trust_domain, sequence, paused, issuer_not_after, authorities, waiting } = status
+  const rows = authorities.map((one) => [one.id, one.phase, minute(one.not_after), nextOf(one)])
+  const lacking = waiting.length > 16 ? [...waiting.slice(0, 16), `${waiting.length - 16} more`] : waiting
+  return [
+    `${trust_domain}, bundle ${sequence}, issuer until ${minute(issuer_not_after)} UTC${paused ? ', paused' : ''}\n\n`,
+    tableOf([['AUTHORITY', 'PHASE', 'ROOT UNTIL (UTC)', 'NEXT'], ...rows]),
+    lacking.length > 0 ? `\nWithout the new root: ${lacking.join(', ')}\n` : '',
+  ].join('')
+}
+
+function nextOf(one: AuthorityStatus['authorities'][number]): string {
+  if (one.signs_from) return `signs once everybody has it, from ${minute(one.signs_from)}`
+  if (one.withdrawn_from) return `leaves the bundle at ${minute(one.withdrawn_from)}`
+  return `signs since ${minute(one.activated_at ?? one.prepared_at)}`
+}
+
+const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
+
+export const readText = (path: string): Promise<string> =>
+  readFile(path, 'utf8').catch((thrown: unknown) => {
+    throw new WritError('not_found', `${path} cannot be read: ${messageOf(thrown)}`, { cure: 'give another file' })
+  })
