@@ -4,7 +4,7 @@ import type { Evidence, Identified, IdentityRefusal, IdentityState, TrustBundle 
 import type { Identify } from '../core/ports.ts'
 import { trustDomainOf } from '../core/spiffe.ts'
 import type { VerifySignature } from './algorithms.ts'
-import { rememberGood } from './remember.ts'
+import { type KnownSigners, rememberGood, rememberSigners } from './remember.ts'
 import { checkSvid, readRoots, readSvid } from './svid.ts'
 import type { Certificate } from './x509.ts'
 
@@ -17,11 +17,12 @@ export type TrustState = Pick<IdentityState, 'generation' | 'bundles' | 'denied'
 export function makeIdentify(state: () => TrustState, verifySignature: VerifySignature): Identify {
   const roots = rememberRoots()
   const verify = { leaf: verifySignature, signer: rememberGood(verifySignature) }
+  const signers = rememberSigners()
   return (peer, nowMs) => {
     const now = state()
     const { known } = peer
     if (known?.generation === now.generation && nowMs <= known.untilMs) return known.answer
-    const { answer, untilMs } = judge(peer.evidence, now, nowMs, roots, verify)
+    const { answer, untilMs } = judge(peer.evidence, now, nowMs, roots, verify, signers)
     peer.known = { answer, generation: now.generation, untilMs }
     return answer
   }
@@ -43,6 +44,7 @@ function judge(
   nowMs: number,
   roots: (bundle: TrustBundle) => readonly Certificate[],
   verify: { readonly leaf: VerifySignature; readonly signer: VerifySignature },
+  signers: KnownSigners,
 ): Judged {
   switch (evidence.kind) {
     case 'none':
@@ -56,7 +58,7 @@ function judge(
       return { answer: { ok: true, identity }, untilMs: Number.POSITIVE_INFINITY }
     }
     case 'x509': {
-      const read = readSvid(evidence.chain)
+      const read = readSvid(evidence.chain, signers.read)
       if ('wrong' in read) return refuse('identity_invalid', read.wrong)
       const domain = trustDomainOf(read.svid.id)
       const bundle = state.bundles.get(domain)
@@ -65,6 +67,7 @@ function judge(
       const checked = checkSvid(read.svid, roots(bundle), nowMs, verify.leaf, verify.signer)
       if (!checked.ok) return refuse(checked.code, checked.detail, checked.untilMs)
       const { identity, path } = checked
+      for (const signer of path.slice(1)) signers.keep(signer)
       if (state.denied.has(identity.id)) return refuse('identity_revoked', `${identity.id} is on the deny list`)
       const denied = path.find((certificate) => state.denied.has(certificate.serial))
       if (denied) return refuse('identity_revoked', `certificate ${denied.serial} is on the deny list`)

@@ -24,6 +24,7 @@ export interface Jws {
   readonly alg: string
   readonly kid: string | undefined
   readonly payload: Uint8Array
+  readonly signature: Uint8Array
 }
 
 /**
@@ -39,7 +40,8 @@ export function readJws(token: string): { readonly jws: Jws } | { readonly wrong
   }
   const headerBytes = fromBase64Url(headerText)
   const payload = fromBase64Url(payloadText)
-  if (!headerBytes || !payload || !fromBase64Url(signatureText)) return { wrong: 'a token that is not base64url' }
+  const signature = fromBase64Url(signatureText)
+  if (!headerBytes || !payload || !signature) return { wrong: 'a token that is not base64url' }
   const header = objectOf(headerBytes)
   if (!header) return { wrong: 'a token whose header is no JSON object' }
   const { alg, kid, typ, ...others } = header
@@ -48,7 +50,7 @@ export function readJws(token: string): { readonly jws: Jws } | { readonly wrong
   if (kid !== undefined && (typeof kid !== 'string' || kid === '')) return { wrong: 'a token with a bad key id' }
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) return { wrong: 'a token with header fields that a JWT-SVID does not have' } // Section 2.
-  return { jws: { token, alg, kid, payload } }
+  return { jws: { token, alg, kid, payload, signature } }
 }
 
 /** Does its signature hold under this key? False, never a throw, if not. */

@@ -1,7 +1,8 @@
-/** Signatures of issuers that were found good: every chain of a mesh brings the same few again. */
+/** Issuers that were found good, and their signatures: every chain of a mesh brings the same few again. */
 
 import { equalBytes, toHex } from '../core/bytes.ts'
 import type { VerifySignature } from './algorithms.ts'
+import { type Certificate, parseCertificate } from './x509.ts'
 
 /** Most that are remembered; beyond them the one that came first is checked again. */
 const maxKnown = 64
@@ -27,4 +28,26 @@ function isSame(a: Parameters<VerifySignature>[0], b: Parameters<VerifySignature
     equalBytes(a.spki, b.spki) &&
     equalBytes(a.signed, b.signed)
   )
+}
+
+export interface KnownSigners {
+  readonly read: typeof parseCertificate
+  /** Only what led to a root is kept: nobody else can crowd out what is known. */
+  keep(signer: Certificate): void
+}
+
+/** Certificates of signers, which need not be read again where they are the same to the last bit. */
+export function rememberSigners(): KnownSigners {
+  const known = new Map<string, Certificate>()
+  const nameOf = (der: Uint8Array): string => toHex(der.subarray(-8))
+  return {
+    read(der) {
+      const certificate = known.get(nameOf(der))
+      return certificate && equalBytes(certificate.der, der) ? { certificate } : parseCertificate(der)
+    },
+    keep(signer) {
+      known.set(nameOf(signer.der), signer)
+      if (known.size > maxKnown) known.delete(known.keys().next().value!)
+    },
+  }
 }

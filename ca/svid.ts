@@ -14,11 +14,15 @@ export interface ClaimedSvid {
   readonly chain: readonly [Certificate, ...Certificate[]]
 }
 
-export function readSvid(ders: readonly Uint8Array[]): { readonly svid: ClaimedSvid } | { readonly wrong: string } {
+/** `readSigner` may know certificates of signers that it read before. */
+export function readSvid(
+  ders: readonly Uint8Array[],
+  readSigner: typeof parseCertificate = parseCertificate,
+): { readonly svid: ClaimedSvid } | { readonly wrong: string } {
   if (ders.length > maxChain) return { wrong: `a chain of ${ders.length} certificates` }
   const certificates: Certificate[] = []
   for (const der of ders) {
-    const read = parseCertificate(der)
+    const read = certificates.length === 0 ? parseCertificate(der) : readSigner(der)
     if ('wrong' in read) return read
     certificates.push(read.certificate)
   }

@@ -34,21 +34,44 @@ export function toBase64(bytes: Uint8Array): string {
 
 /** Strict standard base64: right alphabet, right padding, no spare bits; anything else is undefined. */
 export function fromBase64(text: string): Uint8Array | undefined {
-  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
-  const raw = atob(text)
-  const bytes = new Uint8Array(raw.length)
-  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i)
-  return toBase64(bytes) === text ? bytes : undefined
+  if (text.length % 4 !== 0) return undefined
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
+  return fromSixBits(text, text.length - padding, standardBits)
 }
 
 /** URL-safe base64 without padding (RFC 4648 section 5). */
 export const toBase64Url = (bytes: Uint8Array): string =>
   toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
 
-export function fromBase64Url(text: string): Uint8Array | undefined {
-  if (!/^[A-Za-z0-9_-]*$/.test(text)) return undefined
-  const padded = text.replaceAll('-', '+').replaceAll('_', '/') + '==='.slice(0, (4 - (text.length % 4)) % 4)
-  return fromBase64(padded)
+export const fromBase64Url = (text: string): Uint8Array | undefined => fromSixBits(text, text.length, urlBits)
+
+/** What each character stands for; -1 for those of no alphabet. */
+const bitsOf = (last: string): Int8Array => {
+  const alphabet = `ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789${last}`
+  return Int8Array.from({ length: 128 }, (_, code) => alphabet.indexOf(String.fromCharCode(code)))
+}
+const standardBits = bitsOf('+/')
+const urlBits = bitsOf('-_')
+
+/** RFC 4648 section 3.5: what is left over must be zero, so that no two texts stand for the same bytes. */
+function fromSixBits(text: string, length: number, bits: Int8Array): Uint8Array | undefined {
+  if (length % 4 === 1) return undefined
+  const bytes = new Uint8Array((length * 3) >> 2)
+  let at = 0
+  let rest = 0
+  let held = 0
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i)
+    const six = code < 128 ? bits[code]! : -1
+    if (six < 0) return undefined
+    rest = (rest << 6) | six
+    held += 6
+    if (held < 8) continue
+    held -= 8
+    bytes[at++] = rest >> held
+    rest &= (1 << held) - 1
+  }
+  return rest === 0 ? bytes : undefined
 }
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {

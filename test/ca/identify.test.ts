@@ -183,3 +183,17 @@ test('a root that cannot be read vouches for nobody, and its neighbour still doe
   expect(as(new Uint8Array([1]), ...bundle.roots)).toBe(orders)
   expect(as(new Uint8Array([1]))).toBe('identity_untrusted')
 })
+
+test('an issuer that was taken before is the same one to the last bit, or is none', async () => {
+  const authority = await newAuthority()
+  const [leaf, issuer] = newSvid(authority).chain
+  const state = { generation: 1, bundles: bundlesOf(authority.bundle()), denied: new Set<string>() }
+  const identify = makeIdentify(() => state, verifySignature)
+  const ask = (der: Uint8Array) => codeOf(identify(peerWith([leaf!, der]), noonMs) as Identified)
+  expect(ask(issuer!)).toBe(orders)
+  for (let at = 0; at < issuer!.length; at += 5) {
+    const other = Uint8Array.from(issuer!, (byte, i) => (i === at ? byte ^ 1 : byte))
+    expect({ at, code: ask(other) }).not.toEqual({ at, code: orders })
+  }
+  expect(ask(issuer!.slice())).toBe(orders)
+})
