@@ -15,15 +15,19 @@ import {
   type SampledRecord,
 } from '../../core/compliance.ts'
 import { WritError } from '../../core/fault.ts'
+import type { Checkpoint } from '../../core/log.ts'
 import { decisionId, parseEvent } from '../../core/record.ts'
+import { plainSha256 } from '../log/merkle.ts'
 import { entryAt } from '../log/prove.ts'
+import { Findings } from '../verify/finding.ts'
+import { readTree } from '../verify/tree.ts'
 import { type Verification, type VerifyParts, verifyLog } from '../verify/verify.ts'
 import { anchorsOf } from './anchors.ts'
 import type { Declared } from './files/declared.ts'
-import { ComplianceGatherer, type Gathered } from './gather/gather.ts'
+import { ComplianceGatherer, type Gathered, type GatherSource } from './gather/gather.ts'
 import { fits } from './gather/scope.ts'
 import { limits } from './limits.ts'
-import { exceptionStates, inForce, type Measured, measureCheck, partResult, summaryOf } from './measure.ts'
+import { exceptionStates, inForce, measureCheck, partResult, placesOf, summaryOf } from './measure.ts'
 import { type Pin, type PinnedSource, pinSources } from './pinned.ts'
 import { reprove, seedOf } from './reprove.ts'
 
@@ -31,6 +35,8 @@ export interface ComplianceParts extends VerifyParts {
   readonly judge: JudgeCheck
   /** Time of a time stamp (RFC 3161), in milliseconds since 1970. Without it time stamps date nothing. */
   readonly stampMs?: (token: Uint8Array) => number | undefined
+  /** Leaves of one part of the gathering; a multiple of 256. Default 65,536. */
+  readonly partLeaves?: number
 }
 
 export interface ComplianceSettings {
@@ -68,15 +74,28 @@ export async function makeComplianceReport(
     })
   }
   const seed = settings.seed ?? seedOf(sources.map(rootOf), parts.sha256)
-  const gatherer = new ComplianceGatherer({ checks, declared, scope, fromMs, toMs, seed })
+  const { sha256 } = parts
+  const period = { fromMs, toMs, seed, sha256, ...(parts.partLeaves && { partLeaves: parts.partLeaves }) }
+  const trees = new Map<number, Checkpoint>()
+  const gatherer = new ComplianceGatherer(
+    { checks, declared, scope, ...period },
+    {
+      leaves: leavesIn(sources, trees, parts),
+    },
+  )
   const verification = await verifyLog({
     ...parts,
     sources,
-    onLeaves: async (leaves) => {
-      for (const leaf of leaves) gatherer.take(leaf)
-      await parts.onLeaves?.(leaves)
+    watch: {
+      shard: (shard, from, tree) => {
+        trees.set(shard, tree)
+        return gatherer.shard(shard, from, tree.size)
+      },
+      bundle: (shard, first) => gatherer.bundle(shard, first),
+      leaf: (leaf, shard, event, scanned) => gatherer.take(leaf, shard, event, scanned),
     },
   })
+  await gatherer.end()
   const reproved = await reprove(sources, verification.shards, settings.draws ?? 32, seed, parts.sha256)
   const sound = verification.ok && reproved.drawn.every(({ proven }) => proven)
   const anchors = await anchorsOf(sources, parts)
@@ -86,8 +105,8 @@ export async function makeComplianceReport(
   for (const check of checks) {
     const own = accepting.filter((one) => one.check === check.id)
     const given = declared.parameters[check.id] ?? {}
-    const { places, ...measured } = measureCheck(check, gathered, given, own, parts.judge)
-    results.push({ ...measured, sample: await recordsAt(places, sources) })
+    const { drawn, ...measured } = measureCheck(check, gathered, given, own, parts.judge)
+    results.push({ ...measured, sample: await recordsAt(await placesOf(drawn), sources) })
   }
   return { report: reportOf(settings, seed, gathered, results, sources, verification), verification }
 }
@@ -104,9 +123,21 @@ const rootOf = ({ shard, checkpoint }: PinnedSource) => {
   }
 }
 
+/** Leaves of a range, each against its tile, and that up to the signed root. What does not hold is told of by the verification. */
+function leavesIn(
+  sources: readonly PinnedSource[],
+  trees: ReadonlyMap<number, Checkpoint>,
+  { sha256, quick }: ComplianceParts,
+): GatherSource['leaves'] {
+  return (shard, range) => {
+    const source = sources.find((one) => one.shard === shard)!
+    return readTree(source, trees.get(shard)!, sha256, quick ?? plainSha256(sha256), new Findings(), range)
+  }
+}
+
 /** What sampled leaves are called. One that cannot be read is told of by the verification. */
 async function recordsAt(
-  places: Measured['places'],
+  places: Awaited<ReturnType<typeof placesOf>>,
   sources: readonly PinnedSource[],
 ): Promise<readonly SampledRecord[]> {
   const records: SampledRecord[] = []

@@ -13,10 +13,9 @@ import type {
   LeafPlace,
   MeasuredVerdict,
   PartResult,
-  Tally,
 } from '../../core/compliance.ts'
 import { measuredVerdicts } from '../../core/compliance.ts'
-import type { Gathered } from './gather/gather.ts'
+import type { Gathered, Tallied } from './gather/gather.ts'
 import { fits } from './gather/scope.ts'
 
 /** Leaves of one check that are sampled. */
@@ -31,7 +30,8 @@ const answerShape = z.object({
 
 /** A result whose sample is not looked up yet. */
 export type Measured = Omit<CheckResult, 'sample'> & {
-  readonly places: readonly (LeafPlace & { readonly breaks: boolean })[]
+  /** What is sampled: tallies that break the rule, and those that keep it. */
+  readonly drawn: readonly (Tallied & { readonly breaks: boolean })[]
 }
 
 export function measureCheck(
@@ -63,7 +63,10 @@ export function measureCheck(
     ),
     accepted,
     subjects,
-    places: placesOf(answer.verdict === 'fail' ? broken : [], answer.verdict === 'fail' ? [] : kept),
+    drawn:
+      answer.verdict === 'fail'
+        ? broken.map((one) => ({ ...one, breaks: true }))
+        : kept.map((one) => ({ ...one, breaks: false })),
     notCovered: check.notCovered,
     cure: check.cure,
     rows: evidence,
@@ -97,7 +100,7 @@ function answerOf(check: CheckDefinition, evidence: CheckEvidence, judge: JudgeC
   return read.data
 }
 
-function subjectsOf(broken: readonly Tally[], exceptions: readonly ComplianceException[]): Measured['subjects'] {
+function subjectsOf(broken: readonly Tallied[], exceptions: readonly ComplianceException[]): Measured['subjects'] {
   const sums = new Map<string, number>()
   for (const { subjects } of broken) {
     for (const { name, count } of subjects) sums.set(name, (sums.get(name) ?? 0) + count)
@@ -110,17 +113,16 @@ function subjectsOf(broken: readonly Tally[], exceptions: readonly ComplianceExc
     })
 }
 
-function placesOf(broken: readonly Tally[], kept: readonly Tally[]): Measured['places'] {
+/** Leaves of one check that are sampled, each once, in the order of the log. */
+export async function placesOf(
+  drawn: Measured['drawn'],
+): Promise<readonly (LeafPlace & { readonly breaks: boolean })[]> {
   const places = new Map<string, LeafPlace & { readonly breaks: boolean }>()
-  const add = (list: readonly Tally[], breaks: boolean) => {
-    for (const { sample } of list) {
-      for (const { shard, index } of sample) {
-        if (places.size < maxSample) places.set(`${shard}/${index}`, { shard, index, breaks })
-      }
+  for (const { draw, breaks } of drawn) {
+    for (const { shard, index } of await draw()) {
+      if (places.size < maxSample) places.set(`${shard}/${index}`, { shard, index, breaks })
     }
   }
-  add(broken, true)
-  add(kept, false)
   return [...places.values()].sort((a, b) => a.shard - b.shard || a.index - b.index)
 }
 

@@ -418,7 +418,7 @@ function verdictAt(bytes: Uint8Array): number {
 }
 
 /** Whether a record is called by its own epoch and number: `decisionId` of them. */
-function isOwnId(bytes: Uint8Array): boolean {
+export function isOwnId(bytes: Uint8Array): boolean {
   const from = memberFrom[at.decision_id]!
   const epoch = memberFrom[at.epoch]!
   const seq = memberFrom[at.seq]!
@@ -432,7 +432,7 @@ function isOwnId(bytes: Uint8Array): boolean {
 }
 
 /** The latest of times in the one form that they have, kept as bytes: of a million records no text is made of it. */
-class Latest {
+export class Latest {
   readonly #bytes = new Uint8Array(timeLength)
   /** Undefined where it is not that of the bytes. */
   #text: string | undefined = ''
@@ -471,7 +471,7 @@ class Latest {
 const timeLength = 30
 
 /** Times of records: those of one second differ in their last digits only. */
-class Clock {
+export class Clock {
   #second = ''
   #secondMs = 0
 

@@ -60,6 +60,8 @@ export class RecordsReader {
   readonly #rules: EpochRules
   readonly #findings: Findings
   #newestMs = 0
+  /** The record that `see` was shown last was not parsed: `scan` read it. */
+  seen: boolean = false
   readonly #pruned = new Map<number, { readonly before: number; readonly olderThan: string; readonly index: number }>()
 
   constructor(rules: EpochRules, findings: Findings) {
@@ -69,7 +71,8 @@ export class RecordsReader {
 
   /** As `take`, where nobody asks for the event: the next record of a known epoch, as plain as nearly all are, is not parsed, nor returned. */
   see(leaf: PlacedLeaf, shard: number): AuditEvent | undefined {
-    return this.#seen(leaf, shard) ? undefined : this.take(leaf, shard)
+    this.seen = this.#seen(leaf, shard)
+    return this.seen ? undefined : this.take(leaf, shard)
   }
 
   #seen({ file: bytes, from, to, hash, index }: PlacedLeaf, shard: number): boolean {

@@ -102,14 +102,31 @@ export async function rootOf(
 /** Files that may be missing before a shard is given up: a checkpoint may speak of more than there is time to miss. */
 export const maxMissing = 2000
 
+/** Leaves from the first to before the last of a range. */
+export interface LeafRange {
+  readonly from: number
+  readonly to: number
+}
+
+/** All leaves of a tree, or those of a range of it, with the tiles above them up to the signed root. */
 export async function* readTree(
   source: TreeSource,
   checkpoint: Checkpoint,
   sha256: Sha256,
   quick: QuickSha256,
   findings: Findings,
+  range: LeafRange = { from: 0, to: checkpoint.size },
 ): AsyncGenerator<readonly PlacedLeaf[]> {
   const { size } = checkpoint
+  const within = (leaves: readonly PlacedLeaf[]): readonly PlacedLeaf[] => {
+    const [first, last] = [leaves[0], leaves.at(-1)]
+    if (!first || !last || (first.index >= range.from && last.index < range.to)) return leaves
+    return leaves.filter(({ index }) => index >= range.from && index < range.to)
+  }
+  const tilesOf = (level: number): { readonly first: number; readonly end: number } => ({
+    first: Math.floor(range.from / tileWidth ** (level + 1)),
+    end: Math.ceil(range.to / tileWidth ** (level + 1)),
+  })
   let missing = 0
   const add = (code: FindingCode, what: string, index?: number): void => {
     if (code === 'tile_missing' || code === 'entries_missing') missing++
@@ -132,33 +149,36 @@ export async function* readTree(
     tile.width < tileWidth ? Promise.resolve(rooted) : agreesWithParent(parents, level, index, tile, size, quick, add)
 
   for (let level = 1; widthOf(level, 0, size) > 0; level++) {
-    for (let index = 0; widthOf(level, index, size) > 0; index++) {
+    const { first, end } = tilesOf(level)
+    for (let index = first; index < end && widthOf(level, index, size) > 0; index++) {
       const tile = await readTile(source, level, index, size, add)
       if (gaveUp()) return
       if (tile) await trusted(level, index, tile)
     }
   }
   const minimum = await minimumIndex(source.read)
-  const ahead = source.isNear ? source : { ...source, read: readAhead(source.read, pathsOfLeaves(size, minimum)) }
-  for (let index = 0; widthOf(0, index, size) > 0; index++) {
+  const { first, end } = tilesOf(0)
+  const paths = pathsOfLeaves(size, minimum, first, end)
+  const ahead = source.isNear ? source : { ...source, read: readAhead(source.read, paths) }
+  for (let index = first; index < end && widthOf(0, index, size) > 0; index++) {
     const tile = await readTile(ahead, 0, index, size, add)
     const isTrusted = tile !== undefined && (await trusted(0, index, tile))
     if ((index + 1) * tileWidth <= minimum) {
       if (gaveUp()) return
-      if (tile) yield await placeCarried(source, index, tile, sha256, add)
+      if (tile) yield within(await placeCarried(source, index, tile, sha256, add))
       continue
     }
     const entries = await readEntries(ahead, index, size, add)
     if (gaveUp()) return
-    if (entries) yield placeLeaves(entries, index * tileWidth, tile, isTrusted, quick, add)
+    if (entries) yield within(placeLeaves(entries, index * tileWidth, tile, isTrusted, quick, add))
   }
 }
 
 /** Files of leaves that are read, and inflated, while those before them are verified; at most 16 MiB each. */
 const filesAhead = 6
 
-function* pathsOfLeaves(size: number, minimum: number): Generator<string> {
-  for (let index = 0; widthOf(0, index, size) > 0; index++) {
+function* pathsOfLeaves(size: number, minimum: number, first: number, end: number): Generator<string> {
+  for (let index = first; index < end && widthOf(0, index, size) > 0; index++) {
     const width = widthOf(0, index, size)
     yield tilePath(0, index, width)
     if ((index + 1) * tileWidth > minimum) yield tilePath('entries', index, width)

@@ -4,7 +4,7 @@
  */
 
 import { equalBytes, fromHex, toHex } from '../../core/bytes.ts'
-import { logStride } from '../../core/log.ts'
+import { type Checkpoint, logStride } from '../../core/log.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, parseEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
@@ -70,8 +70,20 @@ export interface VerifyParts {
   readonly policy?: LogPolicy
   /** Why a time stamp is not of this checkpoint; undefined where it is. Without it time stamps are not read. */
   readonly timestampFault?: (token: Uint8Array, note: Uint8Array) => string | undefined
-  /** Sees every leaf in order, a bundle at a time: what reports and comparisons read. */
+  /** Sees every leaf in order, a bundle at a time: what comparisons read. */
   readonly onLeaves?: (leaves: readonly VerifiedLeaf[]) => void | Promise<void>
+  /** Is shown each leaf once and in order, whatever the verification makes of it, and without a second reading. */
+  readonly watch?: LeafWatch
+}
+
+/** Whoever looks at leaves as they are read, and does not ask whether they hold: that is known at the end. */
+export interface LeafWatch {
+  /** A shard, and the tree that is read of it; leaves from `from` on will be shown. */
+  readonly shard: (shard: number, from: number, tree: Checkpoint) => Promise<void>
+  /** Before the leaves of a bundle; undefined where there is nothing to wait for. */
+  readonly bundle: (shard: number, first: number) => Promise<void> | undefined
+  /** `event`: what it is, where it was parsed. `scanned`: it was not, `scan` has just read it. Its bytes are good until the next bundle. */
+  readonly leaf: (leaf: PlacedLeaf, shard: number, event: AuditEvent | undefined, scanned: boolean) => void
 }
 
 export interface ShardSummary {
@@ -112,7 +124,7 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
   const opened = await openAll(parts, findings)
   const minimums = new Map<number, number>()
   for (const { source } of opened) minimums.set(source.shard, await minimumIndex(source.read))
-  const log = { parts, opened, minimums }
+  const log = { parts, opened, minimums, shown: new Map<number, number>() }
   if (parts.pinned) return readLog(log, knownRoots(parts.pinned, parts.verifyHead), findings)
   // Leaves that are handed on cannot be taken back, so what vouches for them is known before.
   const known = parts.onLeaves ? undefined : await readOnce(log, findings.copy())
@@ -128,6 +140,8 @@ interface Log {
   readonly opened: readonly Opened[]
   /** By shard, what was pruned before. */
   readonly minimums: ReadonlyMap<number, number>
+  /** By shard, index of the next leaf that was shown to nobody yet. */
+  readonly shown: Map<number, number>
 }
 
 interface Roots {
@@ -167,7 +181,7 @@ async function readLog(
   trust: RootsReader,
 ): Promise<Verification | undefined>
 async function readLog(
-  { parts, opened, minimums }: Log,
+  { parts, opened, minimums, shown }: Log,
   { periods, verifyHead, rootsFor }: Roots,
   findings: Findings,
   trust?: RootsReader,
@@ -181,6 +195,11 @@ async function readLog(
     const { source, checkpoint, ended } = one
     const { shard } = source
     const tree = ended?.kept ?? checkpoint
+    const { watch } = parts
+    if (watch && !shown.has(shard)) {
+      shown.set(shard, 0)
+      await watch.shard(shard, 0, tree)
+    }
     for await (const placed of readTree(source, tree, sha256, quick, findings)) {
       const pruned = (placed[0]?.index ?? 0) < prunedBefore(shard) && { pruned: true as const }
       if (parts.onLeaves) {
@@ -188,8 +207,17 @@ async function readLog(
         await parts.onLeaves(leaves)
         continue
       }
+      const next = shown.get(shard) ?? 0
+      const last = placed.at(-1)
+      const isNew = watch !== undefined && last !== undefined && last.index >= next
+      if (isNew) {
+        const waiting = watch.bundle(shard, placed[0]!.index)
+        if (waiting) await waiting
+        shown.set(shard, last.index + 1)
+      }
       for (const leaf of placed) {
         const event = records.see(leaf, shard)
+        if (isNew && leaf.index >= next) watch.leaf(leaf, shard, event, records.seen)
         if (event && leaf.index >= bundlesAtFirst * tileWidth) trust?.take(event, shard, leaf.index)
       }
       if (trust?.isLost) return undefined

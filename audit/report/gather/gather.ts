@@ -1,40 +1,56 @@
-/** What checks look at, gathered leaf by leaf from a log that is verified in the same pass: one gathering for all of them. */
+/**
+ * What checks look at, gathered in parts of a log: each part is a complete range of leaves, summed by itself, and may be
+ * kept; a report adds up its parts. Only a part that the period cuts through is read for that period alone. So the sum
+ * is the same whether parts were kept or not.
+ */
 
-import type {
-  CheckDefinition,
-  CheckEvidence,
-  ComplianceReport,
-  ComplianceScope,
-  Tally,
-} from '../../../core/compliance.ts'
-import { WritError } from '../../../core/fault.ts'
+import type { CheckEvidence, ComplianceReport, LeafPlace, Tally } from '../../../core/compliance.ts'
 import type { Json } from '../../../core/json.ts'
-import type { VerifiedLeaf } from '../../verify/verify.ts'
-import type { Declared } from '../files/declared.ts'
-import { reading, testOf } from './conditions.ts'
-import { Count, drawKey } from './count.ts'
+import type { Sha256 } from '../../../core/ports.ts'
+import type { AuditEvent } from '../../../core/record.ts'
+import { tileWidth } from '../../log/tiles.ts'
+import type { LeafRange, PlacedLeaf } from '../../verify/tree.ts'
+import { drawn } from './draw.ts'
 import type { Ending, Fact } from './facts/fact.ts'
 import { factOf } from './facts/index.ts'
-import { aboutOf, scopeTest } from './scope.ts'
+import { type Drawable, Subjects, sampleSize } from './held.ts'
+import { eventOf, isPlain, Part, type Period, type SavedPart } from './part.ts'
+import { type Counting, type GatherSettings, type Plan, parametersOf, planOf } from './plan.ts'
+import { aboutOf } from './scope.ts'
 import { msOf, View } from './view.ts'
+
+/** Leaves of a part: a complete subtree of the log, whose hash stands for them. */
+export const partLeaves = 65_536
 
 /** Longest list of workloads or days. */
 const maxNames = 100_000
 
-export interface GatherSettings {
-  readonly checks: readonly CheckDefinition[]
-  readonly declared: Declared
-  readonly scope: ComplianceScope
-  readonly fromMs: number
-  readonly toMs: number
+export interface Gathering extends GatherSettings, Period {
   /** 16 hex digits. */
   readonly seed: string
+  readonly sha256: Sha256
+  /** Default `partLeaves`; a multiple of 256. */
+  readonly partLeaves?: number
 }
+
+/** Where leaves come from, and where sums of parts are kept. */
+export interface GatherSource {
+  /** Leaves of a range, verified up to the signed root. */
+  readonly leaves: (shard: number, range: LeafRange) => AsyncIterable<readonly PlacedLeaf[]>
+  /** What was kept of a complete part by the same plan; undefined where it has to be gathered. */
+  readonly kept?: (shard: number, part: number) => Promise<SavedPart | undefined>
+  readonly keep?: (shard: number, part: number, saved: SavedPart) => Promise<void>
+  /** A drawn bundle does not have what its part counted in it. */
+  readonly doubt?: (what: string) => void
+}
+
+/** A tally whose sample is drawn when it is asked for. */
+export type Tallied = Omit<Tally, 'sample'> & { readonly draw: () => Promise<readonly LeafPlace[]> }
 
 export interface Gathered {
   readonly evidence: ReadonlyMap<string, CheckEvidence>
-  /** With samples, by check and name: `unproven`, `certificates.unissued`. */
-  readonly tallies: ReadonlyMap<string, ReadonlyMap<string, Tally>>
+  /** By check and name: `unproven`, `certificates.unissued`. */
+  readonly tallies: ReadonlyMap<string, ReadonlyMap<string, Tallied>>
   readonly firstAt: string
   readonly lastAt: string
   readonly decisions: ComplianceReport['decisions']
@@ -43,133 +59,231 @@ export interface Gathered {
   readonly observed: readonly string[]
 }
 
-interface Counting {
-  readonly check: string
-  readonly name: string
-  readonly test: (view: View) => boolean
-  readonly by: (view: View) => Json | undefined
-  readonly count: Count
+interface Total {
+  count: number
+  readonly subjects: Subjects
+  /** How many in each bundle of a part. */
+  readonly parts: { readonly shard: number; readonly first: number; readonly bundles: readonly number[] }[]
 }
 
-/** Parameters of a check: those that the declared file has, else its own. */
-export function parametersOf(check: CheckDefinition, declared: Declared): Readonly<Record<string, number>> {
-  const given = declared.parameters[check.id] ?? {}
-  const unknown = Object.keys(given).find((name) => check.parameters[name] === undefined)
-  if (unknown !== undefined) {
-    throw new WritError('config_invalid', `parameters: ${check.id} has no parameter ${unknown}`, {
-      cure: `it has ${Object.keys(check.parameters).join(', ') || 'none'}`,
-    })
-  }
-  return Object.fromEntries(Object.entries(check.parameters).map(([name, { value }]) => [name, given[name] ?? value]))
+interface Open {
+  readonly shard: number
+  readonly number: number
+  readonly range: LeafRange
+  /** Undefined where what is kept of it was added. */
+  readonly part: Part | undefined
+  /** All its leaves are in the log. */
+  readonly complete: boolean
 }
 
 export class ComplianceGatherer {
-  readonly #settings: GatherSettings
-  readonly #view: View
-  readonly #byKind = new Map<string, Counting[]>()
-  readonly #all: Counting[] = []
-  readonly #facts = new Map<string, Fact>()
-  readonly #inScope: (id: string, service?: string) => boolean
+  readonly plan: Plan
+  readonly #settings: Gathering
+  readonly #source: GatherSource
+  readonly #partLeaves: number
+  readonly #facts: ReadonlyMap<string, Fact>
+  readonly #totals: readonly Total[]
   readonly #observed = new Set<string>()
-  readonly #days = new Map<string, { allow: number; deny: number; fault: number }>()
-  readonly #decisions = { allow: 0, deny: 0, fault: 0 }
+  readonly #days = new Map<string, [number, number, number]>()
+  readonly #decisions: [number, number, number] = [0, 0, 0]
   #firstAt = ''
   #lastAt = ''
+  #open: Open | undefined
+  /** Size of the shard that is being read. */
+  #size = 0
 
-  constructor(settings: GatherSettings) {
+  constructor(settings: Gathering, source: GatherSource) {
     this.#settings = settings
-    const { checks, declared, scope } = settings
-    this.#view = new View(declared)
-    this.#inScope = scopeTest(scope, declared.zones)
-    for (const check of checks) {
-      const parameters = parametersOf(check, declared)
-      for (const [name, rule] of Object.entries(check.tallies)) {
-        const by = reading(rule.by ?? (rule.kind === 'decision' ? '@edge' : 'producer'))
-        const test = testOf(rule, parameters, `check ${check.id}`)
-        const counting = { check: check.id, name, test, by, count: new Count() }
-        this.#all.push(counting)
-        this.#byKind.set(rule.kind, [...(this.#byKind.get(rule.kind) ?? []), counting])
-      }
-      for (const name of check.facts) {
-        const fact = factOf(name)
-        if (fact && !this.#facts.has(name)) this.#facts.set(name, fact)
-      }
+    this.#source = source
+    this.#partLeaves = settings.partLeaves ?? partLeaves
+    this.plan = planOf(settings)
+    this.#facts = new Map(this.plan.facts.map((name) => [name, factOf(name)!]))
+    this.#totals = this.plan.tallies.map(() => ({ count: 0, subjects: new Subjects(), parts: [] }))
+  }
+
+  /** A shard of so many leaves begins, of which those from `from` on will be handed in: those before are taken from what is kept, or read. */
+  async shard(shard: number, from: number, size: number): Promise<void> {
+    await this.#close()
+    this.#size = size
+    for (let number = 0; number * this.#partLeaves < from; number++) {
+      const open = await this.#enter(shard, number)
+      if (open.part) await this.#read(open.part, shard, { from: open.range.from, to: Math.min(open.range.to, from) })
+      if (open.range.to <= from) await this.#close()
     }
   }
 
-  take(leaf: VerifiedLeaf): void {
-    const { event } = leaf
-    if (!event) return
-    const { fromMs, toMs, seed } = this.#settings
-    const atMs = msOf(event.timestamp)
-    if (atMs === undefined || atMs >= toMs) return
-    const about = aboutOf(event)
-    const inside = atMs >= fromMs && (about === undefined || this.#inScope(about.id, about.service))
-    this.#view.show(event, atMs)
-    // Not the leaf itself: what is held of it must not hold its bytes.
-    const at = { shard: leaf.shard, index: leaf.index }
-    const seen = { view: this.#view, at, key: drawKey(seed, leaf.hash), inside }
-    for (const fact of this.#facts.values()) fact.take(seen)
-    if (!inside) return
-    if (this.#firstAt === '' || event.timestamp < this.#firstAt) this.#firstAt = event.timestamp
-    if (event.timestamp > this.#lastAt) this.#lastAt = event.timestamp
-    if (about && this.#observed.size < maxNames) this.#observed.add(about.id)
-    if (event.kind === 'decision') this.#decision()
-    for (const { test, by, count } of this.#byKind.get(event.kind) ?? []) {
-      if (test(this.#view)) count.add(seen.key, at, String(by(this.#view) ?? 'unknown').slice(0, 4096))
+  /** Before the leaves of a bundle are handed in. Undefined where there is nothing to wait for. */
+  bundle(shard: number, first: number): Promise<void> | undefined {
+    const number = Math.floor(first / this.#partLeaves)
+    if (this.#open?.shard === shard && this.#open.number === number) return undefined
+    return this.#close().then(() => this.#enter(shard, number).then(() => undefined))
+  }
+
+  /** As `Part` does. */
+  take(leaf: PlacedLeaf, shard: number, event: AuditEvent | undefined, scanned: boolean): void {
+    this.#open?.part?.take(leaf, shard, event, scanned)
+  }
+
+  async #enter(shard: number, number: number): Promise<Open> {
+    const from = number * this.#partLeaves
+    const range = { from, to: Math.min(from + this.#partLeaves, this.#size) }
+    const complete = range.to === from + this.#partLeaves
+    const kept = complete ? await this.#source.kept?.(shard, number) : undefined
+    const cut = kept !== undefined && this.#isCut(kept)
+    const part = kept && !cut ? undefined : this.#part(range, cut ? this.#settings : undefined)
+    const open = { shard, number, range, part, complete }
+    if (kept && !cut) this.#merge(kept, open)
+    this.#open = open
+    return open
+  }
+
+  #part(range: LeafRange, period: Period | undefined): Part {
+    return new Part(this.plan, range.from, range.to - range.from, period)
+  }
+
+  async #close(): Promise<void> {
+    const open = this.#open
+    this.#open = undefined
+    if (!open?.part) return
+    const { part, shard, number, range, complete } = open
+    const saved = part.save()
+    const isWhole = part.period === undefined
+    if (complete && isWhole) await this.#source.keep?.(shard, number, saved)
+    if (!isWhole || !this.#isCut(saved)) {
+      this.#merge(saved, open)
+      return
+    }
+    const again = this.#part(range, this.#settings)
+    await this.#read(again, shard, range)
+    this.#merge(again.save(), open)
+  }
+
+  async #read(part: Part, shard: number, range: LeafRange): Promise<void> {
+    for await (const leaves of this.#source.leaves(shard, range)) {
+      for (const leaf of leaves) part.take(leaf, shard, undefined, isPlain(leaf))
     }
   }
 
-  finish(ending: Omit<Ending, 'parameters' | 'declared' | 'fromMs' | 'toMs'>, sound: boolean): Gathered {
+  /** It has records of the period, and others that are not. */
+  #isCut({ minMs, maxMs }: SavedPart): boolean {
+    const { fromMs, toMs } = this.#settings
+    return (minMs < fromMs && maxMs >= fromMs) || (minMs < toMs && maxMs >= toMs)
+  }
+
+  #merge({ minMs, maxMs, always, inside }: SavedPart, { shard, range }: Open): void {
+    const { fromMs, toMs } = this.#settings
+    if (minMs >= toMs) return
+    for (const [name, fact] of this.#facts) {
+      for (const [held, one] of Object.entries(fact.always ?? {})) one.merge(always[name]![held]!)
+      if (maxMs < fromMs) continue
+      for (const [held, one] of Object.entries(fact.inside ?? {})) one.merge(inside.facts[name]![held]!)
+    }
+    if (maxMs < fromMs) return
+    const { names, tallies, decisions, days, observed, firstAt, lastAt } = inside
+    tallies.forEach(({ count, subjects, other, bundles }, i) => {
+      const total = this.#totals[i]!
+      total.count += count
+      total.subjects.other += other
+      for (let n = 0; n < subjects.length; n += 2) total.subjects.add(names[subjects[n]!]!, subjects[n + 1]!)
+      total.subjects.bound()
+      if (count > 0) total.parts.push({ shard, first: range.from, bundles })
+    })
+    for (let i = 0; i < 3; i++) this.#decisions[i]! += decisions[i]!
+    for (const [day, counts] of days) {
+      const known = this.#days.get(day)
+      if (known) for (let i = 0; i < 3; i++) known[i]! += counts[i]!
+      else if (this.#days.size < maxNames) this.#days.set(day, [...counts])
+    }
+    for (const id of observed) if (this.#observed.size < maxNames) this.#observed.add(id)
+    if (firstAt !== '' && (this.#firstAt === '' || firstAt < this.#firstAt)) this.#firstAt = firstAt
+    if (lastAt > this.#lastAt) this.#lastAt = lastAt
+  }
+
+  /** All shards were read. */
+  end(): Promise<void> {
+    return this.#close()
+  }
+
+  finish(rest: Omit<Ending, 'parameters' | 'declared' | 'fromMs' | 'toMs'>, sound: boolean): Gathered {
     const { checks, declared, fromMs, toMs } = this.#settings
     const evidence = new Map<string, CheckEvidence>()
-    const tallies = new Map<string, ReadonlyMap<string, Tally>>()
+    const tallies = new Map<string, ReadonlyMap<string, Tallied>>()
     for (const check of checks) {
       const parameters = parametersOf(check, declared)
-      const own = new Map<string, Tally>()
+      const own = new Map<string, Tallied>()
       const counted: Record<string, Omit<Tally, 'sample'>> = {}
-      for (const { name, count } of this.#all.filter((one) => one.check === check.id)) {
-        const tally = count.finish()
-        own.set(name, tally)
-        const { sample: _, ...rest } = tally
-        counted[name] = rest
+      for (const counting of this.plan.tallies.filter((one) => one.check === check.id)) {
+        const { count, subjects } = this.#totals[counting.number]!
+        counted[counting.name] = { count, ...subjects.finish() }
+        own.set(counting.name, { ...counted[counting.name]!, draw: () => this.#draw(counting) })
       }
       const facts: Record<string, Json> = {}
       for (const name of check.facts) {
-        const end = this.#facts.get(name)!.finish({ ...ending, parameters, declared, fromMs, toMs })
+        const end = this.#facts.get(name)!.finish({ ...rest, parameters, declared, fromMs, toMs })
         facts[name] = end.values
-        for (const [part, tally] of Object.entries(end.tallies)) own.set(`${name}.${part}`, tally)
+        for (const [part, tally] of Object.entries(end.tallies)) {
+          own.set(`${name}.${part}`, this.#drawable(tally, `${check.id}/${name}.${part}`))
+        }
       }
       tallies.set(check.id, own)
       evidence.set(check.id, { check: check.id, parameters, tallies: counted, facts, declared: declared.given, sound })
     }
+    const [allow, deny, fault] = this.#decisions
+    const days = [...this.#days].sort(([a], [b]) => (a < b ? -1 : 1))
     return {
-      evidence,
-      tallies,
-      firstAt: this.#firstAt,
-      lastAt: this.#lastAt,
-      decisions: { ...this.#decisions },
-      days: [...this.#days].sort(([a], [b]) => (a < b ? -1 : 1)).map(([day, counts]) => ({ day, ...counts })),
+      ...{ evidence, tallies, firstAt: this.#firstAt, lastAt: this.#lastAt, decisions: { allow, deny, fault } },
+      days: days.map(([day, [allow, deny, fault]]) => ({ day, allow, deny, fault })),
       observed: [...this.#observed].sort(),
     }
   }
 
-  #decision(): void {
-    const { verdict, enforced, direction } = this.#view.event as unknown as {
-      readonly verdict?: unknown
-      readonly enforced?: unknown
-      readonly direction?: unknown
+  #drawable(tally: Drawable | Tally, name: string): Tallied {
+    if ('sample' in tally) return { ...tally, draw: () => Promise.resolve(tally.sample) }
+    const { places, size, ...rest } = tally
+    const { seed, sha256 } = this.#settings
+    const draw = () => Promise.resolve(drawn(seed, name, places.length, size, sha256).map((i) => places[i]!))
+    return { ...rest, draw }
+  }
+
+  /** Of the records that a tally counted, in the order of the log, those that the seed draws: their bundles are read again. */
+  async #draw(counting: Counting): Promise<readonly LeafPlace[]> {
+    const { count, parts } = this.#totals[counting.number]!
+    const { seed, sha256 } = this.#settings
+    const wanted = drawn(seed, `${counting.check}/${counting.name}`, count, sampleSize, sha256)
+    const places: LeafPlace[] = []
+    let before = 0
+    for (const { shard, first, bundles } of parts) {
+      for (let bundle = 0; bundle < bundles.length; bundle++) {
+        const here = wanted.filter((n) => n >= before && n < before + bundles[bundle]!).map((n) => n - before)
+        before += bundles[bundle]!
+        if (here.length === 0) continue
+        const from = first + bundle * tileWidth
+        const range = { from, to: Math.min(from + tileWidth, first + this.#partLeaves) }
+        const found = await this.#counted(counting, shard, range)
+        if (found.length !== bundles[bundle]) {
+          this.#source.doubt?.(`leaves ${from} and on have ${found.length} of ${counting.check} ${counting.name}`)
+        }
+        for (const n of here) if (found[n] !== undefined) places.push({ shard, index: found[n] })
+      }
     }
-    if (enforced === false || direction === 'outbound') return
-    if (verdict !== 'allow' && verdict !== 'deny' && verdict !== 'fault') return
-    this.#decisions[verdict]++
-    const day = this.#view.event.timestamp.slice(0, 10)
-    let counts = this.#days.get(day)
-    if (!counts) {
-      if (this.#days.size >= maxNames) return
-      counts = { allow: 0, deny: 0, fault: 0 }
-      this.#days.set(day, counts)
+    return places
+  }
+
+  async #counted(counting: Counting, shard: number, range: LeafRange): Promise<readonly number[]> {
+    const view = new View(this.plan.declared)
+    const { fromMs, toMs } = this.#settings
+    const found: number[] = []
+    for await (const leaves of this.#source.leaves(shard, range)) {
+      for (const leaf of leaves) {
+        const event = eventOf(leaf)
+        const atMs = event?.kind === counting.kind ? msOf(event.timestamp) : undefined
+        if (!event || atMs === undefined || atMs < fromMs || atMs >= toMs) continue
+        const about = aboutOf(event)
+        if (about && !this.plan.inScope(about.id, about.service)) continue
+        view.show(event, atMs)
+        if (counting.test(view)) found.push(leaf.index)
+      }
     }
-    counts[verdict]++
+    return found
   }
 }

@@ -27,6 +27,27 @@ export const derivedMembers: Readonly<Record<string, string>> = {
   '@personal': 'what stands in clear that should not: a declared personal member, a card number, or nothing (empty)',
 }
 
+const sourceAddress = 'input.attributes.source.address.socketAddress.address'
+
+/** Members that what is worked out depends on: those of `filled` alone by whether something stands there. */
+export const derivedReads: Readonly<Record<string, readonly string[]>> = {
+  '@caller': ['input.attributes.source.principal'],
+  '@workload': ['workload', 'producer'],
+  '@edge': ['input.attributes.source.principal', 'workload', 'producer'],
+  '@proven': ['peer.proof', '? input.sha256', '? input.attributes.source.principal'],
+  '@source': [sourceAddress],
+  '@source of jwt': [`jwt ${sourceAddress}`],
+  '@operation': ['input.attributes.request.http.method', 'input.attributes.request.http.path', 'input.writ.protocol'],
+  '@digest': ['? input.sha256'],
+  '@life': ['peer.not_before', 'peer.not_after'],
+  '@used': ['peer.not_before', 'peer.not_after'],
+  '@policies': ['bundles'],
+  '@zones': ['input.attributes.source.principal', 'workload', 'producer'],
+  '@flow': ['input.attributes.source.principal', 'workload', 'producer'],
+  '@reader': ['reader'],
+  '@personal': ['# input', '# reasons'],
+}
+
 export class View {
   event!: AuditEvent
   atMs = 0
@@ -42,6 +63,23 @@ export class View {
     this.event = event
     this.atMs = atMs
     this.#known.clear()
+  }
+
+  /** Times at which a record like this one comes to lie over, or under, one of these shares of its certificate's life. */
+  turnsOf(event: AuditEvent, bounds: readonly number[]): readonly number[] {
+    const from = msOf(memberAt(event as unknown as Json, 'peer', 'not_before'))
+    const to = msOf(memberAt(event as unknown as Json, 'peer', 'not_after'))
+    if (from === undefined || to === undefined || to <= from) return []
+    const turns = new Set<number>()
+    for (const bound of new Set(bounds)) {
+      let ms = Math.floor(from + (bound / 100) * (to - from)) - 2
+      if (!Number.isSafeInteger(ms)) continue
+      while (usedAt(ms, from, to) < bound) ms++
+      turns.add(ms)
+      while (usedAt(ms, from, to) <= bound) ms++
+      turns.add(ms)
+    }
+    return [...turns].sort((a, b) => a - b)
   }
 
   derived(name: string): Json | undefined {
@@ -106,7 +144,7 @@ export class View {
     const from = msOf(memberAt(this.event as unknown as Json, 'peer', 'not_before'))
     const to = msOf(memberAt(this.event as unknown as Json, 'peer', 'not_after'))
     if (from === undefined || to === undefined || to <= from) return undefined
-    return { hours: (to - from) / 3_600_000, used: (100 * (this.atMs - from)) / (to - from) }
+    return { hours: (to - from) / 3_600_000, used: usedAt(this.atMs, from, to) }
   }
 
   #zones(): readonly [string, string] {
@@ -121,6 +159,8 @@ export class View {
     return this.#declared.flows.some((flow) => flow.from === from && flow.to === to) ? 'declared' : 'undeclared'
   }
 }
+
+const usedAt = (atMs: number, from: number, to: number): number => (100 * (atMs - from)) / (to - from)
 
 function namedPolicies(bundles: Json | undefined): number {
   if (!isObject(bundles)) return 0

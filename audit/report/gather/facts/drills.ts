@@ -1,68 +1,60 @@
 /** `drills`: what the mesh tried on itself. */
 
 import type { Json } from '../../../../core/json.ts'
-import { Count } from '../count.ts'
+import { Listed, names } from '../held.ts'
 import { memberAt, textAt } from '../view.ts'
-import type { Fact } from './fact.ts'
-
-const maxListeners = 200_000
+import { type Fact, maxFew } from './fact.ts'
 
 /** Which listeners decided anything, and what drills said of each of them. */
 export function drillsFact(): Fact {
-  const inUse = new Set<string>()
+  const inUse = names(maxFew)
+  const [denyTried, closedTried] = [names(maxFew), names(maxFew)]
+  const [denyPassed, denyFailed] = [new Listed(), new Listed(10)]
+  const [closedPassed, closedFailed] = [new Listed(), new Listed(10)]
   const drills = {
-    default_deny: { tried: new Set<string>(), passed: new Count(), failed: new Count(10) },
-    fail_closed: { tried: new Set<string>(), passed: new Count(), failed: new Count(10) },
+    default_deny: { tried: denyTried, passed: denyPassed, failed: denyFailed },
+    fail_closed: { tried: closedTried, passed: closedPassed, failed: closedFailed },
   }
-  let whole = true
+  const untried = (tried: typeof denyTried) => [...inUse.map.keys()].filter((one) => !tried.map.has(one)).length
   return {
-    take({ view, inside, key, at }) {
-      const { event } = view
+    inside: { inUse, denyTried, closedTried, denyPassed, denyFailed, closedPassed, closedFailed },
+    reads: ['direction', 'enforced', 'workload', 'listener'],
+    take({ view: { event }, inside, at }) {
       const body = event as unknown as Json
       if (!inside) return
+      const listener = `${textAt(body, 'workload')} ${textAt(body, 'listener')}`
       if (
         event.kind === 'decision' &&
         textAt(body, 'direction') === 'inbound' &&
         memberAt(body, 'enforced') !== false
       ) {
-        const name = `${textAt(body, 'workload')} ${textAt(body, 'listener')}`
-        if (inUse.size < maxListeners) inUse.add(name)
-        else whole = false
+        inUse.add(listener, 1)
       }
-      if (event.kind !== 'drill') return
-      const drill = drills[textAt(body, 'drill') as keyof typeof drills]
+      const drill = event.kind === 'drill' && drills[textAt(body, 'drill') as keyof typeof drills]
       if (!drill) return
-      const listener = `${textAt(body, 'workload')} ${textAt(body, 'listener')}`
-      if (drill.tried.size < maxListeners) drill.tried.add(listener)
-      ;(memberAt(body, 'refused') === true ? drill.passed : drill.failed).add(
-        key,
-        at,
-        `${listener} ${textAt(body, 'case')}`,
-      )
+      drill.tried.add(listener, 1)
+      const tally = memberAt(body, 'refused') === true ? drill.passed : drill.failed
+      tally.add(at, `${listener} ${textAt(body, 'case')}`)
     },
-    finish: () => {
-      const untried = (tried: ReadonlySet<string>) => [...inUse].filter((one) => !tried.has(one))
-      const [deny, closed] = [drills.default_deny, drills.fail_closed]
-      return {
-        values: {
-          listeners: inUse.size,
-          denyTried: deny.tried.size,
-          denyUntried: untried(deny.tried).length,
-          denyFailed: deny.failed.count,
-          denyPassed: deny.passed.count,
-          closedTried: closed.tried.size,
-          closedUntried: untried(closed.tried).length,
-          closedFailed: closed.failed.count,
-          closedPassed: closed.passed.count,
-          whole,
-        },
-        tallies: {
-          denyFailed: deny.failed.finish(),
-          denyPassed: deny.passed.finish(),
-          closedFailed: closed.failed.finish(),
-          closedPassed: closed.passed.finish(),
-        },
-      }
-    },
+    finish: () => ({
+      values: {
+        listeners: inUse.map.size,
+        denyTried: denyTried.map.size,
+        denyUntried: untried(denyTried),
+        denyFailed: denyFailed.count,
+        denyPassed: denyPassed.count,
+        closedTried: closedTried.map.size,
+        closedUntried: untried(closedTried),
+        closedFailed: closedFailed.count,
+        closedPassed: closedPassed.count,
+        whole: inUse.whole && denyTried.whole && closedTried.whole,
+      },
+      tallies: {
+        denyFailed: denyFailed.finish(),
+        denyPassed: denyPassed.finish(),
+        closedFailed: closedFailed.finish(),
+        closedPassed: closedPassed.finish(),
+      },
+    }),
   }
 }

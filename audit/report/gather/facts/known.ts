@@ -1,63 +1,52 @@
 /** `certificates` and `policies`: what decisions name, against what other records say there is. */
 
 import { isObject, type Json } from '../../../../core/json.ts'
-import { Count } from '../count.ts'
+import { Dict, firstOf, isBefore, Listed, names, type Place } from '../held.ts'
 import { memberAt, textAt } from '../view.ts'
 import { type Ending, type Fact, maxHeld, type Seen } from './fact.ts'
 
-/** Names that are used, each with the first leaves that use it, and names that are announced, at any time before the end. */
+/** Names that are used, each with the first leaf that uses it, and names that are announced, at any time before the end. */
 class Names {
-  readonly #announced = new Set<string>()
-  readonly #used = new Map<string, { readonly count: Count; readonly subject: string }>()
-  whole = true
+  readonly announced: Dict<1> = names(maxHeld)
+  readonly used: Dict<{ readonly count: number; readonly at: Place; readonly subject: string }> = new Dict(
+    (a, b) => ({ ...firstOf(a, b), count: a.count + b.count }),
+    maxHeld,
+  )
 
-  announce(name: string): void {
-    if (this.#announced.size < maxHeld) this.#announced.add(name)
-    else this.whole = false
-  }
-
-  use(name: string, subject: string, { key, at }: Seen): void {
-    let known = this.#used.get(name)
-    if (!known) {
-      if (this.#used.size >= maxHeld) {
-        this.whole = false
-        return
-      }
-      known = { count: new Count(1), subject }
-      this.#used.set(name, known)
-    }
-    known.count.add(key, at, subject)
+  use(name: string, subject: string, { at, count }: Seen): void {
+    this.used.add(name, { count, at: { ...at }, subject })
   }
 
   finish() {
-    const unknown = [...this.#used].filter(([name]) => !this.#announced.has(name))
-    const known = [...this.#used].filter(([name]) => this.#announced.has(name))
-    const tally = (list: typeof unknown) => ({
-      count: list.length,
-      sample: list
-        .slice(0, 10)
-        .flatMap(([, { count }]) => count.finish().sample)
-        .sort((a, b) => a.shard - b.shard || a.index - b.index),
-      subjects: list.slice(0, 1000).map(([, { count, subject }]) => ({ name: subject, count: count.count })),
-      otherSubjects: Math.max(0, list.length - 1000),
+    const list = [...this.used.map].sort(([, a], [, b]) => (isBefore(a.at, b.at) ? -1 : 1))
+    const unknown = list.filter(([name]) => !this.announced.map.has(name))
+    const known = list.filter(([name]) => this.announced.map.has(name))
+    const tally = (of: typeof list, size: number) => ({
+      count: of.length,
+      subjects: of.slice(0, 1000).map(([, { count, subject }]) => ({ name: subject, count })),
+      otherSubjects: Math.max(0, of.length - 1000),
+      places: of.map(([, { at }]) => at),
+      size,
     })
-    const uses = unknown.reduce((sum, [, { count }]) => sum + count.count, 0)
     return {
       values: {
-        seen: this.#used.size,
-        announced: this.#announced.size,
+        seen: this.used.map.size,
+        announced: this.announced.map.size,
         unknown: unknown.length,
-        unknownUses: uses,
-        whole: this.whole,
+        unknownUses: unknown.reduce((sum, [, { count }]) => sum + count, 0),
+        whole: this.announced.whole && this.used.whole,
       },
-      tallies: { unknown: tally(unknown), known: tally(known) },
+      tallies: { unknown: tally(unknown, 10), known: tally(known, 10) },
     }
   }
 }
 
 export function certificatesFact(): Fact {
-  const names = new Names()
+  const serials = new Names()
   return {
+    always: { issued: serials.announced },
+    inside: { used: serials.used },
+    reads: ['peer.proof', 'peer.serial', '@caller'],
     take(seen) {
       const { event } = seen.view
       const body = event as unknown as Json
@@ -65,40 +54,43 @@ export function certificatesFact(): Fact {
         const action = textAt(body, 'action')
         const serial = textAt(body, 'serial')
         const isCertificate = memberAt(body, 'audience') === undefined
-        if (serial && isCertificate && (action === 'issued' || action === 'renewed')) names.announce(serial)
+        if (serial && isCertificate && (action === 'issued' || action === 'renewed')) serials.announced.add(serial, 1)
       }
       if (event.kind !== 'decision' || !seen.inside || textAt(body, 'peer', 'proof') !== 'x509') return
       const serial = textAt(body, 'peer', 'serial') ?? ''
-      names.use(serial, `${serial} of ${seen.view.derived('@caller') ?? 'somebody'}`, seen)
+      serials.use(serial, `${serial} of ${seen.view.derived('@caller') ?? 'somebody'}`, seen)
     },
     finish: () => {
-      const { values, tallies } = names.finish()
+      const { values, tallies } = serials.finish()
       return { values, tallies: { unissued: tallies.unknown, issued: tallies.known } }
     },
   }
 }
 
 export function policiesFact(): Fact {
-  const names = new Names()
+  const revisions = new Names()
   return {
+    always: { announced: revisions.announced },
+    inside: { used: revisions.used },
+    reads: ['bundles'],
     take(seen) {
       const { event } = seen.view
       const body = event as unknown as Json
       if (event.kind === 'policy') {
         const sha256 = textAt(body, 'sha256')
         const bundle = textAt(body, 'bundle')
-        if (sha256 && bundle && memberAt(body, 'data') === undefined) names.announce(`${bundle} ${sha256}`)
+        if (sha256 && bundle && memberAt(body, 'data') === undefined) revisions.announced.add(`${bundle} ${sha256}`, 1)
       }
       if (event.kind !== 'decision' || !seen.inside) return
       const bundles = memberAt(body, 'bundles')
       if (!isObject(bundles)) return
       for (const [bundle, of] of Object.entries(bundles)) {
         const sha256 = textAt(of, 'sha256') ?? ''
-        names.use(`${bundle} ${sha256}`, `${bundle} ${textAt(of, 'revision') ?? ''} ${sha256.slice(0, 12)}`, seen)
+        revisions.use(`${bundle} ${sha256}`, `${bundle} ${textAt(of, 'revision') ?? ''} ${sha256.slice(0, 12)}`, seen)
       }
     },
     finish: () => {
-      const { values, tallies } = names.finish()
+      const { values, tallies } = revisions.finish()
       return { values, tallies: { unannounced: tallies.unknown, announced: tallies.known } }
     },
   }
@@ -106,33 +98,29 @@ export function policiesFact(): Fact {
 
 /** Revisions put in force in the time, each once, against declared approvals. */
 export function changesFact(): Fact {
-  const changes = new Map<
-    string,
-    {
-      readonly bundle: string
-      readonly revision: string
-      readonly sha256: string
-      readonly atMs: number
-      readonly seen: Pick<Seen, 'key' | 'at'>
-    }
-  >()
-  let whole = true
+  const changes = new Dict<{
+    readonly bundle: string
+    readonly revision: string
+    readonly sha256: string
+    readonly atMs: number
+    readonly at: Place
+  }>(firstOf, 100_000)
   return {
-    take({ view: { event, atMs }, inside, key, at }) {
+    inside: { changes },
+    reads: [],
+    take({ view: { event, atMs }, inside, at }) {
       if (event.kind !== 'policy' || !inside) return
       const body = event as unknown as Json
       const action = textAt(body, 'action')
       const [bundle, sha256] = [textAt(body, 'bundle'), textAt(body, 'sha256')]
       if ((action !== 'published' && action !== 'activated') || !bundle || !sha256) return
-      const name = `${bundle} ${sha256}`
-      if (changes.has(name)) return
-      if (changes.size >= 100_000) whole = false
-      else changes.set(name, { bundle, revision: textAt(body, 'revision') ?? '', sha256, atMs, seen: { key, at } })
+      const revision = textAt(body, 'revision') ?? ''
+      changes.add(`${bundle} ${sha256}`, { bundle, revision, sha256, atMs, at: { ...at } })
     },
     finish: ({ declared }: Ending) => {
-      const [good, bad] = [new Count(), new Count(10)]
+      const [good, bad] = [new Listed(), new Listed(10)]
       let unnamed = 0
-      for (const { bundle, revision, sha256, atMs, seen } of changes.values()) {
+      for (const { bundle, revision, sha256, atMs, at } of changes.map.values()) {
         const found = declared.approvals.filter(
           (one) =>
             one.bundle === bundle &&
@@ -146,10 +134,13 @@ export function changesFact(): Fact {
             Date.parse(one.approvedAt) <= atMs &&
             one.approvers.some((approver) => approver !== one.author),
         )
-        ;(approved ? good : bad).add(seen.key, seen.at, `${bundle} ${revision}`)
+        ;(approved ? good : bad).add(at, `${bundle} ${revision}`)
       }
       return {
-        values: { changes: changes.size, approved: good.count, unapproved: bad.count, undeclared: unnamed, whole },
+        values: {
+          ...{ changes: changes.map.size, approved: good.count, unapproved: bad.count },
+          ...{ undeclared: unnamed, whole: changes.whole },
+        },
         tallies: { unapproved: bad.finish(), approved: good.finish() },
       }
     },

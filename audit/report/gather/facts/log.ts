@@ -14,6 +14,7 @@ const ofCompleteness: readonly FindingCode[] = [
 ]
 
 export const logFact = (): Fact => ({
+  reads: [],
   take: () => undefined,
   finish: ({ verification, reproved }: Ending) => {
     const { findings, shards } = verification

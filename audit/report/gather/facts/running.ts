@@ -2,84 +2,63 @@
 
 import type { Json } from '../../../../core/json.ts'
 import { isAuditor } from '../../../verify/records.ts'
-import { Count, type DrawKey } from '../count.ts'
+import { Dict, firstOf, Listed, lastOf, names, type Place, Sums } from '../held.ts'
 import { memberAt, textAt } from '../view.ts'
-import type { Ending, Fact, Seen } from './fact.ts'
-
-interface Run {
-  readonly producer: string
-  readonly firstMs: number
-  lastMs: number
-  final: boolean
-  /** A later run told how this one ended. */
-  told: boolean
-  readonly key: DrawKey
-  readonly at: Seen['at']
-}
-
-const maxRuns = 200_000
+import { type Ending, type Fact, maxFew } from './fact.ts'
 
 export function interruptionsFact(): Fact {
-  const runs = new Map<string, Run>()
-  const [explained, unexplained, starts, stops] = [new Count(), new Count(10), new Count(), new Count()]
-  const spoolLost = new Map<string, { readonly key: DrawKey; readonly at: Seen['at']; readonly producer: string }>()
-  let suppressed = 0
-  let whole = true
+  type Start = { readonly producer: string; readonly at: Place }
+  const started = new Dict<Start>(firstOf, maxFew)
+  /** Runs that a later one told the end of, and those that ended on purpose. */
+  const [told, final] = [names(maxFew), names(maxFew)]
+  const last = new Dict<number>(Math.max, maxFew)
+  const lost = new Dict<Start & { readonly opened: boolean }>(lastOf, maxFew)
+  const [explained, unexplained, starts, stops] = [new Listed(), new Listed(10), new Listed(), new Listed()]
+  const sums = new Sums(['suppressed'])
   return {
-    take({ view: { event, atMs }, inside, key, at }) {
+    always: { started, told, final, last, lost },
+    inside: { explained, unexplained, starts, stops, sums },
+    reads: [],
+    take({ view: { event }, inside, at }) {
       const body = event as unknown as Json
-      const run = runs.get(event.epoch)
-      if (run) run.lastMs = Math.max(run.lastMs, atMs)
+      const { epoch, producer } = event
       if (event.kind === 'start') {
-        if (runs.size >= maxRuns) whole = false
-        else
-          runs.set(event.epoch, {
-            producer: event.producer,
-            firstMs: atMs,
-            lastMs: atMs,
-            final: false,
-            told: false,
-            key,
-            at,
-          })
-        const before = runs.get(textAt(body, 'previous', 'epoch') ?? '')
-        if (before) before.told = true
-        if (inside) starts.add(key, at, event.producer)
+        started.add(epoch, { producer, at: { ...at } })
+        const before = textAt(body, 'previous', 'epoch')
+        if (before) told.add(before, 1)
+        if (inside) starts.add(at, producer)
       }
-      if (event.kind === 'head' && memberAt(body, 'final') === true && run) {
-        run.final = true
-        if (inside) stops.add(key, at, event.producer)
+      if (event.kind === 'head' && memberAt(body, 'final') === true) {
+        final.add(epoch, 1)
+        if (inside) stops.add(at, producer)
       }
       if (event.kind === 'spool_lost') {
-        const epoch = textAt(body, 'of', 'epoch') ?? ''
-        const producer = textAt(body, 'of', 'producer') ?? ''
-        if (textAt(body, 'action') === 'opened') spoolLost.set(epoch, { key, at, producer })
-        else spoolLost.delete(epoch)
+        const of = { producer: textAt(body, 'of', 'producer') ?? '', at: { ...at } }
+        lost.add(textAt(body, 'of', 'epoch') ?? '', { ...of, opened: textAt(body, 'action') === 'opened' })
       }
       if (event.kind === 'suppressed' && inside) {
-        suppressed++
-        ;(textAt(body, 'why') ? explained : unexplained).add(key, at, event.producer)
+        sums.of.suppressed++
+        ;(textAt(body, 'why') ? explained : unexplained).add(at, producer)
       }
     },
+    run: ({ epoch, lastMs }) => last.add(epoch, lastMs),
     finish: ({ fromMs, toMs, parameters }: Ending) => {
       const silentMs = (parameters['silentMinutes'] ?? 0) * 60_000
-      const [told, untold] = [explained.copy(), unexplained.copy()]
-      for (const run of runs.values()) {
-        const ended = run.lastMs >= fromMs && toMs - run.lastMs > silentMs
-        if (!ended || run.final || isAuditor(run.producer)) continue
-        ;(run.told ? told : untold).add(run.key, run.at, run.producer)
+      const [known, unknown] = [explained.copy(), unexplained.copy()]
+      for (const [epoch, { producer, at }] of started.map) {
+        const lastMs = last.map.get(epoch) ?? 0
+        const ended = lastMs >= fromMs && toMs - lastMs > silentMs
+        if (!ended || final.map.has(epoch) || isAuditor(producer)) continue
+        ;(told.map.has(epoch) ? known : unknown).add(at, producer)
       }
-      for (const { key, at, producer } of spoolLost.values()) untold.add(key, at, producer)
+      for (const { opened, at, producer } of lost.map.values()) if (opened) unknown.add(at, producer)
+      const whole = [started, told, final, last, lost].every((one) => one.whole)
       return {
         values: {
-          ...{ starts: starts.count, stops: stops.count, interruptions: told.count + untold.count },
-          ...{ explained: told.count, unexplained: untold.count, suppressed, whole },
+          ...{ starts: starts.count, stops: stops.count, interruptions: known.count + unknown.count },
+          ...{ explained: known.count, unexplained: unknown.count, suppressed: sums.of.suppressed, whole },
         },
-        tallies: {
-          unexplained: untold.finish(),
-          explained: told.finish(),
-          starts: starts.finish(),
-        },
+        tallies: { unexplained: unknown.finish(), explained: known.finish(), starts: starts.finish() },
       }
     },
   }
@@ -95,29 +74,26 @@ const approvedCiphers: readonly string[] = [
 
 /** Runs of those that decide, which recorded in the time, by what their start says of TLS. */
 export function transportFact(): Fact {
-  const runs = new Map<
-    string,
-    { decided: boolean; readonly tls: Json | undefined; readonly seen: Seen; readonly who: string }
-  >()
-  let unknown = 0
+  const runs = new Dict<{ readonly tls: Json; readonly who: string; readonly at: Place }>(firstOf, maxFew)
+  const decided = names(maxFew)
   return {
-    take(seen) {
-      const { event } = seen.view
-      if (event.kind === 'start' && runs.size < maxRuns) {
-        const tls = memberAt(event as unknown as Json, 'tls')
-        runs.set(event.epoch, { decided: false, tls, seen: { ...seen }, who: event.producer })
-      }
-      if (event.kind !== 'decision' || !seen.inside) return
-      const run = runs.get(event.epoch)
-      if (run) run.decided = true
-      else unknown++
+    always: { runs },
+    inside: { decided },
+    reads: [],
+    take({ view: { event }, at }) {
+      if (event.kind !== 'start') return
+      const tls = memberAt(event as unknown as Json, 'tls') ?? null
+      runs.add(event.epoch, { tls, who: event.producer, at: { ...at } })
+    },
+    run(run) {
+      if (run.decided) decided.add(run.epoch, 1)
     },
     finish: () => {
-      const [weak, strong] = [new Count(10), new Count()]
+      const [weak, strong] = [new Listed(10), new Listed()]
       let only13 = 0
-      let silent = unknown > 0 ? 1 : 0
-      for (const { decided, tls, seen, who } of runs.values()) {
-        if (!decided) continue
+      let silent = [...decided.map.keys()].every((epoch) => runs.map.has(epoch)) && decided.whole ? 0 : 1
+      for (const [epoch, { tls, who, at }] of runs.map) {
+        if (!decided.map.has(epoch)) continue
         const min = textAt(tls, 'min')
         const ciphers = memberAt(tls, 'ciphers')
         if (min === undefined || !Array.isArray(ciphers)) {
@@ -126,7 +102,7 @@ export function transportFact(): Fact {
         }
         const good = approvedVersions.includes(min) && ciphers.every((one) => approvedCiphers.includes(String(one)))
         if (good && min === 'TLSv1.3') only13++
-        ;(good ? strong : weak).add(seen.key, seen.at, who)
+        ;(good ? strong : weak).add(at, who)
       }
       return {
         values: { weak: weak.count, strong: strong.count, only13, silent },

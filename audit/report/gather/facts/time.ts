@@ -1,52 +1,61 @@
 /** `retention` and `clock`: how far back the log goes, and whether its times are to be believed. */
 
-import { isObject, type Json } from '../../../../core/json.ts'
+import type { Json } from '../../../../core/json.ts'
 import { isAuditor } from '../../../verify/records.ts'
-import { Count, type DrawKey } from '../count.ts'
+import { Dict, firstOf, isBefore, Listed, lastOf, type Place, Sums } from '../held.ts'
 import { memberAt, textAt } from '../view.ts'
-import type { Ending, Fact, Seen } from './fact.ts'
+import { type Ending, type Fact, maxFew } from './fact.ts'
 
 export function retentionFact(): Fact {
-  let first: { readonly atMs: number; readonly seen: Pick<Seen, 'key' | 'at'> } | undefined
-  const pruned = new Count()
-  const holds = new Set<string>()
-  let held = 0
-  let prunedYoungerMs = Number.NEGATIVE_INFINITY
+  type Timed = { readonly atMs: number; readonly at: Place }
+  const first = new Dict<Timed>((a, b) => (a.atMs === b.atMs ? firstOf(a, b) : a.atMs < b.atMs ? a : b), 1)
+  const pruned = new Listed()
+  const holds = new Dict<{ readonly held: boolean; readonly at: Place }>(lastOf, maxFew)
+  const sums = new Sums(['held'])
+  /** The youngest that was pruned. */
+  const youngest = new Dict<number>(Math.max, 1)
   return {
-    take({ view: { event, atMs }, key, at }) {
-      if (!first || atMs < first.atMs) first = { atMs, seen: { key, at } }
+    always: { first, pruned, holds, sums, youngest },
+    reads: [],
+    take({ view: { event }, at }) {
       if (event.kind !== 'log') return
       const body = event as unknown as Json
       const name = textAt(body, 'case') ?? ''
       switch (textAt(body, 'action')) {
         case 'held':
-          holds.add(name)
-          held++
+          sums.of.held++
+          holds.add(name, { held: true, at: { ...at } })
           break
         case 'lifted':
-          holds.delete(name)
+          holds.add(name, { held: false, at: { ...at } })
           break
         case 'pruned': {
-          pruned.add(key, at, `before ${memberAt(body, 'before')}`)
+          pruned.add(at, `before ${memberAt(body, 'before')}`)
           const olderThan = Date.parse(textAt(body, 'olderThan') ?? '')
-          if (!Number.isNaN(olderThan)) prunedYoungerMs = Math.max(prunedYoungerMs, olderThan)
+          if (!Number.isNaN(olderThan)) youngest.add('', olderThan)
         }
       }
     },
+    pass(_, atMs, at) {
+      const known = first.map.get('')
+      if (!known || atMs < known.atMs) first.add('', { atMs, at: { ...at } })
+    },
     finish: ({ toMs, parameters }: Ending) => {
       const days = (ms: number): number => Math.floor((toMs - ms) / 86_400_000)
-      const oldest = new Count()
-      if (first) oldest.add(first.seen.key, first.seen.at, 'oldest')
-      const keptDays = Number.isFinite(prunedYoungerMs) ? days(prunedYoungerMs) : null
+      const oldest = new Listed()
+      const begun = first.map.get('')
+      if (begun) oldest.add(begun.at, 'oldest')
+      const prunedMs = youngest.map.get('')
+      const keptDays = prunedMs === undefined ? null : days(prunedMs)
       const short = keptDays !== null && keptDays < (parameters['days'] ?? 0)
       return {
         values: {
-          ageDays: first ? days(first.atMs) : null,
+          ageDays: begun ? days(begun.atMs) : null,
           pruned: pruned.count,
           keptDays,
           short,
-          holds: holds.size,
-          held,
+          holds: [...holds.map.values()].filter(({ held }) => held).length,
+          held: sums.of.held,
         },
         tallies: { pruned: pruned.finish(), oldest: oldest.finish() },
       }
@@ -57,61 +66,130 @@ export function retentionFact(): Fact {
 /** Records between two of the ledger's own in one shard; the longest stretch ends it. */
 const maxWaiting = 200_000
 
+/** Records of one shard that wait for the ledger's next one. */
+class Waiting {
+  readonly producers: string[] = []
+  readonly ms: number[] = []
+  readonly index: number[] = []
+}
+
+type Skew = {
+  readonly buckets: Map<number, number>
+  records: number
+  worstMs: number
+  at: Place
+}
+
 /**
  * A record that the ledger stored before its own next record cannot be younger than that one: so much its producer's
  * clock is ahead, at least. What is behind may only have waited in a spool, and the ledger's own findings tell of it.
  */
 export function clockFact(): Fact {
-  type Waiting = { readonly producer: string; readonly atMs: number; readonly key: DrawKey; readonly at: Seen['at'] }
-  const waiting = new Map<number, Waiting[]>()
-  const skews = new Map<
-    string,
-    { readonly buckets: Map<number, number>; records: number; worst?: Waiting; worstMs: number }
-  >()
-  const findings = new Count()
+  const waiting = new Map<number, Waiting>()
+  /** Time of the first record of the ledger's own, by shard: it judges what waited before the part. */
+  const ledger = new Map<number, number>()
+  const skews = new Map<string, Skew>()
+  const findings = new Listed()
   let whole = true
-  const judge = (one: Waiting, ledgerMs: number): void => {
-    const ahead = Math.max(0, one.atMs - ledgerMs)
-    let skew = skews.get(one.producer)
-    if (!skew) {
-      if (skews.size >= 100_000) {
-        whole = false
-        return
-      }
-      skew = { buckets: new Map(), records: 0, worstMs: -1 }
-      skews.set(one.producer, skew)
+  const skewOf = (producer: string): Skew | undefined => {
+    const known = skews.get(producer)
+    if (known) return known
+    if (skews.size >= 100_000) whole = false
+    else skews.set(producer, { buckets: new Map(), records: 0, worstMs: -1, at: { shard: 0, index: 0 } })
+    return skews.get(producer)
+  }
+  const count = (skew: Skew, bucket: number, records: number): void => {
+    skew.records += records
+    if (skew.buckets.size < 10_000 || skew.buckets.has(bucket)) {
+      skew.buckets.set(bucket, (skew.buckets.get(bucket) ?? 0) + records)
     }
-    skew.records++
-    const bucket = Math.min(86_400_000, Math.ceil(ahead / 10) * 10)
-    if (skew.buckets.size < 10_000 || skew.buckets.has(bucket))
-      skew.buckets.set(bucket, (skew.buckets.get(bucket) ?? 0) + 1)
-    if (ahead > skew.worstMs) Object.assign(skew, { worst: one, worstMs: ahead })
+  }
+  const worse = (skew: Skew, ahead: number, at: Place): void => {
+    if (ahead < skew.worstMs || (ahead === skew.worstMs && !isBefore(at, skew.at))) return
+    skew.worstMs = ahead
+    skew.at = { shard: at.shard, index: at.index }
+  }
+  const judge = (shard: number, ledgerMs: number): void => {
+    const list = waiting.get(shard)
+    if (!list) return
+    waiting.delete(shard)
+    for (let i = 0; i < list.ms.length; i++) {
+      const skew = skewOf(list.producers[i]!)
+      if (!skew) continue
+      const ahead = Math.max(0, list.ms[i]! - ledgerMs)
+      count(skew, Math.min(86_400_000, Math.ceil(ahead / 10) * 10), 1)
+      if (ahead >= skew.worstMs) worse(skew, ahead, { shard, index: list.index[i]! })
+    }
+  }
+  const wait = (shard: number, producer: string, atMs: number, index: number): void => {
+    let list = waiting.get(shard)
+    if (!list) waiting.set(shard, (list = new Waiting()))
+    if (list.ms.length >= maxWaiting) {
+      whole = false
+      return
+    }
+    list.producers.push(producer)
+    list.ms.push(atMs)
+    list.index.push(index)
   }
   return {
-    take({ view: { event, atMs }, inside, at, key }) {
+    always: {
+      ledger: {
+        save: () => [...ledger],
+        merge: (saved) => {
+          for (const [shard, ms] of saved as unknown as readonly [number, number][]) judge(shard, ms)
+        },
+      },
+    },
+    inside: {
+      findings,
+      skews: {
+        save: () => ({
+          whole,
+          skews: [...skews].map(([producer, { buckets, ...skew }]) => ({ ...skew, producer, buckets: [...buckets] })),
+          waiting: [...waiting].map(([shard, list]) => ({ ...list, shard })) as unknown as Json,
+        }),
+        merge: (saved) => {
+          const other = saved as unknown as {
+            readonly whole: boolean
+            readonly skews: readonly (Omit<Skew, 'buckets'> & {
+              readonly producer: string
+              readonly buckets: readonly [number, number][]
+            })[]
+            readonly waiting: readonly (Waiting & { readonly shard: number })[]
+          }
+          whole &&= other.whole
+          for (const { producer, buckets, worstMs, at } of other.skews) {
+            const skew = skewOf(producer)
+            if (!skew) continue
+            for (const [bucket, records] of buckets) count(skew, bucket, records)
+            worse(skew, worstMs, at)
+          }
+          for (const { shard, producers, ms, index } of other.waiting) {
+            for (let i = 0; i < ms.length; i++) wait(shard, producers[i]!, ms[i]!, index[i]!)
+          }
+        },
+      },
+    },
+    reads: [],
+    take({ view: { event }, inside, at }) {
       if (event.kind === 'finding' && inside && textAt(event as unknown as Json, 'finding') === 'clock_skew') {
-        findings.add(key, at, textAt(event as unknown as Json, 'subject') ?? '')
+        findings.add(at, textAt(event as unknown as Json, 'subject') ?? '')
       }
-      const list = waiting.get(at.shard) ?? []
-      if (isAuditor(event.producer)) {
-        for (const one of list) judge(one, atMs)
-        waiting.set(at.shard, [])
-        return
-      }
-      if (!inside) return
-      if (list.length >= maxWaiting) whole = false
-      else list.push({ producer: event.producer, atMs, key, at })
-      waiting.set(at.shard, list)
+    },
+    pass(producer, atMs, { shard, index }, inside) {
+      if (isAuditor(producer)) {
+        if (!ledger.has(shard)) ledger.set(shard, atMs)
+        judge(shard, atMs)
+      } else if (inside) wait(shard, producer, atMs, index)
     },
     finish: ({ parameters, anchors, toMs }: Ending) => {
-      const off = new Count(10)
-      const good = new Count()
+      const [off, good] = [new Listed(10), new Listed()]
       let worst = 0
       for (const [producer, skew] of skews) {
         const p99 = percentile(skew.buckets, skew.records, 0.99)
         worst = Math.max(worst, p99)
-        const { key, at } = skew.worst!
-        ;(p99 > (parameters['skew'] ?? 0) ? off : good).add(key, at, producer)
+        ;(p99 > (parameters['skew'] ?? 0) ? off : good).add(skew.at, producer)
       }
       const newest = anchors.reduce((last, { atMs }) => Math.max(last, atMs), Number.NEGATIVE_INFINITY)
       return {
@@ -138,6 +216,3 @@ function percentile(buckets: ReadonlyMap<number, number>, records: number, share
   }
   return 0
 }
-
-export const objectsOf = (value: Json | undefined): readonly { readonly [member: string]: Json | undefined }[] =>
-  Array.isArray(value) ? value.filter(isObject) : []

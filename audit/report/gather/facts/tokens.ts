@@ -1,18 +1,26 @@
 /** `tokens`: whether a token stays with whom it came with first. */
 
 import type { Json } from '../../../../core/json.ts'
-import { Count } from '../count.ts'
+import { Dict, firstOf, Listed, type Place, Sums } from '../held.ts'
 import { memberAt, textAt } from '../view.ts'
-import { type Fact, maxHeld } from './fact.ts'
+import { type Fact, maxFew } from './fact.ts'
+
+type Use = { readonly at: Place; readonly count: number }
+
+/** What stands between token, holder and edge: no name has it. */
+const between = '\n'
 
 /** Ids of tokens, and the address or certificate that each came with. A token that moves was taken. */
 export function tokensFact(): Fact {
-  const known = new Map<string, string>()
-  const [moved, good] = [new Count(10), new Count()]
-  let unnamed = 0
-  let whole = true
+  const uses = new Dict<Use>((a, b) => ({ ...firstOf(a, b), count: a.count + b.count }), maxFew)
+  const sums = new Sums(['unnamed'])
   return {
-    take({ view, inside, key, at }) {
+    inside: { uses, sums },
+    reads: [
+      ...['direction', 'enforced', 'verdict', 'peer.proof', 'peer.serial', 'input.writ.token.sha256'],
+      ...['@edge', '@source of jwt'],
+    ],
+    take({ view, inside, at, count }) {
       const { event } = view
       const body = event as unknown as Json
       if (event.kind !== 'decision' || !inside || textAt(body, 'direction') !== 'inbound') return
@@ -21,22 +29,35 @@ export function tokensFact(): Fact {
       const token =
         textAt(body, 'input', 'writ', 'token', 'sha256') ?? (bySvid ? textAt(body, 'peer', 'serial') : undefined)
       if (token === undefined) {
-        if (bySvid) unnamed++
+        if (bySvid) sums.of.unnamed += count
         return
       }
       // A token beside a certificate belongs to the name that this proves; one that stands alone, to where it came from.
       const holder = bySvid ? `at ${view.derived('@source') ?? '?'}` : String(view.derived('@caller') ?? nobodyNamed)
-      const first = known.get(token)
-      if (first === undefined) {
-        if (known.size < maxHeld) known.set(token, holder)
-        else whole = false
-      }
-      ;(first === undefined || first === holder ? good : moved).add(key, at, String(view.derived('@edge')))
+      uses.add([token, holder, view.derived('@edge')].join(between), { at: { ...at }, count })
     },
-    finish: () => ({
-      values: { uses: good.count + moved.count, moved: moved.count, tokens: known.size, unnamed, whole },
-      tallies: { moved: moved.finish(), bound: good.finish() },
-    }),
+    finish: () => {
+      const first = new Map<string, Use & { readonly holder: string }>()
+      const parts = [...uses.map].map(([name, use]) => ({ of: name.split(between), use }))
+      for (const { of, use } of parts) {
+        const [token = '', holder = ''] = of
+        const one = { ...use, holder }
+        const known = first.get(token)
+        first.set(token, known ? firstOf(known, one) : one)
+      }
+      const [moved, good] = [new Listed(10), new Listed()]
+      for (const { of, use } of parts) {
+        const [token = '', holder = '', edge = ''] = of
+        ;(first.get(token)!.holder === holder ? good : moved).add(use.at, edge, use.count)
+      }
+      return {
+        values: {
+          ...{ uses: good.count + moved.count, moved: moved.count, tokens: first.size },
+          ...{ unnamed: sums.of.unnamed, whole: uses.whole },
+        },
+        tallies: { moved: moved.finish(), bound: good.finish() },
+      }
+    },
   }
 }
 
