@@ -3,14 +3,17 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Admin, Kafka, logLevel } from 'kafkajs'
+import { useCodecs } from '../../../audit/node/kafka-codec.ts'
 import { utf8 } from '../../../core/bytes.ts'
 import type { Stream, StreamBatch } from '../../../core/ports.ts'
 import { type Epoch, newEpoch } from '../../../core/record.ts'
 import { parseSpiffeId, type SpiffeId } from '../../../core/spiffe.ts'
 
 /** A client of its own, so that what an adapter says is held against what the broker has. */
-const plain = (broker: string): Kafka =>
-  new Kafka({ clientId: 'looks-on', brokers: [broker], logLevel: logLevel.NOTHING, retry: { retries: 12 } })
+function plain(broker: string): Kafka {
+  useCodecs() // Where it reads what another process has sent.
+  return new Kafka({ clientId: 'looks-on', brokers: [broker], logLevel: logLevel.NOTHING, retry: { retries: 12 } })
+}
 
 export async function asAdmin<T>(broker: string, use: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = plain(broker).admin()
@@ -73,6 +76,7 @@ export async function contentOf(broker: string, topic: string): Promise<Found[]>
   await consumer.connect()
   await consumer.subscribe({ topics: [topic], fromBeginning: true })
   await new Promise<void>((resolve, reject) => {
+    consumer.on(consumer.events.CRASH, ({ payload }) => payload.restart || reject(payload.error))
     consumer
       .run({
         autoCommit: false,

@@ -15,7 +15,7 @@ export const platformatic: StreamAdapter = { name: '@platformatic/kafka', open, 
 async function open({ brokers, topic, clientId, publishWithinMs = 30_000 }: KafkaStreamOptions): Promise<Stream> {
   const of = { ...bounds, clientId, bootstrapBrokers: [...brokers], timeout: publishWithinMs }
   const producer = new Producer<string, Buffer, string, string>({
-    ...{ ...of, acks: -1, idempotent: false },
+    ...{ ...of, acks: -1, idempotent: false, compression: 'zstd' },
     serializers: { ...stringSerializers, value: (value?: Buffer) => value },
   })
   const last = new Map<number, Promise<unknown>>()
