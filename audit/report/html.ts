@@ -5,7 +5,7 @@ import { amount, type Check, type CheckVerdict, grouped } from './check.ts'
 import { type Html, html } from './markup.ts'
 import type { Report } from './report.ts'
 import type { Sampled } from './sample.ts'
-import { style } from './style.ts'
+import { pageHead } from './style.ts'
 
 export { escapeHtml } from './markup.ts'
 
@@ -17,16 +17,7 @@ const verdictNames: Readonly<Record<CheckVerdict, string>> = {
 }
 
 export function formatHtml(report: Report): string {
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${report.title}, ${rangeText(report)}</title>
-<style>${{ html: style }}</style>
-</head>
-<body>
+  return html`${pageHead(`${report.title}, ${rangeText(report)}`)}<body>
 <main>
 <header>
 <p class="kicker">Writ · evidence from the audit log</p>
