@@ -16,7 +16,7 @@ export const chosenBy: readonly string[] = [
   'until',
   'revision',
   'origin',
-  ...['reason', 'bundle', 'traceId', 'address', 'serial', 'producer', 'outcome', 'kind'],
+  ...['reason', 'bundle', 'traceId', 'address', 'serial', 'producer', 'outcome', 'attempts', 'kind'],
 ]
 
 /** Those that may be given more than once. */
@@ -55,6 +55,7 @@ export const withChoice = (command: Command): Command =>
     .option('--serial <serial>', "of the caller's certificate, hex")
     .option('--producer <id>', 'who wrote the record')
     .option('--outcome <outcome>', 'how it ended: completed, or an HTTP status such as 502')
+    .option('--attempts <count>', 'sent in vain at least so often before it ended so')
     .option('--kind <kind>', 'records of another kind than decisions, such as issuance, or all')
     .option('--claim <name=value>', 'recorded claim of the token; looks into records', repeated, [])
     .option('--fact <path=value>', 'member of the record, such as input.attributes.request.http.host', repeated, [])

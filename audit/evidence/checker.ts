@@ -1,5 +1,18 @@
 /** The program that checks evidence without Writ: Go and golang.org/x/mod, written into each evidence folder. */
 
+/** Go's files of a program that stands on golang.org/x/mod alone, in the folder of its name. */
+export const goModule = (name: string): Readonly<Record<string, string>> => ({
+  [`${name}/go.mod`]: `module ${name}
+
+go 1.24.0
+
+require golang.org/x/mod v0.29.0
+`,
+  [`${name}/go.sum`]: `golang.org/x/mod v0.29.0 h1:HV8lRxZC4l2cr3Zq1LvtOsi/ThTgWnUk/y64QSs8GwA=
+golang.org/x/mod v0.29.0/go.mod h1:NyhrlYXJ2H4eJiRy/WDBO6HMqZQ6q9nk4JzS3NuCK+w=
+`,
+})
+
 export const checker: Readonly<Record<string, string>> = {
   'check/main.go': String.raw`// Checks the records of this folder against the signed checkpoint in each proof. It stands on golang.org/x/mod alone.
 package main
@@ -289,15 +302,7 @@ func (p *policy) judge(checkpoint []byte) (string, error) {
   return ", witnessed by " + strings.Join(said, " "), nil
 }
 `,
-  'check/go.mod': `module check
-
-go 1.24.0
-
-require golang.org/x/mod v0.29.0
-`,
-  'check/go.sum': `golang.org/x/mod v0.29.0 h1:HV8lRxZC4l2cr3Zq1LvtOsi/ThTgWnUk/y64QSs8GwA=
-golang.org/x/mod v0.29.0/go.mod h1:NyhrlYXJ2H4eJiRy/WDBO6HMqZQ6q9nk4JzS3NuCK+w=
-`,
+  ...goModule('check'),
   'check.sh': `#!/bin/sh
 # Checks every record here against the signed checkpoint in its proof. Give the log's verifier key, from somebody you
 # trust, as the argument: the one in log.pub only shows that key and records belong together.

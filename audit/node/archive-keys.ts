@@ -3,20 +3,12 @@
  * sealed nor a key; a store that is filled from the archive says by it which of them are erased.
  */
 
-import { promisify } from 'node:util'
-import { gunzip, gzip } from 'node:zlib'
-import { utf8 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
-import {
-  disclosuresBetween,
-  formatDisclosures,
-  parseDisclosures,
-  putBackDisclosures,
-  type RecordDisclosure,
-} from '../store/disclosures-again.ts'
+import { disclosuresBetween, putBackDisclosures, type RecordDisclosure } from '../store/disclosures-again.ts'
 import type { Db } from '../store/schema.ts'
 import { type ArchiveFile, addSum, archivedFiles, digestOf, readSums } from './archive.ts'
 import type { ArchivePlace } from './archive-place.ts'
+import { packDisclosures, unpackDisclosures } from './packed-disclosures.ts'
 import type { Store } from './store.ts'
 
 /** A file has 32,768 lines of some 110 bytes at most. */
@@ -45,20 +37,15 @@ export async function archiveKeys(
     if (file.first < from || file.first >= before || sums.has(keysFile(file))) continue
     const rows = await disclosuresBetween(db, shard, file.first, file.last + 1)
     if (rows.length === 0) continue
-    const bytes = await packed(utf8(formatDisclosures(rows.map((row) => ({ ...row, sealed: '' })))))
+    const bytes = await packDisclosures(rows.map((row) => ({ ...row, sealed: '' })))
     await out.write(shard, keysFile(file), bytes)
     await addSum(out, shard, keysFile(file), bytes)
   }
 }
 
-const packed = promisify(gzip)
-const unpacked = promisify(gunzip)
-
 /** What a stranger may have made. */
 export async function readKeys(bytes: Uint8Array): Promise<readonly RecordDisclosure[] | { readonly wrong: string }> {
-  const text = await unpacked(bytes, { maxOutputLength: maxKeysBytes }).catch(() => undefined)
-  const rows = text && parseDisclosures(text)
-  return rows ?? { wrong: 'it is not lines of epoch, number and key' }
+  return (await unpackDisclosures(bytes, maxKeysBytes)) ?? { wrong: 'it is not lines of epoch, number and key' }
 }
 
 /** Once the store has every row again. Throws `log_invalid` where a file is not the one that was written. */

@@ -6,20 +6,17 @@
 
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { gunzip, gzip } from 'node:zlib'
-import { toHex, utf8 } from '../../core/bytes.ts'
+import { toHex } from '../../core/bytes.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import {
   countDisclosures,
   type DisclosureCounts,
   disclosuresBetween,
-  formatDisclosures,
-  parseDisclosures,
   putBackDisclosures,
   type RecordDisclosure,
 } from '../store/disclosures-again.ts'
 import { makeFolder, syncFolder, writeWhole } from './durable.ts'
+import { packDisclosures, unpackDisclosures } from './packed-disclosures.ts'
 import type { Store } from './store.ts'
 
 export interface DisclosurePiece extends DisclosureCounts {
@@ -57,7 +54,7 @@ export async function copyDisclosures(
     }
     const { first } = counts
     const rows = await disclosuresBetween(db, shard, first, Math.min(size, first + width))
-    const bytes = await packed(utf8(formatDisclosures(rows)))
+    const bytes = await packDisclosures(rows)
     const piece = { ...countsOf(first, rows), sha256: toHex(sha256(bytes)) }
     await makeFolder(folderOf(out, shard), 0o700)
     await writeWhole(join(out, pieceFile(shard, piece)), bytes, 0o600)
@@ -66,9 +63,6 @@ export async function copyDisclosures(
   if (pieces.length > 0) await syncFolder(folderOf(out, shard))
   return pieces
 }
-
-const packed = promisify(gzip)
-const unpacked = promisify(gunzip)
 
 const isThere = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined)) !== undefined
 
@@ -105,8 +99,7 @@ export async function readPiece(
   const known = typeof piece.sha256 === 'string' && Number.isSafeInteger(piece.first) && !/[^0-9a-f]/.test(piece.sha256)
   const bytes = known && (await readFile(join(dir, pieceFile(shard, piece))).catch(() => undefined))
   if (!bytes || toHex(sha256(bytes)) !== piece.sha256) return undefined
-  const text = await unpacked(bytes, { maxOutputLength: maxPieceBytes }).catch(() => undefined)
-  return text && parseDisclosures(text)
+  return unpackDisclosures(bytes, maxPieceBytes)
 }
 
 /** Once the store has every row of the log: those that are there get back what came beside them. */

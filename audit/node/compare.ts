@@ -39,6 +39,7 @@ export async function compareRows(db: Db): Promise<RowsComparison> {
   const seen = new Set<number>()
   let leavesSeen = 0
   let outcomesSeen = 0
+  const telling: Telling = new Map()
   return {
     onLeaves: async (batch) => {
       const first = batch[0]
@@ -47,7 +48,7 @@ export async function compareRows(db: Db): Promise<RowsComparison> {
       leavesSeen += batch.length
       await compareLeaves(db, batch, findings)
       await compareRecords(db, batch, findings)
-      outcomesSeen += await compareOutcomes(db, batch, findings)
+      outcomesSeen += await compareOutcomes(db, batch, telling, findings)
     },
     kept: (shard) => keptCheckpoints(db, shard, sizes.get(shard) ?? -1, findings),
     finish: async () => {
@@ -163,8 +164,19 @@ async function compareRecords(db: Db, batch: readonly VerifiedLeaf[], findings: 
   }
 }
 
+/**
+ * By shard, the first leaf of which a row tells attempts. Rows of before version 10 of the store do not, and stand before
+ * all that do: after that one none may keep silent.
+ */
+type Telling = Map<number, number>
+
 /** Returns how many outcomes were compared. */
-async function compareOutcomes(db: Db, batch: readonly VerifiedLeaf[], findings: Findings): Promise<number> {
+async function compareOutcomes(
+  db: Db,
+  batch: readonly VerifiedLeaf[],
+  telling: Telling,
+  findings: Findings,
+): Promise<number> {
   const { shard, first, last } = spanOf(batch)
   const rows = await db
     .select()
@@ -175,7 +187,9 @@ async function compareOutcomes(db: Db, batch: readonly VerifiedLeaf[], findings:
     const key = `${row.index} ${recordId(row.epoch, row.seq)}`
     if (found.has(key)) tellExtra(findings, row, 'outcomes')
     else found.set(key, row)
+    if (row.attempts) telling.set(shard, Math.min(row.index, telling.get(shard) ?? row.index))
   }
+  const tells = telling.get(shard) ?? Number.POSITIVE_INFINITY
   const absent: { readonly leaf: VerifiedLeaf; readonly epoch: string; readonly seq: number }[] = []
   const told = new Set<string>()
   let compared = 0
@@ -190,7 +204,8 @@ async function compareOutcomes(db: Db, batch: readonly VerifiedLeaf[], findings:
       found.delete(key)
       if (!row) absent.push({ leaf, epoch: expected.epoch, seq: expected.seq })
       for (const column of row ? (Object.keys(expected) as (keyof typeof expected)[]) : []) {
-        if (row![column] === expected[column]) continue
+        if (JSON.stringify(row![column]) === JSON.stringify(expected[column])) continue
+        if (column === 'attempts' && row!.attempts === null && leaf.index < tells) break // `stopped` neither.
         const what = `outcomes.${column} is ${shown(row![column])}, its leaf says ${shown(expected[column])}`
         tell(findings, 'row_differs', shard, leaf.index, id, what)
       }

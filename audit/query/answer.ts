@@ -34,6 +34,10 @@ export interface DecisionRow {
   readonly status: number | null
   readonly durationUs: number | null
   readonly upstream: string | null
+  /** What was tried in vain before, in order: `127.0.0.1:8443 503`. Null where no row tells: one of before, or no end. */
+  readonly attempts: readonly string[] | null
+  /** Why it was not tried again, though its rules ask for that. */
+  readonly stopped: string | null
   /** A verified head of its producer covers it. */
   readonly attested: boolean
   /** A signed checkpoint covers it. */

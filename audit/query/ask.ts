@@ -49,6 +49,8 @@ export interface Question {
   readonly producer?: string
   /** How it ended: `ok`, or an HTTP status. */
   readonly outcome?: string
+  /** Sent in vain at least so often before it ended so, 1 to 10. */
+  readonly attempts?: number
   /** Records of this kind, or `all`, instead of decisions. */
   readonly kind?: EventKind | 'all'
   /** Claims of the request's token that were recorded, by the path of each. */
@@ -76,6 +78,8 @@ export const defaultLimit = 50
 export const maxLimit = 1000
 const maxTextLength = 2048
 const maxShards = 4096
+/** As many as an outcome tells. */
+const mostAttempts = 10
 
 const texts = [
   ...['caller', 'target', 'code', 'method', 'path', 'requestId', 'revision', 'id', 'reason', 'bundle'],
@@ -115,7 +119,8 @@ export function readQuestion(
       question[name] = list
     } else if (name === 'since') question.fromMs = parseMoment(value, nowMs, 'since')
     else if (name === 'until') question.toMs = parseMoment(value, nowMs, 'until')
-    else if (name === 'limit') question.limit = limitOf(value, most)
+    else if (name === 'limit') question.limit = numberOf(name, value, most)
+    else if (name === 'attempts') question.attempts = numberOf(name, value, mostAttempts)
     else if (name === 'cursor') question.cursor = readCursor(value)
     else throw usage(name, 'is not something to ask for')
   }
@@ -161,10 +166,10 @@ function oneOf<Word extends string>(words: readonly Word[], name: string, text: 
   return word
 }
 
-function limitOf(text: string, most: number): number {
-  const limit = Number(text)
-  if (!/^\d+$/.test(text) || limit < 1 || limit > most) throw usage('limit', `takes a number from 1 to ${most}`)
-  return limit
+function numberOf(name: string, text: string, most: number): number {
+  const number = Number(text)
+  if (!/^\d+$/.test(text) || number < 1 || number > most) throw usage(name, `takes a number from 1 to ${most}`)
+  return number
 }
 
 const usage = (name: string, what: string): WritError =>

@@ -20,6 +20,11 @@ const columns: readonly (Column & { readonly of: (row: DecisionRow) => string })
   { title: 'ID', of: (row) => row.id },
 ]
 
+/** Stands only where some row has any. */
+const retriesColumn: (typeof columns)[number] = {
+  ...{ title: 'RETRIES', right: true },
+  of: ({ attempts }) => (attempts?.length ? String(attempts.length) : ''),
+}
 /** Stands only where some row has such fields. */
 const sealedColumn: (typeof columns)[number] = { title: 'SEALED', of: sealedSummary, shrinksTo: 12 }
 
@@ -34,7 +39,12 @@ const unknown = ({ told }: DecisionRow): string => (told ? '-' : '?')
 
 /** Aligned columns, at most 120 wide or as wide as is said. */
 export function formatTable(rows: readonly DecisionRow[], paint: Paint = plain, width?: number): string {
-  const shown = rows.some(({ sealed }) => sealed) ? [...columns.slice(0, -1), sealedColumn, columns.at(-1)!] : columns
+  const shown = [
+    ...columns.slice(0, -1),
+    ...(rows.some(({ attempts }) => attempts?.length) ? [retriesColumn] : []),
+    ...(rows.some(({ sealed }) => sealed) ? [sealedColumn] : []),
+    columns.at(-1)!,
+  ]
   const lines = layTable(
     shown,
     rows.map((row) => shown.map((column) => column.of(row))),
@@ -72,6 +82,8 @@ const csvColumns: readonly Exclude<keyof DecisionRow, 'told' | 'kind' | 'sealed'
   'sourceAddress',
   'serial',
   'upstream',
+  'attempts',
+  'stopped',
   'id',
   'shard',
   'index',

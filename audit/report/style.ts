@@ -1,6 +1,8 @@
 /** How the report looks: on paper, on a screen, by day and by night. No font, image or script comes from elsewhere. */
 
-export const style: string = `
+import { type Html, html } from './markup.ts'
+
+const style: string = `
 :root {
   color-scheme: light dark;
   --paper: #fdfdfb; --ink: #1b1c1e; --quiet: #5c6066; --line: #d9d9d3; --panel: #f5f5f0; --accent: #21456b;
@@ -80,4 +82,16 @@ footer { margin-top: 4rem; padding-top: 1.2rem; border-top: 1px solid var(--line
   .check, tr, .figures { break-inside: avoid; } h2, h3, caption { break-after: avoid; }
   .scroll { overflow: visible; }
 }
+`
+
+/** A page up to its body: it needs nothing else, and runs and loads nothing. */
+export const pageHead = (title: string, more: string = ''): Html => html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>${title}</title>
+<style>${{ html: style + more }}</style>
+</head>
 `

@@ -10,7 +10,7 @@ import { rowsOf } from './sql.ts'
 export const ofRecord: SQL = sql`"outcomes"."run_id" = "records"."run_id"
   and "outcomes"."bucket" = "records"."seq" / ${sql.raw(String(bucketSize))} and "outcomes"."seq" = "records"."seq"`
 
-export type End = Pick<OutcomeRow, 'code' | 'status' | 'durationUs' | 'upstream'>
+export type End = Pick<OutcomeRow, 'code' | 'status' | 'durationUs' | 'upstream' | 'attempts' | 'stopped'>
 
 /** By decision id, of those whose end was told. */
 export async function endsOf(
@@ -20,7 +20,7 @@ export async function endsOf(
   if (decisions.length === 0) return new Map()
   const wanted = JSON.stringify(decisions.map(({ epoch, seq }) => ({ epoch, seq })))
   const rows = await rowsOf<{ [column: string]: unknown }>(
-    db.execute(sql`select w.epoch, w.seq, o.code, o.status, o.duration_us, o.upstream
+    db.execute(sql`select w.epoch, w.seq, o.code, o.status, o.duration_us, o.upstream, o.attempts, o.stopped
       from json_to_recordset(${wanted}::json) as w(epoch text, seq bigint)
       join runs u on u.epoch = w.epoch
       cross join lateral (
@@ -35,6 +35,8 @@ export async function endsOf(
       status: Number(row['status']),
       durationUs: Number(row['duration_us']),
       upstream: String(row['upstream']),
+      attempts: row['attempts'] as string[] | null,
+      stopped: row['stopped'] as string | null,
     })
   }
   return ends

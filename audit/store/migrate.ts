@@ -1,14 +1,14 @@
 /** Makes the tables, and brings an older store up to date: statements in order, each set a version. */
 
 import { WritError } from '../../core/fault.ts'
-import { countedFunctions, fewerSpikes } from './counted.ts'
+import { countedFunctions, fewerSpikes, spikesByNumber } from './counted.ts'
 import { sql } from './drizzle.ts'
 import { findingTables } from './finding-tables.ts'
 import { questionFunctions } from './questions.ts'
 import type { Db } from './schema.ts'
 import { rowsOf } from './sql.ts'
 import { recordsWith, tables } from './tables.ts'
-import { volume } from './volume.ts'
+import { attempts, volume } from './volume.ts'
 
 /** What turned a store of one version into the next. A set that was ever released is never edited. */
 export const versions: readonly (readonly string[])[] = [
@@ -190,6 +190,7 @@ export const versions: readonly (readonly string[])[] = [
     `create or replace view records as ${recordsWith(', r.reasons as reasons_given')}`,
     ...fewerSpikes,
   ],
+  [...attempts, ...spikesByNumber],
 ]
 
 /** The version that this program writes. */

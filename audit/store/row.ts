@@ -50,12 +50,17 @@ export interface OutcomeRow {
   readonly responseBytes: number
   readonly durationUs: number
   readonly upstream: string
+  /** What was tried in vain before, in order: `127.0.0.1:8443 503`. */
+  readonly attempts: readonly string[]
+  /** Why it was not tried again, though its rules ask for that; null where they do not. */
+  readonly stopped: string | null
 }
 
 /** Longest text a row holds, in bytes of UTF-8: a b-tree entry of PostgreSQL ends at 2,704. */
 export const maxTextBytes = 2048
 
-const maxReasons = 32
+/** Of reasons, and of attempts. */
+const maxTexts = 32
 
 export function recordRowOf(event: AuditEvent): RecordRow {
   return { ...envelopeRow(event), ...columnsOf(event) }
@@ -132,7 +137,7 @@ function decisionColumns(event: AuditEvent): DecisionColumns {
     bundle: text(bundle),
     revision: bundle === undefined ? null : text(at(bundles, bundle, 'revision')),
     policySha256: bundle === undefined ? null : text(at(bundles, bundle, 'sha256')),
-    reasons: Array.isArray(reasons) ? reasons.slice(0, maxReasons).map((reason) => text(reason) ?? '') : null,
+    reasons: Array.isArray(reasons) ? textsOf(reasons) : null,
     serial: text(at(body, 'peer', 'serial')),
     requestId: text(at(body, 'request_id')),
     traceId: text(at(body, 'trace_id')),
@@ -187,9 +192,17 @@ function outcomeRow({ epoch, seq: own }: AuditEvent, item: unknown): readonly Ou
       responseBytes: whole(item['response_bytes']),
       durationUs: whole(item['duration_us']),
       upstream: text(item['upstream']) ?? '',
+      attempts: textsOf(item['attempts']).map(line),
+      stopped: line(text(item['stopped']) ?? '') || null,
     },
   ]
 }
+
+const textsOf = (value: unknown): string[] =>
+  Array.isArray(value) ? value.slice(0, maxTexts).map((one) => text(one) ?? '') : []
+
+/** The store keeps them as lines. */
+const line = (one: string): string => one.replaceAll('\n', ' ')
 
 const whole = (value: unknown): number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : 0

@@ -107,7 +107,7 @@ export function rowLines(shard: number, extracts: readonly Extract[], words: Dic
 
 export const endColumns: readonly string[] = [
   ...['at', 'index', 'bucket', 'shard', 'run', 'seqs', 'codes', 'statuses', 'requests', 'responses', 'durations'],
-  'upstreams',
+  ...['upstreams', 'tried'],
 ]
 
 /** `fresh` says of each outcome whether it is the first of its decision. */
@@ -133,7 +133,7 @@ export function endLines(
         `${row.at}\t${index}\t${bucket}\t${shard}\t${words.runs.id(row.epoch)}\t{${list.map(({ seq }) => seq % bucketSize).join(',')}}\t` +
         `${of(({ code }) => words.names.id(code))}\t${of(({ status }) => status)}\t${of((end) => end.requestBytes)}\t` +
         `${of((end) => end.responseBytes)}\t${of((end) => end.durationUs)}\t` +
-        `${of(({ upstream }) => words.names.id(upstream))}\n`
+        `${of(({ upstream }) => words.names.id(upstream))}\t${triedOf(list)}\n`
     }
   }
   return lines
@@ -142,6 +142,12 @@ export function endLines(
 /** Where all are the same, one stands for them: the view `outcomes` reads it so. */
 const arrayOf = (values: readonly number[]): string =>
   values.every((value) => value === values[0]) ? `{${values[0]}}` : `{${values.join(',')}}`
+
+/** Of each a text: why it was not tried again, and then its attempts, a line each. Nothing where all went at once. */
+const triedOf = (list: readonly OutcomeRow[]): string => {
+  const texts = list.map(({ attempts, stopped }) => [stopped ?? '', ...attempts].join('\n'))
+  return texts.some((text) => text !== '') ? textsField(texts) : '{}'
+}
 
 interface Span {
   readonly firstSeq: number

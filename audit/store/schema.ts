@@ -129,6 +129,10 @@ export interface OutcomeRow {
   readonly responseBytes: number
   readonly durationUs: number
   readonly upstream: string
+  /** What was tried in vain before, in order: `127.0.0.1:8443 503`. Null in rows of before version 10, which do not tell. */
+  readonly attempts: string[] | null
+  /** Why it was not tried again, though its rules ask for that. */
+  readonly stopped: string | null
 }
 
 export const outcomes: TableOf<'outcomes', OutcomeRow> = pgTable('outcomes', {
@@ -142,6 +146,8 @@ export const outcomes: TableOf<'outcomes', OutcomeRow> = pgTable('outcomes', {
   responseBytes: long('response_bytes').notNull(),
   durationUs: long('duration_us').notNull(),
   upstream: text('upstream').notNull(),
+  attempts: text('attempts').array(),
+  stopped: text('stopped'),
 })
 
 /** How far a producer has come. */

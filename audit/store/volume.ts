@@ -13,18 +13,23 @@ export const sumColumns = `decisions, first_index, last_index, first_at, last_at
 const added = `sum(decisions), min(first_index), max(last_index), min(first_at), max(last_at), sum(outcomes), sum(errors),
   sum(duration_us_sum)`
 
-export const volume: readonly string[] = [
-  // An array of `ends` whose values are all the same holds one of them: half of the bytes, as most requests end alike.
-  `create or replace view outcomes as
+/**
+ * What the view `outcomes` is, with columns behind those that it had at first, from further arrays. An array of `ends` whose
+ * values are all the same holds one of them: half of the bytes, as most requests end alike.
+ */
+const outcomesWith = (more: string, array: string, named: string): string => `
     select u.epoch, e.bucket * 256 + o.seq as seq, e.shard, e.index, c.name as code,
       coalesce(o.status, e.statuses[1])::integer as status, coalesce(o.request_bytes, e.requests[1]) as request_bytes,
       coalesce(o.response_bytes, e.responses[1]) as response_bytes, coalesce(o.duration_us, e.durations[1]) as duration_us,
-      n.name as upstream, e.run as run_id, e.bucket as bucket
+      n.name as upstream, e.run as run_id, e.bucket as bucket${more}
     from ends e left join runs u on u.id = e.run
-      cross join lateral unnest(e.seqs, e.codes, e.statuses, e.requests, e.responses, e.durations, e.upstreams)
-        as o (seq, code, status, request_bytes, response_bytes, duration_us, upstream)
+      cross join lateral unnest(e.seqs, e.codes, e.statuses, e.requests, e.responses, e.durations, e.upstreams${array})
+        as o (seq, code, status, request_bytes, response_bytes, duration_us, upstream${named})
       left join names c on c.id = coalesce(o.code, e.codes[1])
-      left join names n on n.id = coalesce(o.upstream, e.upstreams[1])`,
+      left join names n on n.id = coalesce(o.upstream, e.upstreams[1])`
+
+export const volume: readonly string[] = [
+  `create or replace view outcomes as ${outcomesWith('', '', '')}`,
   // Where the records are that are seldom: nobody finds them among millions by reading.
   `create table others (
     shard integer not null,
@@ -110,4 +115,16 @@ export const volume: readonly string[] = [
           part.shard, part.indexes, part.first_at, part.last_at);
       end loop;
     end $$`,
+]
+
+/** Of version 10: what was tried in vain before a request ended so. Null in a row of before. */
+export const attempts: readonly string[] = [
+  'alter table ends add column tried text[]',
+  `create or replace view outcomes as ${outcomesWith(
+    `,
+      case when e.tried is not null then coalesce((string_to_array(o.tried, chr(10)))[2:], '{}') end as attempts,
+      nullif(split_part(o.tried, chr(10), 1), '') as stopped`,
+    ', e.tried',
+    ', tried',
+  )}`,
 ]

@@ -65,7 +65,7 @@ export async function copyPiece(tx: Db, shift: Shift): Promise<void> {
       from piece_rows r join map_runs u on u.old = r.run join map_shapes s on s.old = r.shape
         left join map_peers p on p.old = r.peer order by r.index`,
     `insert into ends select ${later('e.at')}, ${further('e.index')}, e.bucket, e.shard, u.new, e.seqs, e.codes, e.statuses,
-        e.requests, e.responses, e.durations, e.upstreams
+        e.requests, e.responses, e.durations, e.upstreams, e.tried
       from piece_ends e join map_runs u on u.old = e.run order by e.index`,
     `insert into spans select u.new, s.first_seq, s.last_seq, s.shard, ${further('s.first')}, ${further('s.last')},
         ${later('s.first_at')}, ${later('s.last_at')} from piece_spans s join map_runs u on u.old = s.run`,

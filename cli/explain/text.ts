@@ -96,7 +96,9 @@ function dataOf({ event }: Found): readonly (readonly [string, string])[] {
 function outcomeText({ row }: Found): string {
   if (row.outcome === null) return 'not known (yet)'
   const ms = row.durationUs === null ? '?' : (row.durationUs / 1000).toFixed(1)
-  return `${row.outcome} with status ${row.status} after ${ms} ms${row.upstream ? `, from ${row.upstream}` : ''}`
+  const tried = row.attempts?.length ? `, after in vain ${row.attempts.join(', ')}` : ''
+  const stopped = row.stopped === null ? '' : `, not tried again: ${row.stopped}`
+  return `${row.outcome} with status ${row.status} after ${ms} ms${row.upstream ? `, from ${row.upstream}` : ''}${tried}${stopped}`
 }
 
 function proofText({ row, size }: Found): string {

@@ -133,7 +133,13 @@ function decision(body: Members, row: DecisionRow): Json {
   for (const name of ['direction', 'listener', 'workload', 'enforced', 'by', 'peer', 'trial', 'data'] as const) {
     if (body[name] !== undefined) unmapped[name] = body[name]
   }
-  if (row.outcome !== null) unmapped['outcome'] = { code: row.outcome, upstream: row.upstream ?? '' }
+  if (row.outcome !== null) {
+    unmapped['outcome'] = {
+      ...{ code: row.outcome, upstream: row.upstream ?? '' },
+      ...(row.attempts?.length && { attempts: [...row.attempts] }),
+      ...(row.stopped !== null && { stopped: row.stopped }),
+    }
+  }
   if (row.method !== null && !methods.includes(row.method)) unmapped['method'] = row.method
   return event
 }

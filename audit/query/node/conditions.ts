@@ -15,7 +15,7 @@ const texts = [
 type TextName = (typeof texts)[number]
 
 export function conditionsOf(question: Question): SQL[] {
-  const { fromMs, toMs, id, not = [] } = question
+  const { fromMs, toMs, id, attempts, not = [] } = question
   const { shadow = id === undefined ? 'no' : 'any' } = question
   const kinds = kindsOf(question)
   const conditions: (SQL | undefined)[] = kinds ? [inArray(records.kind, kinds)] : []
@@ -23,6 +23,7 @@ export function conditionsOf(question: Question): SQL[] {
   for (const { name, value } of not) conditions.push(sql`(${named[name as TextName](value)}) is not true`)
   if (fromMs !== undefined) conditions.push(gte(records.at, new Date(fromMs).toISOString()))
   if (toMs !== undefined) conditions.push(lt(records.at, new Date(toMs).toISOString()))
+  if (attempts !== undefined) conditions.push(endedSo(sql`cardinality(${outcomes.attempts}) >= ${attempts}`))
   if (shadow === 'only') conditions.push(eq(records.enforced, false))
   else if (shadow === 'no') conditions.push(sql`${records.enforced} is not false`)
   if (id !== undefined) {
@@ -63,9 +64,11 @@ const named: Readonly<Record<TextName, (value: string) => SQL | undefined>> = {
   producer: (value) => nameIs(records.producer, value),
   outcome: (value) => {
     const is = /^\d{3}$/.test(value) ? eq(outcomes.status, Number(value)) : eq(outcomes.code, value)
-    return sql`exists (select 1 from ${outcomes} where ${ofRecord} and ${is})`
+    return endedSo(is)
   },
 }
+
+const endedSo = (is: SQL): SQL => sql`exists (select 1 from ${outcomes} where ${ofRecord} and ${is})`
 
 /** A whole id, or the end of an id's path. */
 function nameIs(column: typeof records.caller | typeof records.target | typeof records.producer, name: string): SQL {

@@ -183,6 +183,8 @@ async function rowsOf(db: Db, shard: number, rows: readonly Found[], size: numbe
       status: outcome?.status ?? null,
       durationUs: outcome?.durationUs ?? null,
       upstream: outcome?.upstream ?? null,
+      attempts: outcome?.attempts ?? null,
+      stopped: outcome?.stopped ?? null,
       attested: (attestedSeq ?? -1) >= record.seq,
       covered: record.index < size,
       ...(told.has(record.index) && { told: told.get(record.index)! }),

@@ -1,5 +1,7 @@
 /** The program that checks a report's signature and files without Writ: Go and golang.org/x/mod. */
 
+import { goModule } from '../../evidence/checker.ts'
+
 export const reportChecker: Readonly<Record<string, string>> = {
   'report/main.go': String.raw`// Checks report.note: who signed it (C2SP signed-note), and that each file has the SHA-256 that stands there.
 package main
@@ -57,15 +59,7 @@ func fail(err error) {
   }
 }
 `,
-  'report/go.mod': `module report
-
-go 1.24.0
-
-require golang.org/x/mod v0.29.0
-`,
-  'report/go.sum': `golang.org/x/mod v0.29.0 h1:HV8lRxZC4l2cr3Zq1LvtOsi/ThTgWnUk/y64QSs8GwA=
-golang.org/x/mod v0.29.0/go.mod h1:NyhrlYXJ2H4eJiRy/WDBO6HMqZQ6q9nk4JzS3NuCK+w=
-`,
+  ...goModule('report'),
   'report/check.sh': `#!/bin/sh
 # Checks the report that this folder of evidence lies in. The argument is the verifier key of the report's signer.
 [ $# -eq 1 ] || { echo "usage: sh check.sh VERIFIER-KEY" >&2; exit 2; }

@@ -2,7 +2,7 @@
 
 import type { CheckResult, ComplianceReport, MeasuredVerdict, PartResult } from '../../../core/compliance.ts'
 import { amount, grouped, type Html, html } from '../markup.ts'
-import { style } from '../style.ts'
+import { pageHead } from '../style.ts'
 import { chart } from './chart.ts'
 import { byHand, differences, exceptions, inventory, theLog } from './page-parts.ts'
 
@@ -27,16 +27,7 @@ figure { margin: 0 0 2rem; } figcaption { color: var(--quiet); font-size: .84rem
 `
 
 export function compliancePage(report: ComplianceReport): string {
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${report.title}, ${rangeText(report)}</title>
-<style>${{ html: style + more }}</style>
-</head>
-<body>
+  return html`${pageHead(`${report.title}, ${rangeText(report)}`, more)}<body>
 <a class="skip" href="#parts">Skip to the parts</a>
 <main>
 <header>

@@ -4,10 +4,14 @@ import { openStore, type Store } from '../../../audit/node/store.ts'
 import { formatAnswer } from '../../../audit/query/answer-format.ts'
 import { canned } from '../../../audit/query/node/canned.ts'
 import { questions, readAsked } from '../../../audit/query/questions.ts'
+import { fewerSpikes } from '../../../audit/store/counted.ts'
+import { sql } from '../../../audit/store/drizzle.ts'
+import { foldTraffic } from '../../../audit/store/fold.ts'
+import { rowsOf } from '../../../audit/store/sql.ts'
 import type { Json } from '../../../core/json.ts'
 import { stepsOf, wordsOf } from '../../docs/transcripts.ts'
 import { Mesh, Signer } from '../verify/log.ts'
-import { id, startMs } from '../verify/producer.ts'
+import { id, Producer, startMs } from '../verify/producer.ts'
 import { fill } from './store.ts'
 
 /** Each canned question, on a log that was made to have its answer and its nearest neighbour. */
@@ -95,6 +99,31 @@ test('nine denials where one is usual are a spike, one where one is usual is non
   ])
   expect((await ask('denied-spikes', { since: '1h', over: '8' })).rows).toEqual([])
   expect((await ask('denied-spikes', { since: '1h', 'at-least': '10' })).rows).toEqual([])
+})
+
+test('spikes summed by numbers are those that were summed by names', async () => {
+  const stranger = new Producer('billing', startMs)
+  const leaves = [stranger.start()]
+  for (const caller of [undefined, undefined, id('till')]) leaves.push(stranger.decision({ caller, verdict: 'deny' }))
+  const answers: (readonly { readonly caller: string }[])[] = []
+  const undone = store.transaction(async (tx) => {
+    await foldTraffic(tx, 0) // The rest is not in the sums yet.
+    await fill(tx, leaves, new Signer(), { shard: 1 })
+    // No name, and an empty one, are both nobody's.
+    await tx.execute(sql`insert into names (key, name) values (sha256('none'), '')`)
+    await tx.execute(sql`update rows set caller = (select id from names where name = '') where shard = 1 and index = 1`)
+    await tx.execute(sql.raw(fewerSpikes[1]!.replace('writ_denied_spikes', 'former_spikes')))
+    for (const name of ['former_spikes', 'writ_denied_spikes']) {
+      const rows = tx.execute(sql`select * from ${sql.raw(name)}('2026-11-16T12:30Z', '2026-11-23T12:30Z', 1, -100)
+        order by hour, caller, target`)
+      answers.push(await rowsOf<{ caller: string }>(rows))
+    }
+    throw new Error('as it was')
+  })
+  await expect(undone).rejects.toThrow('as it was')
+  expect(answers[1]).toEqual(answers[0])
+  expect(answers[0]!.map(({ caller }) => caller)).toContain('')
+  expect(answers[0]!.length).toBeGreaterThan(15)
 })
 
 test('an edge is new once: what was called before is not first seen again', async () => {

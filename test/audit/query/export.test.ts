@@ -41,6 +41,8 @@ function everyKind(): Mesh {
           response_bytes: 2,
           duration_us: 1500,
           upstream: '127.0.0.1:80',
+          attempts: ['127.0.0.2:80 503'],
+          stopped: 'retry_limit',
         },
       ],
     }),
@@ -253,7 +255,12 @@ test('a decision in OCSF says who asked what, what came of it, and by which poli
     policy: { name: 'orders', version: 'r1', is_applied: true },
     http_response: { code: 200 },
     metadata: { uid: `${mesh.orders.epoch}-1`, sequence: 1, profiles: ['security_control'] },
-    unmapped: { writ: { index: mesh.indexOf(1), direction: 'inbound' } },
+    unmapped: {
+      writ: {
+        ...{ index: mesh.indexOf(1), direction: 'inbound' },
+        outcome: { code: 'completed', attempts: ['127.0.0.2:80 503'], stopped: 'retry_limit' },
+      },
+    },
   })
   expect(of('GET /orders/2')).toMatchObject({ action_id: 2, disposition_id: 26, is_alert: true })
   expect(of('PURGE /orders/3')).toMatchObject({ type_uid: 600399, activity_name: 'PURGE', disposition_id: 27 })
@@ -266,15 +273,17 @@ test('a Parquet file has the rows that the CSV has, for another reader', async (
 import json, sys, pyarrow.parquet as pq
 table = pq.read_table(sys.argv[1])
 rows = table.to_pylist()
-print(json.dumps({'columns': table.column_names, 'rows': [[r['id'], r['index'], r['path'], r['status'], r['enforced'], r['at'].isoformat()] for r in rows]}))
+print(json.dumps({'columns': table.column_names, 'rows': [[r['id'], r['index'], r['path'], r['status'], r['enforced'], json.loads(r['attempts'] or 'null'), r['stopped'], r['at'].isoformat()] for r in rows]}))
 `
   const { columns, rows } = JSON.parse(await runPython(pathOf('python'), read, join(dir, 'rows.parquet')))
   const lines = linesOf(await written(all, 'json'))
   expect(columns).toContain('caller')
-  expect(rows.map((row: unknown[]) => row.slice(0, 5))).toEqual(
-    lines.map(({ id: one, index, path, status, enforced }) => [one, index, path, status, enforced]),
+  expect(rows.map((row: unknown[]) => row.slice(0, 7))).toEqual(
+    lines.map(({ id: one, index, path, status, enforced, attempts = null, stopped = null }) => [
+      ...[one, index, path, status, enforced, attempts, stopped],
+    ]),
   )
-  expect(rows[0][5]).toMatch(/^2026-11-23T12:00/)
+  expect(rows[0][7]).toMatch(/^2026-11-23T12:00/)
   await writeFile(join(dir, 'none.parquet'), await written({ caller: 'nobody' }, 'parquet'))
   expect(JSON.parse(await runPython(pathOf('python'), read, join(dir, 'none.parquet'))).rows).toEqual([])
 })

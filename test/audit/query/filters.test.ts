@@ -120,6 +120,7 @@ test('what is no filter is refused by name', () => {
     ['not', 'verdict=maybe'],
     ['claim', 'sub'],
     ['kind', 'gossip'],
+    ['attempts', '11'],
   ] as const) {
     expect(() => readQuestion([[name, value]], 0)).toThrow(WritError)
   }

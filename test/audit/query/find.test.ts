@@ -17,6 +17,8 @@ beforeEach(() => empty(store.db))
 const signer = new Signer()
 const paths = async (question: Question) => (await findDecisions(store.db, question)).rows.map(({ path }) => path)
 
+const tried = { attempts: ['10.0.0.1:80 503', '10.0.0.2:80 "\\'], stopped: 'retry_limit' } as const
+
 async function fillCalls(): Promise<Mesh> {
   const mesh = new Mesh()
   mesh.leaves.push(
@@ -26,8 +28,9 @@ async function fillCalls(): Promise<Mesh> {
     mesh.orders.decision({ path: '/stock/1', caller: undefined, verdict: 'deny', code: 'identity_missing' }),
   )
   const end = { code: 'completed' as const, status: 200, request_bytes: 0, response_bytes: 9, upstream: '127.0.0.1:80' }
-  mesh.leaves.push(mesh.orders.write({ kind: 'outcomes', outcomes: [{ seq: 1, ...end, duration_us: 1500 }] }))
-  await fill(store.db, mesh.leaves, signer, { covered: mesh.leaves.length - 3, attestedSeq: 2 })
+  mesh.leaves.push(mesh.orders.write({ kind: 'outcomes', outcomes: [{ seq: 1, ...end, duration_us: 1500, ...tried }] }))
+  mesh.leaves.push(mesh.orders.write({ kind: 'outcomes', outcomes: [{ seq: 2, ...end, duration_us: 9 }] }))
+  await fill(store.db, mesh.leaves, signer, { covered: mesh.leaves.length - 4, attestedSeq: 2 })
   return mesh
 }
 
@@ -45,10 +48,12 @@ test('decisions come newest first, with how they ended and how far they are prov
     verdict: 'allow',
     status: 200,
     durationUs: 1500,
+    ...tried,
     attested: true,
     covered: true,
   })
-  expect(rows[0]).toMatchObject({ caller: null, status: null, attested: false, covered: false })
+  expect(rows[2]).toMatchObject({ status: 200, attempts: [], stopped: null })
+  expect(rows[0]).toMatchObject({ caller: null, status: null, attempts: null, attested: false, covered: false })
 })
 
 test('every filter keeps what it names and leaves its neighbour out', async () => {
@@ -66,6 +71,8 @@ test('every filter keeps what it names and leaves its neighbour out', async () =
   expect(await paths({ path: '/orders_' })).toEqual(['/orders_2'])
   expect(await paths({ requestId: 'one' })).toEqual(['/orders/1'])
   expect(await paths({ revision: 'r2' })).toEqual(['/orders/2'])
+  expect(await paths({ attempts: 2 })).toEqual(['/orders/1'])
+  expect(await paths({ attempts: 3 })).toEqual([])
   expect(await paths({ fromMs: startMs + 20, toMs: startMs + 40 })).toEqual(['/orders_2', '/orders/2'])
   expect(await paths({ fromMs: startMs + 21, toMs: startMs + 30 })).toEqual([])
 })

@@ -32,6 +32,8 @@ const row: DecisionRow = {
   status: 200,
   durationUs: 1540,
   upstream: '127.0.0.1:80',
+  attempts: [],
+  stopped: null,
   attested: true,
   covered: true,
 }
@@ -44,6 +46,17 @@ test('a table is aligned and says what is unknown', () => {
     '2026-11-23 12:00:00  deny policy_denied  (no identity)  orders  GET /orders/1       ?  1.5  ab12ab12ab12ab12ab12ab12-17',
     '',
   ])
+})
+
+test('how often a request was sent again stands in a table where one was, and what was tried in a CSV', () => {
+  const retried = { ...row, attempts: ['10.0.0.1:80 503', '10.0.0.2:80 upstream_reset'], stopped: 'retry_limit' }
+  const [head, first, second] = formatTable([row, retried]).split('\n')
+  expect(head!.trimEnd()).toMatch(/ MS {2}RETRIES {2}ID$/)
+  expect([first, second].map((line) => line!.split(/ {2,}/).slice(-2))).toEqual([
+    ['1.5', row.id],
+    ['2', row.id],
+  ])
+  expect(formatCsv([retried])).toContain(',127.0.0.1:80,10.0.0.1:80 503; 10.0.0.2:80 upstream_reset,retry_limit,')
 })
 
 test('no row makes a table wider than 120 columns, or moves the cursor of a terminal', () => {
@@ -75,7 +88,7 @@ test('what CSV quotes, an RFC 4180 reader gets back', () => {
     fc.property(fc.string({ maxLength: 50, unit: 'binary' }), (path) => {
       const [, record] = parseCsv(formatCsv([{ ...row, path }]))
       expect(record![7]!.replace(/^'(?=[=+\-@\t\r\n])/, '')).toBe(path)
-      expect(record).toHaveLength(31)
+      expect(record).toHaveLength(33)
     }),
   )
   expect(csvCell('a "b", c')).toBe('"a ""b"", c"')

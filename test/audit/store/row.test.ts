@@ -54,6 +54,25 @@ test('outcomes become a row each, and items that are none are left out', () => {
   ])
 })
 
+test('an outcome tells what was tried before, each on a line, and why no more', () => {
+  const item = {
+    seq: 1,
+    code: 'completed',
+    status: 200,
+    request_bytes: 1,
+    response_bytes: 2,
+    duration_us: 3,
+    upstream: 'a:1',
+  }
+  const rows = (more: object) =>
+    outcomeRowsOf(parsed(restarted().write({ kind: 'outcomes', outcomes: [{ ...item, seq: 0, ...more }] } as never)))
+  expect(rows({ attempts: ['a:1 503', 'b:1 upstream_reset'], stopped: 'retry_limit' })).toMatchObject([
+    { attempts: ['a:1 503', 'b:1 upstream_reset'], stopped: 'retry_limit' },
+  ])
+  expect(rows({})).toMatchObject([{ attempts: [], stopped: null }])
+  expect(rows({ attempts: ['a\nb', 7], stopped: 7 })).toMatchObject([{ attempts: ['a b', ''], stopped: null }])
+})
+
 test('no body, however strange, makes a row that PostgreSQL refuses', () => {
   const strange = fc.record({
     kind: fc.constantFrom('decision', 'opa_decision', 'outcomes', 'head'),

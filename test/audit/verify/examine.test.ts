@@ -85,7 +85,7 @@ beforeAll(async () => {
         kind: 'outcomes',
         outcomes: [
           { seq: orders.seq - 1, status: 200, ...end },
-          { seq: orders.seq - 3, status: 403, ...end },
+          { seq: orders.seq - 3, status: 403, ...end, attempts: ['10.0.0.1:80 503'], stopped: 'retry_limit' },
         ],
       }),
       orders.head(),
@@ -203,8 +203,20 @@ test('an outcome changed or taken away is found', async () => {
   expect(await changed('ends', `update ends set statuses[${place}] = 201 where ${at}`)).toEqual([
     `row_differs 0/${row!.index} outcomes.status is 201, its leaf says 200`,
   ])
+  expect(await changed('ends', `update ends set tried = '{}' where ${at}`)).toEqual([
+    expect.stringMatching(/ outcomes\.attempts is \[\], its leaf says \["10\.0\.0\.1:80 503"\]$/),
+    expect.stringMatching(/ outcomes\.stopped is null, its leaf says "retry_limit"$/),
+  ])
   const gone = await changed('ends', `delete from ends where ${at}`)
   expect(gone).toContain(`row_missing 0/${row!.index} outcomes has no row for it`)
+})
+
+test('rows of a store of before tell no attempts; behind one that does, such a row was changed', async () => {
+  expect(await changed('ends', 'update ends set tried = null where index < 200')).toEqual([])
+  expect(await changed('ends', 'update ends set tried = null')).toEqual([])
+  const [first, ...rest] = await changed('ends', 'update ends set tried = null where index between 190 and 200')
+  expect(first).toMatch(/^row_differs 0\/\d+ outcomes\.attempts is null, its leaf says \[/)
+  expect(rest).not.toEqual([])
 })
 
 test('a leaf changed or taken away in its chunk is found; chunks that went from the beginning are the folder’s', async () => {
