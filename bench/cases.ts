@@ -131,6 +131,7 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
     make('http2', 'writ, mTLS, HTTP/2, policy and records', true, http2, writ(peers)),
     make('grpc', 'Envoy, mTLS, gRPC', true, unary, envoy({ upstreamProtocol: 'h2c' })),
     make('grpc', 'writ, mTLS, gRPC', true, unary, writ(undefined, { upstreamProtocol: 'h2c' })),
+    make('grpc', 'writ, mTLS, gRPC, policy and records', true, unary, writ(peers, { upstreamProtocol: 'h2c' })),
     make('bodies', 'nginx, mTLS, 1 KB', true, kilobyte, nginx),
     make('bodies', 'writ, mTLS, policy and records, 1 KB', true, kilobyte, writ(peers)),
     make('bodies', 'nginx, mTLS, 1 MB', true, megabyte, nginx),

@@ -83,7 +83,7 @@ function load(
   const { grpc } = load as Extract<Case['load'], { kind: 'http2' }>
   const body =
     grpc === undefined ? undefined : { file: grpc, headers: ['content-type: application/grpc', 'te: trailers'] }
-  const path = grpc === undefined ? '/orders/known-1' : '/orders.Orders/Get'
+  const path = grpc === undefined ? '/orders/known-1' : '/orders/Get'
   return putUnderH2Load({ ...common, connections: http2Connections, streams: http2Streams, path, body })
 }
 

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
-import { isIPv4 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import {
   type Capture,
@@ -14,6 +14,7 @@ import {
   withoutHosts,
 } from '../control/mesh/capture.ts'
 import { messageOf, WritError } from '../core/fault.ts'
+import { number } from './options.ts'
 import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
 import { sha256 } from './wire/machine.ts'
 
@@ -23,6 +24,7 @@ interface Options {
   readonly hosts: string
   readonly address: readonly ServiceAddress[]
   readonly exceptUid?: number
+  readonly dns?: number
   readonly apply?: boolean
   readonly undo?: boolean
 }
@@ -46,6 +48,7 @@ export function captureCommand(): Command {
       address,
       [],
     )
+    .option('--dns <port>', "questions of DNS go to the sidecar's --dns, in place of lines of the hosts file", number)
     .option('--except-uid <uid>', 'whose calls are not redirected: the user that the sidecar runs as', uid)
     .option('--apply', 'put it in force, in place of what was; needs root')
     .addOption(new Option('--undo', 'take it back; needs root').conflicts('apply'))
@@ -54,6 +57,9 @@ export function captureCommand(): Command {
 
 function address(text: string, before: readonly ServiceAddress[]): readonly ServiceAddress[] {
   const [service = '', ip = '', ...more] = text.split('=')
+  if (service !== '' && isIPv6(ip) && more.length === 0) {
+    throw new InvalidArgumentError('takes IPv4 alone: a redirect of IPv6 leads to ::1, where no sidecar listens')
+  }
   if (service === '' || !isIPv4(ip) || more.length > 0) throw new InvalidArgumentError('takes SERVICE=IPv4')
   return [...before, { service, address: ip }]
 }
@@ -71,17 +77,19 @@ async function run(options: Options): Promise<void> {
     process.stdout.write(`${workload} is not captured any more\n`)
     return
   }
-  if (options.address.length > 0 && options.exceptUid === undefined) {
+  if ((options.address.length > 0 || options.dns !== undefined) && options.exceptUid === undefined) {
     const cure = 'add --except-uid with the user that the sidecar runs as'
-    throw new WritError('usage', "the sidecar's own calls to such an address would come back to it", { cure })
+    const own = options.dns === undefined ? 'calls to such an address' : 'questions to the resolvers'
+    throw new WritError('usage', `the sidecar's own ${own} would come back to it`, { cure })
   }
   const capture = await read(options)
-  const rules = nftRules(capture, options.exceptUid)
+  const rules = nftRules(capture, { exceptUid: options.exceptUid, dnsPort: options.dns })
+  const lines = options.dns === undefined
   if (options.apply) {
     await nft(rules) // First, since names that lead nowhere would break what works.
-    await change(file, (text) => withHosts(text, capture))
+    await change(file, (text) => (lines ? withHosts(text, capture) : withoutHosts(text, workload)))
     process.stdout.write(`${workload} is captured: ${capture.redirects.length} addresses\n`)
-  } else process.stdout.write(`# ${file}\n${hostsLines(capture)}\n# nft -f\n${rules}`)
+  } else process.stdout.write(`${lines ? `# ${file}\n${hostsLines(capture)}\n` : ''}# nft -f\n${rules}`)
   for (const { service, why } of capture.left) process.stderr.write(`warn capture: ${service} ${why}\n`)
 }
 

@@ -1,6 +1,8 @@
 /** `writ proxy`: the sidecar of one workload, in as many worker processes as it is given. */
 
+import { getServers } from 'node:dns'
 import { cp, mkdir, stat } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { Command, Option } from 'commander'
 import type { Recorder } from '../audit/node/recorder.ts'
@@ -13,7 +15,7 @@ import { openCertificates } from '../proxy/node/certificates.ts'
 import { collectSeldom } from '../proxy/node/heap.ts'
 import { onOrphaned, runWorkers } from '../proxy/node/workers.ts'
 import type { AccessFormat } from '../proxy/telemetry/access-log.ts'
-import { drillHelp, duration, hostAndPort, number } from './options.ts'
+import { drillHelp, duration, hostAndPort, number, repeated } from './options.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
 import { joinAs } from './wire/join.ts'
@@ -39,6 +41,8 @@ interface Options {
   readonly accessLog?: AccessFormat
   readonly accessLogFile?: string
   readonly workloadApi?: string
+  readonly dns?: { readonly address: string; readonly port: number }
+  readonly dnsUpstream: readonly string[]
 }
 
 export function proxyCommand(): Command {
@@ -59,6 +63,13 @@ export function proxyCommand(): Command {
       '--admin <host:port>',
       'serve /ready, /live and /metrics there, a worker each a port higher (default: nowhere)',
       hostAndPort,
+    )
+    .option('--dns <host:port>', 'answer names of the mesh there, in the first worker (default: nowhere)', hostAndPort)
+    .option(
+      '--dns-upstream <ip:port>',
+      'who is asked for all other names; may be repeated (default: the resolvers of the host)',
+      repeated,
+      [],
     )
     .addOption(new Option('--access-log <format>', 'a line for each request (default: none)').choices(['json', 'text']))
     .option('--access-log-file <file>', 'where those lines go (default: standard output)')
@@ -153,6 +164,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
       authenticate: openTokens(onEvent),
       certificates,
       reusePort: worker !== undefined,
+      dns: options.dns && (worker ?? 0) === 0 ? { ...options.dns, upstreams: upstreamsOf(options) } : undefined,
       drillEveryMs: options.drillEvery,
       telemetry: observed.telemetry,
       now,
@@ -175,6 +187,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
       process.stdout.write(`workload   unix://${door.path}\n`)
     }
     for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
+    if (sidecar.dnsPort !== undefined) process.stdout.write(`names      ${options.dns!.address}:${sidecar.dnsPort}\n`)
     observed.ready({ stats: () => sidecar.proxy.stats(), recorder: recorderStatus! })
     if (observed.port !== undefined)
       process.stdout.write(`admin      http://${options.admin!.address}:${observed.port}\n`)
@@ -205,6 +218,16 @@ function joinOptions(options: Options, dir: string, onEvent: ReturnType<typeof p
     onEvent,
   }
 }
+
+/** Not itself, where it is the host's resolver. */
+const upstreamsOf = ({ dns, dnsUpstream }: Options): readonly { readonly address: string; readonly port: number }[] =>
+  (dnsUpstream.length > 0 ? dnsUpstream : getServers().map(withPort))
+    .map(hostAndPort)
+    .filter(({ address, port }) => address !== dns?.address || port !== dns.port)
+
+/** Node leaves the port out where it is 53, and brackets with it. */
+const withPort = (server: string): string =>
+  isIP(server) === 0 ? server : `${server.includes(':') ? `[${server}]` : server}:53`
 
 const workerDir = (state: string, index: number): string => join(state, `worker-${index}`)
 

@@ -45,7 +45,7 @@ export async function serveConnection(
     const passes = parts.sink.account?.(decision.verdict, kept.thrown) === true
     if (passes && decision.verdict === 'allow' && found) {
       telemetry?.opened(facts, found)
-      const outcome = await connection.forward(found, facts.requestId, again)
+      const outcome = await joined(found)
       telemetry?.served({ facts, found, use, decision, kept: undefined, outcome })
     } else {
       const outcome = connection.refuse()
@@ -55,12 +55,25 @@ export async function serveConnection(
   }
   const passed = decision.verdict === 'allow' && found
   if (passed) telemetry?.opened(facts, passed)
-  const outcome = passed ? await connection.forward(found, facts.requestId, again) : connection.refuse()
+  const outcome = passed ? await joined(passed) : connection.refuse()
   telemetry?.served({ facts, found, use, decision, kept, outcome })
   parts.sink.outcome(kept, outcome)
   if (found) tellCalls(parts.sink, kept, facts, found, outcome)
   void parts.trials?.answered({ facts, found, decision, use: parts.policy, kept })
+
+  async function joined(to: Found): Promise<Outcome> {
+    const ended = to.begin?.()
+    const outcome = await connection.forward(to, facts.requestId, again)
+    if (typeof ended === 'function') ended(reached(outcome))
+    return outcome
+  }
 }
+
+/** What a connection says of its endpoint: whether it could be reached. How long it lasts and how it ends is its two ends' affair. */
+const reached = ({ code }: Outcome): Pick<Outcome, 'code' | 'status' | 'durationUs'> => ({
+  ...{ status: 0, durationUs: 0 },
+  code: code === 'upstream_unreachable' || code === 'upstream_identity' ? code : 'completed',
+})
 
 /** By the identity, the quarantine, the services, the policy and the time of now. */
 async function decided(connection: OpaqueConnection, parts: Parts, requestId: string | undefined) {

@@ -8,7 +8,7 @@ package bench.authz
 default allow := false
 
 allow if {
-	input.attributes.request.http.method == "GET"
+	input.attributes.request.http.method in {"GET", "POST"}
 	startswith(input.attributes.request.http.path, "/orders/")
 	input.attributes.source.principal in data.bench.callers
 }

@@ -22,14 +22,15 @@ import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
 import { type AuditReads, makeReads, recordedReads } from '../../control/node/audit-reads.ts'
 import { authorityRoutes } from '../../control/node/authority-routes.ts'
-import { type BundleDoor, type BundleDoorParts, openBundleDoor } from '../../control/node/bundle-door.ts'
-import { type CollectorDoor, openCollectorDoor } from '../../control/node/collector-door.ts'
+import { type BundleDoorParts, openBundleDoor } from '../../control/node/bundle-door.ts'
+import { openCollectorDoor } from '../../control/node/collector-door.ts'
 import { openCollectorTokens } from '../../control/node/collector-tokens.ts'
 import { complianceRoutes } from '../../control/node/compliance-routes.ts'
 import { findingsRoutes } from '../../control/node/findings-routes.ts'
 import type { DoorApp } from '../../control/node/http.ts'
-import { type MeshDoor, openMeshDoor } from '../../control/node/mesh-door.ts'
+import { openMeshDoor } from '../../control/node/mesh-door.ts'
 import { makeOpaLog } from '../../control/node/opa-log.ts'
+import type { Door } from '../../control/node/open-door.ts'
 import { type QuarantineParts, quarantineRoutes } from '../../control/node/quarantine-routes.ts'
 import type { StateFolder } from '../../control/node/state.ts'
 import { partsOf } from '../../control/parts.ts'
@@ -98,9 +99,9 @@ export interface FederationPlace {
 
 export interface ControlPlane {
   readonly id: SpiffeId
-  readonly door: MeshDoor
-  readonly collector: CollectorDoor | undefined
-  readonly bundleDoor: BundleDoor | undefined
+  readonly door: Door
+  readonly collector: Door | undefined
+  readonly bundleDoor: Door | undefined
   readonly registrar: Registrar
   readonly sink: RecordSink
   /** What other doors ask before they show the audit. */

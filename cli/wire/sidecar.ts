@@ -11,6 +11,7 @@ import { signHeadWith } from '../../ca/node/heads.ts'
 import { certificatesOf } from '../../ca/node/pem.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
 import { maxTrials } from '../../control/health.ts'
+import { captureOf } from '../../control/mesh/capture.ts'
 import { snapshotFor } from '../../control/mesh/scope.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
@@ -21,6 +22,8 @@ import { makeDecide, makeLogRules, makePolicies } from '../../engine/index.ts'
 import { lookupOf, openHttpTransport } from '../../engine/node/http-transport.ts'
 import type { Trials } from '../../proxy/flow/trial.ts'
 import { returnedText, type VersionReport } from '../../proxy/flow/versions.ts'
+import { underHost } from '../../proxy/flow/wildcard.ts'
+import { type DnsOptions, openDns } from '../../proxy/node/dns.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import { agreeable } from '../../proxy/node/tls.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
@@ -48,6 +51,8 @@ export interface SidecarOptions {
   /** What gateways show, and their roots of clients. */
   readonly certificates: Certificates
   readonly reusePort: boolean
+  /** Where names of the mesh are answered, and who is asked for all others. Default nowhere. */
+  readonly dns?: Pick<DnsOptions, 'address' | 'port' | 'upstreams'> | undefined
   /** Time between two drills, in milliseconds; the first is at the start. Default none are made. */
   readonly drillEveryMs?: number | undefined
   /** Counts, lists, shows and traces requests. Default nobody does. */
@@ -59,6 +64,8 @@ export interface SidecarOptions {
 export interface Sidecar {
   readonly workload: Workload
   readonly proxy: OpenProxy
+  /** Where names are answered; undefined where they are not. */
+  readonly dnsPort: number | undefined
   /** Whether what is in force here is this workload's part of `whole`. */
   isCurrent(whole: MeshSnapshot): boolean
   /** Stops taking requests, finishes those in flight within `drainMs`, and ends its epoch with a final head. */
@@ -137,6 +144,10 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     },
   })
 
+  let names = captureOf(first, workload.name, sha256).names
+  const find = (name: string): string | undefined => underHost(names, name)
+  const dns = options.dns && (await openDns({ ...options.dns, find }).catch(closing(proxy)))
+
   let applied = first.name
   const stop = new AbortController()
   const following = follow()
@@ -153,6 +164,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
         options.onSnapshot?.(snapshot)
         await activation.activate(snapshot)
         await proxy.apply(snapshot)
+        names = captureOf(snapshot, workload!.name, sha256).names
         applied = snapshot.name
         current = snapshot
         name = applied
@@ -256,9 +268,11 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
   return {
     workload,
     proxy,
+    dnsPort: dns?.port,
     isCurrent: (whole) => snapshotFor(whole, id, sha256)?.name === applied,
     async close(drainMs) {
       stop.abort()
+      await dns?.close()
       await proxy.drain(drainMs)
       await Promise.all([following, watching, trusting, refreshing, reporting, drilling])
       await sink.close()
@@ -282,6 +296,14 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     }
   }
 }
+
+/** Nothing stays open of a start that failed. */
+const closing =
+  (proxy: OpenProxy) =>
+  async (thrown: unknown): Promise<never> => {
+    await proxy.drain(0)
+    throw thrown
+  }
 
 /** Left out where there is nothing to tell: a control of the release before does not read it. */
 function trialStatus(trials: Pick<Trials, 'reports' | 'faultsPassed'>): { readonly [name: string]: Json } {

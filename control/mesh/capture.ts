@@ -11,6 +11,8 @@ export interface Capture {
   readonly workload: string
   /** Host names and the address that they are to have. */
   readonly hosts: readonly { readonly address: string; readonly names: readonly string[] }[]
+  /** The same and those with a wildcard, which DNS can answer. */
+  readonly names: ReadonlyMap<string, string>
   /** Where calls to an address go on 127.0.0.1. */
   readonly redirects: readonly { readonly address: string; readonly port: number; readonly service: string }[]
   /** Services that are not captured, and why. */
@@ -40,6 +42,7 @@ export function captureOf(
   const own = addressesOf(services, sha256)
 
   const hosts: { address: string; names: readonly string[] }[] = []
+  const byName = new Map<string, string>()
   const redirects: { address: string; port: number; service: string }[] = []
   const left: { service: string; why: string }[] = []
   for (const service of services) {
@@ -59,6 +62,7 @@ export function captureOf(
     }
     const address = own.get(service.name)!
     if (names.length > 0) hosts.push({ address, names })
+    for (const host of service.hosts) if (isName(host.replace(/^\*\./, ''))) byName.set(host, address)
     redirects.push({ address, port, service: service.name })
     for (const one of addresses) if (one.service === service.name) redirects.push({ ...one, port })
   }
@@ -66,7 +70,7 @@ export function captureOf(
     if (services.some(({ name }) => name === service)) continue
     throw new WritError('not_found', `there is no service ${service}`, { cure: 'name one of the mesh file' })
   }
-  return { workload, hosts, redirects, left }
+  return { workload, hosts, names: byName, redirects, left }
 }
 
 /** Redirects reach 127.0.0.1 alone. */
@@ -119,11 +123,18 @@ export function withHosts(text: string, capture: Pick<Capture, 'workload' | 'hos
 /** Names of workloads have hyphens and no underscores, so no two have one table. */
 export const tableOf = (workload: string): string => `writ_${workload.replaceAll('-', '_')}`
 
-/**
- * A script for `nft -f`: takes the place of what was there, all at once. `exceptUid`: whose calls go where they were sent,
- * which the sidecar's must where callers know a service by the very address that it is served at.
- */
-export function nftRules({ workload, redirects }: Capture, exceptUid: number | undefined): string {
+export interface RuleOptions {
+  /**
+   * Whose calls go where they were sent, which the sidecar's must where callers know a service by the very address that it is
+   * served at, and where it asks the host's resolvers.
+   */
+  readonly exceptUid?: number | undefined
+  /** Where questions of DNS go on 127.0.0.1. Default where they were sent. */
+  readonly dnsPort?: number | undefined
+}
+
+/** A script for `nft -f`: takes the place of what was there, all at once. */
+export function nftRules({ workload, redirects }: Capture, { exceptUid, dnsPort }: RuleOptions): string {
   const table = tableOf(workload)
   const elements = redirects.map(({ address, port }) => `${address} : ${port}`).join(', ')
   return [
@@ -137,6 +148,7 @@ export function nftRules({ workload, redirects }: Capture, exceptUid: number | u
     '    type nat hook output priority -100; policy accept;',
     ...(exceptUid === undefined ? [] : [`    meta skuid ${exceptUid} accept`]),
     '    meta l4proto tcp redirect to :ip daddr map @ports',
+    ...(dnsPort === undefined ? [] : ['udp', 'tcp'].map((over) => `    ${over} dport 53 redirect to :${dnsPort}`)),
     '  }',
     '}',
     '',

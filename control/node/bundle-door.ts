@@ -1,13 +1,12 @@
 /** Our trust bundle for whoever wants to recognise our workloads: one document, for everybody (SPIFFE Federation). */
 
-import { createServer, type Server, type ServerOptions } from 'node:https'
-import type { AddressInfo } from 'node:net'
-import { getRequestListener } from '@hono/node-server'
+import type { ServerOptions } from 'node:https'
 import { bundleJson } from '../../ca/bundle.ts'
-import type { TrustBundle } from '../../core/identity.ts'
+import type { IdentityState, TrustBundle } from '../../core/identity.ts'
 import type { IdentitySource } from '../../core/ports.ts'
-import { closeServer, type DoorLimits, doorApp, listen, serverTimes, type Unexpected } from './http.ts'
+import { doorApp, type Unexpected } from './http.ts'
 import { meshTls } from './mesh-tls.ts'
+import { type Door, type DoorOptions, followIdentity, openDoor, tlsServer } from './open-door.ts'
 
 export interface BundleDoorParts {
   readonly bundle: () => TrustBundle
@@ -18,17 +17,8 @@ export interface BundleDoorParts {
   readonly unexpected: Unexpected
 }
 
-export interface BundleDoor {
-  readonly address: string
-  readonly port: number
-  close(): Promise<void>
-}
-
 /** Never asks for a certificate: a bundle is for everybody (section 5.1). */
-export async function openBundleDoor(
-  parts: BundleDoorParts,
-  options: DoorLimits & { readonly address?: string; readonly port?: number } = {},
-): Promise<BundleDoor> {
+export async function openBundleDoor(parts: BundleDoorParts, options: DoorOptions = {}): Promise<Door> {
   const app = doorApp(parts.unexpected)
   app.get('/', (c) => {
     const { refreshHintS = 300 } = parts.bundle()
@@ -44,45 +34,17 @@ export async function openBundleDoor(
     })
   }
   const { as } = parts
-  const open = (tls: ServerOptions): Server =>
-    createServer(
-      { ...tls, ...serverTimes(options), handshakeTimeout: options.requestMs ?? 10_000 },
-      getRequestListener(app.fetch, { overrideGlobalObjects: false }),
-    )
-  const server = open(
-    'identity' in as ? spiffeTls(as.identity) : { cert: as.certificates, key: as.key, minVersion: 'TLSv1.2' },
-  )
-  server.maxConnections = options.connections ?? 1024
-  const unsubscribe =
-    'identity' in as
-      ? as.identity.subscribe(() => {
-          try {
-            server.setSecureContext(spiffeTls(as.identity))
-          } catch (thrown) {
-            parts.unexpected(thrown)
-          }
-        })
-      : () => {}
-  const address = options.address ?? '127.0.0.1'
-  try {
-    await listen(server, { address, port: options.port ?? 0 })
-  } catch (thrown) {
-    unsubscribe()
-    throw thrown
+  if (!('identity' in as)) {
+    const tls = { cert: as.certificates, key: as.key, minVersion: 'TLSv1.2' } as const
+    return openDoor(tlsServer(app, tls, options, 1024), options)
   }
-  return {
-    address,
-    port: (server.address() as AddressInfo).port,
-    close: () => {
-      unsubscribe()
-      return closeServer(server)
-    },
-  }
+  const server = tlsServer(app, spiffeTls(as.identity.current()), options, 1024)
+  return openDoor(server, options, followIdentity(server, as.identity, spiffeTls, parts.unexpected))
 }
 
 /** As at the mesh door, but for what asks for a client's certificate; clients of the intermediate profile come by TLS 1.2. */
-const spiffeTls = (identity: IdentitySource): ServerOptions => ({
-  ...meshTls(identity.current()),
+const spiffeTls = (state: IdentityState): ServerOptions => ({
+  ...meshTls(state),
   minVersion: 'TLSv1.2',
   requestCert: false,
 })

@@ -6,31 +6,18 @@
  */
 
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { WritError } from '../../core/fault.ts'
 import { isLoopback } from '../../core/url.ts'
 import { type CollectorParts, collectorRoutes } from './collector-routes.ts'
-import { closeServer, type DoorLimits, listen, serverTimes } from './http.ts'
+import { serverTimes } from './http.ts'
+import { type Door, type DoorOptions, openDoor } from './open-door.ts'
 
-export interface CollectorDoorOptions extends DoorLimits {
-  /** A loopback address: tokens would cross any other network in the clear. Default 127.0.0.1. */
-  readonly address?: string
-  /** Default: a free one. */
-  readonly port?: number
-}
-
-export interface CollectorDoor {
-  readonly address: string
-  readonly port: number
-  close(): Promise<void>
-}
-
-/** Throws a WritError `config_invalid` for an address that is not loopback, `in_use` where somebody listens there. */
-export async function openCollectorDoor(
-  parts: CollectorParts,
-  options: CollectorDoorOptions = {},
-): Promise<CollectorDoor> {
+/**
+ * At a loopback address alone: tokens would cross any other network in the clear. Throws a WritError `config_invalid` for
+ * another one, `in_use` where somebody listens there.
+ */
+export async function openCollectorDoor(parts: CollectorParts, options: DoorOptions = {}): Promise<Door> {
   const { address = '127.0.0.1' } = options
   if (!isLoopback(address)) {
     throw new WritError('config_invalid', `the collector's door cannot be at ${address}: it speaks plain HTTP`, {
@@ -42,6 +29,5 @@ export async function openCollectorDoor(
     getRequestListener(collectorRoutes(parts).fetch, { overrideGlobalObjects: false }),
   )
   server.maxConnections = options.connections ?? 1024
-  await listen(server, { address, port: options.port ?? 0 })
-  return { address, port: (server.address() as AddressInfo).port, close: () => closeServer(server) }
+  return openDoor(server, options)
 }

@@ -14,7 +14,8 @@ import type { SpiffeId } from '../../core/spiffe.ts'
 import { problemResponse } from '../problem.ts'
 import { type DoorApp, type DoorEnv, doorApp, type Unexpected } from './http.ts'
 import { logFile, type StoredFile } from './log-files.ts'
-import { type MtlsDoor, type MtlsOptions, openMtlsDoor } from './mtls.ts'
+import { openMtlsDoor } from './mtls.ts'
+import type { Door, DoorOptions } from './open-door.ts'
 import { peers } from './peer.ts'
 
 export interface LogDoorParts {
@@ -36,7 +37,7 @@ export interface LogDoorParts {
 /** Ids of one answer. */
 const maxUnder = 1001
 
-export function openLogDoor(parts: LogDoorParts, options: MtlsOptions = {}): Promise<MtlsDoor> {
+export function openLogDoor(parts: LogDoorParts, options: DoorOptions = {}): Promise<Door> {
   const refused = (): void => undefined // Only control and operators come here; a failed handshake harms nobody.
   const { identity, unexpected } = parts
   return openMtlsDoor({ app: logRoutes(parts), identity, refused, unexpected }, options)

@@ -2,16 +2,14 @@
 
 import type { IdentitySource } from '../../core/ports.ts'
 import { type MeshRouteParts, meshRoutes } from './mesh-routes.ts'
-import { type MtlsDoor, type MtlsOptions, openMtlsDoor } from './mtls.ts'
+import { openMtlsDoor } from './mtls.ts'
+import type { Door, DoorOptions } from './open-door.ts'
 
 export interface MeshDoorParts extends MeshRouteParts {
   readonly identity: IdentitySource
 }
 
-export type MeshDoor = MtlsDoor
-export type MeshDoorOptions = MtlsOptions
-
-export async function openMeshDoor(parts: MeshDoorParts, options: MtlsOptions = {}): Promise<MeshDoor> {
+export async function openMeshDoor(parts: MeshDoorParts, options: DoorOptions = {}): Promise<Door> {
   const closing = new AbortController()
   const { identity, sink, unexpected } = parts
   const door = await openMtlsDoor(

@@ -1,19 +1,10 @@
 /** An HTTPS server for workloads: its own SVID, taken up anew with each change, and no resumption. */
 
-import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { getRequestListener } from '@hono/node-server'
 import type { IdentitySource } from '../../core/ports.ts'
-import { closeServer, type DoorApp, type DoorLimits, listen, serverTimes, type Unexpected } from './http.ts'
+import type { DoorApp, Unexpected } from './http.ts'
 import { meshTls } from './mesh-tls.ts'
-
-export interface MtlsOptions extends DoorLimits {
-  /** Default 127.0.0.1. */
-  readonly address?: string
-  /** Default: a free one. */
-  readonly port?: number
-}
+import { type Door, type DoorOptions, followIdentity, openDoor, tlsServer } from './open-door.ts'
 
 export interface MtlsParts {
   readonly app: Pick<DoorApp, 'fetch'>
@@ -23,44 +14,14 @@ export interface MtlsParts {
   readonly unexpected: Unexpected
 }
 
-export interface MtlsDoor {
-  readonly address: string
-  readonly port: number
-  close(): Promise<void>
-}
-
-export async function openMtlsDoor(parts: MtlsParts, options: MtlsOptions = {}): Promise<MtlsDoor> {
-  const server = createServer(
-    { ...meshTls(parts.identity.current()), ...serverTimes(options), handshakeTimeout: options.requestMs ?? 10_000 },
-    getRequestListener(parts.app.fetch as DoorApp['fetch'], { overrideGlobalObjects: false }),
-  )
-  server.maxConnections = options.connections ?? 4096
+export async function openMtlsDoor(parts: MtlsParts, options: DoorOptions = {}): Promise<Door> {
+  const { app, identity, unexpected } = parts
+  const server = tlsServer(app, meshTls(identity.current()), options, 4096)
   server.on('secureConnection', (socket: TLSSocket) => {
     if (socket.isSessionReused()) socket.destroy() // Its certificate would be a memory.
   })
   server.on('tlsClientError', (thrown: NodeJS.ErrnoException, socket: TLSSocket) => {
     parts.refused(socket.remoteAddress ?? '', thrown.code ?? '')
   })
-  const unsubscribe = parts.identity.subscribe((state) => {
-    try {
-      server.setSecureContext(meshTls(state))
-    } catch (thrown) {
-      parts.unexpected(thrown) // The old certificate goes on serving until it ends.
-    }
-  })
-  const address = options.address ?? '127.0.0.1'
-  try {
-    await listen(server, { address, port: options.port ?? 0 })
-  } catch (thrown) {
-    unsubscribe()
-    throw thrown
-  }
-  return {
-    address,
-    port: (server.address() as AddressInfo).port,
-    close: () => {
-      unsubscribe()
-      return closeServer(server)
-    },
-  }
+  return openDoor(server, options, followIdentity(server, identity, meshTls, unexpected))
 }

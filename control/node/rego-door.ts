@@ -1,23 +1,14 @@
 /** OPA's REST API over our engine: clients of OPA point here and ask the policies that proxies ask. */
 
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { fromUtf8, toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
 import { isLoopback } from '../../core/url.ts'
-import {
-  closeServer,
-  type DoorEnv,
-  type DoorLimits,
-  listen,
-  readBody,
-  serverTimes,
-  TooLarge,
-  type Unexpected,
-} from './http.ts'
+import { type DoorEnv, readBody, serverTimes, TooLarge, type Unexpected } from './http.ts'
+import { type Door, type DoorOptions, openDoor } from './open-door.ts'
 import { equal } from './page-door.ts'
 import { type Compile, maxCompileBytes } from './rego-compile.ts'
 import {
@@ -43,25 +34,15 @@ export interface RegoDoorParts extends DataParts {
   readonly unexpected: Unexpected
 }
 
-export interface RegoDoorOptions extends DoorLimits {
-  /** Default 127.0.0.1. */
-  readonly address?: string
-  /** Default: a free one. */
-  readonly port?: number
+export interface RegoDoorOptions extends DoorOptions {
   /** Length of a body, in bytes. Default 1 MiB. */
   readonly maxBodyBytes?: number
   /** Requests that are answered at a time; further ones are refused with 503. Default 256. */
   readonly concurrent?: number
 }
 
-export interface RegoDoor {
-  readonly address: string
-  readonly port: number
-  close(): Promise<void>
-}
-
 /** Throws `config_invalid` where it would stand open to strangers, or where two policies answer for one path. */
-export async function openRegoDoor(parts: RegoDoorParts, options: RegoDoorOptions = {}): Promise<RegoDoor> {
+export async function openRegoDoor(parts: RegoDoorParts, options: RegoDoorOptions = {}): Promise<Door> {
   const { address = '127.0.0.1' } = options
   if (parts.token === undefined && !isLoopback(address)) {
     throw new WritError('config_invalid', `without a token this cannot listen on ${address}: anyone could ask`, {
@@ -72,8 +53,7 @@ export async function openRegoDoor(parts: RegoDoorParts, options: RegoDoorOption
   const app = regoRoutes(parts, options)
   const server = createServer(serverTimes(options), getRequestListener(app.fetch, { overrideGlobalObjects: false }))
   server.maxConnections = options.connections ?? 1024
-  await listen(server, { address, port: options.port ?? 0 })
-  return { address, port: (server.address() as AddressInfo).port, close: () => closeServer(server) }
+  return openDoor(server, options)
 }
 
 function refuseTwice(entrypoints: readonly string[]): void {

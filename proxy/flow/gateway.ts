@@ -5,8 +5,7 @@ import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import type { GatewayListener, MeshSnapshot, Route, Service, Site } from '../../core/snapshot.ts'
 import { isHead } from '../exchange.ts'
 import { hostOf } from './authority.ts'
-import { rotation } from './reach.ts'
-import type { FindRoute, Found } from './route.ts'
+import type { FindRoute, FindService, Found } from './route.ts'
 import { type Fraction, weighted } from './way.ts'
 import { underHost } from './wildcard.ts'
 
@@ -42,22 +41,20 @@ export function sitesOf({ sites }: Pick<GatewayListener, 'sites'>): FindSite {
 /** Where TLS goes that is passed on as it comes, by the name that it asks for. Undefined where none is. */
 export function passedOn(
   { sites }: GatewayListener,
-  { services }: Pick<MeshSnapshot, 'services'>,
+  ofService: FindService,
   find: FindSite,
   pick: Fraction,
 ): ((serverName: string) => (() => Found | undefined) | undefined) | undefined {
   const passed = new Set(sites.flatMap((site) => (site.serves === 'tls' ? site.backends : [])).map((to) => to.service))
   if (!sites.some(({ serves }) => serves === 'tls')) return undefined
-  const next = new Map(
-    services.filter(({ name }) => passed.has(name)).map((service) => [service.name, rotation(service)]),
-  )
+  const next = new Map([...passed].map((name) => [name, ofService(name)]))
   return (serverName) => {
     const site = find(serverName)
     if (site?.serves !== 'tls') return undefined
     return () => {
       const service = weighted(site.backends, pick)?.service
-      const endpoint = service === undefined ? undefined : next.get(service)?.()
-      return endpoint && { route: site.route, service: service!, endpoint, timeoutMs: 0 }
+      const found = service === undefined ? undefined : next.get(service)?.()
+      return found && { ...found, route: site.route }
     }
   }
 }

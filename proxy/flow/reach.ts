@@ -43,8 +43,8 @@ export interface Place {
 export interface Reach {
   readonly name: string
   readonly traffic: ServiceTraffic | undefined
-  /** Undefined where there is no endpoint. `caller`: by whom an endpoint may be chosen. */
-  pick(head: RequestHead, caller: string | undefined): Place | undefined
+  /** Undefined where there is no endpoint. `head`: none of a connection. `caller`: by whom an endpoint may be chosen. */
+  pick(head: RequestHead | undefined, caller: string | undefined): Place | undefined
   /** The endpoint that a request was sent to before, by `sessionOf`; undefined where that is not to be asked now. */
   again(session: string): Place | undefined
   /** How requests are tried again by these rules. */
@@ -78,7 +78,7 @@ export function reachOf(
   return {
     name: service.name,
     traffic: service.traffic,
-    pick: (head, caller) => place(balancer?.pick(hashOn && keyAt(hashOn, head, caller), undefined, locality)),
+    pick: (head, caller) => place(balancer?.pick(hashOn && head && keyAt(hashOn, head, caller), undefined, locality)),
     again(session) {
       const endpoint = service.endpoints.find((one) => sessionOf(service.name, one) === session)
       if (!endpoint) return undefined

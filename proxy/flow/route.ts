@@ -10,7 +10,7 @@ import { keyAt } from '../limit/key.ts'
 import type { Ended, RetryPlan, Withheld } from './attempts.ts'
 import { hostOf } from './authority.ts'
 import { type Injected, injectedInto } from './filters/answer.ts'
-import { type Place, reachOf, rotation, type Watch } from './reach.ts'
+import { type Place, reachOf, type Watch } from './reach.ts'
 import { routeIndex } from './route-index.ts'
 import { sessionField, sessionOf } from './session.ts'
 import type { Told } from './versions.ts'
@@ -227,12 +227,20 @@ export function requestsTo(found: () => Found | undefined): FindRoute {
   }
 }
 
+/** Finds an endpoint of one service, by its name. */
+export type FindService = (name: string) => () => Found | undefined
+
 /** Outbound, where a port is for one service: the snapshot's routes say nothing of it. */
-export function serviceRoute(snapshot: Pick<MeshSnapshot, 'services'>, name: string): () => Found | undefined {
+export function serviceRoute(
+  snapshot: Pick<MeshSnapshot, 'services'>,
+  name: string,
+  pick: Fraction,
+  watch: Pick<Watch, 'balance' | 'locality'>,
+): () => Found | undefined {
   const service = snapshot.services.find((one) => one.name === name)
-  const next = service && rotation(service)
+  const reach = service && reachOf(service, pick, watch)
   return () => {
-    const endpoint = next?.()
-    return endpoint && { route: name, service: name, endpoint, timeoutMs: 0 }
+    const place = reach?.pick(undefined, undefined)
+    return place && { route: name, service: name, ...place, timeoutMs: 0 }
   }
 }

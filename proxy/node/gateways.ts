@@ -4,6 +4,7 @@ import type { Certificates, Identify, IdentitySource } from '../../core/ports.ts
 import type { ClientCertificates, GatewayListener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { type FindSite, gatewayRoute, passedOn, type RoutesOver, sentToTls, sitesOf } from '../flow/gateway.ts'
+import type { FindService } from '../flow/route.ts'
 import { judgeStrangers, type Strangers } from '../flow/strangers.ts'
 import type { Fraction } from '../flow/way.ts'
 import type { Parts } from '../serve.ts'
@@ -27,6 +28,7 @@ export interface Gateways {
     listener: GatewayListener,
     snapshot: Pick<MeshSnapshot, 'services'>,
     over: RoutesOver,
+    ofService: FindService,
     pick: Fraction,
   ): Pick<Parts, 'findRoute' | 'identify' | 'strangers' | 'diverted' | 'passedOn'>
   /** Of a listener whose parts were taken before. Undefined where it is plain. */
@@ -41,7 +43,7 @@ export function makeGateways({ source, identify, identifyClients, certificates, 
   const known = new Map<string, { site: FindSite; readonly strangers: Strangers }>()
 
   return {
-    partsOf(name, { id }, listener, snapshot, over, pick) {
+    partsOf(name, { id }, listener, snapshot, over, ofService, pick) {
       const site = sitesOf(listener)
       const one = known.get(name) ?? { site, strangers: judgeStrangers() }
       one.site = site
@@ -52,7 +54,7 @@ export function makeGateways({ source, identify, identifyClients, certificates, 
         identify: (roots && identifyClients?.(id, roots)) ?? identify(id),
         strangers: one.strangers,
         diverted: sentToTls(listener, site),
-        passedOn: passedOn(listener, snapshot, site, pick),
+        passedOn: passedOn(listener, ofService, site, pick),
       }
     },
     tlsOf(name, { id }, { sites, clients, minTls }) {

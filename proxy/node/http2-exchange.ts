@@ -210,7 +210,7 @@ export class Http2Exchange implements Exchange, CallerEnd {
     const status = response.status === 101 ? 200 : response.status
     const head = http2Response(status, response.fields, { ...changes, remove })
     try {
-      this.#stream.respond(head, { endStream, waitForTrailers: response.framing.kind === 'chunked' })
+      this.#stream.respond(head, { endStream, waitForTrailers: !endStream && response.framing.kind !== 'length' })
     } catch {
       this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     }

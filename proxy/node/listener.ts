@@ -163,6 +163,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
     addresses.set(socket, socket.remoteAddress ?? '')
     socket.on('close', () => sockets.delete(socket))
     if (!parts.passedOn) {
+      socket.allowHalfOpen = false // Who ends in the middle of a handshake is gone.
       secure.emit('connection', socket) // All of it ends here.
       return
     }
@@ -172,7 +173,10 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
         const target = serverName === undefined ? undefined : parts.passedOn?.(serverName)
         if (closing) socket.destroy()
         else if (target && serverName !== undefined) pass(socket, serverName)
-        else secure.emit('connection', socket)
+        else {
+          socket.allowHalfOpen = false
+          secure.emit('connection', socket)
+        }
       },
       onRefused(_, code, detail) {
         refused(socket, code, detail)
@@ -210,6 +214,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
 
   /** Judges the peer before the first byte of a request is read, and again on every request. */
   async function admit(socket: TLSSocket, { shown: shownBy }: ListenerTls): Promise<void> {
+    socket.allowHalfOpen = true // As connections have it; `front` took it from this one.
     socket.on('error', () => {}) // It may break while its peer is judged; the close that follows says so.
     admitted.get(under(socket))?.handshaken()
     const shown = shownBy(socket)

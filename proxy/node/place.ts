@@ -1,30 +1,36 @@
 /** What a listener of the snapshot comes to: where it is, what is spoken there, where its bytes go, and whom it asks. */
 
 import type { Identity, IdentityState } from '../../core/identity.ts'
-import type { Bind, Listener, MeshSnapshot, Workload } from '../../core/snapshot.ts'
+import type { Bind, Listener, Workload } from '../../core/snapshot.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import { outsideRoute } from '../flow/outside.ts'
-import { appOf, appRoute, type FindRoute, type Found, foundAppRoute, requestsTo, serviceRoute } from '../flow/route.ts'
+import {
+  appOf,
+  appRoute,
+  type FindRoute,
+  type FindService,
+  type Found,
+  foundAppRoute,
+  requestsTo,
+} from '../flow/route.ts'
 import { isTls } from './gateways.ts'
 import { either, opaque } from './tls.ts'
 
 /** Where connections go that are passed as bytes; undefined where a listener speaks HTTP. */
-export function opaqueTarget(listener: Listener, snapshot: MeshSnapshot): (() => Found | undefined) | undefined {
-  if (listener.direction === 'outbound') {
-    return listener.tcp === undefined ? undefined : serviceRoute(snapshot, listener.tcp)
-  }
+export function opaqueTarget(listener: Listener, ofService: FindService): (() => Found | undefined) | undefined {
+  if (listener.direction === 'outbound') return listener.tcp === undefined ? undefined : ofService(listener.tcp)
   if (listener.direction !== 'inbound' || listener.protocol === undefined) return undefined
   const found = appOf(listener)
   return () => found
 }
 
 /** Where requests go; `outbound` finds what hosts of the mesh lead to. */
-export function routeAt(listener: Listener, snapshot: MeshSnapshot, outbound: FindRoute): FindRoute {
+export function routeAt(listener: Listener, ofService: FindService, outbound: FindRoute): FindRoute {
   switch (listener.direction) {
     case 'inbound':
       return listener.protocol === 'detect' ? foundAppRoute(listener) : appRoute(listener)
     case 'outbound':
-      if (listener.tcp !== undefined && listener.detect) return requestsTo(serviceRoute(snapshot, listener.tcp))
+      if (listener.tcp !== undefined && listener.detect) return requestsTo(ofService(listener.tcp))
       return outsideRoute(listener.outside ?? [], outbound)
     case 'egress':
       return outsideRoute(listener.outside)

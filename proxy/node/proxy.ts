@@ -28,7 +28,7 @@ import type { RoutesOver } from '../flow/gateway.ts'
 import { type FindQuarantine, quarantineOf } from '../flow/quarantine.ts'
 import { inBlocks } from '../flow/random.ts'
 import type { Load } from '../flow/reach.ts'
-import { type FindRoute, routesOf } from '../flow/route.ts'
+import { type FindRoute, type FindService, routesOf, serviceRoute } from '../flow/route.ts'
 import { makeTrials, type TrialReport, type Trials } from '../flow/trial.ts'
 import { makeVersions, returnedText, type VersionReport } from '../flow/versions.ts'
 import { acceptanceOf, bounded } from '../limit/accepts.ts'
@@ -172,13 +172,16 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
   ): Parts {
     const name = `${workload.name}/${listener.name}`
     const accepts = 'limits' in listener && listener.limits && acceptanceOf(listener.limits)
+    const { locality } = workload
+    const ofService: FindService = (service) =>
+      serviceRoute(snapshot, service, () => fraction(random), { balance, locality })
     const parts: Parts = {
       direction: listener.direction === 'outbound' ? 'outbound' : 'inbound',
       listener: name,
       workload: workload.id,
       policy: 'policy' in listener ? listener.policy : undefined,
-      findRoute: routeAt(listener, snapshot, outbound),
-      connectTo: opaqueTarget(listener, snapshot),
+      findRoute: routeAt(listener, ofService, outbound),
+      connectTo: opaqueTarget(listener, ofService),
       detects: detects(listener),
       identify: options.identify(workload.id),
       authenticate: options.authenticate,
@@ -193,7 +196,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       now: options.now,
       random,
       ...(listener.direction === 'gateway' &&
-        gateways.partsOf(name, workload, listener, snapshot, routesFrom(workload.locality), () => fraction(random))),
+        gateways.partsOf(name, workload, listener, snapshot, routesFrom(locality), ofService, () => fraction(random))),
     }
     return accepts ? { ...parts, findRoute: bounded(parts.findRoute, accepts) } : parts
   }

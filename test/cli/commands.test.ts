@@ -160,3 +160,18 @@ test('a reader who has seen enough ends nothing and breaks nothing', async () =>
   expect({ code, out }).toEqual({ code: 0, out: '{\n' })
   expect(err).toBe('ended 0\n')
 })
+
+test.each([
+  ['an address of IPv6', ['--address', 'orders=::1', '--except-uid', '1'], /a redirect of IPv6 leads to ::1/],
+  [
+    'an address without whose calls stay',
+    ['--address', 'orders=10.0.0.1'],
+    /own calls to such an address would come back/,
+  ],
+  ['names without whose questions stay', ['--dns', '15053'], /own questions to the resolvers would come back/],
+] as const)('capture refuses %s', async (_, words, expected) => {
+  const fresh = await program('capture')
+  for (const one of [fresh, ...fresh.commands]) one.exitOverride().configureOutput({ writeErr: () => {} })
+  const ended = fresh.parseAsync(['node', 'writ', 'capture', '-f', 'no.yaml', '--workload', 'web', ...words])
+  await expect(ended).rejects.toThrow(expected)
+})

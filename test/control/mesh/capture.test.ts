@@ -38,8 +38,18 @@ test('services of HTTP go to the one port, opaque ones to theirs, and what canno
     { address: orders, port: 15_001, service: 'orders' },
   ])
   expect(capture.left).toEqual([{ service: 'orders', why: 'is not found by *.shop, 10.0.0.1' }])
-  expect(nftRules(capture, 0)).toMatch(/^table ip writ_web_a \{\}\ndelete table ip writ_web_a\ntable ip writ_web_a \{/)
-  expect(nftRules(capture, 0)).toContain('meta skuid 0 accept')
+  expect(nftRules(capture, { exceptUid: 0 })).toMatch(
+    /^table ip writ_web_a \{\}\ndelete table ip writ_web_a\ntable ip writ_web_a \{/,
+  )
+  expect(nftRules(capture, { exceptUid: 0 })).toContain('meta skuid 0 accept')
+  expect(nftRules(capture, { exceptUid: 0 })).not.toContain('dport 53')
+  expect(nftRules(capture, { exceptUid: 0, dnsPort: 15_053 })).toContain('udp dport 53 redirect to :15053')
+  expect([...capture.names]).toEqual([
+    ['ledger', ledger],
+    ['orders', orders],
+    ['orders.shop', orders],
+    ['*.shop', orders],
+  ])
 })
 
 test('a port that no redirect reaches captures nothing', () => {

@@ -1,10 +1,11 @@
 import { afterEach, expect, test } from 'vitest'
-import { type CollectorDoor, openCollectorDoor } from '../../../control/node/collector-door.ts'
+import { openCollectorDoor } from '../../../control/node/collector-door.ts'
 import type { CollectorParts } from '../../../control/node/collector-routes.ts'
+import type { Door } from '../../../control/node/open-door.ts'
 import type { SpiffeId } from '../../../core/spiffe.ts'
 import { collectorTokens, testSink } from './mesh.ts'
 
-const doors: CollectorDoor[] = []
+const doors: Door[] = []
 afterEach(async () => {
   await Promise.all(doors.splice(0).map((door) => door.close()))
 })

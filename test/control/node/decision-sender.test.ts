@@ -3,14 +3,15 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
-import { type CollectorDoor, openCollectorDoor } from '../../../control/node/collector-door.ts'
+import { openCollectorDoor } from '../../../control/node/collector-door.ts'
 import { decisionSender } from '../../../control/node/decision-sender.ts'
 import { makeOpaLog } from '../../../control/node/opa-log.ts'
+import type { Door } from '../../../control/node/open-door.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { SpiffeId } from '../../../core/spiffe.ts'
 import { testSink } from './mesh.ts'
 
-const doors: CollectorDoor[] = []
+const doors: Door[] = []
 afterEach(async () => {
   await Promise.all(doors.splice(0).map((door) => door.close()))
 })

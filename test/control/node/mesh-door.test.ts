@@ -2,7 +2,8 @@ import { Agent } from 'node:https'
 import { connect } from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import { checkSnapshot, nameSnapshot } from '../../../control/mesh/name.ts'
-import type { MeshDoorOptions, MeshDoorParts } from '../../../control/node/mesh-door.ts'
+import type { MeshDoorParts } from '../../../control/node/mesh-door.ts'
+import type { DoorOptions } from '../../../control/node/open-door.ts'
 import { bankText, sha256, snapshotOf } from '../world.ts'
 import { type Answer, ask, type TestMesh, testMesh, trust } from './mesh.ts'
 import { identityOf, stateOf } from './pki.ts'
@@ -14,7 +15,7 @@ const foreigner = identityOf('spiffe://other.example/orders')
 const csr = Buffer.from('request').toString('base64')
 
 const open: TestMesh[] = []
-async function mesh(options?: MeshDoorOptions, change?: Partial<MeshDoorParts>): Promise<TestMesh> {
+async function mesh(options?: DoorOptions, change?: Partial<MeshDoorParts>): Promise<TestMesh> {
   const made = await testMesh(options, change)
   open.push(made)
   return made

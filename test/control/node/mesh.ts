@@ -4,12 +4,8 @@ import { X509Certificate } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { request } from 'node:https'
 import { makeHealth } from '../../../control/health.ts'
-import {
-  type MeshDoor,
-  type MeshDoorOptions,
-  type MeshDoorParts,
-  openMeshDoor,
-} from '../../../control/node/mesh-door.ts'
+import { type MeshDoorParts, openMeshDoor } from '../../../control/node/mesh-door.ts'
+import type { Door, DoorOptions } from '../../../control/node/open-door.ts'
 import { partsOf } from '../../../control/parts.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { Identified, IdentityState, Peer, TrustBundle } from '../../../core/identity.ts'
@@ -49,7 +45,7 @@ export function testSink(): TestSink {
 }
 
 export interface TestMesh {
-  readonly door: MeshDoor
+  readonly door: Door
   readonly sink: TestSink
   readonly chains: number[]
   readonly unexpected: unknown[]
@@ -64,7 +60,7 @@ export interface TestMesh {
   health: MeshDoorParts['health']
 }
 
-export async function testMesh(options: MeshDoorOptions = {}, change: Partial<MeshDoorParts> = {}): Promise<TestMesh> {
+export async function testMesh(options: DoorOptions = {}, change: Partial<MeshDoorParts> = {}): Promise<TestMesh> {
   let snapshot = snapshotOf(bankText)
   let state = stateOf('spiffe://bank.example/writ/control', 1)
   let generation = 3

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
-import { type CollectorDoor, openCollectorDoor } from '../../../control/node/collector-door.ts'
+import { openCollectorDoor } from '../../../control/node/collector-door.ts'
 import {
   makeOpaLog,
   maxEvents,
@@ -10,11 +10,12 @@ import {
   maxUploadBytes,
   type OpaLogParts,
 } from '../../../control/node/opa-log.ts'
+import type { Door } from '../../../control/node/open-door.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { SpiffeId } from '../../../core/spiffe.ts'
 import { collectorTokens, testSink } from './mesh.ts'
 
-const doors: CollectorDoor[] = []
+const doors: Door[] = []
 afterEach(async () => {
   await Promise.all(doors.splice(0).map((door) => door.close()))
 })

@@ -8,13 +8,9 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, onTestFinished } from 'vitest'
 import { makeExposition } from '../../../control/exposition.ts'
 import { openDecisionFile } from '../../../control/node/decision-file.ts'
+import type { Door } from '../../../control/node/open-door.ts'
 import { makeCompile } from '../../../control/node/rego-compile.ts'
-import {
-  openRegoDoor,
-  type RegoDoor,
-  type RegoDoorOptions,
-  type RegoDoorParts,
-} from '../../../control/node/rego-door.ts'
+import { openRegoDoor, type RegoDoorOptions, type RegoDoorParts } from '../../../control/node/rego-door.ts'
 import type { Json } from '../../../core/json.ts'
 import { openOpa } from '../../../engine/node/opa.ts'
 import { loadBundle } from '../../../engine/node/open.ts'
@@ -28,11 +24,11 @@ const test = needs('opa')
 
 /** The bank's bundle in our door, and its sources in OPA's own server: the same questions to both. */
 
-let door: RegoDoor
+let door: Door
 let opa: { readonly url: string; readonly stop: () => Promise<void> }
 const warned: string[] = []
 
-async function open(more: Partial<RegoDoorParts> = {}, options: RegoDoorOptions = {}): Promise<RegoDoor> {
+async function open(more: Partial<RegoDoorParts> = {}, options: RegoDoorOptions = {}): Promise<Door> {
   return openRegoDoor(
     {
       policies: [await openBank()],
@@ -56,7 +52,7 @@ async function openFor(more: Partial<RegoDoorParts> = {}, options: RegoDoorOptio
   return urlOf(opened)
 }
 
-const urlOf = ({ port }: RegoDoor) => `http://127.0.0.1:${port}`
+const urlOf = ({ port }: Door) => `http://127.0.0.1:${port}`
 
 async function freePort(): Promise<number> {
   const server = createServer()

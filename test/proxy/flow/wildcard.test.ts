@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { covers, meet } from '../../../control/mesh/hostnames.ts'
 import { passedOn, sitesOf } from '../../../proxy/flow/gateway.ts'
+import type { FindService } from '../../../proxy/flow/route.ts'
 import { patternsOf, underHost } from '../../../proxy/flow/wildcard.ts'
 
 const label = fc.constantFrom('a', 'b', 'shop', 'example')
@@ -43,8 +44,9 @@ test('TLS that ends at the gateway is not passed on by a wildcard over its name'
     { host: '*.shop.example', serves: 'tls', ...to },
     { host: 'pay.shop.example', serves: 'https', certificates: ['pay'] },
   ] as const
-  const services = [{ name: 'vault', hosts: [], endpoints: [{ address: '::1', port: 1, identity: undefined }] }]
-  const find = passedOn({ sites } as never, { services }, sitesOf({ sites }), () => 0)!
+  const endpoint = { address: '::1', port: 1, identity: undefined }
+  const ofService: FindService = (service) => () => ({ route: service, service, endpoint, timeoutMs: 0 })
+  const find = passedOn({ sites } as never, ofService, sitesOf({ sites }), () => 0)!
   expect(find('a.shop.example')!()).toMatchObject({ service: 'vault' })
   expect(find('pay.shop.example')).toBeUndefined()
   expect(find('shop.example')).toBeUndefined()

@@ -331,3 +331,32 @@ test('a caller without a certificate is counted and reaches nothing', async () =
   expect(callee.sink.decisions).toEqual([])
   expect(app.sockets).toEqual([])
 })
+
+test('connections go to the own zone, to the region once the zone cannot be reached, and to wherever a newer snapshot says', async () => {
+  const apps = await Promise.all(
+    ['near', 'region', 'far'].map((name) => startTcpApp((socket) => void socket.end(name))),
+  )
+  const endpoints = ['eu/a', 'eu/b', 'us/a'].map((locality, i) => {
+    return { address: '127.0.0.1', port: apps[i]!.port, identity: undefined, locality }
+  })
+  const gone = await startAnswering('')
+  const services: Service[] = [{ name: 'orders', hosts: ['orders'], endpoints, protocol: 'tcp' }]
+  const { proxy, port } = await startProxy({ source: makeSource(webSvid, ca), listener: opaqueOut, services })
+  const workload = { name: 'web', id: web, listeners: [opaqueOut], locality: 'eu/a' }
+  const heard = async (times: number) => new Set(await Promise.all(Array.from({ length: times }, ask)))
+  const ask = () => {
+    const connection = call(port)
+    connection.socket.end()
+    return connection.closed()
+  }
+  await proxy.apply(snapshotOf([workload], services))
+  expect(await heard(10)).toEqual(new Set(['near']))
+  await gone.close()
+  const broken = [{ ...endpoints[0]!, port: gone.port }, ...endpoints.slice(1)]
+  await proxy.apply(snapshotOf([workload], [{ ...services[0]!, endpoints: broken }]))
+  for (let i = 0; i < 5; i++) await ask()
+  expect(await heard(10)).toEqual(new Set(['region']))
+  expect(proxy.stats().balanced['orders']).toMatchObject([{ asked: 5, ejected: true }, { asked: 10 }, { asked: 0 }])
+  await proxy.apply(snapshotOf([{ ...workload, locality: 'us/a' }], services))
+  expect(await heard(5)).toEqual(new Set(['far']))
+})

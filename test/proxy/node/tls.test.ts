@@ -113,6 +113,23 @@ test('a caller that never finishes its handshake is cut and counted', async () =
   expect(sink.refusals).toMatchObject([{ code: 'handshake_timeout', source: '127.0.0.1' }])
 })
 
+test('a caller that ends in the middle of its handshake is let go at once', async () => {
+  const { port, sink, proxy } = await startProxy({
+    source: makeSource(ordersSvid, ca),
+    listener: inbound(1),
+    limits: { handshakeMs: 60_000 },
+  })
+  for (const begun of ['', '\x16\x03\x01\x02\x00\x01']) {
+    const connection = call(port)
+    connection.send(begun)
+    connection.socket.end()
+    await connection.closed()
+  }
+  await eventually(() => sink.refusals.length === 2)
+  expect(sink.refusals.map(({ code }) => code)).toEqual(['handshake_failed', 'handshake_failed'])
+  expect(proxy.stats().listeners).toMatchObject([{ connections: 0, handshakesFailed: 2 }])
+})
+
 test('a renewed context is as strict as the first: TLS 1.3, a certificate, no resumption', async () => {
   const app = await startAnswering(ok('hello'))
   const source = makeSource(ordersSvid, ca)
