@@ -1,13 +1,17 @@
-import { writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { verifySignature } from '../../../ca/node/crypto.ts'
 import { pemOf } from '../../../ca/node/pem.ts'
 import { type VaultPlace, vaultUpstream } from '../../../ca/node/vault.ts'
 import { requestOf } from '../../../ca/pem.ts'
 import { verifySvid } from '../../../ca/svid.ts'
+import { parseCertificate } from '../../../ca/x509.ts'
+import { buildGoSource } from '../../parts/go-source.ts'
 import { above } from '../above.ts'
 import { bank, newAuthority, newSvid, noonMs, orders, tempFolder } from '../world.ts'
 
@@ -84,3 +88,37 @@ test('what is no answer of Vault, no token and no safe address are told', async 
   for (const address of ['http://vault.example:8200', 'vault', 'ftp://127.0.0.1'])
     expect(() => vaultUpstream({ address, tokenFile: '' })).toThrow('is no address of Vault')
 })
+
+// Some minutes where its modules are not there yet: npm run ca:vault.
+test.skipIf(!process.env['VAULT'])(
+  "Vault's own PKI secrets engine signs issuers whose leaves hold",
+  { timeout: 3_600_000 },
+  async () => {
+    const program = await buildGoSource('go', 'test/ca/vault', 'vaultpki')
+    onTestFinished(() => rmSync(dirname(program), { recursive: true }))
+  const child = spawn(program, ['s.1'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    onTestFinished(() => void child.kill())
+    const [port] = (await once(child.stdout, 'data')) as [Buffer]
+    const address = `http://127.0.0.1:${String(port).trim()}`
+    const root = { common_name: 'Root', ttl: '87600h', key_type: 'rsa', key_bits: 3072 }
+    const made = await fetch(`${address}/v1/pki/root/generate/internal`, {
+      ...{ method: 'POST', headers: { 'x-vault-token': 's.1' }, body: JSON.stringify(root) },
+    })
+    expect(made.status).toBe(200)
+
+    const upstream = vaultUpstream({ address, tokenFile: tokenFile('s.1') })
+    const authority = await newAuthority(bank, Date.now, { upstream })
+    const { chain } = newSvid(authority)
+    expect(verifySvid(chain, authority.bundle(), Date.now(), verifySignature)).toMatchObject({ ok: true })
+    const issuer = parseCertificate(chain[1]!)
+    expect('certificate' in issuer && issuer.certificate.extensions).toMatchObject({
+      subjectAltName: { uris: ['spiffe://bank.example'], dns: [] },
+      basicConstraints: { ca: true, pathLen: 0 },
+      nameConstraints: { permitted: { uris: ['bank.example'] } },
+    })
+    await expect(open({ address, tokenFile: tokenFile('s.2') })).rejects.toMatchObject({ code: 'forbidden' })
+    await expect(open({ address, mount: 'other', tokenFile: tokenFile('s.1') })).rejects.toMatchObject({
+      code: 'not_found',
+    })
+  },
+)
