@@ -8,8 +8,8 @@ import { replaceText } from '../ca/node/files.ts'
 import { keySeal } from '../ca/node/root-keys.ts'
 import { openState } from '../control/node/state.ts'
 import { WritError } from '../core/fault.ts'
-import { readText } from './ca-order.ts'
 import { repeated } from './options.ts'
+import { readText } from './read-text.ts'
 
 const passphrase = (): string | undefined => process.env['WRIT_CA_KEY']
 

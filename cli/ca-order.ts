@@ -1,12 +1,10 @@
 /** What the commands of `writ ca` share: how one orders a step of a running control, and how it is shown. */
 
-import { readFile } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { AuthorityStatus } from '../control/node/authority-routes.ts'
 import { adminRequest } from '../control/node/client.ts'
-import { messageOf, WritError } from '../core/fault.ts'
 import type { Json } from '../core/json.ts'
 import { tableOf } from './status.ts'
 
@@ -63,8 +61,3 @@ function nextOf(one: AuthorityStatus['authorities'][number]): string {
 }
 
 const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
-
-export const readText = (path: string): Promise<string> =>
-  readFile(path, 'utf8').catch((thrown: unknown) => {
-    throw new WritError('not_found', `${path} cannot be read: ${messageOf(thrown)}`, { cure: 'give another file' })
-  })

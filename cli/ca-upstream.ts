@@ -8,7 +8,8 @@ import { keySeal } from '../ca/node/root-keys.ts'
 import { writeIssuerCsr } from '../ca/node/write.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { parseTrustDomain } from '../core/spiffe.ts'
-import { type CaOptions, order, ordered, printAuthority, readText } from './ca-order.ts'
+import { type CaOptions, order, ordered, printAuthority } from './ca-order.ts'
+import { readText } from './read-text.ts'
 
 export const csrCommand = (): Command =>
   new Command('csr')

@@ -26,7 +26,7 @@ const commands: Readonly<Record<string, (sub: string) => Promise<Command>>> = {
   token: async () => (await import('./token.ts')).tokenCommand(),
   ca: async () => (await import('./ca.ts')).caCommand(),
   entry: async () => (await import('./entry.ts')).entryCommand(),
-  svid: async () => (await import('./svid.ts')).svidCommand(),
+  svid: async (sub) => (await import('./svid.ts')).svidCommand(sub),
   kafka: async () => (await import('./kafka.ts')).kafkaCommand(),
   capture: async () => (await import('./capture.ts')).captureCommand(),
   bank: async () => (await import('./bank.ts')).bankCommand(),

@@ -8,6 +8,7 @@ import { pemOf } from '../ca/node/pem.ts'
 import { trustJson } from '../ca/wire.ts'
 import { WritError } from '../core/fault.ts'
 import { parseTrustDomain } from '../core/spiffe.ts'
+import { exportCommand } from './svid-export.ts'
 import { readTokenFile } from './token-file.ts'
 import { controlId } from './wire/names.ts'
 
@@ -21,8 +22,11 @@ interface Options {
   readonly json?: boolean
 }
 
-export function svidCommand(): Command {
-  return new Command('svid')
+/** What `writ svid` needs is not asked of `writ svid export`. */
+export function svidCommand(sub = ''): Command {
+  const svid = new Command('svid').addCommand(exportCommand())
+  if (sub === 'export') return svid
+  return svid
     .description(
       'redeem a join token for an SVID and write it: svid.pem, key.pem, bundle.pem, and trust.json for edge functions',
     )

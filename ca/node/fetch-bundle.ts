@@ -1,16 +1,15 @@
 /** Asks a bundle endpoint of another trust domain, by the profile that is configured for it (SPIFFE Federation section 5). */
 
-import { request } from 'node:https'
 import { fromUtf8 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { FederatedDomain } from '../../core/federation.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
 import { maxBundleText, readBundle } from '../bundle.ts'
-import { pemOf } from '../pem.ts'
 import { verifySvid } from '../svid.ts'
 import { verifySignature } from './crypto.ts'
 import { call } from './https.ts'
+import { askWeb } from './web.ts'
 
 export interface FetchBundle {
   readonly domain: FederatedDomain
@@ -66,43 +65,24 @@ const unavailable = ({ domain }: FetchBundle, why: string, cause?: unknown): Wri
   })
 
 /** By the Web PKI, as any HTTPS client: the name of the URL and roots of the machine, or those that are configured. */
-function overWeb(url: URL, options: FetchBundle): Promise<Answer> {
+async function overWeb(url: URL, options: FetchBundle): Promise<Answer> {
   const { profile } = options.domain
   const roots = profile.kind === 'https_web' ? profile.roots : undefined
-  return new Promise((resolve, reject) => {
-    const failed = (thrown: unknown): void => reject(unavailable(options, messageOf(thrown), thrown))
-    const sending = request(
+  const headers = { accept: 'application/json' }
+  const { timeoutMs } = options
+  try {
+    const { bytes, ...answer } = await askWeb({
       url,
-      {
-        method: 'GET',
-        headers: { accept: 'application/json' },
-        agent: false,
-        minVersion: 'TLSv1.2',
-        signal: AbortSignal.timeout(options.timeoutMs ?? 10_000),
-        ...(roots && { ca: roots.map((der) => pemOf(der, 'CERTIFICATE')) }),
-      },
-      (response) => {
-        const chunks: Buffer[] = []
-        let length = 0
-        response.on('data', (chunk: Buffer) => {
-          length += chunk.length
-          if (length > maxBundleText) response.destroy(new Error(`more than ${maxBundleText} bytes`))
-          else chunks.push(chunk)
-        })
-        response.once('error', failed)
-        response.once('end', () => {
-          try {
-            const text = fromUtf8(Buffer.concat(chunks))
-            resolve({ status: response.statusCode ?? 0, location: response.headers.location, text })
-          } catch (thrown) {
-            failed(thrown)
-          }
-        })
-      },
-    )
-    sending.once('error', failed)
-    sending.end()
-  })
+      method: 'GET',
+      headers,
+      roots,
+      timeoutMs,
+      maxBytes: maxBundleText,
+    })
+    return { ...answer, text: fromUtf8(bytes) }
+  } catch (thrown) {
+    throw unavailable(options, messageOf(thrown), thrown)
+  }
 }
 
 /** By an X509-SVID of exactly the configured id, under the newest bundle of that id's trust domain (section 5.2.2). */

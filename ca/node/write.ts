@@ -1,27 +1,25 @@
 /** Writes certificates and requests: node-forge encodes, node:crypto signs. Nothing from outside is parsed here. */
 
 import type { KeyObject } from 'node:crypto'
-import forge from 'node-forge'
 import { algorithmDer, algorithmOfKey, type OwnKeyKind } from '../algorithms.ts'
 import { usages } from '../extensions.ts'
+import {
+  binary,
+  bits,
+  bytesOf,
+  encode,
+  type Node,
+  node,
+  octets,
+  oid,
+  raw,
+  sequence,
+  setOf,
+  Type,
+  tagged,
+  taggedText,
+} from './asn1.ts'
 import { keyIdOf, kindOf, signDer } from './crypto.ts'
-
-const { asn1 } = forge
-const { Class, Type } = asn1
-
-type Node = forge.asn1.Asn1
-
-const binary = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
-const node = (type: forge.asn1.Type, value: string): Node => asn1.create(Class.UNIVERSAL, type, false, value)
-const sequence = (...items: Node[]): Node => asn1.create(Class.UNIVERSAL, Type.SEQUENCE, true, items)
-const tagged = (number: number, ...items: Node[]): Node => asn1.create(Class.CONTEXT_SPECIFIC, number, true, items)
-const taggedText = (number: number, text: string): Node => asn1.create(Class.CONTEXT_SPECIFIC, number, false, text)
-const oid = (dotted: string): Node => node(Type.OID, asn1.oidToDer(dotted).getBytes())
-const octets = (value: string): Node => node(Type.OCTETSTRING, value)
-const bits = (unused: number, value: string): Node => node(Type.BITSTRING, String.fromCharCode(unused) + value)
-const encode = (value: Node): string => asn1.toDer(value).getBytes()
-/** Encoded bytes of our own, in a place where a node is wanted. */
-const raw = (der: Uint8Array): Node => asn1.fromDer(binary(der), { decodeBitStrings: false } as never)
 
 const algorithmOf = (kind: OwnKeyKind): Node => raw(algorithmDer(algorithmOfKey[kind]))
 
@@ -52,7 +50,7 @@ export async function writeCertificateBy(
   fields: CertificateFields,
   sign: (bytes: Uint8Array) => Promise<Uint8Array>,
 ): Promise<Uint8Array> {
-  const bytes = Buffer.from(encode(toBeSigned(fields, 'p256')), 'latin1')
+  const bytes = bytesOf(toBeSigned(fields, 'p256'))
   return wholeOf(bytes, 'p256', await sign(bytes))
 }
 
@@ -83,7 +81,7 @@ export function writeIssuerCsr(spki: Uint8Array, key: KeyObject, trustDomain: st
     constrainedTo(trustDomain),
   )
   // extensionRequest (RFC 2985 section 5.4.2).
-  const attribute = sequence(oid('1.2.840.113549.1.9.14'), asn1.create(Class.UNIVERSAL, Type.SET, true, [extensions]))
+  const attribute = sequence(oid('1.2.840.113549.1.9.14'), setOf(extensions))
   const content = sequence(
     ...[node(Type.INTEGER, '\x00'), raw(nameOf(trustDomain, commonName)), raw(spki), tagged(0, attribute)],
   )
@@ -131,23 +129,22 @@ function positive(hex: string): string {
 }
 
 function signWhole(content: Node, key: KeyObject): Uint8Array {
-  const bytes = Buffer.from(encode(content), 'latin1')
+  const bytes = bytesOf(content)
   return wholeOf(bytes, kindOf(key), signDer(key, bytes))
 }
 
 function wholeOf(bytes: Uint8Array, kind: OwnKeyKind, signature: Uint8Array): Uint8Array {
   const whole = sequence(raw(bytes), algorithmOf(kind), bits(0, binary(signature)))
-  return new Uint8Array(Buffer.from(encode(whole), 'latin1'))
+  return bytesOf(whole)
 }
 
 /** An encoded name of organisation and common name; without both it is empty. */
 export function nameOf(organisation?: string, commonName?: string): Uint8Array {
-  const rdn = (type: string, text: string) =>
-    asn1.create(Class.UNIVERSAL, Type.SET, true, [sequence(oid(type), node(Type.UTF8, text))])
+  const rdn = (type: string, text: string) => setOf(sequence(oid(type), node(Type.UTF8, text)))
   const rdns = []
   if (organisation) rdns.push(rdn('2.5.4.10', organisation))
   if (commonName) rdns.push(rdn('2.5.4.3', commonName))
-  return new Uint8Array(Buffer.from(encode(sequence(...rdns)), 'latin1'))
+  return bytesOf(sequence(...rdns))
 }
 
 function extensionsOf(fields: CertificateFields): Node[] {

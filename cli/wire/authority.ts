@@ -1,8 +1,13 @@
 /** Moves the authority on by itself, and keeps every step of it before it is taken. */
 
+import { credentialsIn } from '../../audit/node/objects/place.ts'
+import { signerOf } from '../../audit/node/objects/s3.ts'
 import type { Authority, AuthorityOptions } from '../../ca/node/authority.ts'
+import { awsKmsRootKeys } from '../../ca/node/aws-kms.ts'
 import { pkcs11RootKeys } from '../../ca/node/pkcs11.ts'
+import type { RootKeys } from '../../ca/node/root-keys.ts'
 import { openShared, type SharedState } from '../../ca/node/shared.ts'
+import { vaultUpstream } from '../../ca/node/vault.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
@@ -18,20 +23,34 @@ export const authorityOptions = ({
   svidTtlMs,
   roots,
   rootKeys,
-}: Pick<MeshSettings, 'svidTtlMs' | 'roots' | 'rootKeys'>): Pick<
+  upstream,
+}: Pick<MeshSettings, 'svidTtlMs' | 'roots' | 'rootKeys' | 'upstream'>): Pick<
   AuthorityOptions,
-  'passphrase' | 'maxLeafMs' | 'times' | 'keys'
+  'passphrase' | 'maxLeafMs' | 'times' | 'keys' | 'upstream'
 > => ({
   passphrase: process.env['WRIT_CA_KEY'],
   maxLeafMs: svidTtlMs,
   times: { publishMs: roots.publishMs, skewMs: roots.keepMs },
-  ...(rootKeys && {
-    keys: pkcs11RootKeys(
-      { ...rootKeys, pin: inEnvironment(rootKeys.pinEnv, 'the PIN of the token should be') },
-      random,
-    ),
-  }),
+  ...(rootKeys && { keys: rootKeysOf(rootKeys) }),
+  ...(upstream && { upstream: vaultUpstream(upstream.vault) }),
 })
+
+function rootKeysOf({ pkcs11, awsKms }: NonNullable<MeshSettings['rootKeys']>): RootKeys {
+  if (pkcs11) {
+    return pkcs11RootKeys({ ...pkcs11, pin: inEnvironment(pkcs11.pinEnv, 'the PIN of the token should be') }, random)
+  }
+  const { region, endpoint } = awsKms! // The schema wants one of them.
+  return awsKmsRootKeys({
+    ...{ region, endpoint },
+    sign: (...request) => {
+      const credentials = credentialsIn(process.env)
+      if (credentials) return signerOf({ region, credentials }, 'kms')(...request)
+      throw new WritError('config_invalid', 'nothing says in whose name AWS KMS is asked', {
+        cure: 'export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN)',
+      })
+    },
+  })
+}
 
 /** What this control plane shares with others, where the mesh file says so. Keys are not shared unsealed. */
 export async function openSharedState({

@@ -43,9 +43,24 @@ export interface MeshSpec {
     readonly recovery?: string
     readonly roots?: { readonly publish?: string; readonly keep?: string }
     readonly store?: { readonly postgres: { readonly urlEnv: string } }
-    readonly keys?: { readonly pkcs11: { readonly module: string; readonly token: string; readonly pinEnv: string } }
+    readonly keys?: RootKeysSpec
+    readonly upstream?: { readonly vault: VaultSpec }
   }
   readonly tracing?: TracingSpec
+}
+
+/** One of the two. */
+export interface RootKeysSpec {
+  readonly pkcs11?: { readonly module: string; readonly token: string; readonly pinEnv: string }
+  readonly awsKms?: { readonly region: string; readonly endpoint?: string }
+}
+
+export interface VaultSpec {
+  readonly address: string
+  readonly mount?: string
+  readonly tokenFile: string
+  readonly namespace?: string
+  readonly caFile?: string
 }
 
 /** As Kubernetes and Gateway API (GEP-1911) write it on ports of services. */
@@ -224,13 +239,45 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
         .exactOptional(),
       keys: z
         .strictObject({
-          pkcs11: z.strictObject({
-            module: z.string().min(1).max(4096).describe("Path of the module's shared library."),
-            token: z.string().min(1).max(32).describe('Label of the token.'),
-            pinEnv: envName.describe('The environment variable that has the PIN.'),
+          pkcs11: z
+            .strictObject({
+              module: z.string().min(1).max(4096).describe("Path of the module's shared library."),
+              token: z.string().min(1).max(32).describe('Label of the token.'),
+              pinEnv: envName.describe('The environment variable that has the PIN.'),
+            })
+            .exactOptional(),
+          awsKms: z
+            .strictObject({
+              region: z.string().regex(/^[a-z0-9-]{1,64}$/),
+              endpoint: z.url().max(512).describe('Default that of AWS in the region.').exactOptional(),
+            })
+            .describe('Credentials are those of the environment, as AWS names them.')
+            .exactOptional(),
+        })
+        .refine((places) => Object.keys(places).length === 1, 'keys are in one place: pkcs11 or awsKms')
+        .describe("Where the keys of new roots are made. Default beside the authority's state, sealed by WRIT_CA_KEY.")
+        .exactOptional(),
+      upstream: z
+        .strictObject({
+          vault: z.strictObject({
+            address: z.url().max(512).describe('https://host:port'),
+            mount: z
+              .string()
+              .regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/)
+              .max(256)
+              .describe('Where the PKI secrets engine is mounted. Default pki.')
+              .exactOptional(),
+            tokenFile: z.string().min(1).max(4096).describe('Has the token; read anew for each request.'),
+            namespace: z.string().min(1).max(256).describe('Default none.').exactOptional(),
+            caFile: z
+              .string()
+              .min(1)
+              .max(4096)
+              .describe("PEM that Vault's own certificate is judged by. Default the roots of this machine.")
+              .exactOptional(),
           }),
         })
-        .describe("Where the keys of new roots are made. Default beside the authority's state, sealed by WRIT_CA_KEY.")
+        .describe('Who signs the issuer instead of a root of our own.')
         .exactOptional(),
     })
     .exactOptional(),

@@ -4,7 +4,7 @@ import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
 import { type AccessSpec, type FindingsPlace, findingsOf, topicProblems } from './findings.ts'
 import { kafkaPlace } from './kafka.ts'
 import { type KeepingSettings, keepingOf } from './keeping.ts'
-import type { MeshSpec } from './kinds.ts'
+import type { MeshSpec, RootKeysSpec, VaultSpec } from './kinds.ts'
 import { type OutsideSettings, outsideOf } from './outside.ts'
 import type { PolicyData } from './policy-data.ts'
 import type { PolicySource } from './policy-sources.ts'
@@ -23,7 +23,9 @@ export interface MeshSettings {
   /** How a new root follows an old one, in milliseconds. */
   readonly roots: RootSettings
   /** Where the keys of new roots are made. Default beside the authority's state. */
-  readonly rootKeys?: { readonly module: string; readonly token: string; readonly pinEnv: string }
+  readonly rootKeys?: RootKeysSpec
+  /** Who signs issuers. Default roots of our own. */
+  readonly upstream?: { readonly vault: VaultSpec }
   /** The environment variable with the URL of the database that several control planes share. Default none. */
   readonly sharedUrlEnv?: string
   /** Who outside vouches for the log. */
@@ -87,7 +89,8 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
       keepMs: identity?.roots?.keep === undefined ? hour : durationMs(identity.roots.keep),
     },
     ...(identity?.store && { sharedUrlEnv: identity.store.postgres.urlEnv }),
-    ...(identity?.keys && { rootKeys: identity.keys.pkcs11 }),
+    ...(identity?.keys && { rootKeys: identity.keys }),
+    ...(identity?.upstream && { upstream: identity.upstream }),
     outside,
     keeping,
     findings: findingsOf(audit?.findings, stream),

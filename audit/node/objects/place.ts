@@ -54,7 +54,8 @@ export function s3Place(url: string, settings: S3Settings = {}, env: NodeJS.Proc
   }
 }
 
-function credentialsIn(env: NodeJS.ProcessEnv): Credentials | undefined {
+/** As AWS's own tools read them. */
+export function credentialsIn(env: NodeJS.ProcessEnv): Credentials | undefined {
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = env
   if (!AWS_ACCESS_KEY_ID || !AWS_SECRET_ACCESS_KEY) return undefined
   return {

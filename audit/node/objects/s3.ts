@@ -193,10 +193,10 @@ export type Sign = (
   body: Uint8Array | undefined,
 ) => Promise<Record<string, string>>
 
-/** AWS Signature Version 4, the digest of the content within it: a store takes nothing else than was sent. */
-export function signerOf({ credentials, region }: S3Place): Sign {
+/** AWS Signature Version 4, the digest of the content within it: a service takes nothing else than was sent. */
+export function signerOf({ credentials, region }: Pick<S3Place, 'credentials' | 'region'>, service = 's3'): Sign {
   if (!credentials) return async (_method, _url, _query, headers) => ({ ...headers })
-  const signer = new SignatureV4({ service: 's3', region, credentials, sha256: Digest, uriEscapePath: false })
+  const signer = new SignatureV4({ service, region, credentials, sha256: Digest, uriEscapePath: false })
   return async (method, url, query, headers, body) => {
     const signed = await signer.sign({
       ...{ method, query: { ...query }, protocol: url.protocol, hostname: url.hostname, path: url.pathname },
