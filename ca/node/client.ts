@@ -12,6 +12,7 @@ import { type MintedToken, readIssued, readMinted, readTrust } from '../wire.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from './crypto.ts'
 import { call, type Reply } from './https.ts'
 import { recoveryHeader, recoveryText } from './recovery-proof.ts'
+import { whyNot } from './server.ts'
 import { writeCsr } from './write.ts'
 
 /** Longest answer that is about certificates, in bytes. */
@@ -209,17 +210,7 @@ function acceptSvid(
 
 function judgeServer({ url, expect, bundles, denied, nowMs = Date.now }: Trusting) {
   return (chain: readonly Uint8Array[]): void => {
-    const bundle = bundles.get(trustDomainOf(expect))
-    const answer = bundle && verifySvid(chain, bundle, nowMs(), verifySignature)
-    const why = !answer
-      ? `we have no trust bundle for ${expect}`
-      : !answer.ok
-        ? answer.detail
-        : answer.identity.id !== expect
-          ? `it is ${answer.identity.id}`
-          : denied?.has(expect) || denied?.has(answer.identity.serial)
-            ? 'it is on the deny list'
-            : undefined
+    const why = whyNot(chain, expect, { bundles, ...(denied && { denied }) }, nowMs())
     if (why === undefined) return
     throw new WritError('certificate_invalid', `${url} is not ${expect}: ${why}`, {
       cure: 'check the address; if it is right, somebody stands in between',

@@ -1,13 +1,13 @@
 /** Gives identities by registration entries: to agents for the workloads of their hosts, and for proofs of platforms. */
 
 import { WritError } from '../../core/fault.ts'
-import type { Identity, IdentityRefusal, TrustBundle } from '../../core/identity.ts'
+import type { Evidence, Identity, IdentityRefusal, TrustBundle } from '../../core/identity.ts'
 import type { PlatformRoots } from '../../core/platform.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
-import { chooseEntry, identifyPlatform, type PlatformParts } from '../identify-any.ts'
 import { proveCertificate } from '../platform/certificate.ts'
+import { identifyPlatform, type PlatformParts } from '../platform/identify.ts'
 import type { Authority } from './authority.ts'
 import { verifySignature } from './crypto.ts'
 import type { MintedJwt } from './jwt.ts'
@@ -37,21 +37,21 @@ export interface Registration {
   /** A certificate for a workload of this agent's. Rejects with `forbidden` where the entry is not under it. */
   issueFor(agent: Identity, entry: string, csrDer: Uint8Array): Promise<Issued>
   mintFor(agent: Identity, entry: string, audience: readonly string[]): Promise<MintedJwt>
-  /** A certificate for a token of a platform. `source` is the address that a stranger's refusal is counted under. */
-  attestToken(token: string, csrDer: Uint8Array, want: SpiffeId | undefined, source: string): Promise<Issued>
-  /** The same for a chain whose key the connection has proven. */
-  attestChain(
-    chain: readonly Uint8Array[],
-    csrDer: Uint8Array,
-    want: SpiffeId | undefined,
-    source: string,
-  ): Promise<Issued>
+  /**
+   * A certificate for a token of a platform, or for a chain whose key the connection has proven. `source` is the address
+   * that a stranger's refusal is counted under.
+   */
+  attest(shown: Evidence, csrDer: Uint8Array, want: SpiffeId | undefined, source: string): Promise<Issued>
   /** A short JWT-SVID for a token of a platform (RFC 8693). */
   exchange(token: string, audience: readonly string[], want: SpiffeId | undefined, source: string): Promise<TokenAnswer>
 }
 
 export function makeRegistration(options: RegistrationOptions): Registration {
-  const { authority, sink, nowMs, platform, roots, foreign } = options
+  const { authority, sink, nowMs, roots, foreign } = options
+  const platform: PlatformParts = {
+    ...options.platform,
+    proveChain: (chain, atMs) => proveCertificate(chain, roots(), options.platform.denied(), atMs, verifySignature),
+  }
   const { once = makeOnce() } = options
 
   async function issue(entry: RevisedEntry, csrDer: Uint8Array, evidence: string): Promise<Issued> {
@@ -95,8 +95,8 @@ export function makeRegistration(options: RegistrationOptions): Registration {
     })
   }
 
-  async function proven(token: string, want: SpiffeId | undefined, source: string) {
-    const answer = await identifyPlatform(platform, token, want, nowMs())
+  async function proven(shown: Evidence, want: SpiffeId | undefined, source: string) {
+    const answer = await identifyPlatform(platform, shown, want, nowMs())
     if (!answer.ok) throw stranger(answer.code, answer.detail, source)
     if (!answer.reuse && !(await once.take(answer.digest, answer.identity.notAfterMs, nowMs()))) {
       throw stranger('identity_invalid', `${answer.evidence}: this token was shown before`, source)
@@ -120,23 +120,13 @@ export function makeRegistration(options: RegistrationOptions): Registration {
       return mint(entry, audience, `svid:${agent.serial} ${revisionOf(entry)}`)
     },
 
-    async attestToken(token, csrDer, want, source) {
-      const { entry, evidence } = await proven(token, want, source)
+    async attest(shown, csrDer, want, source) {
+      const { entry, evidence } = await proven(shown, want, source)
       return issue(entry, csrDer, `${evidence} ${revisionOf(entry)}`)
     },
 
-    async attestChain(chain, csrDer, want, source) {
-      const answer = proveCertificate(chain, roots(), platform.denied(), nowMs(), verifySignature)
-      if (!answer.ok) throw stranger(answer.code, answer.detail, source)
-      const chosen = chooseEntry(platform.entries(), answer.selectors, want)
-      if ('wrong' in chosen) throw stranger('identity_untrusted', `${answer.evidence}: ${chosen.wrong}`, source)
-      const { entry } = chosen
-      if (platform.denied().has(entry.id)) throw stranger('identity_revoked', `${entry.id} is on the deny list`, source)
-      return issue(entry, csrDer, `${answer.evidence} ${revisionOf(entry)}`)
-    },
-
     async exchange(token, audience, want, source) {
-      const { entry, evidence } = await proven(token, want, source)
+      const { entry, evidence } = await proven({ kind: 'platform', token }, want, source)
       return { ...(await mint(entry, audience, `${evidence} ${revisionOf(entry)}`)), id: entry.id }
     },
   }
