@@ -6,6 +6,7 @@ import { type FaultCode, WritError } from '../../core/fault.ts'
 import type { IdentityState, Svid, TrustBundle } from '../../core/identity.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
+import { newerOf } from '../bundle.ts'
 import { parseToken, promisedRoot } from '../join.ts'
 import { verifySvid } from '../svid.ts'
 import { type MintedToken, readIssued, readMinted, readTrust } from '../wire.ts'
@@ -184,7 +185,7 @@ export async function obtain(options: Obtain): Promise<Joined> {
   // Ours is never dropped by omission: without it we could not even renew.
   const bundles = new Map([
     ...options.bundles,
-    ...issued.bundles.map((bundle) => [bundle.trustDomain, bundle] as const),
+    ...issued.bundles.map((one) => [one.trustDomain, newerOf(options.bundles.get(one.trustDomain), one)] as const),
   ])
   return { svid: acceptSvid(issued.chain, keys, bundles, options), bundles }
 }
