@@ -10,6 +10,17 @@ import { type Certificate, parseCertificate } from './x509.ts'
 
 /** How often a bundle is asked for where it does not say, in seconds (Federation section 4.1). */
 export const defaultRefreshS = 300
+
+/**
+ * Who polls our bundle asks three times at least while a new root is published and does not sign: the Federation standard
+ * recommends three to five. In seconds; `publishMs` is how long that is, in milliseconds.
+ */
+export const refreshHintOf = (publishMs: number): number =>
+  Math.max(1, Math.min(defaultRefreshS, Math.floor(publishMs / 3000)))
+/** What is older than ours comes from a replica that is behind: of one that was withdrawn, a root would come back. */
+export const newerOf = (ours: TrustBundle | undefined, theirs: TrustBundle): TrustBundle =>
+  ours && ours.sequence > theirs.sequence ? ours : theirs
+
 /** Longest bundle, in characters, and the most keys of one. A longer one is refused whole. */
 export const maxBundleText: number = 1024 ** 2
 const maxKeys = 256

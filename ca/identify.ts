@@ -6,15 +6,28 @@ import { trustDomainOf } from '../core/spiffe.ts'
 import type { VerifySignature } from './algorithms.ts'
 import { type KnownSigners, rememberGood, rememberSigners } from './remember.ts'
 import { checkSvid, readRoots, readSvid } from './svid.ts'
-import type { Certificate } from './x509.ts'
+import { type Certificate, parseCertificate } from './x509.ts'
 
 export type TrustState = Pick<IdentityState, 'generation' | 'bundles' | 'denied'>
 
+/** What else than chains a shell takes. */
+export interface OtherProofs {
+  /** JWT-SVIDs (ca/jwt.ts). Default none is taken. */
+  readonly jwt?: Identify
+  /** Tokens of platforms (ca/platform/identify.ts). Default none is taken. */
+  readonly platform?: (token: string, nowMs: number) => Promise<Identified>
+}
+
 /**
+ * The one function for everything that can prove a name; each refusal has its code and its reason.
  * The answer is kept in `peer.known`. While the generation is the same, it is the answer to every later call, until
  * its time is over; then a name becomes `identity_expired`, and what was not valid yet is judged again.
  */
-export function makeIdentify(state: () => TrustState, verifySignature: VerifySignature): Identify {
+export function makeIdentify(
+  state: () => TrustState,
+  verifySignature: VerifySignature,
+  { jwt, platform }: OtherProofs = {},
+): Identify {
   const roots = rememberRoots()
   const verify = { leaf: verifySignature, signer: rememberGood(verifySignature) }
   const signers = rememberSigners()
@@ -22,11 +35,28 @@ export function makeIdentify(state: () => TrustState, verifySignature: VerifySig
     const now = state()
     const { known } = peer
     if (known?.generation === now.generation && nowMs <= known.untilMs) return known.answer
+    if (peer.evidence.kind === 'jwt' && jwt) return jwt(peer, nowMs)
+    if (peer.evidence.kind === 'platform' && platform) return platform(peer.evidence.token, nowMs)
     const { answer, untilMs } = judge(peer.evidence, now, nowMs, roots, verify, signers)
     peer.known = { answer, generation: now.generation, untilMs }
     return answer
   }
 }
+
+/** The same for one chain that is asked about once, as that of a server. */
+export const identifyChain = (
+  chain: readonly Uint8Array[],
+  state: Omit<TrustState, 'generation'>,
+  nowMs: number,
+  verify: VerifySignature,
+): Identified => {
+  const rootsOf = ({ roots }: TrustBundle) => readRoots(roots)
+  const evidence = { kind: 'x509', chain } as const
+  return judge(evidence, { ...state, generation: 0 }, nowMs, rootsOf, { leaf: verify, signer: verify }, noSigners)
+    .answer
+}
+
+const noSigners: KnownSigners = { read: parseCertificate, keep() {} }
 
 interface Judged {
   readonly answer: Identified
@@ -50,8 +80,9 @@ function judge(
     case 'none':
       return refuse('identity_missing', 'no certificate and no token')
     case 'jwt':
+      return refuse('identity_invalid', 'no JWT-SVIDs are taken here')
     case 'platform':
-      return refuse('identity_invalid', 'tokens are not taken here')
+      return refuse('identity_invalid', 'no tokens of platforms are taken here')
     case 'declared': {
       const { identity } = evidence
       if (state.denied.has(identity.id)) return refuse('identity_revoked', `${identity.id} is on the deny list`)

@@ -2,7 +2,7 @@
 
 import type { Decision, Verdict } from './decision.ts'
 import type { Authenticated, RequestFacts, RequestHead } from './facts.ts'
-import type { Evidence, Identified, IdentityState, Peer } from './identity.ts'
+import type { Identified, IdentityState, Peer } from './identity.ts'
 import type { Json } from './json.ts'
 import type { Checkpoint, Receipt, SignedCheckpoint } from './log.ts'
 import type { Outcome, PeerAnswer } from './outcome.ts'
@@ -24,9 +24,6 @@ export type Sha256 = (bytes: Uint8Array) => Uint8Array
 
 /** Who is at the other end? Never throws; remembers its answer in `peer.known` and compares that on every request. */
 export type Identify = (peer: Peer, nowMs: number) => Later<Identified>
-
-/** All that can prove a name, in one place: certificate chains, JWT-SVIDs, tokens of platforms. Never throws. */
-export type IdentifyAny = (evidence: Evidence, nowMs: number) => Promise<Identified>
 
 /** What does the request's token say, where a binding takes tokens? Undefined where it brings none. Never throws. */
 export type Authenticate = (

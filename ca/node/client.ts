@@ -6,12 +6,14 @@ import { type FaultCode, WritError } from '../../core/fault.ts'
 import type { IdentityState, Svid, TrustBundle } from '../../core/identity.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
+import { newerOf } from '../bundle.ts'
 import { parseToken, promisedRoot } from '../join.ts'
 import { verifySvid } from '../svid.ts'
 import { type MintedToken, readIssued, readMinted, readTrust } from '../wire.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from './crypto.ts'
 import { call, type Reply } from './https.ts'
 import { recoveryHeader, recoveryText } from './recovery-proof.ts'
+import { whyNot } from './server.ts'
 import { writeCsr } from './write.ts'
 
 /** Longest answer that is about certificates, in bytes. */
@@ -183,7 +185,7 @@ export async function obtain(options: Obtain): Promise<Joined> {
   // Ours is never dropped by omission: without it we could not even renew.
   const bundles = new Map([
     ...options.bundles,
-    ...issued.bundles.map((bundle) => [bundle.trustDomain, bundle] as const),
+    ...issued.bundles.map((one) => [one.trustDomain, newerOf(options.bundles.get(one.trustDomain), one)] as const),
   ])
   return { svid: acceptSvid(issued.chain, keys, bundles, options), bundles }
 }
@@ -209,17 +211,7 @@ function acceptSvid(
 
 function judgeServer({ url, expect, bundles, denied, nowMs = Date.now }: Trusting) {
   return (chain: readonly Uint8Array[]): void => {
-    const bundle = bundles.get(trustDomainOf(expect))
-    const answer = bundle && verifySvid(chain, bundle, nowMs(), verifySignature)
-    const why = !answer
-      ? `we have no trust bundle for ${expect}`
-      : !answer.ok
-        ? answer.detail
-        : answer.identity.id !== expect
-          ? `it is ${answer.identity.id}`
-          : denied?.has(expect) || denied?.has(answer.identity.serial)
-            ? 'it is on the deny list'
-            : undefined
+    const why = whyNot(chain, expect, { bundles, ...(denied && { denied }) }, nowMs())
     if (why === undefined) return
     throw new WritError('certificate_invalid', `${url} is not ${expect}: ${why}`, {
       cure: 'check the address; if it is right, somebody stands in between',

@@ -6,9 +6,8 @@ import type { FederatedDomain } from '../../core/federation.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import { type SpiffeId, type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
 import { maxBundleText, readBundle } from '../bundle.ts'
-import { verifySvid } from '../svid.ts'
-import { verifySignature } from './crypto.ts'
 import { call } from './https.ts'
+import { whyNot } from './server.ts'
 import { askWeb } from './web.ts'
 
 export interface FetchBundle {
@@ -107,15 +106,8 @@ async function overSpiffe(url: URL, options: FetchBundle): Promise<Answer> {
 }
 
 function judge(chain: readonly Uint8Array[], endpointId: SpiffeId, { domain, bundleOf, nowMs }: FetchBundle): void {
-  const bundle = bundleOf(trustDomainOf(endpointId))
-  const answer = bundle && verifySvid(chain, bundle, nowMs(), verifySignature)
-  const why = !answer
-    ? `no bundle of ${trustDomainOf(endpointId)} is held`
-    : !answer.ok
-      ? answer.detail
-      : answer.identity.id === endpointId
-        ? undefined
-        : `it is ${answer.identity.id}`
+  const held = bundleOf(trustDomainOf(endpointId))
+  const why = whyNot(chain, endpointId, { bundles: new Map(held ? [[held.trustDomain, held]] : []) }, nowMs())
   if (why === undefined) return
   throw new WritError('certificate_invalid', `${domain.url} is not ${endpointId}: ${why}`, {
     cure: 'get the newest bundle from its operators, by a way that you trust, and give it as bundleFile',

@@ -1,12 +1,12 @@
 /** Gives identities by registration entries: to agents for the workloads of their hosts, and for proofs of platforms. */
 
 import { WritError } from '../../core/fault.ts'
-import type { Identity, IdentityRefusal } from '../../core/identity.ts'
+import type { Evidence, Identity, IdentityRefusal } from '../../core/identity.ts'
 import type { PlatformRoots } from '../../core/platform.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
-import { chooseEntry, identifyPlatform, type PlatformParts } from '../identify-any.ts'
 import { proveCertificate } from '../platform/certificate.ts'
+import { identifyPlatform, type PlatformParts } from '../platform/identify.ts'
 import { verifySignature } from './crypto.ts'
 import { type Issued, type IssuingOptions, makeIssuing } from './issuing.ts'
 import type { MintedJwt } from './jwt.ts'
@@ -32,21 +32,21 @@ export interface Registration {
   /** A certificate for a workload of this agent's. Rejects with `forbidden` where the entry is not under it. */
   issueFor(agent: Identity, entry: string, csrDer: Uint8Array): Promise<Issued>
   mintFor(agent: Identity, entry: string, audience: readonly string[]): Promise<MintedJwt>
-  /** A certificate for a token of a platform. `source` is the address that a stranger's refusal is counted under. */
-  attestToken(token: string, csrDer: Uint8Array, want: SpiffeId | undefined, source: string): Promise<Issued>
-  /** The same for a chain whose key the connection has proven. */
-  attestChain(
-    chain: readonly Uint8Array[],
-    csrDer: Uint8Array,
-    want: SpiffeId | undefined,
-    source: string,
-  ): Promise<Issued>
+  /**
+   * A certificate for a token of a platform, or for a chain whose key the connection has proven. `source` is the address
+   * that a stranger's refusal is counted under.
+   */
+  attest(shown: Evidence, csrDer: Uint8Array, want: SpiffeId | undefined, source: string): Promise<Issued>
   /** A short JWT-SVID for a token of a platform (RFC 8693). */
   exchange(token: string, audience: readonly string[], want: SpiffeId | undefined, source: string): Promise<TokenAnswer>
 }
 
 export function makeRegistration(options: RegistrationOptions): Registration {
-  const { authority, sink, nowMs, platform, roots, once = makeOnce() } = options
+  const { authority, sink, nowMs, roots, once = makeOnce() } = options
+  const platform: PlatformParts = {
+    ...options.platform,
+    proveChain: (chain, atMs) => proveCertificate(chain, roots(), options.platform.denied(), atMs, verifySignature),
+  }
 
   const { issue, mint, refuse } = makeIssuing(options)
   const certificate = ({ id, dns, ttlMs = options.svidTtlMs }: RevisedEntry, csrDer: Uint8Array, evidence: string) =>
@@ -71,8 +71,8 @@ export function makeRegistration(options: RegistrationOptions): Registration {
     })
   }
 
-  async function proven(token: string, want: SpiffeId | undefined, source: string) {
-    const answer = await identifyPlatform(platform, token, want, nowMs())
+  async function proven(shown: Evidence, want: SpiffeId | undefined, source: string) {
+    const answer = await identifyPlatform(platform, shown, want, nowMs())
     if (!answer.ok) throw stranger(answer.code, answer.detail, source)
     if (!answer.reuse && !(await once.take(answer.digest, answer.identity.notAfterMs, nowMs()))) {
       throw stranger('identity_invalid', `${answer.evidence}: this token was shown before`, source)
@@ -96,23 +96,13 @@ export function makeRegistration(options: RegistrationOptions): Registration {
       return token(entry, audience, `svid:${agent.serial} ${revisionOf(entry)}`)
     },
 
-    async attestToken(shown, csrDer, want, source) {
+    async attest(shown, csrDer, want, source) {
       const { entry, evidence } = await proven(shown, want, source)
       return certificate(entry, csrDer, `${evidence} ${revisionOf(entry)}`)
     },
 
-    async attestChain(chain, csrDer, want, source) {
-      const answer = proveCertificate(chain, roots(), platform.denied(), nowMs(), verifySignature)
-      if (!answer.ok) throw stranger(answer.code, answer.detail, source)
-      const chosen = chooseEntry(platform.entries(), answer.selectors, want)
-      if ('wrong' in chosen) throw stranger('identity_untrusted', `${answer.evidence}: ${chosen.wrong}`, source)
-      const { entry } = chosen
-      if (platform.denied().has(entry.id)) throw stranger('identity_revoked', `${entry.id} is on the deny list`, source)
-      return certificate(entry, csrDer, `${answer.evidence} ${revisionOf(entry)}`)
-    },
-
     async exchange(shown, audience, want, source) {
-      const { entry, evidence } = await proven(shown, want, source)
+      const { entry, evidence } = await proven({ kind: 'platform', token: shown }, want, source)
       return { ...(await token(entry, audience, `${evidence} ${revisionOf(entry)}`)), id: entry.id }
     },
   }

@@ -5,6 +5,7 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { IdentityState, Svid, TrustBundle } from '../../core/identity.ts'
 import type { IdentitySource, RandomBytes } from '../../core/ports.ts'
 import { type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
+import { newerOf } from '../bundle.ts'
 
 /** A source whose trust and deny list the wiring feeds. */
 export interface LiveIdentity extends IdentitySource {
@@ -81,8 +82,11 @@ export function startRotation(options: RotationOptions): LiveIdentity {
           },
         )
       }
-      if (!closed) save(next)
-      return next
+      // What was told meanwhile is not taken back.
+      const newest = [...next.bundles].map(([of, bundle]) => [of, newerOf(state.bundles.get(of), bundle)] as const)
+      const whole = { ...next, bundles: new Map(newest) }
+      if (!closed) save(whole)
+      return whole
     } catch (cause) {
       return cause instanceof WritError ? cause : new WritError('internal', messageOf(cause), { cause })
     }
@@ -115,9 +119,7 @@ export function startRotation(options: RotationOptions): LiveIdentity {
       const own = state.bundles.get(trustDomainOf(first.svid.id))
       const bundles = new Map(own ? [[own.trustDomain, own]] : [])
       for (const bundle of list) {
-        // A bundle that is older than ours comes from a replica that is behind.
-        const ours = state.bundles.get(bundle.trustDomain)
-        bundles.set(bundle.trustDomain, ours && ours.sequence > bundle.sequence ? ours : bundle)
+        bundles.set(bundle.trustDomain, newerOf(state.bundles.get(bundle.trustDomain), bundle))
       }
       if (sameBundles(bundles, state.bundles)) return
       save({ svid: state.svid, bundles })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Recorder } from '../../audit/node/recorder.ts'
 import type { Db } from '../../audit/store/schema.ts'
 import { preparedOf } from '../../ca/authorities.ts'
+import { refreshHintOf } from '../../ca/bundle.ts'
 import { makeIdentify } from '../../ca/identify.ts'
 import type { Authority } from '../../ca/node/authority.ts'
 import { fileBoundKeys } from '../../ca/node/bound-keys.ts'
@@ -314,7 +315,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     options.federation &&
     (await openBundleDoor(
       {
-        bundle: () => authority.bundle(),
+        bundle: () => ({ ...authority.bundle(), refreshHintS: refreshHintOf(given.settings.roots.publishMs) }),
         revocationList: keptFor(60_000, nowMs, denied.generation, () => authority.revocationList(denied.current())),
         as: options.federation.web ?? { identity: source },
         unexpected,

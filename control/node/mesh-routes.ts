@@ -139,10 +139,7 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
       registration: parts.registration,
       nowMs: parts.nowMs,
       mayAsk: (source) => mayJoin(source, parts.nowMs()),
-      chainOf: (c) => {
-        const { evidence } = peerOf(socketOf(c))
-        return evidence.kind === 'x509' ? evidence.chain : []
-      },
+      evidenceOf: (c) => peerOf(socketOf(c)).evidence,
       ...{ addressOf, mesh, news, noted },
     })
   }

@@ -7,7 +7,7 @@ import { entriesJson } from '../../ca/entries.ts'
 import { issuedJson, type MintedToken, mintedJson } from '../../ca/wire.ts'
 import { fromBase64, toHex, utf8 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
-import type { Identity, TrustBundle } from '../../core/identity.ts'
+import type { Evidence, Identity, TrustBundle } from '../../core/identity.ts'
 import { parseSpiffeId, type SpiffeId } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
 import { type DoorApp, type DoorEnv, readBody, readJson } from './http.ts'
@@ -24,8 +24,7 @@ export interface RegistrationParts {
   entriesOf(agent: Identity): readonly RevisedEntry[]
   issueFor(agent: Identity, entry: string, csr: Uint8Array): Later<Issued>
   mintFor(agent: Identity, entry: string, audience: readonly string[]): Later<MintedToken>
-  attestToken(token: string, csr: Uint8Array, want: SpiffeId | undefined, source: string): Later<Issued>
-  attestChain(chain: readonly Uint8Array[], csr: Uint8Array, want: SpiffeId | undefined, source: string): Later<Issued>
+  attest(shown: Evidence, csr: Uint8Array, want: SpiffeId | undefined, source: string): Later<Issued>
   exchange(
     token: string,
     audience: readonly string[],
@@ -39,7 +38,8 @@ export interface RegistrationRouteParts {
   readonly nowMs: () => number
   /** False where this address asked too often. */
   readonly mayAsk: (source: string) => boolean
-  readonly chainOf: (c: Context<DoorEnv>) => readonly Uint8Array[]
+  /** What the connection has proven. */
+  readonly evidenceOf: (c: Context<DoorEnv>) => Evidence
   readonly addressOf: (c: Context<DoorEnv>) => string
   /** Answers a workload that has proven its name. */
   readonly mesh: <Path extends string>(
@@ -91,11 +91,8 @@ export function registrationRoutes(app: DoorApp, parts: RegistrationRouteParts):
     if (!parts.mayAsk(source)) throw tooMany()
     const { csr, token, id } = await readJson(c.req.raw, maxBodyBytes, attestBody)
     const der = derOf(csr)
-    const issued = await parts.noted('first', c, der, () =>
-      token === undefined
-        ? registration.attestChain(parts.chainOf(c), der, id, source)
-        : registration.attestToken(token, der, id, source),
-    )
+    const shown = token === undefined ? parts.evidenceOf(c) : ({ kind: 'platform', token } as const)
+    const issued = await parts.noted('first', c, der, () => registration.attest(shown, der, id, source))
     return Response.json(issuedJson(issued))
   })
 

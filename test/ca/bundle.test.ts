@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { bundleJson, readBundle } from '../../ca/bundle.ts'
+import { bundleJson, readBundle, refreshHintOf } from '../../ca/bundle.ts'
 import { isNews } from '../../ca/node/federation.ts'
 import { bank, domain, newAuthority, newSvid } from './world.ts'
 
@@ -77,4 +77,8 @@ test('a bundle of an earlier sequence is a replay, one of the same content no ne
   expect(isNews(bundle, { ...bundle })).toBe(false)
   expect(isNews(bundle, { ...(await newAuthority()).bundle(), sequence: 4 })).toBe(false)
   expect(isNews(bundle, { ...(await newAuthority()).bundle(), sequence: 6 })).toBe(true)
+})
+
+test('whoever polls asks three times while a new root does not sign yet, and every five minutes at least', () => {
+  expect([15 * 60_000, 45_000, 3000, 0, 86_400_000].map(refreshHintOf)).toEqual([300, 15, 1, 1, 300])
 })

@@ -44,6 +44,20 @@ test('a certificate renews itself over mTLS under the same name, with a new key'
   expect(control.seen).not.toContain('resumed')
 })
 
+test('a renewal by a control plane that is behind takes no bundle back', async () => {
+  const { control, state } = await joined()
+  const newer = { ...state.bundles.get(bank)!, sequence: 9 }
+  const next = await renewSvid({
+    url: control.url,
+    expect: expectControl,
+    state: { ...state, bundles: bundlesOf(newer) },
+  })
+  expect(next.bundles.get(bank)).toEqual(newer)
+  const older = bundlesOf({ ...newer, sequence: 0 })
+  const again = await renewSvid({ url: control.url, expect: expectControl, state: { ...state, bundles: older } })
+  expect(again.bundles.get(bank)).toEqual(state.bundles.get(bank))
+})
+
 test('a token that was redeemed is refused with the reason that control gives', async () => {
   const { control, token } = await joined()
   const again = joinMesh({ url: control.url, token, expect: expectControl })

@@ -103,6 +103,15 @@ test('it renews at half of its life and tells whoever subscribed', async () => {
   expect(events.map(({ kind }) => kind)).toEqual(['joined', 'renewed', 'renewed'])
 })
 
+test('a bundle that came while it renewed stays, where the answer has an older one', async () => {
+  const { open, authority, calls } = await world()
+  const source = await open()
+  source.setBundles([{ ...authority.bundle(), sequence: 9 }])
+  await pass(31 * minuteMs)
+  expect(calls).toEqual(['join', 'renew'])
+  expect(source.current().bundles.get(bank)?.sequence).toBe(9)
+})
+
 test('certificates of seconds are not renewed in a loop, though they are backdated a minute', async () => {
   const authority = await newAuthority(bank, Date.now)
   const kept: IssuanceBody[] = []

@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { revise } from '../../../ca/entries.ts'
-import { identifyPlatform, makeIdentifyAny } from '../../../ca/identify-any.ts'
+import { makeIdentify, type OtherProofs } from '../../../ca/identify.ts'
+import { verifySignature } from '../../../ca/node/crypto.ts'
+import { identifyPlatform } from '../../../ca/platform/identify.ts'
 import { makeProvePlatform, selectorsOf } from '../../../ca/platform/token.ts'
 import { holdKeys } from '../../../ca/token/keys.ts'
 import { tokenAlgorithms } from '../../../ca/token/read.ts'
+import type { Evidence } from '../../../core/identity.ts'
 import type { PlatformIssuer } from '../../../core/platform.ts'
 import { keysOf, nowMs, nowS, type Signing, signing } from '../token/issuer.ts'
 import { id } from '../world.ts'
@@ -111,8 +114,14 @@ test('one function tells who brings a token of a platform, and of several identi
   ]
   const denied = new Set<string>()
   const platform = { prove, entries: () => entries, denied: () => denied }
-  const x509 = () => ({ ok: false, code: 'identity_missing', detail: 'none' }) as const
-  const identify = makeIdentifyAny({ x509, platform })
+  const state = { generation: 1, bundles: new Map(), denied }
+  const made = (proofs?: OtherProofs) => {
+    const identify = makeIdentify(() => state, verifySignature, proofs)
+    return (evidence: Evidence, atMs: number) => identify({ evidence, address: '', port: 0 }, atMs)
+  }
+  const identify = made({
+    platform: (token, atMs) => identifyPlatform(platform, { kind: 'platform', token }, undefined, atMs),
+  })
   const token = await github.sign(job)
   const evidence = { kind: 'platform', token } as const
   expect(await identify(evidence, nowMs)).toMatchObject({
@@ -128,9 +137,9 @@ test('one function tells who brings a token of a platform, and of several identi
   entries.push(entry('also', 'github:repository_id:42'))
   expect(await identify(evidence, nowMs)).toMatchObject({ detail: expect.stringContaining('several identities') })
   const want = id('spiffe://bank.example/also')
-  expect(await identifyPlatform(platform, token, want, nowMs)).toMatchObject({ ok: true, identity: { id: want } })
+  expect(await identifyPlatform(platform, evidence, want, nowMs)).toMatchObject({ ok: true, identity: { id: want } })
 
   expect(await identify({ kind: 'none' }, nowMs)).toMatchObject({ code: 'identity_missing' })
   expect(await identify({ kind: 'jwt', token }, nowMs)).toMatchObject({ code: 'identity_invalid' })
-  expect(await makeIdentifyAny({ x509 })(evidence, nowMs)).toMatchObject({ code: 'identity_invalid' })
+  expect(await made()(evidence, nowMs)).toMatchObject({ code: 'identity_invalid' })
 })

@@ -158,7 +158,7 @@ test('an endpoint of another id, or one that nothing vouches for, is not believe
   const wrong = await follow({ ...of, first: hint(theirs.bundle(), 1) })
   await vi.waitFor(() => expect(wrong.problems[0]).toContain('it is spiffe://other.example/web'), 10_000)
   const unknown = await follow(of)
-  await vi.waitFor(() => expect(unknown.problems[0]).toContain('no bundle of other.example is held'), 10_000)
+  await vi.waitFor(() => expect(unknown.problems[0]).toContain('no trust bundle for other.example'), 10_000)
   const stranger = await follow({ ...of, first: hint((await authority(other)).bundle(), 1) })
   await vi.waitFor(
     () => expect(stranger.problems[0]).toContain('no root of its trust domain issued this chain'),
