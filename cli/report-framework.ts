@@ -5,9 +5,11 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { formatVerifierKey, noteKey, signNote } from '../audit/log/note.ts'
 import { parseMoment } from '../audit/query/moment.ts'
+import type { ReportWork } from '../audit/report/compliance.ts'
 import type { Declared } from '../audit/report/files/declared.ts'
 import { manifestText, type ReportFiles, reportFiles } from '../audit/report/formats/files.ts'
 import { everything } from '../audit/report/gather/scope.ts'
+import type { KeptSums } from '../audit/report/kept.ts'
 import { declaredIn, readCatalogue } from '../audit/report/node/catalogue.ts'
 import type { Pin } from '../audit/report/pinned.ts'
 import { toHex } from '../core/bytes.ts'
@@ -32,6 +34,7 @@ export interface FrameworkOptions extends PlaceOptions {
   readonly by?: string
   readonly out?: string
   readonly evidence?: boolean
+  readonly fresh?: boolean
   readonly pdf?: boolean
   readonly json?: string | boolean
 }
@@ -58,12 +61,17 @@ export async function reportOn(name: string, options: FrameworkOptions): Promise
   ])
   const { judge, rules } = await openCheckRules(options.checks)
   const { place } = await openPlace({ ...options, database: false })
-  const { report } = await compliancePlace(place, judge, {
-    ...{ framework, checks, declared, scope: scopeOf(options.scope, declared), fromMs, toMs, rules },
-    ...(previous && { previous }),
-    ...(pins && { pins }),
-    ...(options.seed !== undefined && { seed: options.seed }),
-  })
+  const { report, work } = await compliancePlace(
+    place,
+    judge,
+    {
+      ...{ framework, checks, declared, scope: scopeOf(options.scope, declared), fromMs, toMs, rules },
+      ...(previous && { previous }),
+      ...(pins && { pins }),
+      ...(options.seed !== undefined && { seed: options.seed }),
+    },
+    options.fresh ? undefined : await sumsOf(options),
+  )
   const out = options.out ?? `report-${framework.id}`
   if ((await readdir(out).catch(() => [])).length > 0) {
     throw new WritError('usage', `${out} is not empty`, { cure: 'name a folder that is not there yet with --out' })
@@ -81,7 +89,18 @@ export async function reportOn(name: string, options: FrameworkOptions): Promise
   const entry = signer && (await tellOfReport(options.state, report, digest, signer, options.by))
   if (options.json) process.stdout.write(Buffer.from(files.get('report.json')!))
   else process.stdout.write(summaryOf(report, out, { signer, digest, entry }))
+  process.stderr.write(workText(work))
   if (!report.verified.ok) process.exitCode = 1
+}
+
+/** Sums of earlier reports lie in the state folder. Without one, or under a key of somebody else, everything is read. */
+async function sumsOf({ state, signKey }: FrameworkOptions): Promise<KeptSums | undefined> {
+  if (!existsSync(state)) return undefined
+  const [{ openKeyFile }, { openKept }] = await Promise.all([
+    import('../audit/node/keyfile.ts'),
+    import('../audit/report/node/kept.ts'),
+  ])
+  return openKept(join(state, 'report-sums'), await openKeyFile(signKey ?? join(state, 'report.key')))
 }
 
 export function frameworkNamed(name: string, frameworks: readonly Framework[]): Framework {
@@ -170,6 +189,9 @@ async function signedBy(
   await writeFile(join(out, 'report.pub'), `${verifier}\n`)
   return verifier
 }
+
+const workText = ({ leaves, read, doubt }: ReportWork): string =>
+  `${doubt === '' ? '' : `what earlier reports kept was not believed (${doubt}): `}${read} of ${leaves} leaves read\n`
 
 function summaryOf(
   report: ComplianceReport,
