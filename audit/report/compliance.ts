@@ -129,7 +129,7 @@ async function attempt(parts: ComplianceParts, settings: ComplianceSettings, bel
     ...parts,
     sources,
     ...(resume && { resume }),
-    ...(kept && settings.pins === undefined && { save: (saved: SavedVerification) => kept.toSave(saved) }),
+    ...(kept && { save: (saved: SavedVerification) => kept.toSave(saved) }),
     watch: {
       shard: async (shard, from, tree) => {
         trees.set(shard, tree)

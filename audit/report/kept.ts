@@ -36,6 +36,8 @@ export class KeptParts {
   readonly #hashes = new Map<number, readonly (Uint8Array | undefined)[]>()
   #plan = ''
   #toSave: SavedVerification | undefined
+  /** Leaves that the verification speaks of which was kept. */
+  #verified = 0
 
   constructor(
     sums: KeptSums,
@@ -95,7 +97,9 @@ export class KeptParts {
   async verified(): Promise<SavedVerification | undefined> {
     if (!this.#believing) return undefined
     const saved = (await this.#sums.read(this.#verifiedName)) as SavedVerification | undefined
-    if (saved) this.used = true
+    if (!saved) return undefined
+    this.used = true
+    this.#verified = sizeOf(saved)
     return saved
   }
 
@@ -103,9 +107,10 @@ export class KeptParts {
     this.#toSave = saved
   }
 
-  /** When nothing spoke against it. */
+  /** When nothing spoke against it. One at an older checkpoint does not take the place of a newer one. */
   async save(): Promise<void> {
-    if (this.#toSave) await this.#sums.write(this.#verifiedName, this.#toSave as unknown as Json)
+    if (this.#toSave && sizeOf(this.#toSave) > this.#verified)
+      await this.#sums.write(this.#verifiedName, this.#toSave as unknown as Json)
   }
 
   #nameOf(shard: number, part: number): string | undefined {
@@ -121,3 +126,5 @@ export class KeptParts {
     return toHex(this.#sha256(utf8(text))).slice(0, 32)
   }
 }
+
+const sizeOf = ({ shards }: SavedVerification): number => shards.reduce((sum, { size }) => sum + size, 0)
