@@ -4,6 +4,8 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseMoment } from '../audit/query/moment.ts'
+import type { ReportWork } from '../audit/report/compliance.ts'
+import type { KeptSums } from '../audit/report/kept.ts'
 import type { Pin } from '../audit/report/pinned.ts'
 import { type ComplianceReport, complianceVersion } from '../core/compliance.ts'
 import { messageOf, WritError } from '../core/fault.ts'
@@ -24,6 +26,7 @@ export interface FrameworkOptions extends PlaceOptions {
   readonly by?: string
   readonly out?: string
   readonly evidence?: boolean
+  readonly fresh?: boolean
   readonly pdf?: boolean
   readonly json?: boolean
 }
@@ -44,8 +47,10 @@ export async function reportOn(framework: string, options: FrameworkOptions): Pr
   }
   const { reporterOf, writeReport } = await import('./wire/report.ts')
   const { place } = await openPlace({ ...options, database: false })
-  const report = await reporterOf(options, () => nowMs).make(place, {
+  const sums = options.fresh ? undefined : await sumsOf(options)
+  const report = await reporterOf(options, () => nowMs, sums).make(place, {
     ...{ framework, scope: options.scope, fromMs, toMs, pins, seed: options.seed, previous },
+    onWork: (work) => process.stderr.write(workText(work)),
   })
   const policy = options.policy === undefined ? undefined : await readFile(options.policy, 'utf8')
   const { state, signKey = existsSync(state) ? join(state, 'report.key') : undefined } = options
@@ -57,6 +62,16 @@ export async function reportOn(framework: string, options: FrameworkOptions): Pr
   if (options.json) process.stdout.write(await readFile(join(out, 'report.json')))
   else process.stdout.write(summaryOf(report, out, { ...written, entry }))
   if (!report.verified.ok) process.exitCode = 1
+}
+
+/** Sums of earlier reports lie in the state folder. Without one, or under a key of somebody else, everything is read. */
+async function sumsOf({ state, signKey }: FrameworkOptions): Promise<KeptSums | undefined> {
+  if (!existsSync(state)) return undefined
+  const [{ openKeyFile }, { openKept }] = await Promise.all([
+    import('../audit/node/keyfile.ts'),
+    import('../audit/report/node/kept.ts'),
+  ])
+  return openKept(join(state, 'report-sums'), await openKeyFile(signKey ?? join(state, 'report.key')))
 }
 
 export async function readReport(path: string): Promise<ComplianceReport> {
@@ -86,6 +101,9 @@ function parsed(text: string): unknown {
     return undefined
   }
 }
+
+const workText = ({ leaves, read, doubt }: ReportWork): string =>
+  `${doubt === '' ? '' : `what earlier reports kept was not believed (${doubt}): `}${read} of ${leaves} leaves read\n`
 
 function summaryOf(
   report: ComplianceReport,

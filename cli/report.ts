@@ -28,6 +28,7 @@ export function reportCommand(): Command {
     .option('--seed <hex>', 'draw samples by these 16 hex digits (default: made from the signed roots)')
     .option('--sign-key <file>', 'Ed25519 key that signs it (default: report.key in the state folder)')
     .option('--by <name>', 'who makes it, as the log keeps it (default: the user of this machine)')
+    .option('--fresh', 'of a framework: read and verify all of the log again, whatever earlier reports kept of it')
     .option('--evidence', 'add a folder with the proof of each sampled record, and programs that check it')
     .option('--pdf', 'print the page as PDF too, by the Chromium or Chrome of this machine')
   withFolders(command)

@@ -21,11 +21,12 @@ import { plainSha256 } from '../log/merkle.ts'
 import { entryAt } from '../log/prove.ts'
 import { Findings } from '../verify/finding.ts'
 import { readTree } from '../verify/tree.ts'
-import { type Verification, type VerifyParts, verifyLog } from '../verify/verify.ts'
+import { type SavedVerification, type Verification, type VerifyParts, verifyLog } from '../verify/verify.ts'
 import { anchorsOf } from './anchors.ts'
 import type { Declared } from './files/declared.ts'
-import { ComplianceGatherer, type Gathered, type GatherSource } from './gather/gather.ts'
+import { ComplianceGatherer, type Gathered } from './gather/gather.ts'
 import { fits } from './gather/scope.ts'
+import { KeptParts, type KeptSums } from './kept.ts'
 import { limits } from './limits.ts'
 import { exceptionStates, inForce, measureCheck, partResult, placesOf, summaryOf } from './measure.ts'
 import { type Pin, type PinnedSource, pinSources } from './pinned.ts'
@@ -37,6 +38,8 @@ export interface ComplianceParts extends VerifyParts {
   readonly stampMs?: (token: Uint8Array) => number | undefined
   /** Leaves of one part of the gathering; a multiple of 256. Default 65,536. */
   readonly partLeaves?: number
+  /** Default: everything is read. */
+  readonly sums?: KeptSums
 }
 
 export interface ComplianceSettings {
@@ -60,10 +63,29 @@ export interface ComplianceSettings {
 
 const maxUnseen = 1000
 
-export async function makeComplianceReport(
-  parts: ComplianceParts,
-  settings: ComplianceSettings,
-): Promise<{ readonly report: ComplianceReport; readonly verification: Verification }> {
+/** How much of the log a report read; the rest it knew from earlier ones. */
+export interface ReportWork {
+  readonly leaves: number
+  readonly read: number
+  /** Why nothing of what was kept was believed; empty where there was no doubt. */
+  readonly doubt: string
+}
+
+export interface MadeReport {
+  readonly report: ComplianceReport
+  readonly verification: Verification
+  readonly work: ReportWork
+}
+
+export async function makeComplianceReport(parts: ComplianceParts, settings: ComplianceSettings): Promise<MadeReport> {
+  const made = await attempt(parts, settings, true)
+  if (made.work.doubt === '' || !parts.sums) return made
+  const again = await attempt(parts, settings, false)
+  return { ...again, work: { ...again.work, doubt: made.work.doubt } }
+}
+
+/** `believing`: of what was kept, what the tree vouches for. */
+async function attempt(parts: ComplianceParts, settings: ComplianceSettings, believing: boolean): Promise<MadeReport> {
   const { framework, declared, scope, fromMs, toMs } = settings
   const used = new Set(framework.parts.flatMap((part) => part.checks))
   const checks = settings.checks.filter(({ id }) => used.has(id))
@@ -73,31 +95,57 @@ export async function makeComplianceReport(
       cure: 'one is signed each second while the auditor runs; try again, or give the log’s folder with --log',
     })
   }
-  const seed = settings.seed ?? seedOf(sources.map(rootOf), parts.sha256)
   const { sha256 } = parts
-  const period = { fromMs, toMs, seed, sha256, ...(parts.partLeaves && { partLeaves: parts.partLeaves }) }
+  const seed = settings.seed ?? seedOf(sources.map(rootOf), sha256)
+  const kept = parts.sums && new KeptParts(parts.sums, sources, parts, believing)
+  let read = 0
+  /** The verification began where an earlier one had ended. */
+  let resumed = false
+  let doubt = ''
+  const doubted = (what: string): void => {
+    if (kept?.used && doubt === '') doubt = what
+  }
   const trees = new Map<number, Checkpoint>()
   const gatherer = new ComplianceGatherer(
-    { checks, declared, scope, ...period },
+    { checks, declared, scope, fromMs, toMs, seed, sha256, ...(parts.partLeaves && { partLeaves: parts.partLeaves }) },
     {
-      leaves: leavesIn(sources, trees, parts),
+      leaves: async function* (shard, range) {
+        const source = sources.find((one) => one.shard === shard)!
+        const findings = new Findings()
+        const quick = parts.quick ?? plainSha256(sha256)
+        for await (const leaves of readTree(source, trees.get(shard)!, sha256, quick, findings, range)) {
+          read += leaves.length
+          yield leaves
+        }
+        if (findings.broken > 0) doubted(findings.list[0]!.what)
+      },
+      ...(kept && { kept: (shard, part) => kept.part(shard, part), keep: (...one) => kept.keep(...one) }),
+      doubt: doubted,
     },
   )
+  kept?.plan(gatherer.plan.key)
+  const resume = await kept?.verified()
   const verification = await verifyLog({
     ...parts,
     sources,
+    ...(resume && { resume }),
+    ...(kept && { save: (saved: SavedVerification) => kept.toSave(saved) }),
     watch: {
-      shard: (shard, from, tree) => {
+      shard: async (shard, from, tree) => {
         trees.set(shard, tree)
-        return gatherer.shard(shard, from, tree.size)
+        read += tree.size - from
+        resumed ||= from > 0
+        await kept?.shard(shard, tree)
+        await gatherer.shard(shard, from, tree.size)
       },
       bundle: (shard, first) => gatherer.bundle(shard, first),
       leaf: (leaf, shard, event, scanned) => gatherer.take(leaf, shard, event, scanned),
     },
   })
   await gatherer.end()
-  const reproved = await reprove(sources, verification.shards, settings.draws ?? 32, seed, parts.sha256)
+  const reproved = await reprove(sources, verification.shards, settings.draws ?? 32, seed, sha256)
   const sound = verification.ok && reproved.drawn.every(({ proven }) => proven)
+  if (!sound && resumed) doubted('the log does not verify')
   const anchors = await anchorsOf(sources, parts)
   const gathered = gatherer.finish({ verification, reproved, anchors }, sound)
   const accepting = inForce(declared.exceptions, toMs)
@@ -108,7 +156,10 @@ export async function makeComplianceReport(
     const { drawn, ...measured } = measureCheck(check, gathered, given, own, parts.judge)
     results.push({ ...measured, sample: await recordsAt(await placesOf(drawn), sources) })
   }
-  return { report: reportOf(settings, seed, gathered, results, sources, verification), verification }
+  if (doubt === '') await kept?.save()
+  const leaves = verification.shards.reduce((sum, { size }) => sum + size, 0)
+  const report = reportOf(settings, seed, gathered, results, sources, verification)
+  return { report, verification, work: { leaves, read, doubt } }
 }
 
 const rootOf = ({ shard, checkpoint }: PinnedSource) => {
@@ -120,18 +171,6 @@ const rootOf = ({ shard, checkpoint }: PinnedSource) => {
     root: [...root].map((byte) => byte.toString(16).padStart(2, '0')).join(''),
     note: '',
     kept: 0,
-  }
-}
-
-/** Leaves of a range, each against its tile, and that up to the signed root. What does not hold is told of by the verification. */
-function leavesIn(
-  sources: readonly PinnedSource[],
-  trees: ReadonlyMap<number, Checkpoint>,
-  { sha256, quick }: ComplianceParts,
-): GatherSource['leaves'] {
-  return (shard, range) => {
-    const source = sources.find((one) => one.shard === shard)!
-    return readTree(source, trees.get(shard)!, sha256, quick ?? plainSha256(sha256), new Findings(), range)
   }
 }
 

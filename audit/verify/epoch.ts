@@ -32,6 +32,7 @@ import {
   type Totals,
   totals,
 } from './stretch.ts'
+import { type Chain, chainOf, type SavedChain, savedChain } from './trust.ts'
 
 /** More stretches, certificates or missing ranges than an honest epoch has; beyond it the epoch is given up as broken. */
 const maxStretches = 1000
@@ -72,6 +73,25 @@ export interface EpochSummary {
   readonly lastAt: string
 }
 
+/** What an `EpochReader` knows, as JSON. */
+export interface SavedEpoch {
+  readonly epoch: string
+  readonly producer: string
+  readonly shard: number
+  readonly stretches: readonly Stretch[]
+  readonly records: number
+  readonly heads: number
+  readonly firstAt: string
+  readonly lastAt: string
+  readonly previous?: StartBody['previous']
+  readonly startIndex: number
+  readonly finalSeq: number
+  readonly missing: readonly Range[]
+  readonly missingIndex: number
+  readonly chains: readonly SavedChain[]
+  readonly rootless: boolean
+}
+
 export class EpochReader {
   readonly epoch: string
   readonly producer: AuditEvent['producer']
@@ -87,7 +107,7 @@ export class EpochReader {
   #finalSeq = -1
   #missing: readonly Range[] = []
   #missingIndex = -1
-  #chains: { readonly seq: number; readonly signer: string; readonly chain: readonly Uint8Array[] }[] = []
+  #chains: Chain[] = []
   #rootless = false
   readonly #clock = new Clock()
   readonly #last = new Latest()
@@ -98,6 +118,34 @@ export class EpochReader {
     this.producer = event.producer
     this.shard = shard
     this.#rules = rules
+  }
+
+  static of(saved: SavedEpoch, rules: EpochRules): EpochReader {
+    const { epoch, producer, shard } = saved
+    const reader = new EpochReader({ epoch, producer } as AuditEvent, shard, rules)
+    reader.stretches.push(...saved.stretches.map((one) => ({ ...one, before: one.before })))
+    reader.records = saved.records
+    reader.heads = saved.heads
+    reader.firstAt = saved.firstAt
+    reader.previous = saved.previous
+    reader.startIndex = saved.startIndex
+    reader.#finalSeq = saved.finalSeq
+    reader.#missing = saved.missing
+    reader.#missingIndex = saved.missingIndex
+    reader.#chains = saved.chains.map(chainOf)
+    reader.#rootless = saved.rootless
+    reader.#last.takeText(saved.lastAt)
+    return reader
+  }
+
+  save(): SavedEpoch {
+    const { epoch, producer, shard, records, heads, firstAt, lastAt, previous, startIndex } = this
+    return {
+      ...{ epoch, producer, shard, records, heads, firstAt, lastAt, startIndex, ...(previous && { previous }) },
+      stretches: this.stretches.map((one) => ({ ...one })),
+      ...{ finalSeq: this.#finalSeq, missing: this.#missing, missingIndex: this.#missingIndex },
+      ...{ chains: this.#chains.map(savedChain), rootless: this.#rootless },
+    }
   }
 
   take(event: AuditEvent, hash: string, index: number, findings: Findings): void {

@@ -84,6 +84,14 @@ export class Findings {
     else this.omitted++
   }
 
+  /** What another list has. */
+  take(other: Findings): void {
+    const { broken, omitted } = this
+    for (const finding of other.list) this.add(finding)
+    this.broken = broken + other.broken
+    this.omitted = Math.max(this.omitted, omitted) + other.omitted
+  }
+
   copy(): Findings {
     const copy = new Findings()
     copy.list.push(...this.list)

@@ -16,10 +16,10 @@ import {
 import { pathOf, type SpiffeId } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
 import { memberNumbers as at, isText, scan, sumAt, textAt } from '../log/scan.ts'
-import { EpochReader, type EpochRules, type EpochSummary } from './epoch.ts'
+import { EpochReader, type EpochRules, type EpochSummary, type SavedEpoch } from './epoch.ts'
 import { type FindingCode, type Findings, recordId } from './finding.ts'
 import { findLostSpools } from './lost.ts'
-import { SerialReader, type SerialSummary } from './serials.ts'
+import { type SavedSerials, SerialReader, type SerialSummary } from './serials.ts'
 import { bytesOf, type PlacedLeaf } from './tree.ts'
 import { mayAnnounceTrust } from './trust.ts'
 
@@ -48,6 +48,21 @@ export interface RecordsSummary {
   readonly serials: SerialSummary
 }
 
+/** What a `RecordsReader` knows, as JSON. */
+export interface SavedRecords {
+  readonly epochs: readonly SavedEpoch[]
+  readonly serials: SavedSerials
+  readonly kinds: readonly (readonly [EventKind, number])[]
+  readonly newestMs: number
+  readonly pruned: readonly (readonly [number, Pruned])[]
+}
+
+interface Pruned {
+  readonly before: number
+  readonly olderThan: string
+  readonly index: number
+}
+
 export class RecordsReader {
   readonly #epochs = new Map<string, EpochReader>()
   /** By `sumAt`, that of which a record was scanned last. */
@@ -62,11 +77,30 @@ export class RecordsReader {
   #newestMs = 0
   /** The record that `see` was shown last was not parsed: `scan` read it. */
   seen: boolean = false
-  readonly #pruned = new Map<number, { readonly before: number; readonly olderThan: string; readonly index: number }>()
+  readonly #pruned = new Map<number, Pruned>()
 
   constructor(rules: EpochRules, findings: Findings) {
     this.#rules = rules
     this.#findings = findings
+  }
+
+  /** Before `finish`. */
+  save(): SavedRecords {
+    return {
+      epochs: [...this.#epochs.values()].map((epoch) => epoch.save()),
+      serials: this.#serials.save(),
+      kinds: Object.entries(this.#counted()) as [EventKind, number][],
+      newestMs: this.#newestMs,
+      pruned: [...this.#pruned],
+    }
+  }
+
+  load({ epochs, serials, kinds, newestMs, pruned }: SavedRecords): void {
+    for (const saved of epochs) this.#epochs.set(saved.epoch, EpochReader.of(saved, this.#rules))
+    this.#serials.load(serials)
+    for (const [kind, count] of kinds) this.#kinds.set(kind, count)
+    this.#newestMs = newestMs
+    for (const [shard, one] of pruned) this.#pruned.set(shard, one)
   }
 
   /** As `take`, where nobody asks for the event: the next record of a known epoch, as plain as nearly all are, is not parsed, nor returned. */

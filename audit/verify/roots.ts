@@ -9,7 +9,15 @@ import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import type { AuditEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import type { Findings } from './finding.ts'
-import { mayAnnounceTrust, overlapMs, rootsAt, rootsFinder, type TrustPeriod, TrustReader } from './trust.ts'
+import {
+  mayAnnounceTrust,
+  overlapMs,
+  rootsAt,
+  rootsFinder,
+  type SavedTrust,
+  type TrustPeriod,
+  TrustReader,
+} from './trust.ts'
 
 /** Times for which the same roots were given. */
 interface Answer {
@@ -17,6 +25,12 @@ interface Answer {
   readonly roots: readonly string[]
   fromMs: number
   toMs: number
+}
+
+/** What a `RootsReader` knows, as JSON. */
+export interface SavedRoots {
+  readonly trust: SavedTrust
+  readonly answers: readonly Answer[]
 }
 
 export class RootsReader {
@@ -34,6 +48,15 @@ export class RootsReader {
     this.#verifyHead = verifyHead
     this.#trust = new TrustReader(verifyHead, sha256)
     this.#find = rootsFinder(this.#trust.periods)
+  }
+
+  save(): SavedRoots {
+    return { trust: this.#trust.save(), answers: [...this.#answers.values()] }
+  }
+
+  load({ trust, answers }: SavedRoots): void {
+    this.#trust.load(trust)
+    for (const answer of answers) this.#answers.set(`${answer.trustDomain} ${answer.roots.join(' ')}`, { ...answer })
   }
 
   get periods(): readonly TrustPeriod[] {

@@ -16,12 +16,29 @@ export interface SerialSummary {
   readonly whole: boolean
 }
 
+/** What a `SerialReader` knows, as JSON. */
+export interface SavedSerials {
+  readonly seen: readonly (readonly [string, { readonly shard: number; readonly index: number }])[]
+  readonly issued: readonly string[]
+  readonly whole: boolean
+}
+
 export class SerialReader {
   readonly #seen = new Map<string, { readonly shard: number; readonly index: number }>()
   readonly #issued = new Set<string>()
   #whole = true
   /** Of those seen, by `sumAt`, the one that was scanned last. */
   readonly #scanned = new Map<number, string>()
+
+  save(): SavedSerials {
+    return { seen: [...this.#seen], issued: [...this.#issued], whole: this.#whole }
+  }
+
+  load({ seen, issued, whole }: SavedSerials): void {
+    for (const [serial, place] of seen) this.#seen.set(serial, place)
+    for (const serial of issued) this.#issued.add(serial)
+    this.#whole = whole
+  }
 
   take(event: AuditEvent, shard: number, index: number): void {
     if (event.kind === 'issuance') {

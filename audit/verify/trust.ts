@@ -3,7 +3,7 @@
  * first is taken at its word, every later one only once its announcer's head was proven under roots already believed.
  */
 
-import { fromBase64, fromBase64Url, toHex } from '../../core/bytes.ts'
+import { fromBase64, fromBase64Url, toBase64, toHex } from '../../core/bytes.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, type HeadBody, headPayload, type StartBody, type TrustBody } from '../../core/record.ts'
 import { pathOf, type SpiffeId, trustDomainOf } from '../../core/spiffe.ts'
@@ -63,9 +63,44 @@ export function rootsFinder(
   }
 }
 
+/** What a `TrustReader` knows, as JSON. */
+export interface SavedTrust {
+  readonly periods: readonly SavedPeriod[]
+  readonly announcers: readonly {
+    readonly epoch: string
+    readonly shard: number
+    readonly chains: readonly SavedChain[]
+    readonly waiting: readonly { readonly seq: number; readonly index: number; readonly period: SavedPeriod }[]
+  }[]
+}
+
+/** Certificates that were announced, in base64. */
+export interface SavedChain {
+  readonly seq: number
+  readonly signer: string
+  readonly chain: readonly string[]
+}
+
+type SavedPeriod = Omit<TrustPeriod, 'roots'> & { readonly roots: readonly string[] }
+
+const savedPeriod = (period: TrustPeriod): SavedPeriod => ({ ...period, roots: period.roots.map(toBase64) })
+const periodOf = (saved: SavedPeriod): TrustPeriod => ({ ...saved, roots: saved.roots.map((one) => fromBase64(one)!) })
+
+export const savedChain = ({ seq, signer, chain }: Chain): SavedChain => ({ seq, signer, chain: chain.map(toBase64) })
+export const chainOf = ({ seq, signer, chain }: SavedChain): Chain => ({
+  ...{ seq, signer },
+  chain: chain.map((one) => fromBase64(one)!),
+})
+
+export interface Chain {
+  readonly seq: number
+  readonly signer: string
+  readonly chain: readonly Uint8Array[]
+}
+
 interface Announcer {
   readonly shard: number
-  readonly chains: { readonly seq: number; readonly signer: string; readonly chain: readonly Uint8Array[] }[]
+  readonly chains: Chain[]
   waiting: { readonly seq: number; readonly index: number; readonly period: TrustPeriod }[]
 }
 
@@ -79,6 +114,22 @@ export class TrustReader {
   constructor(verifyHead: VerifyHead, sha256: Sha256) {
     this.#verifyHead = verifyHead
     this.#sha256 = sha256
+  }
+
+  save(): SavedTrust {
+    const announcers = [...this.#announcers].map(([epoch, { shard, chains, waiting }]) => ({
+      ...{ epoch, shard, chains: chains.map(savedChain) },
+      waiting: waiting.map(({ seq, index, period }) => ({ seq, index, period: savedPeriod(period) })),
+    }))
+    return { periods: this.periods.map(savedPeriod), announcers }
+  }
+
+  load({ periods, announcers }: SavedTrust): void {
+    this.periods.push(...periods.map(periodOf))
+    for (const { epoch, shard, chains, waiting } of announcers) {
+      const own = waiting.map(({ seq, index, period }) => ({ seq, index, period: periodOf(period) }))
+      this.#announcers.set(epoch, { shard, chains: chains.map(chainOf), waiting: own })
+    }
   }
 
   /** How many announcements no head has proven yet. */

@@ -3,12 +3,12 @@
  * Memory grows with the number of epochs, not of records. Read this file first.
  */
 
-import { equalBytes, fromHex, toHex } from '../../core/bytes.ts'
+import { equalBytes, fromHex, toHex, utf8 } from '../../core/bytes.ts'
 import { type Checkpoint, logStride } from '../../core/log.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
 import { type AuditEvent, parseEvent } from '../../core/record.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
-import { type HashAt, plainSha256, type QuickSha256 } from '../log/merkle.ts'
+import { consistencyProof, type HashAt, plainSha256, type QuickSha256, verifyConsistency } from '../log/merkle.ts'
 import { type Ed25519Verify, formatVerifierKey, type NoteKey } from '../log/note.ts'
 import type { LogPolicy } from '../log/policy.ts'
 import { minimumIndex, witnessedFile } from '../log/prove.ts'
@@ -24,8 +24,8 @@ import {
 import { type Ended, endedFault, readChain } from './chain.ts'
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
-import { isAuditor, RecordsReader, type RecordsSummary } from './records.ts'
-import { RootsReader } from './roots.ts'
+import { isAuditor, RecordsReader, type RecordsSummary, type SavedRecords } from './records.ts'
+import { RootsReader, type SavedRoots } from './roots.ts'
 import { countStamps, readStamp } from './stamps.ts'
 import {
   bytesOf,
@@ -74,6 +74,10 @@ export interface VerifyParts {
   readonly onLeaves?: (leaves: readonly VerifiedLeaf[]) => void | Promise<void>
   /** Is shown each leaf once and in order, whatever the verification makes of it, and without a second reading. */
   readonly watch?: LeafWatch
+  /** What a verification of a beginning of this log came to. It is believed where the log extends that beginning. */
+  readonly resume?: SavedVerification
+  /** Is given what can be resumed from, where nothing was found to be broken. */
+  readonly save?: (saved: SavedVerification) => void
 }
 
 /** Whoever looks at leaves as they are read, and does not ask whether they hold: that is known at the end. */
@@ -125,14 +129,17 @@ export async function verifyLog(parts: VerifyParts): Promise<Verification> {
   const minimums = new Map<number, number>()
   for (const { source } of opened) minimums.set(source.shard, await minimumIndex(source.read))
   const log = { parts, opened, minimums, shown: new Map<number, number>() }
-  if (parts.pinned) return readLog(log, knownRoots(parts.pinned, parts.verifyHead), findings)
+  const resume = await resumable(log)
+  if (parts.pinned) return readLog(log, knownRoots(parts.pinned, parts.verifyHead), findings, { resume })
   // Leaves that are handed on cannot be taken back, so what vouches for them is known before.
-  const known = parts.onLeaves ? undefined : await readOnce(log, findings.copy())
+  const known = parts.onLeaves ? undefined : await readOnce(log, findings.copy(), resume)
   if (known) return known
   const trust = new RootsReader(parts.verifyHead, parts.sha256)
   await readTrust(log, trust, Number.POSITIVE_INFINITY)
   trust.finish(findings)
-  return readLog(log, knownRoots(trust.periods, parts.verifyHead), findings)
+  const { periods } = trust
+  const roots = { periods, verifyHead: parts.verifyHead, rootsFor: trust.rootsFor.bind(trust) }
+  return readLog(log, roots, findings, { known: trust })
 }
 
 interface Log {
@@ -159,9 +166,14 @@ function knownRoots(periods: readonly TrustPeriod[], verifyHead: VerifyHead): Ro
 const bundlesAtFirst = 8
 
 /** Everything in one pass. Undefined where a root became known too late for that. */
-async function readOnce(log: Log, findings: Findings): Promise<Verification | undefined> {
+async function readOnce(
+  log: Log,
+  findings: Findings,
+  resume: SavedVerification | undefined,
+): Promise<Verification | undefined> {
   const trust = new RootsReader(log.parts.verifyHead, log.parts.sha256)
-  await readTrust(log, trust, bundlesAtFirst)
+  if (resume?.roots) trust.load(resume.roots)
+  else await readTrust(log, trust, bundlesAtFirst)
   if (log.opened.length > 1) trust.fix()
   const { periods } = trust
   const roots: Roots = {
@@ -169,26 +181,84 @@ async function readOnce(log: Log, findings: Findings): Promise<Verification | un
     verifyHead: (head) => trust.verifyHead(head),
     rootsFor: (producer, atMs) => trust.rootsFor(producer, atMs),
   }
-  const read = await readLog(log, roots, findings, trust)
-  return read && trust.holds() ? read : undefined
+  let saved: SavedVerification | undefined
+  const save = log.parts.save && ((one: SavedVerification) => (saved = one))
+  const parts = { ...log.parts, ...(save && { save }) }
+  const read = await readLog({ ...log, parts }, roots, findings, { trust, known: trust, resume })
+  if (!read || !trust.holds()) return undefined
+  if (saved) log.parts.save?.(saved)
+  return read
 }
 
-async function readLog(log: Log, roots: Roots, findings: Findings): Promise<Verification>
+/** How a log is read: what there is to begin with, and who learns of roots on the way. */
+interface Reading {
+  readonly trust?: RootsReader
+  /** Whose roots vouch for the heads. */
+  readonly known?: RootsReader
+  readonly resume?: SavedVerification | undefined
+}
+
+/** What a verification knows at the end of a log that grows. */
+export interface SavedVerification {
+  readonly v: typeof savedVersion
+  /** What it believed: pinned roots, or the log's own. */
+  readonly roots?: SavedRoots
+  readonly pinned: string
+  readonly shards: readonly {
+    readonly shard: number
+    readonly size: number
+    /** Lower-case hex. */
+    readonly root: string
+    /** What was pruned before. */
+    readonly minimum: number
+  }[]
+  readonly records: SavedRecords
+  readonly findings: readonly Finding[]
+}
+
+/** Of what is saved; a verification by another version begins anew. */
+const savedVersion = 1
+
+const pinnedText = ({ pinned, sha256 }: VerifyParts): string =>
+  pinned === undefined
+    ? ''
+    : toHex(sha256(utf8(JSON.stringify(pinned.map(({ roots, ...one }) => ({ ...one, roots: roots.map(toHex) }))))))
+
+/** What is saved, where this log begins with it and nothing of that was taken away since. */
+async function resumable({ parts, opened, minimums }: Log): Promise<SavedVerification | undefined> {
+  const { resume, sha256 } = parts
+  if (resume?.v !== savedVersion || resume.pinned !== pinnedText(parts) || parts.onLeaves) return undefined
+  for (const { shard, size, root, minimum } of resume.shards) {
+    const found = opened.find(({ source }) => source.shard === shard)
+    const tree = found && (found.ended?.kept ?? found.checkpoint)
+    if (!found || !tree || tree.size < size || minimums.get(shard) !== minimum) return undefined
+    const hashAt = hashesFromTiles(sha256, found.source.read, tree.size)
+    const proof = await consistencyProof(sha256, size, tree.size, hashAt).catch(() => undefined)
+    if (!proof || !verifyConsistency(sha256, size, tree.size, proof, fromHex(root)!, tree.root)) return undefined
+  }
+  return resume
+}
+
 async function readLog(
   log: Log,
   roots: Roots,
   findings: Findings,
-  trust: RootsReader,
-): Promise<Verification | undefined>
+  reading: Reading & { readonly trust?: never },
+): Promise<Verification>
+async function readLog(log: Log, roots: Roots, findings: Findings, reading: Reading): Promise<Verification | undefined>
 async function readLog(
   { parts, opened, minimums, shown }: Log,
   { periods, verifyHead, rootsFor }: Roots,
   findings: Findings,
-  trust?: RootsReader,
+  { trust, known, resume }: Reading,
 ): Promise<Verification | undefined> {
   const { sha256 } = parts
   const prunedBefore = (shard: number): number => minimums.get(shard) ?? 0
-  const records = new RecordsReader({ verifyHead, sha256, rootsFor, isAuditor, prunedBefore }, findings)
+  /** Of leaves and what they say, apart from what is found each time anew. */
+  const inRecords = new Findings()
+  for (const finding of resume?.findings ?? []) inRecords.add(finding)
+  const records = new RecordsReader({ verifyHead, sha256, rootsFor, isAuditor, prunedBefore }, inRecords)
+  if (resume) records.load(resume.records)
   const shards: ShardSummary[] = []
   const quick = parts.quick ?? plainSha256(sha256)
   for (const one of opened) {
@@ -196,11 +266,14 @@ async function readLog(
     const { shard } = source
     const tree = ended?.kept ?? checkpoint
     const { watch } = parts
+    const from = resume?.shards.find((saved) => saved.shard === shard)?.size ?? 0
+    const announcedFrom = resume?.roots ? from : bundlesAtFirst * tileWidth
     if (watch && !shown.has(shard)) {
-      shown.set(shard, 0)
-      await watch.shard(shard, 0, tree)
+      shown.set(shard, from)
+      await watch.shard(shard, from, tree)
     }
-    for await (const placed of readTree(source, tree, sha256, quick, findings)) {
+    const range = { from, to: tree.size }
+    for await (const placed of readTree(source, tree, sha256, quick, inRecords, range)) {
       const pruned = (placed[0]?.index ?? 0) < prunedBefore(shard) && { pruned: true as const }
       if (parts.onLeaves) {
         const leaves = placed.map((leaf) => ({ ...verifiedLeaf(leaf, shard, records.take(leaf, shard)), ...pruned }))
@@ -218,7 +291,7 @@ async function readLog(
       for (const leaf of placed) {
         const event = records.see(leaf, shard)
         if (isNew && leaf.index >= next) watch.leaf(leaf, shard, event, records.seen)
-        if (event && leaf.index >= bundlesAtFirst * tileWidth) trust?.take(event, shard, leaf.index)
+        if (event && leaf.index >= announcedFrom) trust?.take(event, shard, leaf.index)
       }
       if (trust?.isLost) return undefined
       if (placed[0]) source.release?.(placed[0].file)
@@ -227,9 +300,20 @@ async function readLog(
     const compared = await compareKept(parts, one, findings)
     shards.push({ shard, origin, size: tree.size, root: toHex(tree.root), note, ...compared })
   }
-  for (const [shard, minimum] of minimums) records.admitsPruning(shard, minimum)
   trust?.finish(findings)
+  if (parts.save && inRecords.broken === 0 && inRecords.omitted === 0) {
+    parts.save({
+      v: savedVersion,
+      pinned: pinnedText(parts),
+      ...(known && { roots: known.save() }),
+      shards: shards.map(({ shard, size, root }) => ({ shard, size, root, minimum: minimums.get(shard) ?? 0 })),
+      records: records.save(),
+      findings: [...inRecords.list],
+    })
+  }
+  for (const [shard, minimum] of minimums) records.admitsPruning(shard, minimum)
   const summary = records.finish()
+  findings.take(inRecords)
   return {
     ok: findings.broken === 0,
     findings: inOrder(findings.list),

@@ -5,9 +5,11 @@ import { dirname, join } from 'node:path'
 import { formatVerifierKey, noteKey, signNote } from '../../audit/log/note.ts'
 import type { LogPlace } from '../../audit/node/examine.ts'
 import { openKeyFile } from '../../audit/node/keyfile.ts'
+import type { ReportWork } from '../../audit/report/compliance.ts'
 import type { Declared } from '../../audit/report/files/declared.ts'
 import { manifestText, type ReportFiles, reportFiles } from '../../audit/report/formats/files.ts'
 import { everything } from '../../audit/report/gather/scope.ts'
+import type { KeptSums } from '../../audit/report/kept.ts'
 import { type Catalogue, declaredIn, readCatalogue } from '../../audit/report/node/catalogue.ts'
 import { reportEvidence } from '../../audit/report/node/evidence.ts'
 import { beganMs, compliancePlace } from '../../audit/report/node/place.ts'
@@ -37,14 +39,19 @@ export interface ReportQuestion {
   readonly pins?: readonly Pin[] | undefined
   readonly seed?: string | undefined
   readonly previous?: ComplianceReport | undefined
+  /** Told how much of the log was read. */
+  readonly onWork?: (work: ReportWork) => void
 }
 
 export interface Reporter {
   make(place: LogPlace, question: ReportQuestion): Promise<ComplianceReport>
 }
 
-/** What is read and compiled, is so once; the declared file is read anew for each report. */
-export function reporterOf(sources: ReportSources, nowMs: () => number): Reporter {
+/**
+ * What is read and compiled, is so once; the declared file is read anew for each report. Of what earlier reports summed, only
+ * the rest is read where `sums` has it.
+ */
+export function reporterOf(sources: ReportSources, nowMs: () => number, sums?: KeptSums): Reporter {
   let opened: Promise<[Catalogue, CheckRules]> | undefined
   const { checks, frameworks } = sources
   const open = (): Promise<[Catalogue, CheckRules]> =>
@@ -53,7 +60,7 @@ export function reporterOf(sources: ReportSources, nowMs: () => number): Reporte
       openCheckRules(checks),
     ])
   return {
-    async make(place, { framework = 'all', scope, fromMs, toMs = nowMs(), pins, seed, previous }) {
+    async make(place, { framework = 'all', scope, fromMs, toMs = nowMs(), pins, seed, previous, onWork }) {
       opened ??= open().catch((thrown: unknown) => {
         opened = undefined
         throw thrown
@@ -61,13 +68,15 @@ export function reporterOf(sources: ReportSources, nowMs: () => number): Reporte
       const [catalogue, { judge, rules }] = await opened
       const declared = await declaredIn(sources.declared)
       const named = frameworkNamed(framework, catalogue.frameworks)
-      const { report } = await compliancePlace(place, judge, {
+      const settings = {
         ...{ framework: named, checks: catalogue.checks, declared, scope: scopeOf(scope, declared), rules },
         ...{ fromMs: fromMs ?? Math.min(await beganMs(place), toMs - 1), toMs },
         ...(pins && { pins }),
         ...(seed !== undefined && { seed }),
         ...(previous && { previous }),
-      })
+      }
+      const { report, work } = await compliancePlace(place, judge, settings, sums)
+      onWork?.(work)
       return report
     },
   }

@@ -266,6 +266,8 @@ export class ComplianceGatherer {
         for (const n of here) if (found[n] !== undefined) places.push({ shard, index: found[n] })
       }
     }
+    if (before !== count)
+      this.#source.doubt?.(`bundles have ${before} of ${counting.check} ${counting.name}, not ${count}`)
     return places
   }
 

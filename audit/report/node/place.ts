@@ -9,12 +9,14 @@ import { sourcesIn } from '../../node/logfolder.ts'
 import { quickSha256 } from '../../node/quick.ts'
 import { readTimestamp, timestampFault } from '../../node/timestamp.ts'
 import { type ComplianceParts, type ComplianceSettings, makeComplianceReport } from '../compliance.ts'
+import type { KeptSums } from '../kept.ts'
 import { pinSources } from '../pinned.ts'
 
 export async function compliancePlace(
   place: LogPlace,
   judge: ComplianceParts['judge'],
   settings: ComplianceSettings,
+  sums?: KeptSums,
 ): ReturnType<typeof makeComplianceReport> {
   const { dir, key, formerKeys, verifyHead, sha256, pinned, policy, checkpoints = [] } = place
   return makeComplianceReport(
@@ -24,6 +26,7 @@ export async function compliancePlace(
       ...(formerKeys && { formerKeys }),
       ...{ verifyNote: verifyEd25519, verifyHead, sha256, quick: quickSha256, judge, stampMs },
       ...(pinned && { pinned }),
+      ...(sums && { sums }),
       ...(policy && { policy }),
       timestampFault: (token, note) => timestampFault(token, sha256(note)),
       kept: (shard) =>

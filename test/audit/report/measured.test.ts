@@ -10,6 +10,7 @@ import { draw } from '../../../audit/report/reprove.ts'
 import { openCheckRules } from '../../../cli/wire/compliance.ts'
 import { toHex } from '../../../core/bytes.ts'
 import type { MeasuredVerdict } from '../../../core/compliance.ts'
+import type { Json } from '../../../core/json.ts'
 import { decisionId } from '../../../core/record.ts'
 import { needs } from '../../parts/needs.ts'
 import { filesOf, Signer } from '../verify/log.ts'
@@ -24,6 +25,7 @@ import {
   reportOf,
   toMs,
   World,
+  witnessed,
 } from './world.ts'
 
 const bad = () => {
@@ -118,6 +120,41 @@ test('the same checkpoint gives the same bytes, also when the log has grown sinc
   for (const [path, bytes] of one) expect(toHex(two.get(path)!), path).toBe(toHex(bytes))
   const newest = await remade(grown, signer, policy, {})
   expect(newest.report.checkpoints[0]!.size).toBe(first.report.checkpoints[0]!.size + 2)
+})
+
+test('a report that goes on from earlier ones is, byte for byte, the one that reads everything', async () => {
+  const signer = new Signer()
+  const world = new World()
+  const kept = new Map<string, string>()
+  const sums = {
+    read: async (name: string) => (kept.has(name) ? JSON.parse(kept.get(name)!) : undefined),
+    write: async (name: string, value: Json) => void kept.set(name, JSON.stringify(value)),
+  }
+  const partLeaves = 256
+  const made = async (more: object = {}) => {
+    const files = await filesOf(world.leaves, signer)
+    const policy = await witnessed(files, { atMs: toMs - 60_000 })
+    const fresh = await remade(files, signer, policy, more)
+    const other = await remade(files, signer, policy, more, declaredFile, undefined, { partLeaves, sums })
+    expect(JSON.stringify(other.report)).toBe(JSON.stringify(fresh.report))
+    return other.work
+  }
+  const calls = (count: number) => {
+    for (let i = 0; i < count; i++) world.decide({ path: `/${i}`, verdict: i % 7 === 0 ? 'deny' : 'allow' })
+    world.leaves.push(world.orders.head())
+  }
+  calls(530)
+  expect((await made()).doubt).toBe('')
+  calls(60)
+  expect((await made({ seed: '0123456789abcdef', toMs: startMs + 1_802_000 })).doubt).toBe('')
+  // Two parts, and what the verification knew.
+  expect([...kept.keys()].map((name) => name.slice(0, 5))).toEqual(['parts', 'parts', 'verif'])
+
+  // Sums that say something else than the leaves that are drawn: nothing that was kept is believed.
+  for (const [name, text] of kept) {
+    if (name.startsWith('parts/')) kept.set(name, text.replaceAll(/"bundles":\[\d+\]/g, '"bundles":[3]'))
+  }
+  expect((await made()).doubt).toMatch(/ have \d+ of M\d\d /)
 })
 
 test('a sample is what its seed draws: of the leaves that count, in the order of the log, by SHA-256 of seed, tally and number', async () => {

@@ -4,7 +4,12 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import { cosign, cosignerKey, formatCosignerKey } from '../../../audit/log/cosignature.ts'
 import { parseNote } from '../../../audit/log/note.ts'
 import { type LogPolicy, parsePolicy } from '../../../audit/log/policy.ts'
-import { type ComplianceSettings, makeComplianceReport } from '../../../audit/report/compliance.ts'
+import {
+  type ComplianceParts,
+  type ComplianceSettings,
+  type MadeReport,
+  makeComplianceReport,
+} from '../../../audit/report/compliance.ts'
 import { readDeclared } from '../../../audit/report/files/declared.ts'
 import { everything } from '../../../audit/report/gather/scope.ts'
 import { type Catalogue, readCatalogue } from '../../../audit/report/node/catalogue.ts'
@@ -159,18 +164,19 @@ export async function remade(
   more: Partial<ComplianceSettings>,
   declared: Json = declaredFile,
   judging?: JudgeCheck,
-): Promise<{ readonly report: ComplianceReport }> {
+  parts: Partial<ComplianceParts> = {},
+): Promise<MadeReport> {
   const { judge: ours, rules } = await rulesOnce()
   const judge = judging ?? ours
   const { checks } = await catalogueOnce()
   const framework = await frameworkNamed('all')
   const settings = { framework, checks, declared: readDeclared(declared, 'declared'), scope: everything, fromMs, toMs }
-  return makeComplianceReport({ ...partsOf([files], signer), judge, policy }, { ...settings, rules, ...more })
+  return makeComplianceReport({ ...partsOf([files], signer), judge, policy, ...parts }, { ...settings, rules, ...more })
 }
 
 const witnessKey = generateKeyPairSync('ed25519')
 
-async function witnessed(files: Files, { atMs }: Witnessing): Promise<LogPolicy> {
+export async function witnessed(files: Files, { atMs }: Witnessing): Promise<LogPolicy> {
   const raw = new Uint8Array(witnessKey.publicKey.export({ format: 'der', type: 'spki' })).slice(-32)
   const key = cosignerKey(sha256, 'witness.example', raw)!
   if (atMs !== undefined) {

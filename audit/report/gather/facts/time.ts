@@ -66,11 +66,32 @@ export function retentionFact(): Fact {
 /** Records between two of the ledger's own in one shard; the longest stretch ends it. */
 const maxWaiting = 200_000
 
-/** Records of one shard that wait for the ledger's next one. */
+/** Records of one shard that wait for the ledger's next one: who wrote them, when, and where. */
 class Waiting {
   readonly producers: string[] = []
+  /** Numbers of producers, times and indices less those of the first: as short as they can be written. */
+  readonly who: number[] = []
   readonly ms: number[] = []
   readonly index: number[] = []
+  readonly firstMs: number
+  readonly firstIndex: number
+  readonly #numbers = new Map<string, number>()
+
+  constructor(firstMs: number, firstIndex: number) {
+    this.firstMs = firstMs
+    this.firstIndex = firstIndex
+  }
+
+  add(producer: string, atMs: number, index: number): void {
+    let number = this.#numbers.get(producer)
+    if (number === undefined) {
+      number = this.producers.push(producer) - 1
+      this.#numbers.set(producer, number)
+    }
+    this.who.push(number)
+    this.ms.push(atMs - this.firstMs)
+    this.index.push(index - this.firstIndex)
+  }
 }
 
 type Skew = {
@@ -114,23 +135,21 @@ export function clockFact(): Fact {
     if (!list) return
     waiting.delete(shard)
     for (let i = 0; i < list.ms.length; i++) {
-      const skew = skewOf(list.producers[i]!)
+      const skew = skewOf(list.producers[list.who[i]!]!)
       if (!skew) continue
-      const ahead = Math.max(0, list.ms[i]! - ledgerMs)
+      const ahead = Math.max(0, list.firstMs + list.ms[i]! - ledgerMs)
       count(skew, Math.min(86_400_000, Math.ceil(ahead / 10) * 10), 1)
-      if (ahead >= skew.worstMs) worse(skew, ahead, { shard, index: list.index[i]! })
+      if (ahead >= skew.worstMs) worse(skew, ahead, { shard, index: list.firstIndex + list.index[i]! })
     }
   }
   const wait = (shard: number, producer: string, atMs: number, index: number): void => {
     let list = waiting.get(shard)
-    if (!list) waiting.set(shard, (list = new Waiting()))
+    if (!list) waiting.set(shard, (list = new Waiting(atMs, index)))
     if (list.ms.length >= maxWaiting) {
       whole = false
       return
     }
-    list.producers.push(producer)
-    list.ms.push(atMs)
-    list.index.push(index)
+    list.add(producer, atMs, index)
   }
   return {
     always: {
@@ -165,8 +184,10 @@ export function clockFact(): Fact {
             for (const [bucket, records] of buckets) count(skew, bucket, records)
             worse(skew, worstMs, at)
           }
-          for (const { shard, producers, ms, index } of other.waiting) {
-            for (let i = 0; i < ms.length; i++) wait(shard, producers[i]!, ms[i]!, index[i]!)
+          for (const { shard, producers, who, ms, index, firstMs, firstIndex } of other.waiting) {
+            for (let i = 0; i < ms.length; i++) {
+              wait(shard, producers[who[i]!]!, firstMs + ms[i]!, firstIndex + index[i]!)
+            }
           }
         },
       },
