@@ -14,7 +14,7 @@ import {
   withoutHosts,
 } from '../control/mesh/capture.ts'
 import { messageOf, WritError } from '../core/fault.ts'
-import { number } from './options.ts'
+import { number, userNumber } from './options.ts'
 import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
 import { sha256 } from './wire/machine.ts'
 
@@ -25,6 +25,7 @@ interface Options {
   readonly address: readonly ServiceAddress[]
   readonly exceptUid?: number
   readonly dns?: number
+  readonly transparent?: boolean
   readonly apply?: boolean
   readonly undo?: boolean
 }
@@ -48,8 +49,9 @@ export function captureCommand(): Command {
       address,
       [],
     )
+    .option('--transparent', 'all services go to outbound.port, as writ launch --transparent opens it')
     .option('--dns <port>', "questions of DNS go to the sidecar's --dns, in place of lines of the hosts file", number)
-    .option('--except-uid <uid>', 'whose calls are not redirected: the user that the sidecar runs as', uid)
+    .option('--except-uid <uid>', 'whose calls are not redirected: the user that the sidecar runs as', userNumber)
     .option('--apply', 'put it in force, in place of what was; needs root')
     .addOption(new Option('--undo', 'take it back; needs root').conflicts('apply'))
     .action(run)
@@ -62,11 +64,6 @@ function address(text: string, before: readonly ServiceAddress[]): readonly Serv
   }
   if (service === '' || !isIPv4(ip) || more.length > 0) throw new InvalidArgumentError('takes SERVICE=IPv4')
   return [...before, { service, address: ip }]
-}
-
-function uid(text: string): number {
-  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('takes the number of a user')
-  return Number(text)
 }
 
 async function run(options: Options): Promise<void> {
@@ -82,8 +79,18 @@ async function run(options: Options): Promise<void> {
     const own = options.dns === undefined ? 'calls to such an address' : 'questions to the resolvers'
     throw new WritError('usage', `the sidecar's own ${own} would come back to it`, { cure })
   }
+  if (options.transparent && options.address.length > 0) {
+    const cure = 'leave out one of the two'
+    throw new WritError('usage', 'what is sent to --address leaves this host, where --transparent does not reach', {
+      cure,
+    })
+  }
   const capture = await read(options)
-  const rules = nftRules(capture, { exceptUid: options.exceptUid, dnsPort: options.dns })
+  const rules = nftRules(capture, {
+    exceptUid: options.exceptUid,
+    dnsPort: options.dns,
+    transparent: options.transparent,
+  })
   const lines = options.dns === undefined
   if (options.apply) {
     await nft(rules) // First, since names that lead nowhere would break what works.
@@ -94,10 +101,10 @@ async function run(options: Options): Promise<void> {
 }
 
 async function read(options: Options): Promise<Capture> {
-  const { file, workload } = options
+  const { file, workload, transparent } = options
   if (file === undefined) throw new WritError('usage', 'no mesh file is named', { cure: 'give it with -f' })
   const { snapshot } = compileMeshOnly(await readMesh(file), file)
-  return captureOf(snapshot, workload, sha256, { addresses: options.address })
+  return captureOf(snapshot, workload, sha256, { addresses: options.address, transparent })
 }
 
 /** Written in place: in containers the hosts file is mounted by itself, and cannot be renamed over. */

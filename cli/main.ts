@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, (sub: string) => Promise<Command>>> = {
   entry: async () => (await import('./entry.ts')).entryCommand(),
   svid: async (sub) => (await import('./svid.ts')).svidCommand(sub),
   kafka: async () => (await import('./kafka.ts')).kafkaCommand(),
+  launch: async () => (await import('./launch.ts')).launchCommand(),
   capture: async () => (await import('./capture.ts')).captureCommand(),
   bank: async () => (await import('./bank.ts')).bankCommand(),
   tour: async () => (await import('./tour.ts')).tourCommand(),

@@ -9,6 +9,12 @@ export function number(text: string): number {
   return value
 }
 
+/** The number of a user or group. */
+export function userNumber(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('takes the number of a user')
+  return Number(text)
+}
+
 /** `host:port`. IPv6 hosts stand in brackets. */
 export function hostAndPort(text: string): { readonly address: string; readonly port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]+)):(\d{1,5})$/.exec(text)

@@ -13,6 +13,7 @@ import { messageOf, WritError } from '../core/fault.ts'
 import { parseTrustDomain, trustDomainOf } from '../core/spiffe.ts'
 import { openCertificates } from '../proxy/node/certificates.ts'
 import { collectSeldom } from '../proxy/node/heap.ts'
+import { readInherited } from '../proxy/node/inherited.ts'
 import { onOrphaned, runWorkers } from '../proxy/node/workers.ts'
 import type { AccessFormat } from '../proxy/telemetry/access-log.ts'
 import { drillHelp, duration, hostAndPort, number, repeated } from './options.ts'
@@ -82,6 +83,9 @@ export function proxyCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const worker = process.env['WRIT_WORKER']
+  if (options.workers > 1 && readInherited(process.env, process.pid)) {
+    throw new WritError('usage', 'sockets were passed on, which one process serves', { cure: 'leave out --workers' })
+  }
   if (worker !== undefined) return serveAs(options, Number(worker))
   if (options.workers === 1) return serveAs(options, undefined)
   await runMany(options)
@@ -113,6 +117,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
   const now = openClock()
   const nowMs = (): number => Number(now() / 1_000_000n)
   const stop = until('SIGINT', 'SIGTERM')
+  const inherited = readInherited(process.env, process.pid)
   onOrphaned(() => process.kill(process.pid, 'SIGTERM'))
   const dir = worker === undefined ? options.state : workerDir(options.state, worker)
   await mkdir(dir, { recursive: true, mode: 0o700 })
@@ -164,6 +169,7 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
       authenticate: openTokens(onEvent),
       certificates,
       reusePort: worker !== undefined,
+      inherited: inherited?.take,
       dns: options.dns && (worker ?? 0) === 0 ? { ...options.dns, upstreams: upstreamsOf(options) } : undefined,
       drillEveryMs: options.drillEvery,
       telemetry: observed.telemetry,
@@ -186,6 +192,8 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
       opened.unshift(door)
       process.stdout.write(`workload   unix://${door.path}\n`)
     }
+    for (const name of inherited?.left() ?? [])
+      onEvent({ level: 'warn', from: 'sockets', text: `${name} was passed on, and is no listener of this workload` })
     for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
     if (sidecar.dnsPort !== undefined) process.stdout.write(`names      ${options.dns!.address}:${sidecar.dnsPort}\n`)
     observed.ready({ stats: () => sidecar.proxy.stats(), recorder: recorderStatus! })

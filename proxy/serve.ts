@@ -43,6 +43,8 @@ export interface Parts {
   readonly detects?: boolean
   /** Where TLS goes that is passed on as bytes, by the name that it asks for. Default none is. */
   readonly passedOn?: ((serverName: string) => (() => Found | undefined) | undefined) | undefined
+  /** Where a connection goes that is passed on as bytes, by the address that it was sent to. Default none is. */
+  readonly captured?: ((address: string) => (() => Found | undefined) | undefined) | undefined
   readonly identify: Identify
   /** Callers who prove no name are judged like any other. Default they are refused. */
   readonly strangers?: Strangers | undefined

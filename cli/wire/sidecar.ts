@@ -11,7 +11,7 @@ import { signHeadWith } from '../../ca/node/heads.ts'
 import { certificatesOf } from '../../ca/node/pem.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
 import { maxTrials } from '../../control/health.ts'
-import { captureOf } from '../../control/mesh/capture.ts'
+import { addressesOf, captureOf } from '../../control/mesh/capture.ts'
 import { snapshotFor } from '../../control/mesh/scope.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Json } from '../../core/json.ts'
@@ -24,6 +24,7 @@ import type { Trials } from '../../proxy/flow/trial.ts'
 import { returnedText, type VersionReport } from '../../proxy/flow/versions.ts'
 import { underHost } from '../../proxy/flow/wildcard.ts'
 import { type DnsOptions, openDns } from '../../proxy/node/dns.ts'
+import type { TakeInherited } from '../../proxy/node/inherited.ts'
 import { type OpenProxy, openProxy } from '../../proxy/node/proxy.ts'
 import { agreeable } from '../../proxy/node/tls.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
@@ -51,6 +52,8 @@ export interface SidecarOptions {
   /** What gateways show, and their roots of clients. */
   readonly certificates: Certificates
   readonly reusePort: boolean
+  /** Sockets of its listeners that are open already; captured connections are told by their addresses then. Default none. */
+  readonly inherited?: TakeInherited | undefined
   /** Where names of the mesh are answered, and who is asked for all others. Default nowhere. */
   readonly dns?: Pick<DnsOptions, 'address' | 'port' | 'upstreams'> | undefined
   /** Time between two drills, in milliseconds; the first is at the start. Default none are made. */
@@ -130,6 +133,8 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     now: options.now,
     random,
     reusePort: options.reusePort,
+    inherited: options.inherited,
+    addressesOf: options.inherited && ((services) => addressesOf(services, sha256)),
     ...(options.telemetry && { telemetry: options.telemetry }),
     onEvent: (event) => options.onEvent({ ...event, from: `${workload.name}: ${event.from}` }),
     onRolledBack({ name, bundle }) {
@@ -144,7 +149,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     },
   })
 
-  let names = captureOf(first, workload.name, sha256).names
+  let names = namesOf(first)
   const find = (name: string): string | undefined => underHost(names, name)
   const dns = options.dns && (await openDns({ ...options.dns, find }).catch(closing(proxy)))
 
@@ -164,7 +169,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
         options.onSnapshot?.(snapshot)
         await activation.activate(snapshot)
         await proxy.apply(snapshot)
-        names = captureOf(snapshot, workload!.name, sha256).names
+        names = namesOf(snapshot)
         applied = snapshot.name
         current = snapshot
         name = applied
@@ -277,6 +282,12 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
       await Promise.all([following, watching, trusting, refreshing, reporting, drilling])
       await sink.close()
     },
+  }
+
+  function namesOf(snapshot: MeshSnapshot): ReadonlyMap<string, string> {
+    const transparent = options.inherited !== undefined
+    const isThere = snapshot.workloads.some(({ name }) => name === workload!.name)
+    return options.dns && isThere ? captureOf(snapshot, workload!.name, sha256, { transparent }).names : new Map()
   }
 
   async function firstSnapshot(

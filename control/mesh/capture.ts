@@ -22,6 +22,8 @@ export interface Capture {
 export interface CaptureOptions {
   /** Addresses by which callers know a service already, IPv4. Default none. */
   readonly addresses?: readonly { readonly service: string; readonly address: string }[]
+  /** Whether one socket takes all: it sees the address that was called, and tells services of opaque TCP by that. */
+  readonly transparent?: boolean | undefined
 }
 
 type Outbound = Extract<Listener, { direction: 'outbound' }>
@@ -31,7 +33,7 @@ export function captureOf(
   { workloads, services }: Pick<MeshSnapshot, 'workloads' | 'services'>,
   workload: string,
   sha256: Sha256,
-  { addresses = [] }: CaptureOptions = {},
+  { addresses = [], transparent = false }: CaptureOptions = {},
 ): Capture {
   const found = workloads.find(({ name }) => name === workload)
   if (!found)
@@ -46,10 +48,12 @@ export function captureOf(
   const redirects: { address: string; port: number; service: string }[] = []
   const left: { service: string; why: string }[] = []
   for (const service of services) {
-    const port = service.protocol === 'tcp' ? tcp.get(service.name) : http
+    const port = service.protocol === 'tcp' && !transparent ? tcp.get(service.name) : http
     if (port === undefined) {
       const want =
-        service.protocol === 'tcp' ? `a port for it in outbound.tcp of ${workload}` : `outbound.port of ${workload}`
+        service.protocol === 'tcp' && !transparent
+          ? `a port for it in outbound.tcp of ${workload}`
+          : `outbound.port of ${workload}`
       left.push({ service: service.name, why: `needs ${want}, on 127.0.0.1` })
       continue
     }
@@ -131,10 +135,12 @@ export interface RuleOptions {
   readonly exceptUid?: number | undefined
   /** Where questions of DNS go on 127.0.0.1. Default where they were sent. */
   readonly dnsPort?: number | undefined
+  /** Led to a transparent socket, with the address that was called. Default redirected, without it. */
+  readonly transparent?: boolean | undefined
 }
 
 /** A script for `nft -f`: takes the place of what was there, all at once. */
-export function nftRules({ workload, redirects }: Capture, { exceptUid, dnsPort }: RuleOptions): string {
+export function nftRules({ workload, redirects }: Capture, { exceptUid, dnsPort, transparent }: RuleOptions): string {
   const table = tableOf(workload)
   const elements = redirects.map(({ address, port }) => `${address} : ${port}`).join(', ')
   return [
@@ -144,10 +150,18 @@ export function nftRules({ workload, redirects }: Capture, { exceptUid, dnsPort 
     '    type ipv4_addr : inet_service',
     ...(elements === '' ? [] : [`    elements = { ${elements} }`]),
     '  }',
+    ...(transparent
+      ? [
+          '  chain prerouting {',
+          '    type filter hook prerouting priority -150; policy accept;',
+          '    iifname "lo" meta l4proto tcp tproxy to 127.0.0.1:ip daddr map @ports accept',
+          '  }',
+        ]
+      : []),
     '  chain output {',
     '    type nat hook output priority -100; policy accept;',
     ...(exceptUid === undefined ? [] : [`    meta skuid ${exceptUid} accept`]),
-    '    meta l4proto tcp redirect to :ip daddr map @ports',
+    ...(transparent ? [] : ['    meta l4proto tcp redirect to :ip daddr map @ports']),
     ...(dnsPort === undefined ? [] : ['udp', 'tcp'].map((over) => `    ${over} dport 53 redirect to :${dnsPort}`)),
     '  }',
     '}',

@@ -1,12 +1,14 @@
 /** Where a listener listens: a port, or a Unix socket that nobody else may open. */
 
+import { once } from 'node:events'
 import { chmod, unlink } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Bind } from '../../core/snapshot.ts'
 
-/** Throws a WritError: `in_use`, or `unavailable`. */
-export async function listen(server: Server, bind: Bind, reusePort: boolean): Promise<void> {
+/** `fd`: a socket that listens there already. Throws a WritError: `in_use`, `unavailable`, or `config_invalid` for another socket. */
+export async function listen(server: Server, bind: Bind, reusePort: boolean, fd?: number): Promise<void> {
+  if (fd !== undefined) return listenOn(server, bind, fd)
   try {
     await bound(server, bind, reusePort)
   } catch (thrown) {
@@ -16,6 +18,23 @@ export async function listen(server: Server, bind: Bind, reusePort: boolean): Pr
     await bound(server, bind, reusePort)
   }
   if (bind.kind === 'unix') await chmod(bind.path, 0o600)
+}
+
+async function listenOn(server: Server, bind: Bind, fd: number): Promise<void> {
+  try {
+    server.listen({ fd })
+    await once(server, 'listening')
+  } catch (thrown) {
+    throw cannotListen(bind, thrown)
+  }
+  const at = server.address()
+  const same = bind.kind === 'tcp' && typeof at === 'object' && at?.address === bind.address && at.port === bind.port
+  if (same) return
+  server.close()
+  const where = typeof at === 'object' ? `${at?.address}:${at?.port}` : at
+  throw new WritError('config_invalid', `the socket that was passed on is at ${where}, not at ${placeOf(bind)}`, {
+    cure: 'open it where the mesh file says',
+  })
 }
 
 function bound(server: Server, bind: Bind, reusePort: boolean): Promise<void> {
@@ -47,10 +66,15 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
+const placeOf = (bind: Bind): string => (bind.kind === 'tcp' ? `${bind.address}:${bind.port}` : bind.path)
+
 function cannotListen(bind: Bind, cause: unknown): WritError {
-  const where = bind.kind === 'tcp' ? `${bind.address}:${bind.port}` : bind.path
-  return new WritError(isInUse(cause) ? 'in_use' : 'unavailable', `cannot listen on ${where}: ${messageOf(cause)}`, {
-    cure: 'stop whoever listens there, or give the listener another address',
-    cause,
-  })
+  return new WritError(
+    isInUse(cause) ? 'in_use' : 'unavailable',
+    `cannot listen on ${placeOf(bind)}: ${messageOf(cause)}`,
+    {
+      cure: 'stop whoever listens there, or give the listener another address',
+      cause,
+    },
+  )
 }

@@ -32,6 +32,8 @@ export interface ListenerOptions {
   readonly bind: Bind
   /** Whether other processes may listen on the same TCP port. */
   readonly reusePort: boolean
+  /** A socket that listens there already. Default one is opened. */
+  readonly fd?: number | undefined
   /** Undefined for a plain listener. */
   readonly tls: ListenerTls | undefined
   /** What the callers of a plain listener have shown: that they are its workload, by declaration, or nothing. */
@@ -188,13 +190,23 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   /** By one decision, and judged again by what the newest snapshot says of the name. */
   function pass(socket: Socket, serverName: string): void {
     admitted.get(socket)?.handshaken() // What follows is between its ends.
-    const found = (): Found | undefined => parts.passedOn?.(serverName)?.()
-    const peer = { evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
-    callers.add(new TcpCaller(socket, peer, { ...callerParts, parts: () => ({ ...parts, connectTo: found }) }))
+    passTo(socket, () => parts.passedOn?.(serverName)?.())
   }
 
+  function passTo(socket: Socket, found: () => Found | undefined): void {
+    callers.add(
+      new TcpCaller(socket, ownPeer(socket), { ...callerParts, parts: () => ({ ...parts, connectTo: found }) }),
+    )
+  }
+
+  const ownPeer = (socket: Socket): Peer => ({
+    ...{ evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+  })
+
   function acceptOwn(socket: Socket): void {
-    accept(socket, { evidence: options.evidence(), address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 })
+    const called = socket.localAddress ?? ''
+    if (parts.captured?.(called)) passTo(socket, () => parts.captured?.(called)?.())
+    else accept(socket, ownPeer(socket))
   }
 
   function listenTls(tls: ListenerTls): TlsServer {
@@ -257,7 +269,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   sweeper.unref()
 
   try {
-    await listen(server, bind, options.reusePort)
+    await listen(server, bind, options.reusePort, options.fd)
   } catch (thrown) {
     clearInterval(sweeper)
     unsubscribe?.()

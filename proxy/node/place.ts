@@ -1,7 +1,7 @@
 /** What a listener of the snapshot comes to: where it is, what is spoken there, where its bytes go, and whom it asks. */
 
 import type { Identity, IdentityState } from '../../core/identity.ts'
-import type { Bind, Listener, Workload } from '../../core/snapshot.ts'
+import type { Bind, Listener, MeshSnapshot, Service, Workload } from '../../core/snapshot.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import { outsideRoute } from '../flow/outside.ts'
 import {
@@ -13,6 +13,7 @@ import {
   foundAppRoute,
   requestsTo,
 } from '../flow/route.ts'
+import type { Parts } from '../serve.ts'
 import { isTls } from './gateways.ts'
 import { either, opaque } from './tls.ts'
 
@@ -22,6 +23,20 @@ export function opaqueTarget(listener: Listener, ofService: FindService): (() =>
   if (listener.direction !== 'inbound' || listener.protocol === undefined) return undefined
   const found = appOf(listener)
   return () => found
+}
+
+/** Of the port where requests go out: where else a transparent socket takes connections for, by the address of a service. */
+export function capturedAt(
+  listener: Listener,
+  { services }: Pick<MeshSnapshot, 'services'>,
+  ofService: FindService,
+  addressesOf: ((services: readonly Service[]) => ReadonlyMap<string, string>) | undefined,
+): Parts['captured'] {
+  if (!addressesOf || listener.direction !== 'outbound' || listener.tcp !== undefined) return undefined
+  const addresses = addressesOf(services)
+  const opaque = services.filter(({ protocol }) => protocol === 'tcp')
+  const byAddress = new Map(opaque.map(({ name }) => [addresses.get(name), ofService(name)]))
+  return (address) => byAddress.get(address)
 }
 
 /** Where requests go; `outbound` finds what hosts of the mesh lead to. */

@@ -39,11 +39,12 @@ import type { Parts } from '../serve.ts'
 import type { Telemetry } from '../telemetry/served.ts'
 import { type GatewayWorld, makeGateways } from './gateways.ts'
 import { makeHttp2Pool } from './http2-pool.ts'
+import type { TakeInherited } from './inherited.ts'
 import type { Pools } from './legs.ts'
 import { type ListenerStats, type OpenListener, openListener, type ProxyEvent } from './listener.ts'
 import { meshTls } from './listener-tls.ts'
 import type { OutsideWorld } from './outside.ts'
-import { declared, detects, opaqueTarget, placeOf, routeAt, spokenBetween } from './place.ts'
+import { capturedAt, declared, detects, opaqueTarget, placeOf, routeAt, spokenBetween } from './place.ts'
 import { makePool } from './pool.ts'
 import { makeConnectTcp } from './tcp-upstream.ts'
 import { oneATurn } from './turns.ts'
@@ -67,6 +68,13 @@ export interface ProxyOptions extends Pick<GatewayWorld, 'identifyClients' | 'ce
   readonly limits?: Partial<Limits>
   /** Whether other processes listen on the same TCP ports. Default false. */
   readonly reusePort?: boolean
+  /** Sockets of listeners that are open already. Default none. */
+  readonly inherited?: TakeInherited | undefined
+  /**
+   * Addresses that callers know services by, each its name's, where an inherited socket is transparent: what is sent to that of
+   * a service of opaque TCP is passed there. Default no connection is told by its address.
+   */
+  readonly addressesOf?: ((services: readonly Service[]) => ReadonlyMap<string, string>) | undefined
   readonly onEvent?: (event: ProxyEvent) => void
   /** Counts, lists, shows and traces requests. Default nobody does. */
   readonly telemetry?: Telemetry
@@ -182,6 +190,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
       policy: 'policy' in listener ? listener.policy : undefined,
       findRoute: routeAt(listener, ofService, outbound),
       connectTo: opaqueTarget(listener, ofService),
+      captured: capturedAt(listener, snapshot, ofService, options.addressesOf),
       detects: detects(listener),
       identify: options.identify(workload.id),
       authenticate: options.authenticate,
@@ -283,6 +292,7 @@ export async function openProxy(options: ProxyOptions): Promise<OpenProxy> {
     return openListener({
       bind: listener.bind,
       reusePort: options.reusePort ?? false,
+      fd: options.inherited?.(parts.listener),
       tls:
         listener.direction === 'inbound' || listener.direction === 'egress'
           ? meshTls(source, spokenBetween(listener))

@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished } from 'vitest'
+import { expect, onTestFinished, vi } from 'vitest'
 import { buildPolicy } from '../../engine/node/build.ts'
 import { run, startChild } from '../parts/child.ts'
 import { needs, pathOf } from '../parts/needs.ts'
@@ -14,7 +14,7 @@ const soak = join(import.meta.dirname, '../soak')
 const main = join(import.meta.dirname, '../../cli/main.ts')
 
 test('a program that knows nothing of the mesh reaches its sidecar by name, and by an address that it knew', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'writ-capture-'))
   const { hosts, remove } = await startHosts(pathOf('netns'))
@@ -37,6 +37,8 @@ test('a program that knows nothing of the mesh reaches its sidecar by name, and 
   )
   ending.push(() => hub.kill())
   const { url, tokens } = hub.ready as Hub
+  const counted = (counts: Partial<Counts>): Promise<void> =>
+    vi.waitFor(async () => expect(await hub.ask({ do: 'counts' })).toMatchObject(counts), 30_000)
   const app = startChild(there.enter[0]!, [...there.enter.slice(1), process.execPath, join(soak, 'app.ts'), '8080'])
   const ledger = startChild(there.enter[0]!, [...there.enter.slice(1), process.execPath, '-e', echo])
   ending.push(
@@ -45,12 +47,13 @@ test('a program that knows nothing of the mesh reaches its sidecar by name, and 
   )
   await Promise.all([app.printed(/ready/, 60_000), ledger.printed(/ready/, 60_000)])
   const where = { orders: there, ledger: there, web: here }
+  const wordsOf = (name: string) => [url, 'capture.example', tokens[name]!, join(folder, name), socket]
   const sidecars = Object.entries(where).map(async ([name, { enter }]) => {
-    const words = [url, 'capture.example', tokens[name]!, join(folder, name), socket]
-    const sidecar = await startAsked(join(soak, 'sidecar.ts'), words, enter)
+    const sidecar = await startAsked(join(soak, 'sidecar.ts'), wordsOf(name), enter)
     ending.push(() => sidecar.kill())
+    return [name, sidecar] as const
   })
-  await Promise.all(sidecars)
+  const { web } = Object.fromEntries(await Promise.all(sidecars))
 
   // The caller's host, where nothing is changed but by the command.
   const enter = (...words: readonly string[]): Promise<string> =>
@@ -58,6 +61,11 @@ test('a program that knows nothing of the mesh reaches its sidecar by name, and 
   const curl = (target: string): Promise<string> => enter('curl', '-sS', '--max-time', '20', target)
   const writ = (...words: readonly string[]): Promise<string> =>
     enter(process.execPath, main, 'capture', '--workload', 'web', ...words)
+  // Nobody answers there at first, and who asks is told so soon.
+  await writeFile(
+    `/etc/netns/${here.enter[3]}/resolv.conf`,
+    `nameserver ${there.address}\noptions timeout:1 attempts:1\n`,
+  )
   const before = await enter('cat', '/etc/hosts')
   await expect(curl('http://orders/open')).rejects.toThrow(/resolve/)
 
@@ -70,18 +78,54 @@ test('a program that knows nothing of the mesh reaches its sidecar by name, and 
   expect(await curl('http://orders/closed')).toContain('"code":"policy_denied"')
   expect(await enter('curl', '-sS', '--max-time', '20', '-H', 'host: orders', 'http://192.0.2.7/open')).toBe('GET 0\n')
   expect(await enter(process.execPath, '-e', asking)).toBe('hello ledger')
-  expect(await hub.ask({ do: 'counts' })).toMatchObject({ allowed: 4, denied: 1, broken: [] } satisfies Partial<Counts>)
+  await counted({ allowed: 4, denied: 1, broken: [] })
 
   await writ('--undo')
   expect(await enter('cat', '/etc/hosts')).toBe(before)
   expect(await enter('nft', 'list', 'tables')).not.toContain('writ')
   await expect(curl('http://orders/open')).rejects.toThrow(/resolve/)
+
+  // Once more: the sidecar has no privileges, its one socket sees what was called, and names come by DNS.
+  await web!.ask({ do: 'close' })
+  web!.kill()
+  const user = 12_345
+  await run('chown', ['-R', String(user), join(folder, 'web')])
+  await Promise.all([chmod(folder, 0o755), chmod(socket, 0o777)])
+  const other = startChild(there.enter[0]!, [...there.enter.slice(1), process.execPath, '-e', resolver(there.address)])
+  ending.push(() => other.kill())
+  await other.printed(/ready/, 60_000)
+  const launch = ['launch', '--socket', 'web/outbound=127.0.0.1:15001', '--transparent', '--uid', String(user), '--']
+  const command = [process.execPath, main, ...launch, process.execPath, join(soak, 'sidecar.ts'), ...wordsOf('web')]
+  const launched = startChild(here.enter[0]!, [...here.enter.slice(1), ...command, '15053'])
+  ending.push(() => launched.kill())
+  await writ('-f', meshFile, '--apply', '--transparent', '--dns', '15053', '--except-uid', String(user))
+  expect(await enter('cat', '/etc/hosts')).toBe(before)
+  await vi.waitFor(async () => expect(await curl('http://orders/open')).toBe('GET 0\n'), 60_000)
+  expect(await readFile(`/proc/${launched.pid}/status`, 'utf8')).toMatch(
+    new RegExp(`^Uid:\\t${user}\\t${user}\\t.*^CapEff:\\t0{16}$`, 'ms'),
+  )
+  expect(await curl('http://orders.shop:8080/closed')).toContain('"code":"policy_denied"')
+  expect(await enter(process.execPath, '-e', asking)).toBe('hello ledger')
+  expect(await enter(process.execPath, '-e', looking)).toBe('192.0.2.9')
+  await counted({ allowed: 6, denied: 2, broken: [] })
 })
 
 /** Says back what it hears. */
 const echo = `require('net').createServer((socket) => socket.pipe(socket)).listen(5432, '127.0.0.1', () => console.log('ready'))`
 const asking = `const socket = require('net').connect(5432, 'ledger', () => socket.write('hello ledger'))
 socket.once('data', (bytes) => { process.stdout.write(bytes); socket.end() })`
+
+const looking = `require('dns').lookup('outside.example', (wrong, address) => process.stdout.write(wrong ? wrong.code : address))`
+
+/** Knows one address, whatever it is asked. */
+const resolver = (address: string): string => `const socket = require('dgram').createSocket('udp4')
+socket.on('message', (query, from) => {
+  const type = query[query.indexOf(0, 12) + 2]
+  const answer = Buffer.concat([query.subarray(0, query.indexOf(0, 12) + 5), Buffer.from(type === 1 ? [192, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 9] : [])])
+  answer.set([0x81, 0x80, 0, 1, 0, type === 1 ? 1 : 0, 0, 0, 0, 0], 2)
+  socket.send(answer, from.port, from.address)
+})
+socket.bind(53, '${address}', () => console.log('ready'))`
 
 const meshText = (address: string): string => `
 apiVersion: writ.dev/v1

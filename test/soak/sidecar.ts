@@ -1,5 +1,6 @@
 /** One sidecar of the soak as a process of its own: what `writ proxy` runs, but for where its records go. */
 
+import { getServers } from 'node:dns'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { joinLines } from '../../audit/node/embedded.ts'
@@ -14,12 +15,16 @@ import { WritError } from '../../core/fault.ts'
 import type { Stream } from '../../core/ports.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import { openCertificates } from '../../proxy/node/certificates.ts'
+import { readInherited } from '../../proxy/node/inherited.ts'
 import { answering } from './child.ts'
 import { weigh } from './memory.ts'
 
 export type SidecarAsk = { readonly do: 'memory' } | { readonly do: 'connections' } | { readonly do: 'close' }
 
-const [url, trustDomain, token, dir, socket] = process.argv.slice(2) as [string, TrustDomain, string, string, string]
+const [url, trustDomain, token, dir, socket, dns] = process.argv.slice(2) as [
+  ...[string, TrustDomain, string, string, string],
+  string?,
+]
 const now = openClock()
 const nowMs = (): number => Number(now() / 1_000_000n)
 const onEvent = ({
@@ -55,6 +60,8 @@ const client = meshClient({ url, expect, source, nowMs })
 let logKey = ''
 const sidecar = await openSidecar({
   ...{ dir, source, client, now, onEvent, reusePort: false },
+  inherited: readInherited(process.env, process.pid)?.take,
+  ...(dns !== undefined && { dns: { address: '127.0.0.1', port: Number(dns), upstreams: [upstream()] } }),
   onSnapshot: (snapshot) => {
     logKey = snapshot.logKey
   },
@@ -66,6 +73,10 @@ const sidecar = await openSidecar({
   authenticate: openTokens(onEvent),
   certificates: openCertificates({ dir: join(dir, 'secrets'), onEvent }),
 })
+
+function upstream() {
+  return { address: getServers()[0]!, port: 53 }
+}
 
 answering(undefined, async (ask: SidecarAsk) => {
   if (ask.do === 'memory') return weigh()

@@ -1,40 +1,17 @@
 import { connect } from 'node:http2'
 import { expect, onTestFinished, test } from 'vitest'
-import type { Listener, ListenerLimits, RouteMatch } from '../../../core/snapshot.ts'
-import {
-  call,
-  callerTls,
-  eventually,
-  inbound,
-  makeCa,
-  makeSource,
-  ok,
-  orders,
-  startAnswering,
-  startProxy,
-  web,
-} from './kit.ts'
+import type { ListenerLimits, RouteMatch } from '../../../core/snapshot.ts'
+import { allow, call, callerTls, eventually, makeCa, startOrders, web } from './kit.ts'
 
 const ca = makeCa()
 const tls = callerTls(ca.issue(web), ca)
 const under = (value: string): RouteMatch => ({ path: { type: 'prefix', value } })
 
 async function taking(limits: ListenerLimits) {
-  const app = await startAnswering(ok('here'))
-  const listener = { ...(inbound(app.port) as Extract<Listener, { direction: 'inbound' }>), limits }
   let judged = 0
-  const { port, sink } = await startProxy({
-    source: makeSource(ca.issue(orders), ca),
-    listener,
-    decide: () => {
-      judged++
-      return {
-        verdict: 'allow',
-        code: 'allowed',
-        from: { by: 'policy', policy: { bundle: 'b', revision: '1', sha256: 'a' } },
-        reasons: [],
-      }
-    },
+  const { app, port, sink } = await startOrders(ca, { limits }, () => {
+    judged++
+    return allow
   })
   const ask = async (head: string, body = '') => {
     const caller = call(port, tls)

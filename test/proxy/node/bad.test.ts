@@ -4,11 +4,22 @@ import { expect, onTestFinished, test } from 'vitest'
 import { bodies } from '../bad/bodies.ts'
 import { badFrames, preface, type Verdict } from '../bad/http2.ts'
 import { malformed } from '../malformed.ts'
-import { call, eventually, makeCa, makeSource, ok, outbound, service, startAnswering, startProxy, web } from './kit.ts'
+import {
+  call,
+  eventually,
+  get,
+  makeCa,
+  makeSource,
+  ok,
+  outbound,
+  service,
+  startAnswering,
+  startProxy,
+  web,
+} from './kit.ts'
 
 const ca = makeCa()
 const source = makeSource(ca.issue(web), ca)
-const get = 'GET / HTTP/1.1\r\nHost: orders\r\n\r\n'
 
 async function start() {
   const app = await startAnswering(ok('hello'))

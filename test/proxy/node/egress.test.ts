@@ -17,14 +17,25 @@ import type { SpiffeId } from '../../../core/spiffe.ts'
 import { lookupOf } from '../../../engine/node/http-transport.ts'
 import type { OutsideWorld } from '../../../proxy/node/outside.ts'
 import { pem } from '../../../proxy/node/tls.ts'
-import { allow, call, eventually, makeCa, makeSource, ok, outbound, startAnswering, startProxy, web } from './kit.ts'
+import {
+  allow,
+  call,
+  eventually,
+  makeCa,
+  makeSource,
+  ok,
+  outbound,
+  policy,
+  startAnswering,
+  startProxy,
+  web,
+} from './kit.ts'
 
 const ca = makeCa()
 const publicCa = makeCa()
 const egress = 'spiffe://bank.example/egress' as SpiffeId
 const webSvid = ca.issue(web)
 const egressSvid = ca.issue(egress)
-const policy = { bundle: 'bank', entrypoint: 'writ/authz/result', recordHeaders: [], recordQuery: false }
 
 /** A service on the internet, with a certificate for these names. */
 async function startOutside(...hosts: string[]) {

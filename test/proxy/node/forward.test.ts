@@ -7,6 +7,7 @@ import type { Limits } from '../../../proxy/limits.ts'
 import {
   call,
   eventually,
+  get,
   makeCa,
   makeSource,
   ok,
@@ -21,7 +22,6 @@ import {
 
 const ca = makeCa()
 const source = makeSource(ca.issue(web), ca)
-const get = 'GET / HTTP/1.1\r\nHost: orders\r\n\r\n'
 
 const through = (app: Pick<TestApp, 'port'>, limits?: Partial<Limits>, services?: readonly Service[]) =>
   startProxy({

@@ -19,6 +19,7 @@ import {
   makeSource,
   ok,
   orders,
+  policy,
   service,
   snapshotOf,
   startAnswering,
@@ -32,7 +33,6 @@ const edge = 'spiffe://bank.example/edge' as SpiffeId
 const edgeSvid = ca.issue(edge)
 const ordersSvid = ca.issue(orders)
 
-const policy = { bundle: 'bank', entrypoint: 'writ/authz/result', recordHeaders: [], recordQuery: false }
 const routeTo = (host: string, name = 'orders'): Route => ({
   name: `${name}/0/0`,
   hosts: [host],

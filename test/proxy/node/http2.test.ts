@@ -6,6 +6,7 @@ import {
   call,
   callerTls,
   eventually,
+  type Inbound,
   inbound,
   makeCa,
   makeSource,
@@ -87,11 +88,9 @@ async function startH2c(): Promise<{ readonly port: number; readonly heads: Inco
   return { port: (server.address() as { port: number }).port, heads }
 }
 
-const toH2c = (port: number) => {
+const toH2c = (port: number): Inbound => {
   const listener = inbound(port)
-  return listener.direction === 'inbound'
-    ? { ...listener, app: { ...listener.app, protocol: 'h2c' as const } }
-    : listener
+  return { ...listener, app: { ...listener.app, protocol: 'h2c' } }
 }
 
 /** A caller's and a callee's sidecar with the application behind them. */

@@ -13,6 +13,7 @@ import type { RequestFacts } from '../../../core/facts.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { Identified, IdentityState, Svid } from '../../../core/identity.ts'
 import type { Outcome } from '../../../core/outcome.ts'
+import type { PolicyUse } from '../../../core/policy.ts'
 import type { Identify, IdentitySource, RecordSink } from '../../../core/ports.ts'
 import type { DecisionBody, RecordId } from '../../../core/record.ts'
 import { auditDefaults, type Listener, type MeshSnapshot, type Service, type Workload } from '../../../core/snapshot.ts'
@@ -171,13 +172,23 @@ export const service = (name: string, port: number, identity?: SpiffeId, host: s
   endpoints: [{ address: '127.0.0.1', port, identity }],
 })
 
-export const inbound = (appPort: number, port = 0): Listener => ({
+/** What a policy asks where a test says nothing of it. */
+export const policy: PolicyUse = {
+  bundle: 'bank',
+  entrypoint: 'writ/authz/result',
+  recordHeaders: [],
+  recordQuery: false,
+}
+
+export type Inbound = Extract<Listener, { direction: 'inbound' }>
+
+export const inbound = (appPort: number, port = 0): Inbound => ({
   direction: 'inbound',
   name: 'in',
   bind: { kind: 'tcp', address: '127.0.0.1', port },
   app: { address: '127.0.0.1', port: appPort },
   service: 'orders',
-  policy: { bundle: 'bank', entrypoint: 'writ/authz/result', recordHeaders: [], recordQuery: false },
+  policy,
 })
 
 export const outbound = (port = 0): Listener => ({
@@ -199,6 +210,8 @@ export const snapshotOf = (workloads: readonly Workload[], services: readonly Se
   stream: { kind: 'embedded' } as unknown as MeshSnapshot['stream'],
   logKey: '',
 })
+
+export const get = 'GET / HTTP/1.1\r\nHost: orders\r\n\r\n'
 
 export interface TestProxy {
   readonly proxy: OpenProxy
@@ -233,6 +246,17 @@ export async function startProxy(options: {
   })
   onTestFinished(() => proxy.drain(0))
   return { proxy, sink, port: proxy.listeners()[0]!.port }
+}
+
+/** A sidecar of `orders`, whose listener is as usual but for `more`, in front of an application that says `here`. */
+export async function startOrders(
+  ca: TestCa,
+  more: Partial<Inbound>,
+  decide: () => Decision = () => allow,
+): Promise<TestProxy & { readonly app: TestApp; readonly listener: Inbound }> {
+  const app = await startAnswering(ok('here'))
+  const listener = { ...inbound(app.port), ...more }
+  return { app, listener, ...(await startProxy({ source: makeSource(ca.issue(orders), ca), listener, decide })) }
 }
 
 /** An application that speaks bytes. */
@@ -283,8 +307,8 @@ export interface TestCaller {
   closed(): Promise<string>
 }
 
-export function call(port: number, tls?: ConnectionOptions): TestCaller {
-  const where = { port, host: '127.0.0.1' }
+export function call(port: number, tls?: ConnectionOptions, host = '127.0.0.1'): TestCaller {
+  const where = { port, host }
   const socket: Socket = tls
     ? tlsConnect({ ...where, checkServerIdentity: () => undefined, ...tls })
     : netConnect(where)

@@ -16,6 +16,7 @@ import {
   makeSource,
   ok,
   orders,
+  policy,
   snapshotOf,
   startAnswering,
   startProxy,
@@ -26,7 +27,6 @@ const publicCa = makeCa()
 const edge = 'spiffe://bank.example/edge' as SpiffeId
 const edgeSvid = ca.issue(edge)
 const ordersSvid = ca.issue(orders)
-const policy = { bundle: 'bank', entrypoint: 'writ/authz/result', recordHeaders: [], recordQuery: false }
 
 /** A gateway that passes vault.example on and ends shop.example, before a sidecar, before an application with TLS of its own. */
 async function startEdge(decide: (facts: RequestFacts) => Decision = () => allow, handshakeMs = 10_000) {

@@ -10,6 +10,7 @@ import {
   call,
   callerTls,
   eventually,
+  get,
   inbound,
   makeCa,
   makeSource,
@@ -26,7 +27,6 @@ import {
 
 const ca = makeCa()
 const source = makeSource(ca.issue(web), ca)
-const get = 'GET / HTTP/1.1\r\nHost: orders\r\n\r\n'
 const workload = (...listeners: Listener[]) => [{ name: 'web', id: web, listeners }]
 
 test('a drain finishes what is in flight with Connection: close, ends what is idle, and accepts no more', async () => {

@@ -5,6 +5,7 @@ import {
   call,
   callerTls,
   eventually,
+  get,
   inbound,
   makeCa,
   makeSource,
@@ -21,7 +22,6 @@ import {
 
 const ca = makeCa()
 const source = makeSource(ca.issue(web), ca)
-const get = 'GET / HTTP/1.1\r\nHost: orders\r\n\r\n'
 
 test('every malformed request gets 400 and a record, and nothing of it goes upstream', async () => {
   const app = await startAnswering(ok('hello'))

@@ -2,42 +2,20 @@ import { connect, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Listener } from '../../../core/snapshot.ts'
 import type { SourceLimits } from '../../../core/traffic.ts'
-import {
-  call,
-  callerTls,
-  eventually,
-  inbound,
-  makeCa,
-  makeSource,
-  ok,
-  orders,
-  snapshotOf,
-  startAnswering,
-  startProxy,
-  web,
-} from './kit.ts'
+import { call, callerTls, eventually, get, makeCa, orders, snapshotOf, startOrders, web } from './kit.ts'
 
 /** What a listener takes of one source, over TCP and TLS. All callers here come from 127.0.0.1, or from 127.0.0.2. */
 
 const ca = makeCa()
 const tls = callerTls(ca.issue(web), ca)
-const get = 'GET / HTTP/1.1\r\nHost: orders\r\n\r\n'
 const prefix = { ipv4: 32, ipv6: 64 }
 
 async function limited(sources: SourceLimits) {
-  const app = await startAnswering(ok('here'))
-  const listener = { ...(inbound(app.port) as Extract<Listener, { direction: 'inbound' }>), sources }
-  const { port, proxy, sink } = await startProxy({ source: makeSource(ca.issue(orders), ca), listener })
-  const use = (next: SourceLimits | undefined) =>
-    proxy.apply(
-      snapshotOf([
-        {
-          name: 'orders',
-          id: orders,
-          listeners: [{ ...listener, bind: { ...listener.bind }, ...{ sources: next } } as Listener],
-        },
-      ]),
-    )
+  const { port, proxy, sink, listener } = await startOrders(ca, { sources })
+  const use = (next: SourceLimits | undefined) => {
+    const listeners = [{ ...listener, ...{ sources: next } } as Listener]
+    return proxy.apply(snapshotOf([{ name: 'orders', id: orders, listeners }]))
+  }
   const stats = () => proxy.stats().listeners[0]!
   return { port, sink, use, stats }
 }
