@@ -17,7 +17,7 @@ import { parseJson } from '../core/json.ts'
 import { parseTrustDomain, spiffeId, type TrustDomain } from '../core/spiffe.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
-import { joinAs, tell } from './wire/join.ts'
+import { joinAs, tellTo } from './wire/join.ts'
 import { random } from './wire/machine.ts'
 import { controlId } from './wire/names.ts'
 import { printEvents } from './wire/telemetry.ts'
@@ -130,7 +130,7 @@ async function openSource(options: Options, trustDomain: TrustDomain) {
     obtain: { join: join_, renew: (state) => renewSvid({ url, state, expect, nowMs }) },
     nowMs,
     random,
-    onEvent: (event) => tell(event, onEvent),
+    onEvent: tellTo(onEvent),
   })
 }
 
