@@ -17,7 +17,7 @@ import { parseJson } from '../core/json.ts'
 import { parseTrustDomain, spiffeId, type TrustDomain } from '../core/spiffe.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
-import { joinAs, renewing, tell } from './wire/join.ts'
+import { joinAs, renewing, tellTo } from './wire/join.ts'
 import { random } from './wire/machine.ts'
 import { controlId } from './wire/names.ts'
 import { printEvents } from './wire/telemetry.ts'
@@ -132,7 +132,7 @@ async function openSource(options: Options, trustDomain: TrustDomain) {
     },
     nowMs,
     random,
-    onEvent: (event) => tell(event, onEvent),
+    onEvent: tellTo(onEvent),
   })
 }
 

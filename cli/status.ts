@@ -8,6 +8,7 @@ import type { PolicyDataStatus } from '../control/node/policy-data-routes.ts'
 import type { ReturnedWeight } from '../control/returned-weights.ts'
 import { type RolledBack, rolledBackText } from '../control/rollbacks.ts'
 import { returnedText } from '../proxy/flow/versions.ts'
+import type { Alarm } from './wire/alarms.ts'
 
 interface Status {
   readonly trust_domain: string
@@ -27,6 +28,7 @@ interface Status {
   }[]
   readonly returned?: readonly ReturnedWeight[]
   readonly rolled_back?: readonly RolledBack[]
+  readonly alarms?: readonly Alarm[]
 }
 
 type Data = PolicyDataStatus
@@ -55,7 +57,7 @@ export function statusCommand(): Command {
       process.stdout.write(
         options.json
           ? `${JSON.stringify({ ...status, policy_sources: sources, policy_data: data })}\n`
-          : `${formatStatus(status)}${formatTrials(status)}${formatVersions(status)}${formatSources(sources)}${formatData(data)}`,
+          : `${formatStatus(status)}${formatAlarms(status)}${formatTrials(status)}${formatVersions(status)}${formatSources(sources)}${formatData(data)}`,
       )
     })
 }
@@ -70,6 +72,13 @@ export function formatStatus({ trust_domain, cluster, snapshot, workloads }: Sta
   ])
   const head = ['WORKLOAD', 'SNAPSHOT', 'REPORTED (UTC)', 'CERTIFICATE UNTIL', 'SPOOL']
   return `${trust_domain}, cluster ${cluster}, snapshot ${snapshot}\n\n${tableOf([head, ...rows])}`
+}
+
+/** Empty where nothing is overdue. */
+export function formatAlarms({ alarms = [] }: Pick<Status, 'alarms'>): string {
+  if (alarms.length === 0) return ''
+  const rows = alarms.map(({ code, subject, since, text }) => [code, subject, since.slice(0, 19), text])
+  return `\n${tableOf([['ALARM', 'OF', 'SINCE (UTC)', 'WHY'], ...rows])}`
 }
 
 /** Empty where no policy is on trial and nothing passed unjudged. */

@@ -22,6 +22,7 @@ import {
   withdraw,
 } from '../authorities.ts'
 import { provenKey } from '../csr.ts'
+import { type Lifetime, lifetime } from '../lifetimes.ts'
 import { type AuthorityChange, bundleOf, type Held, holdAuthorities } from './authority-held.ts'
 import {
   heldOf,
@@ -63,8 +64,10 @@ export interface Authority {
   issue(request: IssueRequest): IssuedLeaf
   mintJwt(request: JwtRequest): Promise<MintedJwt>
   authorities(): Authorities
-  /** End of the issuer that signs now. */
-  issuerNotAfterMs(): number
+  /** Of the issuer that signs now, and of its root. */
+  lifetimes(): readonly Lifetime[]
+  /** What went wrong when a new issuer was asked for last; undefined where none is needed. */
+  renewalFault(): unknown
   /** Called before each change; what it rejects does not happen. Default nobody asks. */
   onChange(keep: (change: AuthorityChange) => Promise<void>): void
   /** Calls back after each change of the bundle, until the returned function is called. */
@@ -137,7 +140,8 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     trustDomain,
     times,
     bundle: () => bundleOf(trustDomain, state()),
-    issuerNotAfterMs: () => signing().issuer.notAfterMs,
+    lifetimes: () => [lifetime('issuer', signing().issuer), lifetime('root', activeOf(state()))],
+    renewalFault: steps.renewalFault,
     issue(request) {
       refuseForeign(request.id, trustDomain)
       return issueLeaf(signing(), request, making.maxLeafMs, nowMs(), random)
@@ -285,6 +289,7 @@ function stepsOf({ state, signing, change }: Held, making: Making) {
       if (failed) throw failed
       return undefined
     },
+    renewalFault: (): unknown => failed,
     /** Leaves that live longer than those before keep their root in the bundle for longer: said before the first. */
     async lengthen(): Promise<void> {
       const active = activeOf(state())

@@ -85,6 +85,8 @@ export interface TendOptions {
   readonly waiting: () => Later<readonly string[]>
   readonly nowMs: () => number
   readonly onEvent: OnEvent
+  /** Looks for alarms, each time that what is due has been done. */
+  readonly look: () => void
 }
 
 export const trustEvent = ({ trustDomain, sequence, roots }: TrustBundle): TrustBody => ({
@@ -95,7 +97,7 @@ export const trustEvent = ({ trustDomain, sequence, roots }: TrustBundle): Trust
 })
 
 /** Until the returned function is called; that resolves once nothing is under way any more. */
-export function tendAuthority({ authority, sink, waiting, nowMs, onEvent }: TendOptions): () => Promise<void> {
+export function tendAuthority({ authority, sink, waiting, nowMs, onEvent, look }: TendOptions): () => Promise<void> {
   const stop = new AbortController()
   const heardSinceMs = nowMs()
   let told = authority.bundle().sequence
@@ -118,6 +120,7 @@ export function tendAuthority({ authority, sink, waiting, nowMs, onEvent }: Tend
       } catch (thrown) {
         if (failures++ === 0) onEvent({ level: 'error', from: 'authority', text: messageOf(thrown) })
       }
+      look()
     }
   }
   return async () => {

@@ -7,6 +7,7 @@ import type { Db } from '../../audit/store/schema.ts'
 import { preparedOf } from '../../ca/authorities.ts'
 import { refreshHintOf } from '../../ca/bundle.ts'
 import { makeIdentify } from '../../ca/identify.ts'
+import { lifetime } from '../../ca/lifetimes.ts'
 import type { Authority } from '../../ca/node/authority.ts'
 import { fileBoundKeys } from '../../ca/node/bound-keys.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
@@ -30,6 +31,7 @@ import { complianceRoutes } from '../../control/node/compliance-routes.ts'
 import { findingsRoutes } from '../../control/node/findings-routes.ts'
 import type { DoorApp } from '../../control/node/http.ts'
 import { openMeshDoor } from '../../control/node/mesh-door.ts'
+import { metricsRoute } from '../../control/node/metrics-route.ts'
 import { makeOpaLog } from '../../control/node/opa-log.ts'
 import type { Door } from '../../control/node/open-door.ts'
 import { type QuarantineParts, quarantineRoutes } from '../../control/node/quarantine-routes.ts'
@@ -52,6 +54,7 @@ import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import { returnedText } from '../../proxy/flow/versions.ts'
 import { accessBy } from './access.ts'
+import { alarmsText, lifetimesText, makeAlarms, overdue } from './alarms.ts'
 import { makeApplied } from './applied.ts'
 import { tendAuthority, trustEvent } from './authority.ts'
 import { openDenied, sharedDenied } from './denied.ts'
@@ -305,7 +308,23 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     options.listen,
   )
   const waiting = (): Promise<readonly string[]> => applied.waiting(preparedOf(authority.authorities()))
-  const untended = tendAuthority({ authority, sink, waiting, nowMs, onEvent })
+  const alarms = makeAlarms(nowMs, onEvent)
+  const lifetimes = () => [lifetime('leaf', source.current().svid), ...authority.lifetimes()]
+  const look = (): void => {
+    const fault = authority.renewalFault()
+    const why = fault === undefined ? undefined : messageOf(fault)
+    const workloads = health
+      .list(config.snapshot, (id) => partOf(id)?.name)
+      .flatMap(({ name, report }) => {
+        const notAfterMs = Date.parse(report?.not_after ?? '')
+        // Of one that went away long ago nobody needs to be told; how long theirs was is not reported, but given by us.
+        if (!(notAfterMs > nowMs())) return []
+        const notBeforeMs = notAfterMs - given.settings.svidTtlMs
+        return overdue(name, [lifetime('leaf', { notBeforeMs, notAfterMs })], nowMs())
+      })
+    alarms.look([...overdue(authority.trustDomain, lifetimes(), nowMs(), why), ...workloads])
+  }
+  const untended = tendAuthority({ authority, sink, waiting, nowMs, onEvent, look })
   const unsubscribe = authority.subscribe(() => {
     source.setBundles([authority.bundle(), ...registrations.foreign()])
     tellAll()
@@ -328,6 +347,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     health,
     rolledBack: rollbacks.current,
     returned: returned.current,
+    alarms: alarms.current,
     spool: () => ({ ...options.recorder.status() }) as never,
     createToken: (workload, ttlMs) => registrar.createToken(workload, ttlMs),
     createCollectorToken: (workload, ttlMs, right) => collectorTokens.create(workload, ttlMs, right),
@@ -347,6 +367,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       findingsRoutes({ ...(options.db && { db: options.db }), sink: () => sink, actor: operator }),
       ...options.mounted,
       authorityRoutes({ authority, waiting, sink: () => sink, nowMs }),
+      metricsRoute(() => lifetimesText(lifetimes(), nowMs()) + alarmsText(alarms.current())),
       registrations.routes,
       quarantineRoutes({ ...quarantine, snapshot: () => config.snapshot, preview: options.preview, nowMs }),
     ],

@@ -33,7 +33,7 @@ export async function joinAs(options: JoinOptions): Promise<LiveIdentity> {
     },
     nowMs,
     random,
-    onEvent: (event) => tell(event, onEvent),
+    onEvent: tellTo(onEvent),
   })
 }
 
@@ -43,9 +43,16 @@ export const renewing = (reach: Reach): Pick<IdentitySourceOptions['obtain'], 'r
   recover: (last, recovery) => recoverSvid({ ...reach, last, recovery }),
 })
 
-export function tell(event: IdentityEvent, onEvent: OnEvent): void {
-  if (event.kind === 'failed') {
-    const text = `${event.fault.message}; tries again in ${Math.round(event.retryInMs / 1000)} s`
-    onEvent({ level: 'warn', from: 'identity', text })
-  } else onEvent({ level: 'info', from: 'identity', text: `${event.kind} ${event.svid.id} ${event.svid.serial}` })
+/** A failure is told once, until it is another one or is over: the tries that follow it are many. */
+export function tellTo(onEvent: OnEvent): (event: IdentityEvent) => void {
+  let told = ''
+  return (event) => {
+    if (event.kind !== 'failed') {
+      told = ''
+      return onEvent({ level: 'info', from: 'identity', text: `${event.kind} ${event.svid.id} ${event.svid.serial}` })
+    }
+    const { message } = event.fault
+    if (told !== message) onEvent({ level: 'warn', from: 'identity', text: `${message}; tries again until it can` })
+    told = message
+  }
 }

@@ -2,6 +2,7 @@
 
 import { performance } from 'node:perf_hooks'
 import type { RecorderStatus } from '../../audit/node/recorder.ts'
+import { lifetimesOf } from '../../ca/lifetimes.ts'
 import type { IdentityState } from '../../core/identity.ts'
 import type { ProxyStats } from '../../proxy/node/proxy.ts'
 import type { AccessLog } from '../../proxy/telemetry/access-log.ts'
@@ -10,6 +11,7 @@ import { istioText } from '../../proxy/telemetry/istio.ts'
 import type { Taps } from '../../proxy/telemetry/tap.ts'
 import type { RetryCount, Traffic } from '../../proxy/telemetry/traffic.ts'
 import { software } from '../version.ts'
+import { lifetimesText } from './alarms.ts'
 
 export interface Numbers {
   readonly traffic: Traffic
@@ -24,9 +26,10 @@ export interface Numbers {
   readonly ready: boolean
 }
 
-export function metricsText(numbers: Numbers): string {
+export function metricsText(numbers: Numbers, nowMs: number): string {
   const { traffic, cluster } = numbers
   return [istioText(traffic, cluster), decisionsOf(traffic), spoolOf(numbers), identityOf(numbers), doorsOf(numbers)]
+    .concat(lifetimesText(lifetimesOf(numbers.state), nowMs))
     .concat(upstreamsOf(numbers))
     .concat(processOf(numbers))
     .join('')

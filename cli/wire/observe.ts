@@ -96,18 +96,21 @@ export async function openObserved(options: ObserveOptions): Promise<Observed> {
   const parts: ProxyDoorParts = {
     notReady,
     metrics: () =>
-      metricsText({
-        traffic,
-        cluster: snapshot?.cluster ?? '',
-        snapshot: snapshot?.name,
-        state: source.current(),
-        stats: sidecar?.stats(),
-        recorder: sidecar?.recorder(),
-        accessLog: lines?.log,
-        taps,
-        spans: tracing?.counts(),
-        ready: notReady().length === 0,
-      }),
+      metricsText(
+        {
+          traffic,
+          cluster: snapshot?.cluster ?? '',
+          snapshot: snapshot?.name,
+          state: source.current(),
+          stats: sidecar?.stats(),
+          recorder: sidecar?.recorder(),
+          accessLog: lines?.log,
+          taps,
+          spans: tracing?.counts(),
+          ready: notReady().length === 0,
+        },
+        nowMs(),
+      ),
     config: () => configOf(snapshot, source, sidecar),
     graph: () => graphOf(traffic, nowMs() - sinceMs),
     tap: (filter, maxPerSecond, show) => taps.open(filter, maxPerSecond, show),

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Recorder } from '../../audit/node/recorder.ts'
 import { makeIdentifyClients } from '../../ca/clients.ts'
 import { makeIdentify } from '../../ca/identify.ts'
+import { lifetime } from '../../ca/lifetimes.ts'
 import { verifySignature } from '../../ca/node/crypto.ts'
 import { signHeadWith } from '../../ca/node/heads.ts'
 import { certificatesOf } from '../../ca/node/pem.ts'
@@ -30,6 +31,7 @@ import { agreeable } from '../../proxy/node/tls.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
 import { software } from '../version.ts'
 import { openActivation, refreshProblem } from './activation.ts'
+import { makeAlarms, overdue } from './alarms.ts'
 import { runDrills } from './drills.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
 import { random, sha256 } from './machine.ts'
@@ -247,11 +249,14 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     }
   }
 
+  const nowMs = (): number => Number(options.now() / 1_000_000n)
+  const alarms = makeAlarms(nowMs, options.onEvent)
   const reporting = report()
   /** Control shows operators what each workload runs; a report that does not arrive is missed by nobody else. */
   async function report(): Promise<void> {
     while (!stop.signal.aborted) {
       const { svid } = options.source.current()
+      alarms.look(overdue(workload!.name, [lifetime('leaf', svid)], nowMs()))
       const { bytes, pending } = recorder.status()
       const maxBytes = first.audit.spoolMaxBytes
       const status = {

@@ -21,6 +21,8 @@ export interface AdminParts {
   readonly rolledBack?: () => readonly object[]
   /** Backends on trial whose weight went back. */
   readonly returned?: () => readonly object[]
+  /** Alarms that are raised now. */
+  readonly alarms?: () => readonly object[]
   /** State of this process's own spool. */
   readonly spool: () => object
   /** A join token for this id, good for one join within `ttlMs`. */
@@ -103,7 +105,7 @@ export function adminRoutes(parts: AdminParts): DoorApp {
     const rolled_back = parts.rolledBack?.() ?? []
     const returned = parts.returned?.() ?? []
     const of = { trust_domain: trustDomain, cluster, snapshot: name, workloads }
-    return c.json({ ...of, rolled_back, returned, spool: parts.spool() })
+    return c.json({ ...of, rolled_back, returned, alarms: parts.alarms?.() ?? [], spool: parts.spool() })
   })
 
   app.get('/v1/snapshot', (c) => c.json(parts.snapshot()))

@@ -3,6 +3,7 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { type Authorities, type AuthorityTimes, preparedOf, withdrawAtMs } from '../../ca/authorities.ts'
+import type { Lifetime } from '../../ca/lifetimes.ts'
 import { certificatesOf, pemOf, requestOf } from '../../ca/pem.ts'
 import { parseCertificate } from '../../ca/x509.ts'
 import { WritError } from '../../core/fault.ts'
@@ -14,7 +15,7 @@ export interface AuthorityParts {
     readonly trustDomain: string
     readonly times: AuthorityTimes
     authorities(): Authorities
-    issuerNotAfterMs(): number
+    lifetimes(): readonly Lifetime[]
     prepare(): Promise<void>
     activate(): Promise<void>
     undo(): Promise<void>
@@ -130,7 +131,7 @@ async function statusOf({ authority, waiting }: AuthorityParts): Promise<Authori
     trust_domain: authority.trustDomain,
     sequence,
     paused,
-    issuer_not_after: text(authority.issuerNotAfterMs()),
+    issuer_not_after: text(authority.lifetimes().find(({ kind }) => kind === 'issuer')!.notAfterMs),
     authorities: list.map((one) => {
       const endMs = withdrawAtMs(one, times)
       return {

@@ -3,6 +3,7 @@ import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { adminRequest } from '../../control/node/client.ts'
 import { freePort } from '../parts/ports.ts'
 import { eventsIn } from './events.ts'
 import { type Ended, repository, type Started, start, temporaryForAll, writ } from './writ.ts'
@@ -44,6 +45,10 @@ test('a call that an edge allows passes, another does not reach the workload, an
   const { 1: key } = await second.said(/^log key {4}(\S+)$/m)
   await second.said(/^page /m)
   expect(await call('GET', '/orders/7')).toBe(200)
+  const metrics = await adminRequest(join(state, 'admin.sock'), 'GET', '/metrics')
+  for (const kind of ['leaf', 'issuer', 'root'])
+    expect(metrics).toMatch(new RegExp(`writ_certificate_remaining_seconds\\{kind="${kind}"\\} \\d+`))
+  expect(await adminRequest(join(state, 'admin.sock'), 'GET', '/v1/status')).toMatchObject({ alarms: [] })
   second.signal('SIGTERM')
   expect(await second.ended).toMatchObject({ code: 0 })
 

@@ -4,10 +4,12 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
+import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { bundleJson, readBundle } from '../../../ca/bundle.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from '../../../ca/node/crypto.ts'
 import { certificatesOf, pemOf } from '../../../ca/node/pem.ts'
+import { provenChain } from '../../../ca/node/upstream.ts'
 import { writeIssuerCsr } from '../../../ca/node/write.ts'
 import { verifySvid } from '../../../ca/svid.ts'
 import { type Above, above } from '../above.ts'
@@ -60,6 +62,24 @@ test('what its chain does not allow is refused when it comes, not at the first h
   await expect(refused({ pathLen: 0 })).rejects.toThrow('a certificate by it is refused')
   await expect(refused({ lifeMs: 4000 * dayMs })).rejects.toThrow('above the issuer ends before it')
   await expect(refused({ lifeMs: -1000 })).rejects.toThrow('not valid after')
+})
+
+test('a chain with any byte changed is refused as such, whatever it is', async () => {
+  const { spki, keyPem } = newKeyPair()
+  const csr = writeIssuerCsr(spki, privateKeyOf(keyPem), bank, 'issuer')
+  const chain = await above(() => noonMs).sign({ csr, trustDomain: bank, commonName: 'issuer', lifeMs: dayMs })
+  expect(provenChain(chain, keyPem, bank, noonMs).root).toBe(chain[2])
+  fc.assert(
+    fc.property(fc.nat(2), fc.nat(), fc.integer({ min: 1, max: 255 }), (which, at, by) => {
+      const changed = chain.map((der) => der.slice())
+      const der = changed[which]!
+      der[at % der.length]! ^= by
+      expect(() => provenChain(changed, keyPem, bank, noonMs)).toThrow(
+        expect.objectContaining({ code: 'certificate_invalid' }),
+      )
+    }),
+    { numRuns: 300 },
+  )
 })
 
 test('its issuer is renewed by it, not more often than helps while it does not answer; its new root comes in first', async () => {
@@ -160,11 +180,14 @@ test('an offline root signs a request: its root is published first, then signs, 
 
 test('a Writ signs the issuer of another one of the same trust domain, whose leaves it then takes', async () => {
   const root = await newAuthority()
-  const { spki, keyPem } = newKeyPair()
-  const chain = await root.signIssuer(writeIssuerCsr(spki, privateKeyOf(keyPem), bank, 'below'))
   const below = await newAuthority(bank, () => noonMs, { times: { publishMs: 0, skewMs: 0 } })
-  await below.import(chain, keyPem)
-  await below.activate()
-  expect(verifySvid(newSvid(below).chain, root.bundle(), noonMs, verifySignature)).toMatchObject({ ok: true })
+  for (const kind of ['p256', 'p384', 'ed25519'] as const) {
+    const { spki, keyPem } = newKeyPair(kind)
+    const chain = await root.signIssuer(writeIssuerCsr(spki, privateKeyOf(keyPem), bank, 'below'))
+    await below.import(chain, keyPem)
+    if (kind === 'p256') await below.activate()
+    expect(newSvid(below).chain.slice(1)).toEqual(chain.slice(0, 1))
+    expect(verifySvid(newSvid(below).chain, root.bundle(), noonMs, verifySignature)).toMatchObject({ ok: true })
+  }
   await expect(root.signIssuer(random(40))).rejects.toMatchObject({ code: 'certificate_invalid' })
 })

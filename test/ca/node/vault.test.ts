@@ -96,7 +96,7 @@ test.skipIf(!process.env['VAULT'])(
   async () => {
     const program = await buildGoSource('go', 'test/ca/vault', 'vaultpki')
     onTestFinished(() => rmSync(dirname(program), { recursive: true }))
-  const child = spawn(program, ['s.1'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(program, ['s.1'], { stdio: ['ignore', 'pipe', 'inherit'] })
     onTestFinished(() => void child.kill())
     const [port] = (await once(child.stdout, 'data')) as [Buffer]
     const address = `http://127.0.0.1:${String(port).trim()}`

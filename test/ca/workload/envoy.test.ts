@@ -4,6 +4,7 @@ import { pemOf } from '../../../ca/node/pem.ts'
 import type { Svid } from '../../../core/identity.ts'
 import { type RunningEnvoy, startEnvoy } from '../../parts/envoy.ts'
 import { needs } from '../../parts/needs.ts'
+import { above } from '../above.ts'
 import { domain, id, newAuthority, newSvid, orders } from '../world.ts'
 import { hold, serveWorkload } from './kit.ts'
 
@@ -138,7 +139,7 @@ function get(
 const ok = 'HTTP/1.1 200 OK'
 
 test('Envoy serves mTLS with what it is given, and with the next certificate after a rotation', async () => {
-  const authority = await newAuthority(undefined, Date.now)
+  const authority = await newAuthority(undefined, Date.now, { upstream: above(Date.now) }) // A chain of three.
   const held = hold(authority)
   const { path } = await serveWorkload(held)
   envoy = await startEnvoy(bootstrap(path, 'ROOTCA'))

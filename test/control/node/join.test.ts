@@ -15,6 +15,7 @@ import { fromUtf8 } from '../../../core/bytes.ts'
 import type { IdentityState } from '../../../core/identity.ts'
 import { parseJson } from '../../../core/json.ts'
 import type { SpiffeId, TrustDomain } from '../../../core/spiffe.ts'
+import { above } from '../../ca/above.ts'
 import { sha256 } from '../world.ts'
 import { type TestMesh, testMesh, testSink } from './mesh.ts'
 
@@ -35,7 +36,8 @@ let closeIdentity = (): unknown => undefined
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'writ-'))
-  authority = await openAuthority({ dir: join(folder, 'ca'), trustDomain, nowMs, random })
+  // With an intermediate between issuer and root, as an authority above may have it: all of this bears that too.
+  authority = await openAuthority({ dir: join(folder, 'ca'), trustDomain, nowMs, random, upstream: above(nowMs) })
   registrar = makeRegistrar({ authority, tokens: memoryTokens(), sink: testSink(), nowMs, random })
   const identity = await localIdentitySource(authority, expectControl, { nowMs, random })
   closeIdentity = () => identity.close()
