@@ -8,6 +8,7 @@ import { needs } from '../parts/needs.ts'
 import { freePort } from '../parts/ports.ts'
 import { type RunningPostgres, startPostgres } from '../parts/postgres.ts'
 import { type RunningS3, startS3 } from '../parts/s3.ts'
+import { ordersMesh } from './orders-mesh.ts'
 import { type Ended, repository, type Started, start, temporaryForAll } from './writ.ts'
 
 /** Keeping a log for years, as processes: published, archived, taken away, verified from afar, and restored. */
@@ -37,7 +38,7 @@ beforeAll(async () => {
   await new Promise<void>((listening) => app.listen(0, '127.0.0.1', listening))
   outbound = await freePort()
   const ports = { inbound: await freePort(), outbound, app: (app.address() as AddressInfo).port }
-  await writeFile(meshFile, meshOf(ports, s3.url))
+  await writeFile(meshFile, ordersMesh({ ports, spec: specOf(s3.url) }))
   up = start(['up', '-f', meshFile, '--state', state, '--policies', join(repository, 'policies')], { env: env() })
   key = (await up.said(/^log key {4}(\S+)$/m))[1]!
   await up.said(/^page /m)
@@ -132,46 +133,10 @@ function call(agent?: Agent): Promise<number> {
   })
 }
 
-const meshOf = (
-  ports: { readonly inbound: number; readonly outbound: number; readonly app: number },
-  endpoint: string,
-): string => `
-apiVersion: writ.dev/v1
-kind: Mesh
-metadata: { name: mine }
-spec:
-  trustDomain: bank.example
-  cluster: test
-  audit:
-    store: { postgres: { urlEnv: DB } }
-    s3: { endpoint: "${endpoint}" }
-    publish: { to: "${log}", every: 1s }
-    retention: { keep: 400d, archive: "${archive}" }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: storefront }
-spec:
-  outbound: { port: ${ports.outbound} }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: orders }
-spec:
-  service: orders
-  inbound: { port: ${ports.inbound}, app: { port: ${ports.app} } }
----
-apiVersion: writ.dev/v1
-kind: Service
-metadata: { name: orders }
-spec: { hosts: [orders] }
----
-apiVersion: writ.dev/v1
-kind: PolicyBinding
-metadata: { name: orders }
-spec:
-  targetRefs:
-    - { kind: Workload, name: orders }
-  bundle: bank
-  entrypoint: writ/authz/result
+const specOf = (endpoint: string): string => `
+audit:
+  store: { postgres: { urlEnv: DB } }
+  s3: { endpoint: "${endpoint}" }
+  publish: { to: "${log}", every: 1s }
+  retention: { keep: 400d, archive: "${archive}" }
 `

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { adminRequest } from '../../control/node/client.ts'
 import { freePort } from '../parts/ports.ts'
 import { eventsIn } from './events.ts'
+import { ordersMesh } from './orders-mesh.ts'
 import { type Ended, repository, type Started, start, temporaryForAll, writ } from './writ.ts'
 
 /** `writ up` with a mesh of one's own: a storefront that calls orders, under the bank's policy, killed once and stopped once. */
@@ -27,7 +28,7 @@ beforeAll(async () => {
   await new Promise<void>((listening) => app.listen(0, '127.0.0.1', listening))
   const inbound = await freePort()
   outbound = await freePort()
-  await writeFile(meshFile, meshOf({ inbound, outbound, app: (app.address() as AddressInfo).port }))
+  await writeFile(meshFile, ordersMesh({ ports: { inbound, outbound, app: (app.address() as AddressInfo).port } }))
 })
 
 afterAll(() => app.close())
@@ -91,7 +92,7 @@ test('a mesh file that is wrong names each line, and nothing is left running', a
     bad,
     (await readFile(meshFile, 'utf8'))
       .replace('bundle: bank', 'bundle: bnak')
-      .replace('- { kind: Workload, name: orders }', '- { kind: Workload, name: odrers }'),
+      .replace('{ kind: Workload, name: orders }', '{ kind: Workload, name: odrers }'),
   )
   const { code, out, err } = await writ(
     'up',
@@ -123,38 +124,3 @@ function call(method: string, path: string): Promise<number> {
 
 const brokenIn = ({ out }: Ended): unknown[] =>
   (JSON.parse(out) as { findings: { level: string }[] }).findings.filter(({ level }) => level === 'broken')
-
-/** Names that the bank's policy knows: storefront may GET orders, and nothing else here. */
-const meshOf = (ports: { readonly inbound: number; readonly outbound: number; readonly app: number }): string => `
-apiVersion: writ.dev/v1
-kind: Mesh
-metadata: { name: mine }
-spec: { trustDomain: bank.example, cluster: test }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: storefront }
-spec:
-  outbound: { port: ${ports.outbound} }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: orders }
-spec:
-  service: orders
-  inbound: { port: ${ports.inbound}, app: { port: ${ports.app} } }
----
-apiVersion: writ.dev/v1
-kind: Service
-metadata: { name: orders }
-spec: { hosts: [orders] }
----
-apiVersion: writ.dev/v1
-kind: PolicyBinding
-metadata: { name: orders }
-spec:
-  targetRefs:
-    - { kind: Workload, name: orders }
-  bundle: bank
-  entrypoint: writ/authz/result
-`

@@ -1,11 +1,13 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import type { AuthorityStatus } from '../../control/node/authority-routes.ts'
+import { buildPolicy } from '../../engine/node/build.ts'
+import { ordersMesh } from '../cli/orders-mesh.ts'
 import { repository, writ } from '../cli/writ.ts'
 import { run } from '../parts/child.ts'
 import { type RunningKafka, startKafka } from '../parts/kafka.ts'
@@ -13,14 +15,16 @@ import { freePort } from '../parts/ports.ts'
 import { type RunningPostgres, startPostgres } from '../parts/postgres.ts'
 import { Process } from './mesh.ts'
 import { startTraffic } from './traffic.ts'
+import { openOtherDomain } from './visitor.ts'
 
 /**
  * Two control planes over one database, a root rotated while one of them is killed and the database restarted, and
- * certificates of a minute renewed through whoever is there. Requests a second: RATE, default 50.
+ * certificates of a minute renewed through whoever is there. Requests a second: RATE, default 50. As a drill, which says
+ * RATE, a visitor of a federated domain calls too, whose root is rotated meanwhile, and it goes on until the former roots
+ * are withdrawn, which their last certificates take a minute for.
  */
 
 const rate = Number(process.env['RATE'] ?? 50)
-/** As a drill, until the former root is withdrawn, which its last certificate takes a minute for. */
 const whole = process.env['RATE'] !== undefined
 const main = join(repository, 'cli/main.ts')
 const env = { WRIT_CA_KEY: 'a passphrase for this test alone', WRIT_CA_DATABASE: '' }
@@ -48,10 +52,15 @@ afterAll(async () => {
 test('a control plane is killed and the database restarted in the middle of a rotation: no request fails', async () => {
   const [inbound, outbound, first, second] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
   const file = join(folder, 'mesh.yaml')
-  await writeFile(file, meshText({ broker: kafka.broker, inbound, outbound, app: (app.address() as AddressInfo).port }))
+  const ports = { inbound, outbound, app: (app.address() as AddressInfo).port }
+  const spec = specOf(kafka.broker)
+  const other = whole ? await openOtherDomain(folder) : undefined
+  onTestFinished(() => other?.mesh.signal('SIGKILL'))
+  const policies = other ? await policiesOf(folder) : join(repository, 'policies')
+  await writeFile(file, ordersMesh({ ports, spec, ...(other && { policy: drill }) }) + (other?.document ?? ''))
   await run(process.execPath, [main, 'kafka', 'prepare', '--brokers', kafka.broker, '--replication', '1'])
   const control = async (name: string, port: number): Promise<Process> => {
-    const words = ['-f', file, '--state', join(folder, name), '--policies', join(repository, 'policies')]
+    const words = ['-f', file, '--state', join(folder, name), '--policies', policies]
     return started('control', [...words, '--listen', `127.0.0.1:${port}`], /mesh door/)
   }
   const [one] = [await control('one', first), await control('two', second)]
@@ -69,6 +78,9 @@ test('a control plane is killed and the database restarted in the middle of a ro
     await started('proxy', [...words, '--token-file', token], /ready/)
   }
   const traffic = startTraffic(outbound, rate)
+  const fromMs = performance.now()
+  const visits = await other?.visit(inbound, rate / 25)
+  const theirs = other && (await status('other', 'rotate', '--reason', 'a drill'))
   await sleep(2000)
   const { authorities } = await status('one', 'rotate', '--reason', 'a drill', '--by', 'ann')
   await one.kill()
@@ -82,16 +94,38 @@ test('a control plane is killed and the database restarted in the middle of a ro
     const after = whole ? [3, [authorities[1]!.id]] : [2, authorities.map(({ id }) => id)]
     expect([now.sequence, now.authorities.map(({ id }) => id)]).toEqual(after)
   }, soon)
+  if (theirs) {
+    await vi.waitFor(async () => {
+      const now = await status('other', 'status')
+      expect([now.sequence, now.authorities.map(({ id }) => id)]).toEqual([3, [theirs.authorities[1]!.id]])
+    }, soon)
+  }
   await sleep(5000)
   one.start()
   await one.ready()
   expect((await status('one', 'status')).authorities).toEqual((await status('two', 'status')).authorities)
-  const { asked, failed } = await traffic.stop()
-  expect(failed).toEqual([])
+  const seconds = (performance.now() - fromMs) / 1000
+  const [{ asked, failed }, visited] = await Promise.all([traffic.stop(), visits?.stop()])
+  expect([...failed, ...(visited?.failed ?? [])]).toEqual([])
   expect(asked).toBeGreaterThan(rate * 10)
-}, 300_000)
+  if (visited) {
+    const load = loadavg().map((one) => one.toFixed(1))
+    const each = Math.round(asked / seconds)
+    const text = `${asked} requests, ${each} a second, and ${visited.asked} visits: none failed; load ${load.join(', ')}`
+    process.stdout.write(`${text}\n`)
+  }
+}, 600_000)
 
-const soon = { timeout: 150_000, interval: 1000 }
+const soon = { timeout: 240_000, interval: 1000 }
+const drill = { bundle: 'drill', entrypoint: 'drill/result' }
+
+async function policiesOf(folder: string): Promise<string> {
+  const policies = join(folder, 'policies')
+  await mkdir(join(policies, 'drill'), { recursive: true })
+  const bundle = await buildPolicy(join(import.meta.dirname, 'policies/drill'))
+  await writeFile(join(policies, 'drill/bundle.tar.gz'), bundle)
+  return policies
+}
 
 async function started(name: string, args: readonly string[], ready: RegExp): Promise<Process> {
   const one = new Process(name, args, ready, env)
@@ -107,51 +141,11 @@ async function authority(name: string, ...args: readonly string[]): Promise<Auth
   return JSON.parse(out) as AuthorityStatus
 }
 
-interface MeshText {
-  readonly broker: string
-  readonly inbound: number
-  readonly outbound: number
-  readonly app: number
-}
-
-const meshText = (of: MeshText): string => `
-apiVersion: writ.dev/v1
-kind: Mesh
-metadata: { name: mine }
-spec:
-  trustDomain: bank.example
-  cluster: test
-  identity:
-    ttl: 1m
-    roots: { publish: 10s, keep: 1s }
-    store: { postgres: { urlEnv: WRIT_CA_DATABASE } }
-  audit:
-    stream: { kafka: { brokers: ['${of.broker}'] } }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: storefront }
-spec:
-  outbound: { port: ${of.outbound} }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: orders }
-spec:
-  service: orders
-  inbound: { port: ${of.inbound}, app: { port: ${of.app} } }
----
-apiVersion: writ.dev/v1
-kind: Service
-metadata: { name: orders }
-spec: { hosts: [orders] }
----
-apiVersion: writ.dev/v1
-kind: PolicyBinding
-metadata: { name: orders }
-spec:
-  targetRefs:
-    - { kind: Workload, name: orders }
-  bundle: bank
-  entrypoint: writ/authz/result
+const specOf = (broker: string): string => `
+identity:
+  ttl: 1m
+  roots: { publish: 10s, keep: 1s }
+  store: { postgres: { urlEnv: WRIT_CA_DATABASE } }
+audit:
+  stream: { kafka: { brokers: ['${broker}'] } }
 `

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import type { AuthorityStatus } from '../../control/node/authority-routes.ts'
 import { eventsIn } from '../cli/events.ts'
+import { ordersMesh } from '../cli/orders-mesh.ts'
 import { repository, start, temporaryForAll, writ } from '../cli/writ.ts'
 import { freePort } from '../parts/ports.ts'
 import { startTraffic } from './traffic.ts'
@@ -27,7 +28,7 @@ beforeAll(async () => {
   await new Promise<void>((listening) => app.listen(0, '127.0.0.1', listening))
   outbound = await freePort()
   const ports = { inbound: await freePort(), outbound, app: (app.address() as AddressInfo).port }
-  await writeFile(meshFile, meshOf(ports))
+  await writeFile(meshFile, ordersMesh({ ports, spec: 'identity: { ttl: 1m, roots: { publish: 15s, keep: 1s } }' }))
 })
 
 afterAll(() => app.close())
@@ -102,40 +103,3 @@ async function adminActs(): Promise<readonly string[]> {
     .filter(({ kind, action }) => kind === 'admin' && action?.startsWith('authority_'))
     .map(({ action = '', actor = '' }) => (['ann', 'control'].includes(actor) ? `${action} ${actor}` : action))
 }
-
-const meshOf = (ports: { readonly inbound: number; readonly outbound: number; readonly app: number }): string => `
-apiVersion: writ.dev/v1
-kind: Mesh
-metadata: { name: mine }
-spec:
-  trustDomain: bank.example
-  cluster: test
-  identity: { ttl: 1m, roots: { publish: 15s, keep: 1s } }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: storefront }
-spec:
-  outbound: { port: ${ports.outbound} }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: orders }
-spec:
-  service: orders
-  inbound: { port: ${ports.inbound}, app: { port: ${ports.app} } }
----
-apiVersion: writ.dev/v1
-kind: Service
-metadata: { name: orders }
-spec: { hosts: [orders] }
----
-apiVersion: writ.dev/v1
-kind: PolicyBinding
-metadata: { name: orders }
-spec:
-  targetRefs:
-    - { kind: Workload, name: orders }
-  bundle: bank
-  entrypoint: writ/authz/result
-`

@@ -7,45 +7,57 @@ export interface Traffic {
   stop(): Promise<{ readonly asked: number; readonly failed: readonly string[] }>
 }
 
-/** `rate` requests a second, as whole ones every 20 ms, to the host `orders` on this port of loopback. */
+/** `rate` requests a second, to the host `orders` on this port of loopback. */
 export function startTraffic(port: number, rate: number): Traffic {
   const agent = new Agent({ keepAlive: true, maxSockets: 8 })
+  const traffic = steadily(
+    rate,
+    (n) =>
+      new Promise((resolve) => {
+        const sent = request(
+          { agent, host: '127.0.0.1', port, path: `/orders/${n}`, headers: { host: 'orders' } },
+          (answer) => {
+            let text = ''
+            answer.setEncoding('utf8').on('data', (part: string) => {
+              text += part
+            })
+            answer.on('end', () => resolve(answer.statusCode === 200 ? undefined : `${answer.statusCode} ${text}`))
+          },
+        )
+        sent.on('error', ({ message }) => resolve(message))
+        sent.end()
+      }),
+  )
+  return {
+    async stop() {
+      const ended = await traffic.stop()
+      agent.destroy()
+      return ended
+    },
+  }
+}
+
+/** Asks `rate` times a second, as whole ones every 20 ms; what `ask` resolves to is what went wrong. */
+export function steadily(rate: number, ask: (n: number) => Promise<string | undefined>): Traffic {
   const failed: string[] = []
   const pending = new Set<Promise<void>>()
   let asked = 0
-  const ask = (): Promise<void> =>
-    new Promise((resolve) => {
-      const at = new Date().toISOString()
-      const sent = request(
-        { agent, host: '127.0.0.1', port, path: `/orders/${asked++}`, headers: { host: 'orders' } },
-        (answer) => {
-          let text = ''
-          answer.setEncoding('utf8').on('data', (part: string) => {
-            text += part
-          })
-          answer.on('end', () => {
-            if (answer.statusCode !== 200) failed.push(`${at} ${answer.statusCode} ${text}`)
-            resolve()
-          })
-        },
-      )
-      sent.on('error', ({ message }) => {
-        failed.push(`${at} ${message}`)
-        resolve()
-      })
-      sent.end()
-    })
+  let due = 0
+  const one = async (): Promise<void> => {
+    const at = new Date().toISOString()
+    const wrong = await ask(asked++)
+    if (wrong !== undefined) failed.push(`${at} ${wrong}`)
+  }
   const timer = setInterval(() => {
-    for (let i = 0; i < rate / 50; i++) {
-      const one = ask().finally(() => pending.delete(one))
-      pending.add(one)
+    for (due += rate / 50; due >= 1; due--) {
+      const asking = one().finally(() => pending.delete(asking))
+      pending.add(asking)
     }
   }, 20)
   return {
     async stop() {
       clearInterval(timer)
       await Promise.all(pending)
-      agent.destroy()
       return { asked, failed }
     },
   }

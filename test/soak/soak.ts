@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { buildPolicy } from '../../engine/node/build.ts'
+import { ordersMesh } from '../cli/orders-mesh.ts'
 import { type Child, startChild } from '../parts/child.ts'
 import { freePort } from '../parts/ports.ts'
 import { type Asked, startAsked } from './child.ts'
@@ -142,7 +143,8 @@ interface Mesh {
 
 async function startMesh(folder: string, ports: Ports): Promise<Mesh> {
   const meshFile = join(folder, 'mesh.yaml')
-  await writeFile(meshFile, meshText(ports))
+  const policy = { bundle: 'soak', entrypoint: 'soak/result' }
+  await writeFile(meshFile, ordersMesh({ ports, trustDomain, caller: 'web', spec: 'identity: { ttl: 60s }', policy }))
   const policies = join(folder, 'policies')
   await mkdir(join(policies, 'soak'), { recursive: true })
   await writeFile(join(policies, 'soak/bundle.tar.gz'), await buildPolicy(join(here, 'policy/soak')))
@@ -155,39 +157,3 @@ async function startMesh(folder: string, ports: Ports): Promise<Mesh> {
   const caller = await start('web')
   return { hub, caller, callee, kill: () => [caller, callee, hub].forEach((one) => void one.kill()) }
 }
-
-const meshText = (ports: Ports): string => `
-apiVersion: writ.dev/v1
-kind: Mesh
-metadata: { name: soak }
-spec:
-  trustDomain: ${trustDomain}
-  cluster: test
-  identity: { ttl: 60s }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: web }
-spec:
-  outbound: { port: ${ports.outbound} }
----
-apiVersion: writ.dev/v1
-kind: Workload
-metadata: { name: orders }
-spec:
-  service: orders
-  inbound: { port: ${ports.inbound}, app: { port: ${ports.app} } }
----
-apiVersion: writ.dev/v1
-kind: Service
-metadata: { name: orders }
-spec: { hosts: [orders] }
----
-apiVersion: writ.dev/v1
-kind: PolicyBinding
-metadata: { name: orders }
-spec:
-  targetRefs: [{ kind: Workload, name: orders }]
-  bundle: soak
-  entrypoint: soak/result
-`
