@@ -386,6 +386,7 @@ export type FindingType =
   | 'unmatched' // A call that one of its two sides did not record.
   | 'anomaly' // Equivocation, a bad head, a broken chain, a foreign key, what is no record.
   | 'clock_skew' // A producer's clock is off.
+  | 'check_turned' // A compliance check says something else than before; `subject` is its id.
   | 'suppressed' // More findings in an hour than are written.
 
 export type FindingSeverity = 'low' | 'medium' | 'high'
@@ -397,7 +398,7 @@ export interface FindingBody {
   readonly severity: FindingSeverity
   /** What makes it the same finding: it is written once. */
   readonly key: string
-  /** Whom it is about: a caller, or the producer of records. */
+  /** Whom it is about: a caller, the producer of records, or a check. */
   readonly subject: string
   /** What was called, where it is about that. */
   readonly target?: string
@@ -552,6 +553,8 @@ export interface ReportBody {
   readonly summary: string
   /** By check. */
   readonly verdicts: { readonly [check: string]: string }
+  /** Name of the schedule that it was made by. */
+  readonly schedule?: string
   readonly by: string
   readonly actor: string
 }

@@ -11,6 +11,7 @@ import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
 import { recordedReads } from '../../control/node/audit-reads.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
+import { checkRoutes } from '../../control/node/check-routes.ts'
 import { disclosureRoutes } from '../../control/node/disclosure-routes.ts'
 import type { DoorEnv } from '../../control/node/http.ts'
 import { openPageDoor, type PageDoor } from '../../control/node/page-door.ts'
@@ -24,6 +25,7 @@ import { readPolicyFolder } from '../../engine/node/open.ts'
 import { openCertificates } from '../../proxy/node/certificates.ts'
 import { logPlace } from './audit.ts'
 import { authorityOptions } from './authority.ts'
+import { type ComplianceWatch, openComplianceWatch } from './compliance-watch.ts'
 import {
   type Config,
   type ControlPlane,
@@ -44,7 +46,7 @@ import { pageData, pageRoutes } from './page.ts'
 import { pause } from './pause.ts'
 import { openDataSources } from './policy-data.ts'
 import { openPolicySources } from './policy-sources.ts'
-import { type ReportQuestion, reporterOf, writeReport } from './report.ts'
+import { type ReportQuestion, writeReport } from './report.ts'
 import { openSidecar, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -80,6 +82,7 @@ export interface Up {
   readonly control: ControlPlane
   readonly log: Log
   readonly sidecars: readonly Sidecar[]
+  readonly compliance: ComplianceWatch
   readonly verifierKey: string
   readonly logDir: string
   snapshot(): MeshSnapshot
@@ -170,8 +173,12 @@ export async function openUp(options: UpOptions): Promise<Up> {
     closing.push(() => log.close())
     const { auditor } = log
     const place = logPlace(state.log, log.verifierKey, log.store.db)
-    const reporter = reporterOf({}, nowMs)
-    const report = (question: ReportQuestion): Promise<ComplianceReport> => reporter.make(place, question)
+    const compliance = openComplianceWatch({
+      ...{ log, place, meshFile, nowMs, onEvent, settings: draft.settings.compliance },
+      signKey: join(state.root, 'report.key'),
+    })
+    closing.push(() => compliance.close())
+    const report = (question: ReportQuestion): Promise<ComplianceReport> => compliance.reporter.make(place, question)
     if (stream.kind === 'kafka') {
       const ingest = await openIngest(stream, auditor, onEvent)
       closing.push(() => ingest.close())
@@ -215,6 +222,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
       mounted: [
         auditRoutes({ place, findReceipt: auditor.findReceipt, report, nowMs }),
+        checkRoutes(compliance),
         disclosureRoutes({
           find: (id) => findSealed(log.store.db, id),
           findUnder: (keys, most) => recordsUnder(log.store.db, keys, most),
@@ -281,7 +289,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
         .use(recordedReads(control.reads, () => ({ door: 'page', reader: 'token of the page' })))
         .route(
           '/',
-          pageRoutes(log, place.dir, report, () => control.snapshot(), nowMs),
+          pageRoutes(log, place.dir, report, compliance.status, () => control.snapshot(), nowMs),
         ),
       (thrown) => onEvent({ level: 'error', from: 'page', text: messageOf(thrown) }),
       options.pagePort === undefined ? {} : { port: options.pagePort },
@@ -293,6 +301,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       control,
       log,
       sidecars,
+      compliance,
       verifierKey: log.verifierKey,
       logDir: state.log,
       snapshot: () => control.snapshot(),
