@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { attestCommand } from './report-attest.ts'
 import { explainCheckCommand, frameworksCommand, withFolders } from './report-explain.ts'
 import type { FrameworkOptions } from './report-framework.ts'
+import { grantCommand, grantsOfAuditorsCommand, revokeCommand } from './report-grant.ts'
 import { scheduleCommand, statusOfChecksCommand } from './report-status.ts'
 
 export function reportCommand(): Command {
@@ -33,6 +34,7 @@ export function reportCommand(): Command {
     .option('--pdf', 'print the page as PDF too, by the Chromium or Chrome of this machine')
   withFolders(command)
   const subs = [explainCheckCommand(), frameworksCommand(), statusOfChecksCommand(), scheduleCommand(), attestCommand()]
+  subs.push(grantCommand(), grantsOfAuditorsCommand(), revokeCommand())
   for (const sub of subs) command.addCommand(sub)
   return command.action(async (framework: string, options: FrameworkOptions) => {
     const { reportOn } = await import('./report-framework.ts')

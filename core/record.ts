@@ -430,7 +430,7 @@ export interface AcknowledgementBody {
 export interface AuditReadBody {
   readonly kind: 'audit_read'
   /** Through which door, and as whom it knows the reader. */
-  readonly door: 'socket' | 'page' | 'api'
+  readonly door: 'socket' | 'page' | 'api' | 'auditor'
   readonly reader: string
   /** Who the reader says to be; nobody has proven it. */
   readonly claimed?: string

@@ -30,7 +30,7 @@ export interface ReportQuestion {
   /** Default `all`: every check. */
   readonly framework?: string | undefined
   /** As `scopeOf` reads it. Default everything. */
-  readonly scope?: string | undefined
+  readonly scope?: string | ComplianceScope | undefined
   /** Milliseconds since 1970. Default: from the first entry there is, to now. */
   readonly fromMs?: number | undefined
   readonly toMs?: number | undefined
@@ -41,6 +41,8 @@ export interface ReportQuestion {
 
 export interface Reporter {
   make(place: LogPlace, question: ReportQuestion): Promise<ComplianceReport>
+  /** As the file says it now. */
+  declared(): Promise<Declared>
 }
 
 /** What is read and compiled, is so once; the declared file is read anew for each report. */
@@ -53,6 +55,7 @@ export function reporterOf(sources: ReportSources, nowMs: () => number): Reporte
       openCheckRules(checks),
     ])
   return {
+    declared: () => declaredIn(sources.declared),
     async make(place, { framework = 'all', scope, fromMs, toMs = nowMs(), pins, seed, previous }) {
       opened ??= open().catch((thrown: unknown) => {
         opened = undefined
@@ -62,7 +65,13 @@ export function reporterOf(sources: ReportSources, nowMs: () => number): Reporte
       const declared = await declaredIn(sources.declared)
       const named = frameworkNamed(framework, catalogue.frameworks)
       const { report } = await compliancePlace(place, judge, {
-        ...{ framework: named, checks: catalogue.checks, declared, scope: scopeOf(scope, declared), rules },
+        ...{
+          framework: named,
+          checks: catalogue.checks,
+          declared,
+          scope: typeof scope === 'object' ? scope : scopeOf(scope, declared),
+          rules,
+        },
         ...{ fromMs: fromMs ?? Math.min(await beganMs(place), toMs - 1), toMs },
         ...(pins && { pins }),
         ...(seed !== undefined && { seed }),

@@ -11,9 +11,13 @@ import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
 import { recordedReads } from '../../control/node/audit-reads.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
+import { openAuditorsDoor } from '../../control/node/auditors-door.ts'
 import { checkRoutes } from '../../control/node/check-routes.ts'
 import { disclosureRoutes } from '../../control/node/disclosure-routes.ts'
+import { grantRoutes } from '../../control/node/grant-routes.ts'
+import { openGrants } from '../../control/node/grants.ts'
 import type { DoorEnv } from '../../control/node/http.ts'
+import type { MtlsDoor } from '../../control/node/mtls.ts'
 import { openPageDoor, type PageDoor } from '../../control/node/page-door.ts'
 import { openState } from '../../control/node/state.ts'
 import type { ComplianceReport } from '../../core/compliance.ts'
@@ -34,6 +38,7 @@ import {
   controlIdentity,
   type FederationPlace,
   openControlPlane,
+  operator,
 } from './control-plane.ts'
 import { inTurn } from './in-turn.ts'
 import { endsOf, openIngest } from './ingest.ts'
@@ -46,7 +51,7 @@ import { pageData, pageRoutes } from './page.ts'
 import { pause } from './pause.ts'
 import { openDataSources } from './policy-data.ts'
 import { openPolicySources } from './policy-sources.ts'
-import { type ReportQuestion, writeReport } from './report.ts'
+import { type ReportQuestion, scopeOf, writeReport } from './report.ts'
 import { openSidecar, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -68,6 +73,8 @@ export interface UpOptions {
   readonly collector?: { readonly address: string; readonly port: number }
   /** Where our trust bundle is for everybody. Default nowhere. */
   readonly federation?: FederationPlace | undefined
+  /** Where outside auditors come who have a grant. Default nowhere. */
+  readonly auditors?: FederationPlace | undefined
   /** Socket of a signer that is another process. Default: this process signs. */
   readonly signerSocket?: string
   /** Folder of what gateways show. Default `secrets` in the state folder. */
@@ -83,6 +90,7 @@ export interface Up {
   readonly log: Log
   readonly sidecars: readonly Sidecar[]
   readonly compliance: ComplianceWatch
+  readonly auditorsDoor: MtlsDoor | undefined
   readonly verifierKey: string
   readonly logDir: string
   snapshot(): MeshSnapshot
@@ -178,7 +186,9 @@ export async function openUp(options: UpOptions): Promise<Up> {
       signKey: join(state.root, 'report.key'),
     })
     closing.push(() => compliance.close())
-    const report = (question: ReportQuestion): Promise<ComplianceReport> => compliance.reporter.make(place, question)
+    const { reporter } = compliance
+    const report = (question: ReportQuestion): Promise<ComplianceReport> => reporter.make(place, question)
+    const grants = await openGrants(join(state.root, 'auditor-grants.json'), nowMs)
     if (stream.kind === 'kafka') {
       const ingest = await openIngest(stream, auditor, onEvent)
       closing.push(() => ingest.close())
@@ -223,6 +233,10 @@ export async function openUp(options: UpOptions): Promise<Up> {
       mounted: [
         auditRoutes({ place, findReceipt: auditor.findReceipt, report, nowMs }),
         checkRoutes(compliance),
+        grantRoutes({
+          ...{ grants, nowMs, sink: () => control.sink, actor: operator },
+          scopeOf: async (text) => scopeOf(text === '' ? undefined : text, await reporter.declared()),
+        }),
         disclosureRoutes({
           find: (id) => findSealed(log.store.db, id),
           findUnder: (keys, most) => recordsUnder(log.store.db, keys, most),
@@ -284,6 +298,20 @@ export async function openUp(options: UpOptions): Promise<Up> {
       })
     }
 
+    const auditorsDoor =
+      options.auditors &&
+      (await openAuditorsDoor(
+        {
+          ...{ identity: identity.source, web: options.auditors.web, grants, report, sha256, nowMs },
+          identify: control.identify,
+          ...{ db: log.store.db, findReceipt: auditor.findReceipt, verifierKey: log.verifierKey },
+          zones: async () => (await reporter.declared()).zones,
+          sink: () => control.sink,
+          unexpected: (thrown) => onEvent({ level: 'error', from: 'auditors', text: messageOf(thrown) }),
+        },
+        options.auditors,
+      ))
+    closing.push(() => auditorsDoor?.close())
     const page: PageDoor = await openPageDoor(
       new Hono<DoorEnv>()
         .use(recordedReads(control.reads, () => ({ door: 'page', reader: 'token of the page' })))
@@ -302,6 +330,7 @@ export async function openUp(options: UpOptions): Promise<Up> {
       log,
       sidecars,
       compliance,
+      auditorsDoor,
       verifierKey: log.verifierKey,
       logDir: state.log,
       snapshot: () => control.snapshot(),

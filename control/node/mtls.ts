@@ -2,8 +2,9 @@
 
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import type { TLSSocket, TlsOptions } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
+import type { IdentityState } from '../../core/identity.ts'
 import type { IdentitySource } from '../../core/ports.ts'
 import { closeServer, type DoorApp, type DoorLimits, listen, serverTimes, type Unexpected } from './http.ts'
 import { meshTls } from './mesh-tls.ts'
@@ -19,6 +20,8 @@ export interface MtlsParts {
   readonly app: Pick<DoorApp, 'fetch'>
   /** This process's own SVID; each change of it is taken up by the next handshake. */
   readonly identity: IdentitySource
+  /** Shown in its place: a certificate of the Web PKI, PEM. Others of a mesh verify an SVID, strangers a host name. */
+  readonly web?: { readonly certificates: string; readonly key: string }
   readonly refused: (source: string, detail: string) => void
   readonly unexpected: Unexpected
 }
@@ -30,8 +33,13 @@ export interface MtlsDoor {
 }
 
 export async function openMtlsDoor(parts: MtlsParts, options: MtlsOptions = {}): Promise<MtlsDoor> {
+  const { web } = parts
+  const tls = (state: IdentityState): TlsOptions => ({
+    ...meshTls(state),
+    ...(web && { cert: web.certificates, key: web.key, minVersion: 'TLSv1.2' }),
+  })
   const server = createServer(
-    { ...meshTls(parts.identity.current()), ...serverTimes(options), handshakeTimeout: options.requestMs ?? 10_000 },
+    { ...tls(parts.identity.current()), ...serverTimes(options), handshakeTimeout: options.requestMs ?? 10_000 },
     getRequestListener(parts.app.fetch as DoorApp['fetch'], { overrideGlobalObjects: false }),
   )
   server.maxConnections = options.connections ?? 4096
@@ -43,7 +51,7 @@ export async function openMtlsDoor(parts: MtlsParts, options: MtlsOptions = {}):
   })
   const unsubscribe = parts.identity.subscribe((state) => {
     try {
-      server.setSecureContext(meshTls(state))
+      server.setSecureContext(tls(state))
     } catch (thrown) {
       parts.unexpected(thrown) // The old certificate goes on serving until it ends.
     }
