@@ -559,15 +559,17 @@ export interface ReportBody {
   readonly actor: string
 }
 
-/** What a person answers for by name: a review of who may what, evidence that no record shows. */
+/** What a person answers for by name: a review of who may what, evidence that no record shows, what checks are held against. */
 export interface AttestationBody {
   readonly kind: 'attestation'
-  readonly about: 'access_review' | 'evidence'
+  readonly about: 'access_review' | 'evidence' | 'declaration'
   /** What it speaks of: a check, a part of a framework, a scope. */
   readonly subject: string
   readonly statement: string
   /** Documents that it is attached to, by what they are called and their SHA-256, lower-case hex. */
   readonly documents: readonly { readonly name: string; readonly sha256: string }[]
+  /** Of a declaration: members as a declared file has them, `docs/COMPLIANCE.md`. */
+  readonly declared?: Json
   /** Who says so, by name, and the operator that the door knows. */
   readonly by: string
   readonly actor: string

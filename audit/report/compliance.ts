@@ -26,6 +26,7 @@ import { limits } from './limits.ts'
 import { exceptionStates, inForce, type Measured, measureCheck, partResult, summaryOf } from './measure.ts'
 import { type Pin, type PinnedSource, pinSources } from './pinned.ts'
 import { reprove, seedOf } from './reprove.ts'
+import { SaidGatherer, withDeclarations } from './said.ts'
 
 export interface ComplianceParts extends VerifyParts {
   readonly judge: JudgeCheck
@@ -58,7 +59,7 @@ export async function makeComplianceReport(
   parts: ComplianceParts,
   settings: ComplianceSettings,
 ): Promise<{ readonly report: ComplianceReport; readonly verification: Verification }> {
-  const { framework, declared, scope, fromMs, toMs } = settings
+  const { framework, scope, fromMs, toMs } = settings
   const used = new Set(framework.parts.flatMap((part) => part.checks))
   const checks = settings.checks.filter(({ id }) => used.has(id))
   const sources = await pinSources(parts.sources, settings.pins)
@@ -68,15 +69,26 @@ export async function makeComplianceReport(
     })
   }
   const seed = settings.seed ?? seedOf(sources.map(rootOf), parts.sha256)
-  const gatherer = new ComplianceGatherer({ checks, declared, scope, fromMs, toMs, seed })
-  const verification = await verifyLog({
-    ...parts,
-    sources,
-    onLeaves: async (leaves) => {
-      for (const leaf of leaves) gatherer.take(leaf)
-      await parts.onLeaves?.(leaves)
-    },
-  })
+  const pass = async (declared: Declared) => {
+    const gatherer = new ComplianceGatherer({ checks, declared, scope, fromMs, toMs, seed })
+    const said = new SaidGatherer({ fromMs, toMs })
+    const verification = await verifyLog({
+      ...parts,
+      sources,
+      onLeaves: async (leaves) => {
+        for (const leaf of leaves) {
+          gatherer.take(leaf)
+          said.take(leaf)
+        }
+        await parts.onLeaves?.(leaves)
+      },
+    })
+    return { gatherer, verification, said: said.finish() }
+  }
+  let { gatherer, verification, said } = await pass(settings.declared)
+  const declared = withDeclarations(settings.declared, said.declarations)
+  // Zones and readers are asked for as leaves go by, and only now is it known that the log has some.
+  if (said.declarations.length > 0) ({ gatherer, verification, said } = await pass(declared))
   const reproved = await reprove(sources, verification.shards, settings.draws ?? 32, seed, parts.sha256)
   const sound = verification.ok && reproved.drawn.every(({ proven }) => proven)
   const anchors = await anchorsOf(sources, parts)
@@ -89,7 +101,10 @@ export async function makeComplianceReport(
     const { places, ...measured } = measureCheck(check, gathered, given, own, parts.judge)
     results.push({ ...measured, sample: await recordsAt(places, sources) })
   }
-  return { report: reportOf(settings, seed, gathered, results, sources, verification), verification }
+  return {
+    report: reportOf({ ...settings, declared }, seed, gathered, said, results, sources, verification),
+    verification,
+  }
 }
 
 const rootOf = ({ shard, checkpoint }: PinnedSource) => {
@@ -125,6 +140,7 @@ function reportOf(
   settings: ComplianceSettings,
   seed: string,
   gathered: Gathered,
+  { attested, declarations }: ReturnType<SaidGatherer['finish']>,
   results: readonly CheckResult[],
   sources: readonly PinnedSource[],
   verification: Verification,
@@ -148,6 +164,8 @@ function reportOf(
     parts,
     checks: results,
     exceptions: exceptionStates(declared.exceptions, results, toMs),
+    attested,
+    declarations: declarations.map(({ id, at, by, actor, members }) => ({ id, at, by, actor, members })),
     inventory: inventoryOf(declared, gathered),
     checkpoints: verification.shards.map(({ shard, origin, size, root, note }) => {
       const { witnessed, stamps } = sources.find((one) => one.shard === shard)!.pin
