@@ -132,8 +132,8 @@ describe('a question to the running bank', () => {
 
   always('for how the checks stand is answered once they were looked at, and a grant is given', async () => {
     await expect
-      .poll(async () => (await writ('report', 'status', '--state', state)).out, { timeout: 60_000, interval: 2000 })
-      .toMatch(/ M02 +pass +/)
+      .poll(async () => (await writ('report', 'status', '--state', state)).out, { timeout: 50_000, interval: 1000 })
+      .toMatch(/ M09 +pass +All/)
     const time = ['--from', '1h', '--to', '2027-12-01T00:00:00Z']
     const [grant, schedule] = await Promise.all([
       writ('report', 'grant', 'ada', '--scope', 'service=orders', ...time, '--state', state),
