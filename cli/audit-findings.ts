@@ -24,19 +24,19 @@ export const findingsCommand = (): Command =>
     .option('--open', 'only those that nobody acknowledged')
     .option('--limit <n>', 'findings at most, up to 1000', number, 100)
     .option('--json', 'print JSON')
-    .option('--ocsf', 'print OCSF Detection Findings, one a line')
+    .option('--ocsf', 'print OCSF findings, one a line')
     .option('--state <dir>', "the process's state folder", '.writ')
     .option('--database <url>', 'ask this PostgreSQL instead')
     .action(async (options: Options) => {
       const answer = await answerTo(options)
       if (options.ocsf) {
-        const [{ detectionFinding }, { version }] = await Promise.all([
+        const [{ ocsfFinding }, { version }] = await Promise.all([
           import('../audit/findings/ocsf.ts'),
           import('./version.ts'),
         ])
         for (const one of answer.findings) {
           const trustDomain = /^spiffe:\/\/([^/]+)/.exec(one.body.subject)?.[1] ?? ''
-          process.stdout.write(`${JSON.stringify(detectionFinding(one, { version, trustDomain }))}\n`)
+          process.stdout.write(`${JSON.stringify(ocsfFinding(one, { version, trustDomain }))}\n`)
         }
       } else if (options.json) process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`)
       else process.stdout.write(`${tableOf(answer).join('\n')}\n`)

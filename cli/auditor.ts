@@ -13,6 +13,8 @@ import { messageOf, WritError } from '../core/fault.ts'
 import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
+import { logPlace } from './wire/audit.ts'
+import { openComplianceWatch } from './wire/compliance-watch.ts'
 import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
 import { endsOf, openIngest } from './wire/ingest.ts'
 import { joinAs } from './wire/join.ts'
@@ -117,6 +119,11 @@ async function run(options: Options): Promise<void> {
       streamEnds: endsOf(stream),
     })
     closing.push(() => log.close())
+    const compliance = openComplianceWatch({
+      ...{ log, place: logPlace(state.log, log.verifierKey), meshFile: options.file, nowMs, onEvent },
+      ...{ settings: settings.compliance, signKey: join(state.root, 'report.key') },
+    })
+    closing.push(() => compliance.close())
     const door = await openLogDoor(
       {
         identity: source,

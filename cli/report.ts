@@ -1,9 +1,11 @@
 /** `writ report`: what the log shows, check by check, as a folder to hand over. */
 
 import { Command } from 'commander'
-import { attestCommand } from './report-attest.ts'
+import { attestCommand, declareCommand } from './report-attest.ts'
 import { explainCheckCommand, frameworksCommand, withFolders } from './report-explain.ts'
 import type { FrameworkOptions } from './report-framework.ts'
+import { grantCommand, grantsOfAuditorsCommand, revokeCommand } from './report-grant.ts'
+import { scheduleCommand, statusOfChecksCommand } from './report-status.ts'
 
 export function reportCommand(): Command {
   const command = new Command('report')
@@ -32,7 +34,16 @@ export function reportCommand(): Command {
     .option('--evidence', 'add a folder with the proof of each sampled record, and programs that check it')
     .option('--pdf', 'print the page as PDF too, by the Chromium or Chrome of this machine')
   withFolders(command)
-  for (const sub of [explainCheckCommand(), frameworksCommand(), attestCommand()]) command.addCommand(sub)
+  const subs = [
+    explainCheckCommand(),
+    frameworksCommand(),
+    statusOfChecksCommand(),
+    scheduleCommand(),
+    attestCommand(),
+    declareCommand(),
+  ]
+  subs.push(grantCommand(), grantsOfAuditorsCommand(), revokeCommand())
+  for (const sub of subs) command.addCommand(sub)
   return command.action(async (framework: string, options: FrameworkOptions) => {
     const { reportOn } = await import('./report-framework.ts')
     return reportOn(framework, options)

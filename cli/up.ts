@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { drillHelp, duration, hostAndPort, number } from './options.ts'
 import { until } from './signals.ts'
 import { readMesh } from './wire/control-plane.ts'
-import { federationOf } from './wire/federation.ts'
+import { federationOf, webPlace } from './wire/federation.ts'
 import { printEvents } from './wire/telemetry.ts'
 import { openUp } from './wire/up.ts'
 
@@ -19,6 +19,8 @@ interface Options {
   readonly secrets?: string
   readonly federation?: { readonly address: string; readonly port: number }
   readonly federationCert?: string
+  readonly auditors?: { readonly address: string; readonly port: number }
+  readonly auditorsCert?: string
   readonly drillEvery?: number
 }
 
@@ -49,6 +51,12 @@ export function upCommand(): Command {
       hostAndPort,
     )
     .option('--federation-cert <dir>', 'with a certificate of the Web PKI instead (https_web): tls.crt and tls.key')
+    .option(
+      '--auditors <host:port>',
+      'let outside auditors in there who have a grant (HTTPS); default nowhere',
+      hostAndPort,
+    )
+    .option('--auditors-cert <dir>', 'with a certificate of the Web PKI: tls.crt and tls.key (default: our SVID)')
     .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
     .option('--drill-every <time>', `${drillHelp} (default: never)`, duration)
     .action(async (options: Options) => {
@@ -63,6 +71,7 @@ export function upCommand(): Command {
         ...(options.listen === undefined ? {} : { listen: options.listen }),
         ...(options.collector === undefined ? {} : { collector: options.collector }),
         federation: await federationOf(options),
+        auditors: await webPlace(options.auditors, options.auditorsCert),
         ...(options.signer === undefined ? {} : { signerSocket: options.signer }),
         ...(options.secrets === undefined ? {} : { secretsDir: options.secrets }),
         drillEveryMs: options.drillEvery,
@@ -74,6 +83,7 @@ export function upCommand(): Command {
           ...up.sidecars.flatMap(({ proxy }) => proxy.listeners().map((it) => `listening  ${it.name} :${it.port}`)),
           ...(collector ? [`collector  http://${collector.address}:${collector.port}`] : []),
           ...(bundleDoor ? [`bundle     https://${bundleDoor.address}:${bundleDoor.port}`] : []),
+          ...(up.auditorsDoor ? [`auditors   https://${up.auditorsDoor.address}:${up.auditorsDoor.port}`] : []),
           `mesh door  https://${door.address}:${door.port}`,
           `log key    ${up.verifierKey}`,
           `page       ${up.pageUrl}`,

@@ -52,3 +52,25 @@ export interface ConsoleRecord {
   /** c2sp.org/tlog-proof text, undefined while no checkpoint covers the record. */
   readonly proof: string | undefined
 }
+
+/** How the compliance checks stand, and how they came to. */
+export interface ConsoleChecks {
+  /** Time between two looks, in milliseconds; undefined where there are none. */
+  readonly everyMs: number | undefined
+  readonly lookedAt: string | undefined
+  readonly checks: readonly {
+    readonly check: string
+    readonly title: string
+    /** Newest first. */
+    readonly turns: readonly {
+      readonly id: string | undefined
+      readonly at: string
+      readonly was: string
+      readonly is: string
+      readonly accepted: boolean
+      readonly finding: string
+      readonly records: readonly string[]
+      readonly checkpoints: readonly { readonly size: number }[]
+    }[]
+  }[]
+}

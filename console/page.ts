@@ -4,7 +4,7 @@ import { html, raw } from 'hono/html'
 import type { ConsoleData, ConsoleDecision, ConsoleEdge, ConsoleRecord } from './data.ts'
 import { style } from './style.ts'
 
-type Html = ReturnType<typeof html>
+export type Html = ReturnType<typeof html>
 
 export const mainPage = (data: ConsoleData): Html =>
   frame(
@@ -14,7 +14,7 @@ export const mainPage = (data: ConsoleData): Html =>
         <h1>${data.trustDomain}</h1>
         <p>
           cluster <b>${data.cluster}</b> · ${clock(data.at)} UTC ·
-          <a href="/report">report</a>
+          <a href="/checks">checks</a> · <a href="/report">report</a>
         </p>
       </header>
       <section class="tiles" aria-label="Totals">
@@ -145,9 +145,9 @@ const shortName = (id: string): string => id.replace(/^spiffe:\/\/[^/]+\//, '')
 
 const number = (value: number): string => value.toLocaleString('en')
 const ms = (value: number | undefined): string => (value === undefined ? '–' : `${value.toFixed(1)} ms`)
-const clock = (at: string): string => at.slice(11, 19)
+export const clock = (at: string): string => at.slice(11, 19)
 
-function frame(title: string, body: Html, refreshS?: number): Html {
+export function frame(title: string, body: Html, refreshS?: number): Html {
   return html`<!doctype html>
     <html lang="en">
       <head>

@@ -205,6 +205,31 @@ export interface ComplianceScope {
   readonly workloads: readonly string[]
 }
 
+/** What a person answered for in the log, in the time of a report. It changes no verdict. */
+export interface Attested {
+  /** Of its entry. */
+  readonly id: string
+  readonly at: string
+  /** `access_review` or `evidence`. */
+  readonly about: string
+  /** A check, a part of a framework, a scope. */
+  readonly subject: string
+  readonly statement: string
+  readonly by: string
+  readonly actor: string
+  readonly documents: readonly { readonly name: string; readonly sha256: string }[]
+}
+
+/** What somebody declared in the log, beside the declared file. */
+export interface Declaration {
+  readonly id: string
+  readonly at: string
+  readonly by: string
+  readonly actor: string
+  /** What it declares: `zones`, `approvals`, … */
+  readonly members: readonly string[]
+}
+
 export interface ComplianceReport {
   readonly v: typeof complianceVersion
   readonly title: string
@@ -230,6 +255,8 @@ export interface ComplianceReport {
   readonly parts: readonly PartResult[]
   readonly checks: readonly CheckResult[]
   readonly exceptions: readonly ExceptionState[]
+  readonly attested: readonly Attested[]
+  readonly declarations: readonly Declaration[]
   readonly inventory: {
     /** Where the denominator comes from; empty where nobody declared it. */
     readonly source: string

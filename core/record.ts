@@ -387,6 +387,7 @@ export type FindingType =
   | 'unmatched' // A call that one of its two sides did not record.
   | 'anomaly' // Equivocation, a bad head, a broken chain, a foreign key, what is no record.
   | 'clock_skew' // A producer's clock is off.
+  | 'check_turned' // A compliance check says something else than before; `subject` is its id.
   | 'suppressed' // More findings in an hour than are written.
 
 export type FindingSeverity = 'low' | 'medium' | 'high'
@@ -398,7 +399,7 @@ export interface FindingBody {
   readonly severity: FindingSeverity
   /** What makes it the same finding: it is written once. */
   readonly key: string
-  /** Whom it is about: a caller, or the producer of records. */
+  /** Whom it is about: a caller, the producer of records, or a check. */
   readonly subject: string
   /** What was called, where it is about that. */
   readonly target?: string
@@ -430,7 +431,7 @@ export interface AcknowledgementBody {
 export interface AuditReadBody {
   readonly kind: 'audit_read'
   /** Through which door, and as whom it knows the reader. */
-  readonly door: 'socket' | 'page' | 'api'
+  readonly door: 'socket' | 'page' | 'api' | 'auditor'
   readonly reader: string
   /** Who the reader says to be; nobody has proven it. */
   readonly claimed?: string
@@ -553,19 +554,23 @@ export interface ReportBody {
   readonly summary: string
   /** By check. */
   readonly verdicts: { readonly [check: string]: string }
+  /** Name of the schedule that it was made by. */
+  readonly schedule?: string
   readonly by: string
   readonly actor: string
 }
 
-/** What a person answers for by name: a review of who may what, evidence that no record shows. */
+/** What a person answers for by name: a review of who may what, evidence that no record shows, what checks are held against. */
 export interface AttestationBody {
   readonly kind: 'attestation'
-  readonly about: 'access_review' | 'evidence'
+  readonly about: 'access_review' | 'evidence' | 'declaration'
   /** What it speaks of: a check, a part of a framework, a scope. */
   readonly subject: string
   readonly statement: string
   /** Documents that it is attached to, by what they are called and their SHA-256, lower-case hex. */
   readonly documents: readonly { readonly name: string; readonly sha256: string }[]
+  /** Of a declaration: members as a declared file has them, `docs/COMPLIANCE.md`. */
+  readonly declared?: Json
   /** Who says so, by name, and the operator that the door knows. */
   readonly by: string
   readonly actor: string

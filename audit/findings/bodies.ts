@@ -1,5 +1,6 @@
 /** The words of each finding. */
 
+import type { CheckResult, ComplianceReport, MeasuredVerdict } from '../../core/compliance.ts'
 import type {
   AnomalyBody,
   FindingBody,
@@ -222,3 +223,23 @@ export const suppressedFinding = (hour: number, count: number): FindingBody => (
   facts: {},
   evidence: [],
 })
+
+/** A verdict that is not what it was. Good news is told too: it ends what was told before. */
+export function turnedFinding(
+  { id, title, verdict, accepted, finding, sample }: CheckResult,
+  was: MeasuredVerdict,
+  { from, to, checkpoints }: Pick<ComplianceReport, 'from' | 'to' | 'checkpoints'>,
+): FindingBody {
+  const broke = sample.filter((one) => one.breaks && one.id !== '')
+  return {
+    ...{ kind: 'finding', finding: 'check_turned', key: `check_turned ${id} ${to}`, subject: id },
+    severity: verdict !== 'fail' ? 'low' : accepted ? 'medium' : 'high',
+    what: `${id} (${title}) says ${verdict}${accepted ? ', accepted,' : ''} where it said ${was}: ${finding}`,
+    ...{ first_at: from, last_at: to, count: Math.max(1, broke.length) },
+    facts: {
+      ...{ title, was, is: verdict, accepted, finding },
+      checkpoints: checkpoints.map(({ origin, size, root }) => ({ origin, size, root })),
+    },
+    evidence: broke.slice(0, 5).map((one) => one.id),
+  }
+}

@@ -24,13 +24,14 @@ import { readTree } from '../verify/tree.ts'
 import { type SavedVerification, type Verification, type VerifyParts, verifyLog } from '../verify/verify.ts'
 import { anchorsOf } from './anchors.ts'
 import type { Declared } from './files/declared.ts'
-import { ComplianceGatherer, type Gathered } from './gather/gather.ts'
+import { ComplianceGatherer, type Gathered, type GatherSource } from './gather/gather.ts'
 import { fits } from './gather/scope.ts'
 import { KeptParts, type KeptSums } from './kept.ts'
 import { limits } from './limits.ts'
 import { exceptionStates, inForce, measureCheck, partResult, placesOf, summaryOf } from './measure.ts'
 import { type Pin, type PinnedSource, pinSources } from './pinned.ts'
 import { reprove, seedOf } from './reprove.ts'
+import { type Said, withDeclarations } from './said.ts'
 
 export interface ComplianceParts extends VerifyParts {
   readonly judge: JudgeCheck
@@ -86,7 +87,7 @@ export async function makeComplianceReport(parts: ComplianceParts, settings: Com
 
 /** `believing`: of what was kept, what the tree vouches for. */
 async function attempt(parts: ComplianceParts, settings: ComplianceSettings, believing: boolean): Promise<MadeReport> {
-  const { framework, declared, scope, fromMs, toMs } = settings
+  const { framework, scope, fromMs, toMs } = settings
   const used = new Set(framework.parts.flatMap((part) => part.checks))
   const checks = settings.checks.filter(({ id }) => used.has(id))
   const sources = await pinSources(parts.sources, settings.pins)
@@ -99,50 +100,64 @@ async function attempt(parts: ComplianceParts, settings: ComplianceSettings, bel
   const seed = settings.seed ?? seedOf(sources.map(rootOf), sha256)
   const kept = parts.sums && new KeptParts(parts.sums, sources, parts, believing)
   let read = 0
-  /** The verification began where an earlier one had ended. */
+  /** The verification began where that of an earlier report had ended. */
   let resumed = false
   let doubt = ''
   const doubted = (what: string): void => {
     if (kept?.used && doubt === '') doubt = what
   }
   const trees = new Map<number, Checkpoint>()
-  const gatherer = new ComplianceGatherer(
-    { checks, declared, scope, fromMs, toMs, seed, sha256, ...(parts.partLeaves && { partLeaves: parts.partLeaves }) },
-    {
-      leaves: async function* (shard, range) {
-        const source = sources.find((one) => one.shard === shard)!
-        const findings = new Findings()
-        const quick = parts.quick ?? plainSha256(sha256)
-        for await (const leaves of readTree(source, trees.get(shard)!, sha256, quick, findings, range)) {
-          read += leaves.length
-          yield leaves
-        }
-        if (findings.broken > 0) doubted(findings.list[0]!.what)
-      },
-      ...(kept && { kept: (shard, part) => kept.part(shard, part), keep: (...one) => kept.keep(...one) }),
-      doubt: doubted,
+  const source: GatherSource = {
+    leaves: async function* (shard, range) {
+      const source = sources.find((one) => one.shard === shard)!
+      const findings = new Findings()
+      const quick = parts.quick ?? plainSha256(sha256)
+      for await (const leaves of readTree(source, trees.get(shard)!, sha256, quick, findings, range)) {
+        read += leaves.length
+        yield leaves
+      }
+      if (findings.broken > 0) doubted(findings.list[0]!.what)
     },
-  )
-  kept?.plan(gatherer.plan.key)
-  const resume = await kept?.verified()
-  const verification = await verifyLog({
-    ...parts,
-    sources,
-    ...(resume && { resume }),
-    ...(kept && { save: (saved: SavedVerification) => kept.toSave(saved) }),
-    watch: {
-      shard: async (shard, from, tree) => {
-        trees.set(shard, tree)
-        read += tree.size - from
-        resumed ||= from > 0
-        await kept?.shard(shard, tree)
-        await gatherer.shard(shard, from, tree.size)
+    ...(kept && { kept: (shard, part) => kept.part(shard, part), keep: (...one) => kept.keep(...one) }),
+    doubt: doubted,
+  }
+  /** `before`: of this very log, so that it is not verified once more. */
+  const pass = async (declared: Declared, before?: SavedVerification) => {
+    const { partLeaves } = parts
+    const of = { checks, declared, scope, fromMs, toMs, seed, sha256, ...(partLeaves && { partLeaves }) }
+    const gatherer = new ComplianceGatherer(of, source)
+    kept?.plan(gatherer.plan.key)
+    const resume = before ?? (await kept?.verified())
+    let saved: SavedVerification | undefined
+    const verification = await verifyLog({
+      ...parts,
+      sources,
+      ...(resume && { resume }),
+      save: (one) => {
+        saved = one
+        kept?.toSave(one)
       },
-      bundle: (shard, first) => gatherer.bundle(shard, first),
-      leaf: (leaf, shard, event, scanned) => gatherer.take(leaf, shard, event, scanned),
-    },
-  })
-  await gatherer.end()
+      watch: {
+        shard: async (shard, from, tree) => {
+          trees.set(shard, tree)
+          read += tree.size - from
+          resumed ||= from > 0 && !before
+          await kept?.shard(shard, tree)
+          await gatherer.shard(shard, from, tree.size)
+        },
+        bundle: (shard, first) => gatherer.bundle(shard, first),
+        leaf: (leaf, shard, event, scanned) => gatherer.take(leaf, shard, event, scanned),
+      },
+    })
+    await gatherer.end()
+    return { gatherer, verification, saved }
+  }
+  const first = await pass(settings.declared)
+  const { verification } = first
+  const said = first.gatherer.said()
+  const declared = withDeclarations(settings.declared, said.declarations)
+  // Zones and readers are asked for as leaves go by, and only now is it known that the log has some.
+  const { gatherer } = said.declarations.length === 0 ? first : await pass(declared, first.saved)
   const reproved = await reprove(sources, verification.shards, settings.draws ?? 32, seed, sha256)
   const sound = verification.ok && reproved.drawn.every(({ proven }) => proven)
   if (!sound && resumed) doubted('the log does not verify')
@@ -158,7 +173,7 @@ async function attempt(parts: ComplianceParts, settings: ComplianceSettings, bel
   }
   if (doubt === '') await kept?.save()
   const leaves = verification.shards.reduce((sum, { size }) => sum + size, 0)
-  const report = reportOf(settings, seed, gathered, results, sources, verification)
+  const report = reportOf({ ...settings, declared }, seed, gathered, said, results, sources, verification)
   return { report, verification, work: { leaves, read, doubt } }
 }
 
@@ -195,6 +210,7 @@ function reportOf(
   settings: ComplianceSettings,
   seed: string,
   gathered: Gathered,
+  { attested, declarations }: Said,
   results: readonly CheckResult[],
   sources: readonly PinnedSource[],
   verification: Verification,
@@ -218,6 +234,8 @@ function reportOf(
     parts,
     checks: results,
     exceptions: exceptionStates(declared.exceptions, results, toMs),
+    attested,
+    declarations: declarations.map(({ id, at, by, actor, members }) => ({ id, at, by, actor, members })),
     inventory: inventoryOf(declared, gathered),
     checkpoints: verification.shards.map(({ shard, origin, size, root, note }) => {
       const { witnessed, stamps } = sources.find((one) => one.shard === shard)!.pin

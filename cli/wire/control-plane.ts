@@ -48,7 +48,7 @@ import {
 } from '../../control/rollbacks.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
-import type { FindReceipt, KeyVault, NowNs, RecordSink } from '../../core/ports.ts'
+import type { FindReceipt, Identify, KeyVault, NowNs, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
@@ -108,6 +108,8 @@ export interface ControlPlane {
   readonly bundleDoor: Door | undefined
   readonly registrar: Registrar
   readonly sink: RecordSink
+  /** Who a peer of another door is: by the bundles and the deny list that are in force. */
+  readonly identify: Identify
   /** What other doors ask before they show the audit. */
   readonly reads: AuditReads
   snapshot(): MeshSnapshot
@@ -441,6 +443,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     door,
     collector,
     bundleDoor,
+    identify,
     registrar,
     sink,
     reads,
@@ -481,7 +484,7 @@ function keptFor<T>(ms: number, nowMs: () => number, generation: () => number, m
 }
 
 /** Who acts through the socket, as records name them. */
-const operator = `uid ${process.getuid?.() ?? 0}`
+export const operator: string = `uid ${process.getuid?.() ?? 0}`
 
 function invalidMesh({ problems }: Extract<Compiled, { ok: false }>, meshFile: string): WritError {
   const lines = problems.map(

@@ -15,14 +15,21 @@ export async function federationOf({
   federation,
   federationCert,
 }: FederationOptions): Promise<FederationPlace | undefined> {
-  if (!federation) return undefined
-  if (federationCert === undefined) return federation
+  return webPlace(federation, federationCert)
+}
+
+/** A door that strangers come to: with a certificate of the Web PKI where a folder of one is named. */
+export async function webPlace(
+  place: { readonly address: string; readonly port: number } | undefined,
+  folder: string | undefined,
+): Promise<FederationPlace | undefined> {
+  if (!place || folder === undefined) return place
   const read = (name: string): Promise<string> =>
-    readFile(join(federationCert, name), 'utf8').catch((cause: unknown) => {
-      throw new WritError('not_found', `${join(federationCert, name)} cannot be read: ${messageOf(cause)}`, {
+    readFile(join(folder, name), 'utf8').catch((cause: unknown) => {
+      throw new WritError('not_found', `${join(folder, name)} cannot be read: ${messageOf(cause)}`, {
         cure: 'name a folder with tls.crt and tls.key',
         cause,
       })
     })
-  return { ...federation, web: { certificates: await read('tls.crt'), key: await read('tls.key') } }
+  return { ...place, web: { certificates: await read('tls.crt'), key: await read('tls.key') } }
 }

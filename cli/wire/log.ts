@@ -1,6 +1,7 @@
 /** The log's half of a process: store, signer and auditor, put together. */
 
 import { join } from 'node:path'
+import type { Finder } from '../../audit/findings/node/finder.ts'
 import { type Auditor, type AuditorEvent, openAuditor } from '../../audit/node/auditor.ts'
 import { makeFolder, writeWhole } from '../../audit/node/durable.ts'
 import type { StreamEnds } from '../../audit/node/lost-doubts.ts'
@@ -28,6 +29,8 @@ export interface Log {
   readonly store: Store
   readonly auditor: Auditor
   readonly verifierKey: string
+  /** Findings of others, as the log's own. */
+  readonly tell: Finder['tell']
   close(): Promise<void>
 }
 
@@ -108,7 +111,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
       onEvent: ({ kind, detail }) => options.onEvent({ level: 'warn', from: 'reconcile', text: `${kind}: ${detail}` }),
     })
     closing.push(() => reconcile.close())
-    return { store, auditor, verifierKey: signer.verifierKey, close }
+    return { store, auditor, verifierKey: signer.verifierKey, tell: findings.finder.tell, close }
   } catch (thrown) {
     await close()
     throw thrown

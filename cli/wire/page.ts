@@ -12,6 +12,7 @@ import { findDecisions } from '../../audit/query/node/find.ts'
 import { findLeaf } from '../../audit/query/node/leaf.ts'
 import { shownField } from '../../audit/query/sealed.ts'
 import { compliancePage } from '../../audit/report/formats/page.ts'
+import { checksPage } from '../../console/checks.ts'
 import type { ConsoleData, ConsoleRecord } from '../../console/data.ts'
 import { mainPage, recordPage } from '../../console/page.ts'
 import type { MakeReport } from '../../control/node/audit-routes.ts'
@@ -21,6 +22,7 @@ import { WritError } from '../../core/fault.ts'
 import { originOf } from '../../core/log.ts'
 import { parseDecisionId } from '../../core/record.ts'
 import type { MeshSnapshot } from '../../core/snapshot.ts'
+import type { StatusAnswer } from './compliance-watch.ts'
 import type { Log } from './log.ts'
 import { sha256 } from './machine.ts'
 
@@ -31,12 +33,14 @@ export function pageRoutes(
   log: Log,
   logDir: string,
   report: MakeReport,
+  status: () => Promise<StatusAnswer>,
   mesh: () => MeshSnapshot,
   nowMs: () => number,
 ): DoorApp {
   const app: DoorApp = new Hono<DoorEnv>()
   app.get('/', async (c) => c.html(await mainPage(await pageData(log, mesh(), logDir, nowMs()))))
   app.get('/record/:id', async (c) => c.html(await recordPage(await recordOf(log, c.req.param('id')))))
+  app.get('/checks', async (c) => c.html(await checksPage(await status())))
   app.get('/report', async (c) => c.html(compliancePage(await report({}))))
   return app
 }

@@ -32,7 +32,7 @@ export interface ReportQuestion {
   /** Default `all`: every check. */
   readonly framework?: string | undefined
   /** As `scopeOf` reads it. Default everything. */
-  readonly scope?: string | undefined
+  readonly scope?: string | ComplianceScope | undefined
   /** Milliseconds since 1970. Default: from the first entry there is, to now. */
   readonly fromMs?: number | undefined
   readonly toMs?: number | undefined
@@ -45,6 +45,8 @@ export interface ReportQuestion {
 
 export interface Reporter {
   make(place: LogPlace, question: ReportQuestion): Promise<ComplianceReport>
+  /** As the file says it now. */
+  declared(): Promise<Declared>
 }
 
 /**
@@ -60,6 +62,7 @@ export function reporterOf(sources: ReportSources, nowMs: () => number, sums?: K
       openCheckRules(checks),
     ])
   return {
+    declared: () => declaredIn(sources.declared),
     async make(place, { framework = 'all', scope, fromMs, toMs = nowMs(), pins, seed, previous, onWork }) {
       opened ??= open().catch((thrown: unknown) => {
         opened = undefined
@@ -69,7 +72,13 @@ export function reporterOf(sources: ReportSources, nowMs: () => number, sums?: K
       const declared = await declaredIn(sources.declared)
       const named = frameworkNamed(framework, catalogue.frameworks)
       const settings = {
-        ...{ framework: named, checks: catalogue.checks, declared, scope: scopeOf(scope, declared), rules },
+        ...{
+          framework: named,
+          checks: catalogue.checks,
+          declared,
+          scope: typeof scope === 'object' ? scope : scopeOf(scope, declared),
+          rules,
+        },
         ...{ fromMs: fromMs ?? Math.min(await beganMs(place), toMs - 1), toMs },
         ...(pins && { pins }),
         ...(seed !== undefined && { seed }),

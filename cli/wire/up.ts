@@ -11,8 +11,13 @@ import { openAuthority } from '../../ca/node/authority.ts'
 import type { ConsoleData } from '../../console/data.ts'
 import { recordedReads } from '../../control/node/audit-reads.ts'
 import { auditRoutes } from '../../control/node/audit-routes.ts'
+import { openAuditorsDoor } from '../../control/node/auditors-door.ts'
+import { checkRoutes } from '../../control/node/check-routes.ts'
 import { disclosureRoutes } from '../../control/node/disclosure-routes.ts'
+import { grantRoutes } from '../../control/node/grant-routes.ts'
+import { openGrants } from '../../control/node/grants.ts'
 import type { DoorEnv } from '../../control/node/http.ts'
+import type { Door } from '../../control/node/open-door.ts'
 import { openPageDoor, type PageDoor } from '../../control/node/page-door.ts'
 import { openState } from '../../control/node/state.ts'
 import type { ComplianceReport } from '../../core/compliance.ts'
@@ -24,6 +29,7 @@ import { readPolicyFolder } from '../../engine/node/open.ts'
 import { openCertificates } from '../../proxy/node/certificates.ts'
 import { logPlace } from './audit.ts'
 import { authorityOptions } from './authority.ts'
+import { type ComplianceWatch, openComplianceWatch } from './compliance-watch.ts'
 import {
   type Config,
   type ControlPlane,
@@ -32,6 +38,7 @@ import {
   controlIdentity,
   type FederationPlace,
   openControlPlane,
+  operator,
 } from './control-plane.ts'
 import { inTurn } from './in-turn.ts'
 import { endsOf, openIngest } from './ingest.ts'
@@ -44,7 +51,7 @@ import { pageData, pageRoutes } from './page.ts'
 import { pause } from './pause.ts'
 import { openDataSources } from './policy-data.ts'
 import { openPolicySources } from './policy-sources.ts'
-import { type ReportQuestion, reporterOf, writeReport } from './report.ts'
+import { type ReportQuestion, scopeOf, writeReport } from './report.ts'
 import { openSidecar, type Sidecar } from './sidecar.ts'
 import { openSpool, openStream } from './stream.ts'
 import type { OnEvent } from './telemetry.ts'
@@ -66,6 +73,8 @@ export interface UpOptions {
   readonly collector?: { readonly address: string; readonly port: number }
   /** Where our trust bundle is for everybody. Default nowhere. */
   readonly federation?: FederationPlace | undefined
+  /** Where outside auditors come who have a grant. Default nowhere. */
+  readonly auditors?: FederationPlace | undefined
   /** Socket of a signer that is another process. Default: this process signs. */
   readonly signerSocket?: string
   /** Folder of what gateways show. Default `secrets` in the state folder. */
@@ -80,6 +89,8 @@ export interface Up {
   readonly control: ControlPlane
   readonly log: Log
   readonly sidecars: readonly Sidecar[]
+  readonly compliance: ComplianceWatch
+  readonly auditorsDoor: Door | undefined
   readonly verifierKey: string
   readonly logDir: string
   snapshot(): MeshSnapshot
@@ -170,8 +181,14 @@ export async function openUp(options: UpOptions): Promise<Up> {
     closing.push(() => log.close())
     const { auditor } = log
     const place = logPlace(state.log, log.verifierKey, log.store.db)
-    const reporter = reporterOf({}, nowMs)
+    const compliance = openComplianceWatch({
+      ...{ log, place, meshFile, nowMs, onEvent, settings: draft.settings.compliance },
+      signKey: join(state.root, 'report.key'),
+    })
+    closing.push(() => compliance.close())
+    const { reporter } = compliance
     const report = (question: ReportQuestion): Promise<ComplianceReport> => reporter.make(place, question)
+    const grants = await openGrants(join(state.root, 'auditor-grants.json'), nowMs)
     if (stream.kind === 'kafka') {
       const ingest = await openIngest(stream, auditor, onEvent)
       closing.push(() => ingest.close())
@@ -215,6 +232,11 @@ export async function openUp(options: UpOptions): Promise<Up> {
       preview: (caller, fromMs, toMs) => previewOf(log.store.db, caller, fromMs, toMs),
       mounted: [
         auditRoutes({ place, findReceipt: auditor.findReceipt, report, nowMs }),
+        checkRoutes(compliance),
+        grantRoutes({
+          ...{ grants, nowMs, sink: () => control.sink, actor: operator },
+          scopeOf: async (text) => scopeOf(text === '' ? undefined : text, await reporter.declared()),
+        }),
         disclosureRoutes({
           find: (id) => findSealed(log.store.db, id),
           findUnder: (keys, most) => recordsUnder(log.store.db, keys, most),
@@ -276,12 +298,26 @@ export async function openUp(options: UpOptions): Promise<Up> {
       })
     }
 
+    const auditorsDoor =
+      options.auditors &&
+      (await openAuditorsDoor(
+        {
+          ...{ identity: identity.source, web: options.auditors.web, grants, report, sha256, nowMs },
+          identify: control.identify,
+          ...{ db: log.store.db, findReceipt: auditor.findReceipt, verifierKey: log.verifierKey },
+          zones: async () => (await reporter.declared()).zones,
+          sink: () => control.sink,
+          unexpected: (thrown) => onEvent({ level: 'error', from: 'auditors', text: messageOf(thrown) }),
+        },
+        options.auditors,
+      ))
+    closing.push(() => auditorsDoor?.close())
     const page: PageDoor = await openPageDoor(
       new Hono<DoorEnv>()
         .use(recordedReads(control.reads, () => ({ door: 'page', reader: 'token of the page' })))
         .route(
           '/',
-          pageRoutes(log, place.dir, report, () => control.snapshot(), nowMs),
+          pageRoutes(log, place.dir, report, compliance.status, () => control.snapshot(), nowMs),
         ),
       (thrown) => onEvent({ level: 'error', from: 'page', text: messageOf(thrown) }),
       options.pagePort === undefined ? {} : { port: options.pagePort },
@@ -293,6 +329,8 @@ export async function openUp(options: UpOptions): Promise<Up> {
       control,
       log,
       sidecars,
+      compliance,
+      auditorsDoor,
       verifierKey: log.verifierKey,
       logDir: state.log,
       snapshot: () => control.snapshot(),

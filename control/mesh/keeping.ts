@@ -124,7 +124,8 @@ export function keepingOf<Spec extends { readonly audit?: KeepingFields }>(
   }
 }
 
-const ageMs = (text: string): number => (text.endsWith('d') ? Number(text.slice(0, -1)) * day : durationMs(text))
+/** `400d`, or as `durationMs` has it. */
+export const ageMs = (text: string): number => (text.endsWith('d') ? Number(text.slice(0, -1)) * day : durationMs(text))
 
 function overlap(a: string, b: string): boolean {
   if (!isS3(a) || !isS3(b)) return false

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { personalShape } from '../../core/personal.ts'
 import { auditDefaults, type Durability } from '../../core/snapshot.ts'
 import { type BodySpec, bodySpec, type MemberSpec, recordBodySpec } from './body.ts'
+import { type ComplianceSpec, complianceSpec } from './compliance.ts'
 import { type AccessSpec, accessSpec, type FindingsSpec, findingsSpec } from './findings.ts'
 import { type HttpSpec, httpSpec } from './http.ts'
 import { type KafkaSpec, kafkaSpec } from './kafka.ts'
@@ -34,6 +35,7 @@ export interface MeshSpec {
     readonly timestamps?: TimestampSpec
     readonly findings?: FindingsSpec
     readonly access?: AccessSpec
+    readonly compliance?: ComplianceSpec
     readonly s3?: S3Spec
     readonly publish?: PublishSpec
     readonly retention?: RetentionSpec
@@ -205,6 +207,7 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
       timestamps: timestamps.exactOptional(),
       findings: findingsSpec.exactOptional(),
       access: accessSpec.exactOptional(),
+      compliance: complianceSpec.exactOptional(),
       s3: s3Spec.exactOptional(),
       publish: publishSpec.exactOptional(),
       retention: retentionSpec.exactOptional(),

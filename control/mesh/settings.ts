@@ -1,6 +1,7 @@
 /** What the Mesh document says of the stream, the store and identities. */
 
 import { auditDefaults, type StreamPlace } from '../../core/snapshot.ts'
+import { type ComplianceSettings, complianceOf } from './compliance.ts'
 import { type AccessSpec, type FindingsPlace, findingsOf, topicProblems } from './findings.ts'
 import { kafkaPlace } from './kafka.ts'
 import { type KeepingSettings, keepingOf } from './keeping.ts'
@@ -34,6 +35,8 @@ export interface MeshSettings {
   readonly keeping: KeepingSettings
   /** What the log tells by itself, and to whom. */
   readonly findings: FindingsPlace
+  /** How often checks are looked at, and which reports are made of themselves. */
+  readonly compliance: ComplianceSettings
   /** The rule that says who may read the audit. */
   readonly access?: AccessSpec
   /** Bundles that are asked of a server. */
@@ -74,7 +77,8 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
   }
   const { outside, problems: outsideProblems } = outsideOf(mesh)
   const { keeping, problems: keepingProblems } = keepingOf(mesh)
-  problems.push(...outsideProblems, ...keepingProblems)
+  const { compliance, problems: complianceProblems } = complianceOf(mesh)
+  problems.push(...outsideProblems, ...keepingProblems, ...complianceProblems)
   const streamSpec = audit?.stream ?? 'embedded'
   const stream: StreamPlace = streamSpec === 'embedded' ? { kind: 'embedded' } : kafkaPlace(streamSpec.kafka)
   problems.push(...topicProblems(mesh, stream))
@@ -94,6 +98,7 @@ export function settingsOf(mesh: Placed<MeshSpec>): {
     outside,
     keeping,
     findings: findingsOf(audit?.findings, stream),
+    compliance,
     ...(audit?.access && { access: audit.access }),
   }
   return { settings, problems }

@@ -98,7 +98,7 @@ function counted(
 /** What of a door's paths is of the audit. */
 const isReading = (method: string, path: string): boolean =>
   method === 'GET'
-    ? /^\/(?:v1\/(?:audit\/|report$|quarantine\/preview$)|record\/|report$|$)/.test(path)
+    ? /^\/(?:v1\/(?:audit\/|report$|quarantine\/preview$)|record\/|report$|checks$|$)/.test(path)
     : method === 'POST' &&
       (path.startsWith('/v1/audit/ask/') || ['/v1/audit/disclose', '/v1/audit/subject'].includes(path))
 
@@ -107,7 +107,7 @@ async function countIn(response: Response): Promise<number> {
   if (type.includes('ndjson')) return Math.max(0, (await response.clone().text()).split('\n').length - 2)
   if (!type.includes('json')) return 1
   const body = (await response.clone().json()) as { readonly [name: string]: unknown }
-  for (const name of ['rows', 'records', 'findings', 'edges', 'reached']) {
+  for (const name of ['rows', 'records', 'findings', 'edges', 'reached', 'checks']) {
     const list = body[name]
     if (Array.isArray(list)) return list.length
   }

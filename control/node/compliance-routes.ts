@@ -2,6 +2,8 @@
 
 import { Hono } from 'hono'
 import { z } from 'zod'
+import { declarable, readDeclared } from '../../audit/report/files/declared.ts'
+import { WritError } from '../../core/fault.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import { decisionId } from '../../core/record.ts'
 import { type DoorApp, type DoorEnv, readJson } from './http.ts'
@@ -23,8 +25,14 @@ const reportBody = z.strictObject({
   by: said,
 })
 const attestationBody = z.strictObject({
-  ...{ about: z.enum(['access_review', 'evidence']), subject: said, statement: z.string().min(1).max(8192), by: said },
+  ...{
+    about: z.enum(['access_review', 'evidence', 'declaration']),
+    subject: said,
+    statement: z.string().min(1).max(8192),
+    by: said,
+  },
   documents: z.array(z.strictObject({ name: said, sha256: hex })).max(100),
+  declared: z.record(z.string(), z.json()).exactOptional(),
 })
 
 export function complianceRoutes({ sink, actor }: ComplianceParts): DoorApp {
@@ -36,9 +44,25 @@ export function complianceRoutes({ sink, actor }: ComplianceParts): DoorApp {
   })
 
   app.post('/v1/attestations', async (c) => {
-    const body = await readJson(c.req.raw, maxBodyBytes, attestationBody)
-    return c.json({ id: decisionId(await sink().keep({ kind: 'attestation', ...body, actor })) })
+    const { declared, ...body } = await readJson(c.req.raw, maxBodyBytes, attestationBody)
+    if ((body.about === 'declaration') !== (declared !== undefined)) {
+      throw new WritError('usage', 'a declaration, and nothing else, says what is declared')
+    }
+    if (declared) requireDeclarable(declared)
+    return c.json({
+      id: decisionId(await sink().keep({ kind: 'attestation', ...body, ...(declared && { declared }), actor })),
+    })
   })
 
   return app
+}
+
+function requireDeclarable(declared: object): void {
+  readDeclared(declared, 'declared')
+  const strange = Object.keys(declared).find((name) => !declarable.includes(name))
+  if (strange !== undefined || Object.keys(declared).length === 0) {
+    throw new WritError('usage', strange ? `${strange} stands in the declared file alone` : 'nothing is declared', {
+      cure: `an entry declares ${declarable.join(', ')}`,
+    })
+  }
 }

@@ -130,6 +130,21 @@ describe('a question to the running bank', () => {
     expect(verify).toMatchObject({ code: 0 })
   })
 
+  always('for how the checks stand is answered once they were looked at, and a grant is given', async () => {
+    await expect
+      .poll(async () => (await writ('report', 'status', '--state', state)).out, { timeout: 50_000, interval: 1000 })
+      .toMatch(/ M09 +pass +All/)
+    const time = ['--from', '1h', '--to', '2027-12-01T00:00:00Z']
+    const [grant, schedule] = await Promise.all([
+      writ('report', 'grant', 'ada', '--scope', 'service=orders', ...time, '--state', state),
+      writ('report', 'schedule', '--state', state),
+    ])
+    expect(grant.out).toMatch(/^ada may look until .*\nwa_[\w-]{43}\n$/)
+    expect(schedule).toMatchObject({ code: 0, out: expect.stringContaining('no report is scheduled') })
+    const grants = await writ('report', 'grants', '--state', state)
+    expect(grants.out).toMatch(/^ada +service=orders /m)
+  })
+
   always('for a token is answered with one for a workload, and with what there is for any other', async () => {
     const [token, other] = await Promise.all([
       writ('token', 'orders', '--state', state, '--json'),

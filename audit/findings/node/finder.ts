@@ -44,6 +44,8 @@ export interface Finder {
   onStored(shard: number, from: number, entries: readonly ArrivedRecord[]): void
   /** Writes by this auditor from now on, and looks on a timer. */
   start(auditor: Writer): Promise<void>
+  /** Findings of others, kept and sent as its own are. Does nothing before `start`, or where no shard is this auditor's. */
+  tell(found: readonly FindingBody[]): Promise<void>
   /** Looks at everything that is there; for tests, and before an end. */
   look(): Promise<void>
   close(): Promise<void>
@@ -164,6 +166,15 @@ export function makeFinder(options: FinderOptions): Finder {
     }
   }
 
+  async function tellNow(found: readonly FindingBody[]): Promise<void> {
+    const shard = [...shards.keys()].find((one) => auditor?.owns(one))
+    if (shard === undefined) return
+    await store.transaction(async (tx) => {
+      await takeIn(tx, shard, found, { nowMs: nowMs(), began: await began(tx), settings: options.settings(), told })
+    })
+    await write(shard)
+  }
+
   async function lookOnce(): Promise<void> {
     try {
       const own = [...shards.keys()].filter((shard) => auditor?.owns(shard) !== false)
@@ -198,6 +209,11 @@ export function makeFinder(options: FinderOptions): Finder {
         looking = false
       }, options.everyMs ?? 1000)
       timer.unref()
+    },
+    tell(found) {
+      const telling = turn.then(() => tellNow(found))
+      turn = telling.catch(() => undefined)
+      return telling
     },
     look,
     async close() {

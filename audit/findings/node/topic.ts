@@ -1,7 +1,7 @@
-/** Puts a finding on a topic: an OCSF Detection Finding as a CloudEvent, named by the id of its entry. */
+/** Puts a finding on a topic: an OCSF finding as a CloudEvent, named by the id of its entry. */
 
 import type { KafkaSender } from '../../node/kafka-sender.ts'
-import { detectionFinding, type OcsfProduct } from '../ocsf.ts'
+import { type OcsfProduct, ocsfFinding } from '../ocsf.ts'
 import type { SendFinding } from './deliver.ts'
 
 /** CloudEvents type of a message: one finding. */
@@ -12,7 +12,7 @@ export function publishFinding(sender: KafkaSender, source: string, product: Ocs
   return (finding) =>
     sender.send({
       key: finding.body.subject,
-      value: JSON.stringify(detectionFinding(finding, product)),
+      value: JSON.stringify(ocsfFinding(finding, product)),
       headers: {
         ce_specversion: '1.0',
         ce_id: finding.id,

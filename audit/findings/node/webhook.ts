@@ -1,7 +1,7 @@
-/** Posts a finding: an OCSF Detection Finding, signed, so that its receiver knows who sent it and when. */
+/** Posts a finding: an OCSF finding, signed, so that its receiver knows who sent it and when. */
 
 import { createHmac } from 'node:crypto'
-import { detectionFinding, type OcsfProduct } from '../ocsf.ts'
+import { type OcsfProduct, ocsfFinding } from '../ocsf.ts'
 import type { SendFinding } from './deliver.ts'
 
 export interface WebhookOptions {
@@ -15,7 +15,7 @@ export interface WebhookOptions {
 
 export function postFinding({ url, secret, product, nowMs, timeoutMs = 10_000 }: WebhookOptions): SendFinding {
   return async (finding) => {
-    const body = JSON.stringify(detectionFinding(finding, product))
+    const body = JSON.stringify(ocsfFinding(finding, product))
     const response = await fetch(url, {
       method: 'POST',
       headers: {

@@ -6,7 +6,7 @@
 
 import { isObject, type Json } from '../../../core/json.ts'
 import type { AuditEvent, FindingBody } from '../../../core/record.ts'
-import { detectionFinding, ocsfVersion } from '../../findings/ocsf.ts'
+import { ocsfFinding, ocsfVersion } from '../../findings/ocsf.ts'
 import type { DecisionRow } from '../answer.ts'
 
 type Members = { readonly [member: string]: Json | undefined }
@@ -26,7 +26,7 @@ export function ocsfEvents(event: AuditEvent, row: DecisionRow): readonly Json[]
     case 'finding': {
       const product = { trustDomain: event.td }
       const found = { id: row.id, foundMs: Date.parse(row.time), body: event as AuditEvent<FindingBody> }
-      return [detectionFinding(found, product) as Json]
+      return [ocsfFinding(found, product) as Json]
     }
     case 'policy':
     case 'trust':

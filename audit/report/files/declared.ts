@@ -78,6 +78,17 @@ const declaredShape = z.strictObject({
   parameters: z.record(text, z.record(text, z.number())).optional(),
 })
 
+/** What may be declared by an entry of the log too; thresholds and scopes stand in the file alone. */
+export const declarable: readonly string[] = [
+  'inventory',
+  'zones',
+  'flows',
+  'approvals',
+  'readers',
+  'personal',
+  'exceptions',
+]
+
 export const nothingDeclared: Declared = readDeclared({}, 'nothing')
 
 /** Throws `config_invalid`, naming the member that is wrong. */

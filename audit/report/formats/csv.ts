@@ -9,11 +9,12 @@ type Cell = string | number | boolean | null
 const table = (columns: readonly string[], rows: readonly (readonly Cell[])[]): string =>
   [columns, ...rows].map((row) => `${row.map(csvCell).join(',')}\r\n`).join('')
 
-/** By name of file: `parts.csv`, `checks.csv`, `M02.csv` and so on. */
+/** By name of file: `parts.csv`, `checks.csv`, `attested.csv`, `M02.csv` and so on. */
 export function csvFiles(report: ComplianceReport): ReadonlyMap<string, string> {
   return new Map([
     ['parts.csv', partsCsv(report)],
     ['checks.csv', checksCsv(report)],
+    ['attested.csv', attestedCsv(report)],
     ...report.checks.map((check) => [`${check.id}.csv`, rowsCsv(check)] as const),
   ])
 }
@@ -24,6 +25,15 @@ const partsCsv = ({ parts, framework }: ComplianceReport): string =>
     parts.map((part) => [
       ...[framework.id, part.id, part.about, part.part, part.checks.join(' ')],
       ...[part.verdict, part.accepted, part.notObservable ?? '', part.confirmed],
+    ]),
+  )
+
+const attestedCsv = ({ attested }: ComplianceReport): string =>
+  table(
+    ['entry', 'at', 'about', 'subject', 'statement', 'by', 'actor', 'documents'],
+    attested.map(({ id, at, about, subject, statement, by, actor, documents }) => [
+      ...[id, at, about, subject, statement, by, actor],
+      documents.map(({ name, sha256 }) => `${sha256}  ${name}`).join('; '),
     ]),
   )
 

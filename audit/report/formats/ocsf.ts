@@ -1,23 +1,14 @@
 /** Each part of a framework as an OCSF Compliance Finding (2003). */
 
-import type { ComplianceReport, MeasuredVerdict, PartResult } from '../../../core/compliance.ts'
+import type { ComplianceReport, PartResult } from '../../../core/compliance.ts'
 import type { Json } from '../../../core/json.ts'
-import { ocsfVersion } from '../../findings/ocsf.ts'
-
-/** OCSF's compliance status: 1 pass, 2 warning, 3 fail, 0 unknown, 99 other. */
-const statuses: Readonly<Record<MeasuredVerdict, readonly [number, string]>> = {
-  pass: [1, 'Pass'],
-  fail: [3, 'Fail'],
-  'insufficient-data': [0, 'Unknown'],
-  'not-observable': [99, 'not-observable'],
-  'not-applicable': [99, 'not-applicable'],
-}
+import { complianceStatuses, ocsfVersion } from '../../findings/ocsf.ts'
 
 export const complianceFindings = (report: ComplianceReport): readonly Json[] =>
   report.parts.map((part) => findingOf(part, report))
 
 function findingOf(part: PartResult, report: ComplianceReport): Json {
-  const [statusId, status] = statuses[part.verdict]
+  const [statusId, status] = complianceStatuses[part.verdict]
   const own = report.checks.filter(({ id }) => part.checks.includes(id))
   const failed = own.filter(({ verdict }) => verdict === 'fail')
   const uid = `${report.framework.id} ${part.id} ${report.from} ${report.to}`

@@ -32,6 +32,17 @@ export function exceptions({ exceptions }: ComplianceReport): Html {
 <thead><tr><th scope="col">Id</th><th scope="col">About</th><th scope="col">State</th><th scope="col">Approver</th><th scope="col">Risk and reason</th><th scope="col">Until</th></tr></thead><tbody>${exceptions.map(row)}</tbody></table></div></section>`
 }
 
+/** What no record shows: said by somebody, in the log. It is beside the verdicts, never in them. */
+export function attestations({ attested, declarations }: ComplianceReport): Html {
+  const title = html`<h2 id="attested">What people answer for</h2>`
+  const row = ({ subject, about, statement, by, at, documents, id }: ComplianceReport['attested'][number]) =>
+    html`<tr><th scope="row">${subject}</th><td>${about === 'access_review' ? 'review of access' : 'evidence'}</td><td>${statement}</td><td>${by}, ${at.slice(0, 10)}</td><td>${documents.map(({ name, sha256 }) => html`${name} <code>${sha256}</code> `)}</td><td><code>${id}</code></td></tr>\n`
+  const table = html`<div class="scroll" role="region" tabindex="0" aria-label="Table of attestations"><table>
+<thead><tr><th scope="col">About</th><th scope="col">What</th><th scope="col">Statement</th><th scope="col">By</th><th scope="col">Documents, by SHA-256</th><th scope="col">Entry</th></tr></thead><tbody>${attested.map(row)}</tbody></table></div>`
+  const declared = html`<h3>Declared in the log</h3><ul>${declarations.map(({ by, at, members, id }) => html`<li>${members.join(', ')} by ${by}, ${at.slice(0, 10)}, entry <code>${id}</code></li>`)}</ul>`
+  return html`<section aria-labelledby="attested">${title}${attested.length > 0 ? html`<p class="quiet">Named persons said this in the log, in the time of this report. It changes no verdict.</p>${table}` : html`<p>Nobody attested anything in the time of this report.</p>`}${declarations.length > 0 ? declared : ''}</section>`
+}
+
 export function inventory({ inventory, scope }: ComplianceReport): Html {
   const { source, declared, observed, unseen, undeclared } = inventory
   const of = Object.entries(scope)

@@ -4,7 +4,7 @@ import type { CheckResult, ComplianceReport, MeasuredVerdict, PartResult } from 
 import { amount, grouped, type Html, html } from '../markup.ts'
 import { pageHead } from '../style.ts'
 import { chart } from './chart.ts'
-import { byHand, differences, exceptions, inventory, theLog } from './page-parts.ts'
+import { attestations, byHand, differences, exceptions, inventory, theLog } from './page-parts.ts'
 
 const verdictNames: Readonly<Record<MeasuredVerdict, string>> = {
   pass: '✓ Pass',
@@ -45,6 +45,7 @@ ${parts(report)}
 ${report.checks.map((check) => checkSection(check, report))}
 </section>
 ${exceptions(report)}
+${attestations(report)}
 ${inventory(report)}
 ${theLog(report)}
 <section aria-labelledby="limits"><h2 id="limits">What this report cannot show</h2>
@@ -76,10 +77,12 @@ function trend({ days, decisions: { allow, deny, fault } }: ComplianceReport): H
   return html`<section aria-labelledby="decisions"><h2 id="decisions">Decisions</h2><p>${total}.</p>${days.length > 1 ? chart(days) : ''}</section>`
 }
 
-function parts({ parts, framework }: ComplianceReport): Html {
+function parts({ parts, framework, attested }: ComplianceReport): Html {
+  const saidOf = (id: string): string =>
+    attested.map(({ subject, by }) => (subject === id ? `. Attested by ${by}, see below` : '')).join('')
   const row = (part: PartResult) =>
     html`<tr><th scope="row">${part.id}${part.confirmed ? '' : html`<span class="unconfirmed" title="Nobody has compared this id with the framework’s text yet"> *</span>`}</th>
-<td>${verdict(part.verdict, part.accepted)}</td><td>${part.about}</td><td>${part.part || part.notObservable || ''}</td>
+<td>${verdict(part.verdict, part.accepted)}</td><td>${part.about}</td><td>${part.part || part.notObservable || ''}${saidOf(part.id)}</td>
 <td>${part.checks.map((id) => html`<a href="#${id}">${id}</a> `)}</td></tr>\n`
   const unconfirmed = parts.some(({ confirmed }) => !confirmed)
   return html`<section aria-labelledby="parts"><h2 id="parts">The parts of ${framework.title}</h2>

@@ -10,6 +10,7 @@ import type { Sha256 } from '../../../core/ports.ts'
 import type { AuditEvent } from '../../../core/record.ts'
 import { tileWidth } from '../../log/tiles.ts'
 import type { LeafRange, PlacedLeaf } from '../../verify/tree.ts'
+import { type Said, SaidGatherer } from '../said.ts'
 import { drawn } from './draw.ts'
 import type { Ending, Fact } from './facts/fact.ts'
 import { factOf } from './facts/index.ts'
@@ -83,6 +84,7 @@ export class ComplianceGatherer {
   readonly #partLeaves: number
   readonly #facts: ReadonlyMap<string, Fact>
   readonly #totals: readonly Total[]
+  readonly #said: SaidGatherer
   readonly #observed = new Set<string>()
   readonly #days = new Map<string, [number, number, number]>()
   readonly #decisions: [number, number, number] = [0, 0, 0]
@@ -97,6 +99,7 @@ export class ComplianceGatherer {
     this.#source = source
     this.#partLeaves = settings.partLeaves ?? partLeaves
     this.plan = planOf(settings)
+    this.#said = new SaidGatherer(settings)
     this.#facts = new Map(this.plan.facts.map((name) => [name, factOf(name)!]))
     this.#totals = this.plan.tallies.map(() => ({ count: 0, subjects: new Subjects(), parts: [] }))
   }
@@ -170,9 +173,10 @@ export class ComplianceGatherer {
     return (minMs < fromMs && maxMs >= fromMs) || (minMs < toMs && maxMs >= toMs)
   }
 
-  #merge({ minMs, maxMs, always, inside }: SavedPart, { shard, range }: Open): void {
+  #merge({ minMs, maxMs, said, always, inside }: SavedPart, { shard, range }: Open): void {
     const { fromMs, toMs } = this.#settings
     if (minMs >= toMs) return
+    for (const event of said) this.#said.take({ event: event as unknown as AuditEvent })
     for (const [name, fact] of this.#facts) {
       for (const [held, one] of Object.entries(fact.always ?? {})) one.merge(always[name]![held]!)
       if (maxMs < fromMs) continue
@@ -197,6 +201,11 @@ export class ComplianceGatherer {
     for (const id of observed) if (this.#observed.size < maxNames) this.#observed.add(id)
     if (firstAt !== '' && (this.#firstAt === '' || firstAt < this.#firstAt)) this.#firstAt = firstAt
     if (lastAt > this.#lastAt) this.#lastAt = lastAt
+  }
+
+  /** What people answer for, once all shards were read. */
+  said(): Said {
+    return this.#said.finish()
   }
 
   /** All shards were read. */

@@ -62,6 +62,8 @@ export interface SavedPart {
   /** Times of its oldest and its youngest record; `minMs` is larger where there is none. */
   readonly minMs: number
   readonly maxMs: number
+  /** Attestations, whatever they are about (`SaidGatherer`), in the order of the log. */
+  readonly said: readonly Json[]
   /** Of all that is before the end of the time, and of what is in it. */
   readonly always: SavedFacts
   readonly inside: SavedInside
@@ -105,6 +107,7 @@ const lastTime = 8.64e15
 
 const maxDays = 100_000
 const maxObserved = 100_000
+const maxSaid = 10_000
 
 export class Part {
   readonly facts: ReadonlyMap<string, Fact>
@@ -125,6 +128,7 @@ export class Part {
   readonly #decisions: Verdicts = [0, 0, 0]
   readonly #observed = new Set<string>()
   readonly #last = new Latest()
+  readonly #said: Json[] = []
   /** Records that were not read by themselves. */
   alike: number = 0
   #firstMs = Number.POSITIVE_INFINITY
@@ -210,6 +214,10 @@ export class Part {
     if (atMs === undefined) return
     this.#time(atMs)
     if (this.#isAfter(atMs)) return
+    if (event.kind === 'attestation') {
+      this.#said.push(event as unknown as Json)
+      if (this.#said.length > maxSaid) this.#said.shift()
+    }
     const about = aboutOf(event)
     const inside = this.#isIn(atMs) && (about === undefined || this.#plan.inScope(about.id, about.service))
     this.#ran(this.#runOf(event), atMs, event.kind === 'decision' && inside)
@@ -264,6 +272,7 @@ export class Part {
     return {
       minMs: this.#minMs,
       maxMs: this.#maxMs,
+      said: this.#said,
       always: savedFacts('always'),
       inside: {
         facts: savedFacts('inside'),

@@ -77,7 +77,8 @@ export const declaredIn = async (file: string | undefined): Promise<Declared> =>
 
 const maxFileBytes = 16 * 1024 ** 2
 
-async function readYaml(file: string): Promise<unknown> {
+/** Throws `not_found` and `config_invalid`. */
+export async function readYaml(file: string): Promise<unknown> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new WritError('not_found', `${file} cannot be read: ${messageOf(cause)}`, { cause })
   })

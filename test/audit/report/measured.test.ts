@@ -1,12 +1,14 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { reportFiles } from '../../../audit/report/formats/files.ts'
 import { compliancePage } from '../../../audit/report/formats/page.ts'
 import { cardIn } from '../../../audit/report/gather/personal.ts'
 import { readCatalogue } from '../../../audit/report/node/catalogue.ts'
 import { draw } from '../../../audit/report/reprove.ts'
+import { SaidGatherer } from '../../../audit/report/said.ts'
 import { openCheckRules } from '../../../cli/wire/compliance.ts'
 import { toHex } from '../../../core/bytes.ts'
 import type { MeasuredVerdict } from '../../../core/compliance.ts'
@@ -19,6 +21,8 @@ import {
   catalogueOnce,
   checkOf,
   declaredFile,
+  digest,
+  eventAt,
   frameworkNamed,
   policyOf,
   remade,
@@ -297,4 +301,67 @@ test('a seed draws the same leaves, another seed others, and never one twice', (
   expect(new Set(one.map(({ shard, index }) => `${shard}/${index}`)).size).toBe(20)
   expect(one.some(({ shard }) => shard === 1)).toBe(true)
   expect(draw([{ ...shards[0]!, size: 3 }], 20, 'a', sha256)).toHaveLength(3)
+})
+
+const bo = { kind: 'attestation', by: 'Bo', actor: 'uid 1000' } as const
+
+test('what people answer for stands beside the verdicts, with its documents, and changes none', async () => {
+  const world = new World()
+  const list = { name: 'list.csv', sha256: 'cd'.repeat(32) }
+  const review = { about: 'access_review', subject: '7.2.4', statement: 'all <b>grants</b> looked at' } as const
+  const at = world.put(world.control, { ...bo, ...review, documents: [list] })
+  const framework = await frameworkNamed('pci-dss')
+  const { report } = await reportOf(world.end(), { framework })
+  const without = (await reportOf(new World().end(), { framework })).report
+  expect(report.parts.map(({ verdict }) => verdict)).toEqual(without.parts.map(({ verdict }) => verdict))
+  const entry = decisionId(eventAt(world.leaves, at))
+  expect(report.attested).toMatchObject([{ id: entry, ...review, by: 'Bo', documents: [list] }])
+  const page = compliancePage(report)
+  for (const text of ['Attested by Bo', 'all &lt;b&gt;grants&lt;/b&gt; looked at', list.sha256, entry]) {
+    expect(page).toContain(text)
+  }
+  expect(compliancePage(without)).toContain('Nobody attested anything')
+  const csv = new TextDecoder().decode(reportFiles(report, sha256).get('csv/attested.csv'))
+  expect(csv).toContain(`${entry},`)
+  expect((await reportOf(world.leaves, { framework, toMs: startMs + 1 })).report.attested).toEqual([])
+})
+
+test('zones, approvals, readers and personal members are read from the log too, where no file has them', async () => {
+  const declaration = (declared: Json) =>
+    ({ ...bo, about: 'declaration', subject: 'all', statement: 's', documents: [], declared }) as const
+  const activated = { kind: 'policy', action: 'activated', bundle: 'orders', revision: 'r1', sha256: digest } as const
+  const world = new World(['activated'])
+  world.put(world.control, declaration(declaredFile))
+  world.put(world.control, activated)
+  const { report } = await reportOf(world.end(), {}, {})
+  expect(report.checks.filter(({ verdict }) => verdict !== 'pass').map(({ id }) => id)).toEqual([])
+  expect(report.declarations).toMatchObject([{ by: 'Bo', members: Object.keys(declaredFile) }])
+  expect(report.inventory.source).toBe('a list kept by hand')
+
+  // An approval that came to the log after the revision was in force is none, whatever date it gives.
+  const late = new World()
+  late.put(late.control, declaration(declaredFile))
+  expect(checkOf((await reportOf(late.end(), {}, {})).report, 'M13').verdict).toBe('fail')
+  // What the file says, counts.
+  const file = { ...declaredFile, flows: [{ from: 'back', to: 'front' }] }
+  expect(checkOf((await reportOf(world.leaves, {}, file)).report, 'M15').verdict).toBe('fail')
+  // What is no declaration, declares nothing.
+  const wrong = new World()
+  wrong.put(wrong.control, declaration({ ...declaredFile, scopes: {} }))
+  const { report: none } = await reportOf(wrong.end(), {}, {})
+  expect([none.declarations, checkOf(none, 'M15').verdict]).toEqual([[], 'insufficient-data'])
+})
+
+test('whatever stands in an attestation, it is read or passed over', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom('about', 'declared', 'documents', 'by'), fc.jsonValue()), (body) => {
+      const said = new SaidGatherer({ fromMs: 0, toMs: Number.MAX_SAFE_INTEGER })
+      for (const more of [{}, { about: 'declaration', declared: { zones: body['by'] } }]) {
+        const event = { kind: 'attestation', timestamp: '2026-11-23T12:00:00.000000000Z', ...body, ...more }
+        said.take({ event: event as never })
+      }
+      const { attested, declarations } = said.finish()
+      expect(attested.length + declarations.length).toBeLessThanOrEqual(2)
+    }),
+  )
 })
