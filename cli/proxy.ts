@@ -229,9 +229,12 @@ function joinOptions(options: Options, dir: string, onEvent: ReturnType<typeof p
 
 /** Not itself, where it is the host's resolver. */
 const upstreamsOf = ({ dns, dnsUpstream }: Options): readonly { readonly address: string; readonly port: number }[] =>
-  (dnsUpstream.length > 0 ? dnsUpstream : getServers().map(withPort))
+  (dnsUpstream.length > 0 ? dnsUpstream : getServers().filter(isWhole).map(withPort))
     .map(hostAndPort)
     .filter(({ address, port }) => address !== dns?.address || port !== dns.port)
+
+/** One of a link is not reached without saying by which. */
+const isWhole = (server: string): boolean => !server.includes('%')
 
 /** Node leaves the port out where it is 53, and brackets with it. */
 const withPort = (server: string): string =>

@@ -161,17 +161,26 @@ test('a reader who has seen enough ends nothing and breaks nothing', async () =>
   expect(err).toBe('ended 0\n')
 })
 
+const capturing = ['capture', '-f', 'no.yaml', '--workload', 'web']
+
 test.each([
-  ['an address of IPv6', ['--address', 'orders=::1', '--except-uid', '1'], /a redirect of IPv6 leads to ::1/],
+  ['an address of IPv6', [...capturing, '--address', 'orders=::1', '--except-uid', '1'], /leads to ::1/],
   [
     'an address without whose calls stay',
-    ['--address', 'orders=10.0.0.1'],
-    /own calls to such an address would come back/,
+    [...capturing, '--address', 'orders=10.0.0.1'],
+    /own calls .* would come back/,
   ],
-  ['names without whose questions stay', ['--dns', '15053'], /own questions to the resolvers would come back/],
-] as const)('capture refuses %s', async (_, words, expected) => {
-  const fresh = await program('capture')
+  ['names without whose questions stay', [...capturing, '--dns', '15053'], /own questions .* would come back/],
+  ['a sidecar as root', ['launch', '--socket', 'web/out=127.0.0.1:1', '--uid', '0', '--', 'writ'], /would run as root/],
+  ['a socket of nobody', ['launch', '--socket', '127.0.0.1:1', '--uid', '1', '--', 'writ'], /takes WORKLOAD\/LISTENER/],
+  ['a socket of IPv6', ['launch', '--socket', 'web/out=[::1]:1', '--uid', '1', '--', 'writ'], /takes an IPv4 address/],
+  [
+    'what is not there',
+    ['launch', '--socket', 'web/out=127.0.0.1:1', '--uid', '1', '--', 'no-such'],
+    /no command no-such/,
+  ],
+] as const)('capture and launch refuse %s', async (_, words, expected) => {
+  const fresh = await program(words[0])
   for (const one of [fresh, ...fresh.commands]) one.exitOverride().configureOutput({ writeErr: () => {} })
-  const ended = fresh.parseAsync(['node', 'writ', 'capture', '-f', 'no.yaml', '--workload', 'web', ...words])
-  await expect(ended).rejects.toThrow(expected)
+  await expect(fresh.parseAsync(['node', 'writ', ...words])).rejects.toThrow(expected)
 })
