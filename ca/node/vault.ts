@@ -30,7 +30,7 @@ export function vaultUpstream(place: VaultPlace): Upstream {
       cure: 'write it as https://host:port; http:// only on loopback',
     })
   }
-  const path = `/v1/${mount}/root/sign-intermediate`
+  const path = ['', 'v1', mount, 'root', 'sign-intermediate'].join('/')
   const where = `Vault at ${base.origin}${path}`
   return {
     ref: `upstream:vault ${base.origin} ${mount}`,
