@@ -88,7 +88,7 @@ test('a root follows another while requests go on: none fails, each step is on r
     ...['authority_undo_ordered', 'authority_undone control', 'authority_undo_ordered', 'authority_undone control'],
     'authority_withdrawn control',
   ])
-}, 300_000)
+}, 900_000)
 
 async function authority(...args: readonly string[]): Promise<AuthorityStatus> {
   const { code, out, err } = await writ('ca', ...args, '--state', state, '--json')
