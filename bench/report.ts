@@ -1,6 +1,7 @@
 /**
  * What a compliance report costs on the log that `bench/log/run.ts` made in FOLDER: all 22 checks, each report in a process
- * of its own, and after each a look at the same one without what earlier ones kept. `node bench/report.ts FOLDER`
+ * of its own, and after each a look at the same one without what earlier ones kept.
+ * `node bench/report.ts FOLDER`; with `--kept` without those that read everything.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -110,7 +111,7 @@ async function timeOf(dir: string, index: number, size: number): Promise<number>
   return 'event' in read ? Date.parse(read.event.timestamp) : 0
 }
 
-async function run(dir: string): Promise<void> {
+async function run(dir: string, onlyKept: boolean): Promise<void> {
   const { size } = checkpointIn(readFileSync(join(dir, 'log', '0', 'checkpoint'), 'utf8'))!
   // The last tenth of it is the last day.
   const before = Math.floor((size * 0.9) / 256) * 256
@@ -132,7 +133,7 @@ async function run(dir: string): Promise<void> {
   const line = (cells: readonly string[]): void => void process.stdout.write(`| ${cells.join(' | ')} |\n`)
   line(['report', 'leaves read', 'CPU s', 's', 'peak MiB', 'load', 'SHA-256'])
   line(['---', '---', '---', '---', '---', '---', '---'])
-  for (const [name, asked] of rows) {
+  for (const [name, asked] of rows.filter(([, { sums }]) => sums !== undefined || !onlyKept)) {
     const { cpu, wall, mib, leaves, read, doubt, sha256: digest } = apart(asked)
     const told = doubt === '' ? name : `${name} (not believed: ${doubt})`
     const numbers = [cpu.toFixed(1), wall.toFixed(1), mib.toFixed(0), loadavg()[0]!.toFixed(1)]
@@ -142,4 +143,4 @@ async function run(dir: string): Promise<void> {
 
 const [first = '.cache/million', second] = process.argv.slice(2)
 if (first === '--one') process.stdout.write(JSON.stringify(await report(JSON.parse(second!) as Asked)))
-else await run(first)
+else await run(first, second === '--kept')

@@ -88,8 +88,8 @@ interface Stretch {
   /** Of `verdicts`; -1 where they are not of those that a report counts. */
   readonly verdict: number
   readonly shard: number
-  readonly first: number
-  readonly firstMs: number
+  first: number
+  firstMs: number
   count: number
   lastMs: number
   last: number
@@ -196,7 +196,10 @@ export class Part {
     }
     if (!stretch) return true
     this.alike++
-    stretch.count++
+    if (stretch.count++ === 0) {
+      stretch.first = index
+      stretch.firstMs = atMs
+    }
     if (atMs > stretch.lastMs) {
       stretch.lastMs = atMs
       stretch.last = index
@@ -323,7 +326,7 @@ export class Part {
       tallies: counting.map(({ number }) => this.#tallies[number]!),
       subjects: counting.map((one) => subjectOf(one, this.#view)),
       verdict: verdictOf(event),
-      ...{ shard, first: index, firstMs: atMs, count: 0, lastMs: atMs, last: index },
+      ...{ shard, first: index, firstMs: atMs, count: 0, lastMs: Number.NEGATIVE_INFINITY, last: index },
     }
     stretches.set(turned, stretch)
     return stretch

@@ -14,22 +14,24 @@ import { type Call, id, leafHashOf, Producer, sha256, startMs } from '../verify/
 import { catalogueOnce, declaredFile, showing, World } from './world.ts'
 
 /** Calls of a few sorts, with what tells one from another in odd places. */
+const oneOf = <Value>(usual: Value, ...others: readonly Value[]) =>
+  fc.oneof({ arbitrary: fc.constant(usual), weight: 3 * others.length }, ...others.map((one) => fc.constant(one)))
 const sort = fc.record({
-  caller: fc.constantFrom(undefined, id('web'), id('ledger'), id('old')),
-  verdict: fc.constantFrom('allow' as const, 'allow' as const, 'deny' as const, 'fault' as const),
-  path: fc.constantFrom('/a', '', '/1234567890123', '/c/411111111111111'),
+  caller: oneOf(id('web'), undefined, id('ledger'), id('old')),
+  verdict: oneOf<'allow' | 'deny' | 'fault'>('allow', 'deny', 'fault'),
+  path: oneOf('/a', '', '/1234567890123', '/c/411111111111111'),
   proof: fc.constantFrom('x509', 'x509', 'jwt', 'none'),
   // A life of 30 s: records come to lie over its shares.
   lifeMs: fc.constantFrom(30_000, 90_000_000),
-  token: fc.constantFrom('', '1'.repeat(64), '2'.repeat(64)),
-  user: fc.constantFrom('', 'ada'),
-  direction: fc.constantFrom('inbound' as const, 'inbound' as const, 'outbound' as const),
+  token: oneOf('', '1'.repeat(64), '2'.repeat(64)),
+  user: oneOf('', 'ada'),
+  direction: oneOf<'inbound' | 'outbound'>('inbound', 'outbound'),
 })
 const step = fc.record({
   sort: fc.nat(),
   stepMs: fc.constantFrom(0, 1, 3000, 7000, -2000),
   source: fc.constantFrom('10.0.0.7', '10.0.0.8', ''),
-  path: fc.constantFrom('', '', '', '/b/4111 1111-1111 1111', '/Zoë'),
+  path: oneOf('', '/b/4111 1111-1111 1111', '/Zoë'),
   other: fc.constantFrom('', '', '', '', 'head', 'ledger', 'restart', 'outcomes', 'finding', 'start'),
 })
 const calls = fc
@@ -96,7 +98,7 @@ test('records that are alike are counted as they would be one by one', async () 
         single.take(leaf, 0, eventOf(leaf), false)
       }
       expect(shown(alike.save())).toEqual(shown(single.save()))
-      expect(alike.alike).toBeGreaterThan(0)
+      expect(alike.alike).toBeGreaterThan(20)
     }),
     { numRuns: 25, endOnFailure: true },
   )
