@@ -25,8 +25,8 @@ export const trustDomain: TrustDomain = parseTrustDomain('bank.example')!
 export const callerId: SpiffeId = parseSpiffeId('spiffe://bank.example/storefront')!
 export const serverId: SpiffeId = parseSpiffeId('spiffe://bank.example/orders')!
 
-export const authorityIn = (dir: string): Promise<Authority> =>
-  openAuthority({ dir, trustDomain, nowMs: Date.now, random })
+export const authorityIn = (dir: string, nowMs: () => number = Date.now): Promise<Authority> =>
+  openAuthority({ dir, trustDomain, nowMs, random })
 
 export async function makeCertificates(folder: string): Promise<Certificates> {
   const dir = join(folder, 'authority')

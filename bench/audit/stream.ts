@@ -1,18 +1,19 @@
 /** A stream as proxies send it, without the broker: sealed records with signed heads, in messages of one producer each. */
 
 import { newProducer, type Producer, type Sealed, seal, sealHead, sealStart } from '../../audit/stream/producer.ts'
+import { newKeyPair } from '../../ca/node/crypto.ts'
 import { signHeadWith } from '../../ca/node/heads.ts'
-import { localIdentitySource } from '../../ca/node/source.ts'
 import { random, sha256 } from '../../cli/wire/machine.ts'
-import type { IdentitySource, SignHead, StreamMessage } from '../../core/ports.ts'
+import type { IdentityState, Svid } from '../../core/identity.ts'
+import type { SignHead, StreamMessage } from '../../core/ports.ts'
 import { newEpoch, type OutcomeItem } from '../../core/record.ts'
-import { spiffeId } from '../../core/spiffe.ts'
+import { type SpiffeId, spiffeId } from '../../core/spiffe.ts'
 import { authorityIn, trustDomain } from '../certificates.ts'
 import { openMesh, randomOf } from './mesh.ts'
 
 interface Sender {
   readonly partition: number
-  readonly source: IdentitySource
+  svid: Svid
   readonly sign: SignHead
   producer: Producer
   waiting: Uint8Array[]
@@ -40,28 +41,32 @@ export interface Stream {
 }
 
 export async function openStream({ dir, producers, partitions, rate }: StreamOptions): Promise<Stream> {
-  const authority = await authorityIn(dir)
   const startMs = Date.now()
+  let nowMs = startMs
+  const authority = await authorityIn(dir, () => nowMs)
+  // By the stream's own time, as its records are: it lags behind the clock where the auditor does.
+  const svidOf = (id: SpiffeId): Svid => {
+    const { spki, keyPem } = newKeyPair()
+    return { id, keyPem, ...authority.issue({ id, spki }) }
+  }
   const decide = openMesh(startMs + 86_400_000)
   const chance = randomOf(5)
   const nsOf = (ms: number): bigint => BigInt(Math.floor(ms * 1000)) * 1000n
-  const senders = await Promise.all(
-    Array.from({ length: producers }, async (_, i): Promise<Sender> => {
-      const id = spiffeId(trustDomain, `producer-${i}`)!
-      const source = await localIdentitySource(authority, id, { nowMs: Date.now, random })
-      const of = { td: trustDomain, cluster: 'bench', id, epoch: newEpoch(random) }
-      const sender: Sender = {
-        ...{ partition: i % partitions, source, sign: signHeadWith(source), waiting: [], ended: [], headedMs: startMs },
-        producer: newProducer(of, nsOf(startMs)),
-      }
-      const { chain } = source.current().svid
-      take(
-        sender,
-        sealStart(sender.producer, { software: 'writ bench', previous: undefined, chain }, nsOf(startMs), sha256),
-      )
-      return sender
-    }),
-  )
+  const senders = Array.from({ length: producers }, (_, i): Sender => {
+    const id = spiffeId(trustDomain, `producer-${i}`)!
+    const of = { td: trustDomain, cluster: 'bench', id, epoch: newEpoch(random) }
+    const sender: Sender = {
+      ...{ partition: i % partitions, svid: svidOf(id), waiting: [], ended: [], headedMs: startMs },
+      sign: signHeadWith({ current: () => ({ svid: sender.svid }) as IdentityState, subscribe: () => () => undefined }),
+      producer: newProducer(of, nsOf(startMs)),
+    }
+    const { chain } = sender.svid
+    take(
+      sender,
+      sealStart(sender.producer, { software: 'writ bench', previous: undefined, chain }, nsOf(startMs), sha256),
+    )
+    return sender
+  })
   const offsets = new Map<number, number>()
   let [step, number] = [0, 0]
   return {
@@ -83,13 +88,16 @@ export async function openStream({ dir, producers, partitions, rate }: StreamOpt
         })
       }
       const endMs = startMs + ++step * stepMs
+      nowMs = endMs
       const messages = new Map<number, StreamMessage[]>()
       for (const sender of senders) {
         const { producer } = sender
         if (sender.ended.length > 0)
           take(sender, seal(producer, { kind: 'outcomes', outcomes: sender.ended.splice(0) }, nsOf(endMs), sha256))
         if (endMs - sender.headedMs >= headMs && sender.producer.unheaded > 0) {
-          const { chain } = sender.source.current().svid
+          const { notBeforeMs, notAfterMs } = sender.svid
+          if (endMs > (notBeforeMs + notAfterMs) / 2) sender.svid = svidOf(sender.svid.id)
+          const { chain } = sender.svid
           take(sender, sealHead(sender.producer, { final: false, chain, sign: sender.sign }, nsOf(endMs), sha256))
           sender.headedMs = endMs
         }
