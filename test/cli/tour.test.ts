@@ -52,9 +52,10 @@ describe('the tour', () => {
   test('ends with a report, which lies in the one folder that it leaves', async () => {
     expect(left).toHaveLength(1)
     const { 1: report } = /file:\/\/(\S+report\.html)/.exec(run.out)!
-    expect(dirname(report!)).toBe(join(folder, 'tmp', left[0]!))
+    const home = join(folder, 'tmp', left[0]!)
+    expect(dirname(report!)).toBe(join(home, 'report'))
     expect(await readFile(report!, 'utf8')).toContain('The log was not changed')
-    expect(run.out).toContain(`Everything of this tour lies in ${dirname(report!)}; remove it when you like.`)
+    expect(run.out).toContain(`Everything of this tour lies in ${home}; remove it when you like.`)
   })
 })
 

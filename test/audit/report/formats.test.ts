@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect } from 'vitest'
+import { turnedFinding } from '../../../audit/findings/bodies.ts'
+import { ocsfFinding } from '../../../audit/findings/ocsf.ts'
 import { type ReportFiles, reportFiles } from '../../../audit/report/formats/files.ts'
 import { fromUtf8 } from '../../../core/bytes.ts'
 import type { ComplianceReport } from '../../../core/compliance.ts'
@@ -106,6 +108,15 @@ needs('python')('each part is a compliance finding that OCSF’s own schema pass
     const told = JSON.parse(await runPython(pathOf('python'), ocsf, join(folder, `${name}.ocsf.ndjson`)))
     expect(told).toEqual({ count: reports.get(name)!.report.parts.length, errors: [] })
   }
+  const { report } = reports.get('pci-dss')!
+  const turned = report.checks.map((check, i) => {
+    const entry = { id: `${'ab'.repeat(12)}-${i}`, foundMs: 1_800_000_000_000 }
+    const finding = { ...entry, body: turnedFinding(check, 'insufficient-data', report) }
+    return JSON.stringify(ocsfFinding(finding, { trustDomain: 'bank.example' }))
+  })
+  await writeFile(join(folder, 'turned.ndjson'), `${turned.join('\n')}\n`)
+  const told = JSON.parse(await runPython(pathOf('python'), ocsf, join(folder, 'turned.ndjson')))
+  expect(told).toEqual({ count: 22, errors: [] })
 })
 
 needs('chromium', 'axe')(
