@@ -5,7 +5,6 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseMoment } from '../audit/query/moment.ts'
 import type { ReportWork } from '../audit/report/compliance.ts'
-import type { KeptSums } from '../audit/report/kept.ts'
 import type { Pin } from '../audit/report/pinned.ts'
 import { type ComplianceReport, complianceVersion } from '../core/compliance.ts'
 import { messageOf, WritError } from '../core/fault.ts'
@@ -45,15 +44,15 @@ export async function reportOn(framework: string, options: FrameworkOptions): Pr
   if ((await readdir(out).catch(() => [])).length > 0) {
     throw new WritError('usage', `${out} is not empty`, { cure: 'name a folder that is not there yet with --out' })
   }
-  const { reporterOf, writeReport } = await import('./wire/report.ts')
+  const { reporterOf, sumsIn, writeReport } = await import('./wire/report.ts')
   const { place } = await openPlace({ ...options, database: false })
-  const sums = options.fresh ? undefined : await sumsOf(options)
+  const { state, signKey = existsSync(state) ? join(state, 'report.key') : undefined } = options
+  const sums = options.fresh || !signKey || !existsSync(state) ? undefined : () => sumsIn(state, signKey)
   const report = await reporterOf(options, () => nowMs, sums).make(place, {
     ...{ framework, scope: options.scope, fromMs, toMs, pins, seed: options.seed, previous },
     onWork: (work) => process.stderr.write(workText(work)),
   })
   const policy = options.policy === undefined ? undefined : await readFile(options.policy, 'utf8')
-  const { state, signKey = existsSync(state) ? join(state, 'report.key') : undefined } = options
   const written = await writeReport(report, place, {
     ...{ out, signKey, pdf: options.pdf },
     ...(options.evidence && { evidence: { policy } }),
@@ -62,16 +61,6 @@ export async function reportOn(framework: string, options: FrameworkOptions): Pr
   if (options.json) process.stdout.write(await readFile(join(out, 'report.json')))
   else process.stdout.write(summaryOf(report, out, { ...written, entry }))
   if (!report.verified.ok) process.exitCode = 1
-}
-
-/** Sums of earlier reports lie in the state folder. Without one, or under a key of somebody else, everything is read. */
-async function sumsOf({ state, signKey }: FrameworkOptions): Promise<KeptSums | undefined> {
-  if (!existsSync(state)) return undefined
-  const [{ openKeyFile }, { openKept }] = await Promise.all([
-    import('../audit/node/keyfile.ts'),
-    import('../audit/report/node/kept.ts'),
-  ])
-  return openKept(join(state, 'report-sums'), await openKeyFile(signKey ?? join(state, 'report.key')))
 }
 
 export async function readReport(path: string): Promise<ComplianceReport> {

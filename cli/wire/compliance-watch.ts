@@ -17,7 +17,7 @@ import type { AuditEvent, ReportBody } from '../../core/record.ts'
 import { readReport } from '../report-framework.ts'
 import type { Log } from './log.ts'
 import { sha256 } from './machine.ts'
-import { entryOf, type Reporter, reporterOf, writeReport } from './report.ts'
+import { entryOf, type Reporter, reporterOf, sumsIn, writeReport } from './report.ts'
 import type { OnEvent } from './telemetry.ts'
 
 export interface ComplianceWatchOptions {
@@ -93,6 +93,7 @@ export function openComplianceWatch(options: ComplianceWatchOptions): Compliance
       ...(settings.declared !== undefined && { declared: at(settings.declared) }),
     },
     nowMs,
+    () => sumsIn(dirname(signKey), signKey),
   )
   const warn = (text: string): void => onEvent({ level: 'warn', from: 'compliance', text })
   const { status } = settings

@@ -12,6 +12,7 @@ import { everything } from '../../audit/report/gather/scope.ts'
 import type { KeptSums } from '../../audit/report/kept.ts'
 import { type Catalogue, declaredIn, readCatalogue } from '../../audit/report/node/catalogue.ts'
 import { reportEvidence } from '../../audit/report/node/evidence.ts'
+import { openKept } from '../../audit/report/node/kept.ts'
 import { beganMs, compliancePlace } from '../../audit/report/node/place.ts'
 import type { Pin } from '../../audit/report/pinned.ts'
 import { toHex } from '../../core/bytes.ts'
@@ -50,10 +51,10 @@ export interface Reporter {
 }
 
 /**
- * What is read and compiled, is so once; the declared file is read anew for each report. Of what earlier reports summed, only
- * the rest is read where `sums` has it.
+ * What is read and compiled, is so once; the declared file is read anew for each report. What earlier reports left in `sums` is
+ * not read again.
  */
-export function reporterOf(sources: ReportSources, nowMs: () => number, sums?: KeptSums): Reporter {
+export function reporterOf(sources: ReportSources, nowMs: () => number, sums?: () => Promise<KeptSums>): Reporter {
   let opened: Promise<[Catalogue, CheckRules]> | undefined
   const { checks, frameworks } = sources
   const open = (): Promise<[Catalogue, CheckRules]> =>
@@ -84,12 +85,16 @@ export function reporterOf(sources: ReportSources, nowMs: () => number, sums?: K
         ...(seed !== undefined && { seed }),
         ...(previous && { previous }),
       }
-      const { report, work } = await compliancePlace(place, judge, settings, sums)
+      const { report, work } = await compliancePlace(place, judge, settings, await sums?.())
       onWork?.(work)
       return report
     },
   }
 }
+
+/** Sums of earlier reports lie in the state folder; what another key has signed is not believed. */
+export const sumsIn = async (state: string, signKey: string): Promise<KeptSums> =>
+  openKept(join(state, 'report-sums'), await openKeyFile(signKey))
 
 export interface WrittenReport {
   /** SHA-256 of `report.json`, lower-case hex. */
