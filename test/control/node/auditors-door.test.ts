@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { receiptInLog } from '../../../audit/log/prove.ts'
 import { parseReceipt, verifyReceipt } from '../../../audit/log/receipt.ts'
@@ -22,11 +24,13 @@ import type { SpiffeId } from '../../../core/spiffe.ts'
 import { fill } from '../../audit/query/store.ts'
 import { filesOf, Mesh, Signer } from '../../audit/verify/log.ts'
 import { leafHashOf, Producer, sha256, startMs, verifyTestHead } from '../../audit/verify/producer.ts'
+import { needs } from '../../parts/needs.ts'
 import { testSink } from './mesh.ts'
 import { identityOf, rootPem, stateOf, type TestIdentity } from './pki.ts'
 
 /** The auditors' door over real sockets: what a grant covers, and that nothing else comes out of it. */
 
+const withTools = needs('curl', 'openssl')
 const maxPerMinute = 20
 const signer = new Signer()
 const mesh = new Mesh().calls(12)
@@ -164,6 +168,23 @@ test('an auditor draws by a seed of their own, reads what was drawn, and the pro
     'auditor ada record allow 1',
     'auditor ada proof allow 1',
   ])
+})
+
+withTools('what docs/AUDITORS.md says of it, does what it says', async () => {
+  const { token = '' } = await grant({ name: 'cleo', scope, ...inside, until })
+  const page = await readFile(join(import.meta.dirname, '../../../docs/AUDITORS.md'), 'utf8')
+  const [, block] = /## A sample of your own\n[^`]*```\n([^`]*)```/.exec(page)!
+  const script = block!
+    .replaceAll('https://audit.example:7450', `https://127.0.0.1:${door.port}`)
+    .replaceAll('curl -s', 'curl -sk') // Its certificate is the mesh's here.
+    .replaceAll(/\bID\b/g, ids.inside)
+  const env = { ...process.env, TOKEN: token }
+  const { stdout } = await promisify(execFile)('sh', ['-ec', script], { cwd: dir, env })
+  expect(stdout).toMatch(/"name": ?"cleo".*"id": ?"M02"/s)
+  expect(await readFile(join(dir, `${ids.inside}.json`), 'utf8')).toContain(ids.inside)
+  const proof = parseReceipt(await readFile(join(dir, `${ids.inside}.tlog-proof`), 'utf8'))!
+  const leaf = new Uint8Array(await readFile(join(dir, `${ids.inside}.json`)))
+  expect(await verifyReceipt(proof, leafHashOf(leaf), [signer.key], sha256, verifyEd25519)).toMatchObject({ ok: true })
 })
 
 test('what is of another time, another scope or nowhere is refused with a code, and that is an entry too', async () => {
