@@ -40,4 +40,6 @@ test('what is copied into the image is there, is sent to the builder, and is all
   expect(execFileSync(process.execPath, [join(folder, 'cli/main.ts'), '--version'], { encoding: 'utf8' })).toBe(
     `${version}\n`,
   )
+  const explained = [join(folder, 'cli/main.ts'), 'report', 'explain', 'M02']
+  expect(execFileSync(process.execPath, explained, { encoding: 'utf8' })).toContain('M02') // By files that it reads.
 })
