@@ -281,5 +281,20 @@ export function textAt(bytes: Uint8Array, member: number): string | undefined {
   return asciiText(bytes, from + 1, to - 1)
 }
 
+/** Values by epoch, looked up for the record that was scanned last: by a sum of its bytes first, which makes no text. */
+export class ScannedEpochs<Value extends { readonly epoch: string }> {
+  readonly #bySum = new Map<number, Value>()
+
+  /** Undefined where `values` does not have it. What it gave once it gives again. */
+  find(bytes: Uint8Array, values: ReadonlyMap<string, Value>): Value | undefined {
+    const sum = sumAt(bytes, memberNumbers.epoch)
+    const last = this.#bySum.get(sum)
+    if (last && isText(bytes, memberNumbers.epoch, last.epoch)) return last
+    const found = values.get(textAt(bytes, memberNumbers.epoch) ?? '')
+    if (found) this.#bySum.set(sum, found)
+    return found
+  }
+}
+
 export const asciiText = (bytes: Uint8Array, from: number, to: number): string =>
   String.fromCharCode.apply(null, bytes.subarray(from, to) as unknown as number[])

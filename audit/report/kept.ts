@@ -58,7 +58,9 @@ export class KeptParts {
     this.#plan = this.#digest(`${this.#partLeaves} ${text}`)
   }
 
+  /** A second pass over the same checkpoint finds what the first has hashed. */
   async shard(shard: number, tree: Checkpoint): Promise<void> {
+    if (this.#hashes.has(shard)) return
     const source = this.#sources.find((one) => one.shard === shard)!
     const hashAt = hashesFromTiles(this.#sha256, source.read, tree.size)
     const level = Math.log2(this.#partLeaves)

@@ -15,7 +15,7 @@ import {
 } from '../../core/record.ts'
 import { pathOf, type SpiffeId } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
-import { memberNumbers as at, isText, scan, sumAt, textAt } from '../log/scan.ts'
+import { memberNumbers as at, isText, ScannedEpochs, scan } from '../log/scan.ts'
 import { EpochReader, type EpochRules, type EpochSummary, type SavedEpoch } from './epoch.ts'
 import { type FindingCode, type Findings, recordId } from './finding.ts'
 import { findLostSpools } from './lost.ts'
@@ -65,8 +65,7 @@ interface Pruned {
 
 export class RecordsReader {
   readonly #epochs = new Map<string, EpochReader>()
-  /** By `sumAt`, that of which a record was scanned last. */
-  readonly #scanned = new Map<number, EpochReader>()
+  readonly #scanned = new ScannedEpochs<EpochReader>()
   readonly #serials = new SerialReader()
   readonly #kinds = new Map<EventKind, number>()
   /** Those that were not parsed. */
@@ -113,7 +112,7 @@ export class RecordsReader {
     if (!scan(bytes, from, to)) return false
     const isDecision = isText(bytes, at.kind, 'decision')
     if (!isDecision && !isText(bytes, at.kind, 'outcomes')) return false
-    const epoch = this.#scannedEpoch(bytes)
+    const epoch = this.#scanned.find(bytes, this.#epochs)
     if (!epoch || epoch.shard !== shard || !isText(bytes, at.producer, epoch.producer)) return false
     if (isDecision && isText(bytes, at.proof, 'x509') && !this.#serials.knowsScanned(bytes)) return false
     const atMs = epoch.next(bytes, hash, index, isDecision)
@@ -122,16 +121,6 @@ export class RecordsReader {
     else this.#outcomes++
     if (atMs > this.#newestMs) this.#newestMs = atMs
     return true
-  }
-
-  /** That of the record that was scanned, where it is known. */
-  #scannedEpoch(bytes: Uint8Array): EpochReader | undefined {
-    const sum = sumAt(bytes, at.epoch)
-    const last = this.#scanned.get(sum)
-    if (last && isText(bytes, at.epoch, last.epoch)) return last
-    const epoch = this.#epochs.get(textAt(bytes, at.epoch) ?? '')
-    if (epoch) this.#scanned.set(sum, epoch)
-    return epoch
   }
 
   /** The event of a leaf, or undefined where it is none. */

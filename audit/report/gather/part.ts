@@ -9,9 +9,9 @@ import {
   isText,
   memberFrom,
   memberTo,
+  ScannedEpochs,
   scan,
   scannedShape,
-  sumAt,
   textAt,
 } from '../../log/scan.ts'
 import { tileWidth } from '../../log/tiles.ts'
@@ -120,8 +120,7 @@ export class Part {
   readonly #tallies: readonly PartTally[]
   readonly #passing: readonly Fact[]
   readonly #runs = new Map<string, RunState>()
-  /** By `sumAt`. */
-  readonly #scanned = new Map<number, RunState>()
+  readonly #scanned = new ScannedEpochs<RunState>()
   readonly #clock = new Clock()
   readonly #at = { shard: 0, index: 0 }
   readonly #days = new Map<number, Verdicts>()
@@ -162,7 +161,7 @@ export class Part {
     const shape = isDecision ? scannedShape : undefined
     if (isDecision ? !shape || this.#plan.reads.unlike : this.#plan.byKind.has('outcomes')) return false
     if (!isDecision && !isText(bytes, at.kind, 'outcomes')) return false
-    const run = this.#scannedRun(bytes)
+    const run = this.#scanned.find(bytes, this.#runs)
     if (!run || leaf.to - leaf.from > maxRecordBytes || !isEnvelope(bytes, run)) return false
     const atMs = this.#clock.msAt(bytes)
     if (atMs < 0 || (isDecision && !isOwnId(bytes))) return false
@@ -350,15 +349,6 @@ export class Part {
     if (known) return known
     const run = { epoch, producer, td, cluster, lastMs: Number.NEGATIVE_INFINITY, decided: false }
     this.#runs.set(epoch, run)
-    return run
-  }
-
-  #scannedRun(bytes: Uint8Array): RunState | undefined {
-    const sum = sumAt(bytes, at.epoch)
-    const last = this.#scanned.get(sum)
-    if (last && isText(bytes, at.epoch, last.epoch)) return last
-    const run = this.#runs.get(textAt(bytes, at.epoch) ?? '')
-    if (run) this.#scanned.set(sum, run)
     return run
   }
 
