@@ -118,6 +118,15 @@ export interface Certificates {
   subscribe(changed: () => void): () => void
 }
 
+/** Gives the headers of an HTTP request with those that its credentials add, such as a signature (AWS Signature Version 4). */
+export type SignRequest = (
+  method: string,
+  url: URL,
+  query: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array | undefined,
+) => Promise<Readonly<Record<string, string>>>
+
 /** Signs a head payload with the producer's SVID key (ECDSA P-256, SHA-256, r and s, 64 bytes). */
 export type SignHead = (payload: Uint8Array) => {
   /** SHA-256 of the signing leaf certificate, lower-case hex. */

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { fromBase64, toBase64, utf8 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import { isObject, type Json } from '../../core/json.ts'
+import type { SignRequest } from '../../core/ports.ts'
 import { keyKindOf } from '../algorithms.ts'
 import { attempt, readDer } from '../der.ts'
 import type { RootKey, RootKeys } from './root-keys.ts'
@@ -16,14 +17,6 @@ export interface KmsPlace {
   /** Gives the headers of a request that is signed by AWS Signature Version 4 for the service `kms`. */
   readonly sign: SignRequest
 }
-
-export type SignRequest = (
-  method: string,
-  url: URL,
-  query: Readonly<Record<string, string>>,
-  headers: Readonly<Record<string, string>>,
-  body: Uint8Array | undefined,
-) => Promise<Readonly<Record<string, string>>>
 
 /** Shortest wait that KMS takes before it destroys a key, in days; until then it can be brought back. */
 const pendingDays = 7

@@ -1,9 +1,8 @@
 /** Recovery keys that are bound, in one file that is replaced whole. */
 
-import { WritError } from '../../core/fault.ts'
-import { isObject, parseJson } from '../../core/json.ts'
+import { isObject } from '../../core/json.ts'
 import { parseSpiffeId } from '../../core/spiffe.ts'
-import { readText, replaceText } from './files.ts'
+import { listIn, readText, replaceText } from './files.ts'
 import { type BoundKey, maxBound, type RecoveryStore, tooManyBound } from './recovery.ts'
 
 /** Renewals of many workloads are written together: a crash forgets at most those of this time, in milliseconds. */
@@ -31,15 +30,9 @@ export function fileBoundKeys(path: string, nowMs: () => number): RecoveryStore 
 }
 
 function load(path: string): Map<string, BoundKey> {
-  const text = readText(path)
-  const list = text === undefined ? [] : parseJson(text)
-  const keys = Array.isArray(list) ? list.map(readKey) : [undefined]
-  if (keys.includes(undefined)) {
-    throw new WritError('config_invalid', `${path} is not a list of recovery keys`, {
-      cure: 'remove the file; workloads whose certificates are over then need tokens',
-    })
-  }
-  return new Map((keys as BoundKey[]).map((key) => [key.digest, key]))
+  const cure = 'remove the file; workloads whose certificates are over then need tokens'
+  const keys = listIn(readText(path) ?? '[]', readKey, { of: 'recovery keys', place: path, cure })
+  return new Map(keys.map((key) => [key.digest, key]))
 }
 
 function readKey(value: unknown): BoundKey | undefined {

@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { messageOf, WritError } from '../../core/fault.ts'
+import { parseJson } from '../../core/json.ts'
 
 export function privateFolder(dir: string): void {
   try {
@@ -41,6 +42,25 @@ export function readText(path: string): string | undefined {
       cause,
     })
   }
+}
+
+export interface ListText {
+  /** What it should hold, and where it is from: `join tokens`, a path. */
+  readonly of: string
+  readonly place: string
+  readonly cure: string
+}
+
+/** The items of a JSON list. Throws `config_invalid` where the text is none, or `read` knows one of them not. */
+export function listIn<Item>(
+  text: string,
+  read: (value: unknown) => Item | undefined,
+  { of, place, cure }: ListText,
+): readonly Item[] {
+  const list = parseJson(text)
+  const items = Array.isArray(list) ? list.map(read) : [undefined]
+  if (!items.includes(undefined)) return items as Item[]
+  throw new WritError('config_invalid', `${place} is not a list of ${of}`, { cure })
 }
 
 /** Replaces a file in one step: after a crash there is the old text or the new one. */

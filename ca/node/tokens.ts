@@ -1,10 +1,10 @@
 /** Outstanding join tokens: in one file that is replaced whole, or in memory. */
 
 import { WritError } from '../../core/fault.ts'
-import { isObject, parseJson } from '../../core/json.ts'
+import { isObject } from '../../core/json.ts'
 import { parseSpiffeId } from '../../core/spiffe.ts'
 import type { HeldToken, TokenStore } from '../join.ts'
-import { readText, replaceText } from './files.ts'
+import { listIn, readText, replaceText } from './files.ts'
 
 /** Most tokens that may be outstanding. One more is refused. */
 export const maxTokens = 1000
@@ -42,16 +42,9 @@ function tokensOver(tokens: Map<string, HeldToken>, save: (tokens: Map<string, H
 }
 
 function load(path: string): Map<string, HeldToken> {
-  const text = readText(path)
-  if (text === undefined) return new Map()
-  const list = parseJson(text)
-  const tokens = Array.isArray(list) ? list.map(readToken) : [undefined]
-  if (tokens.includes(undefined)) {
-    throw new WritError('config_invalid', `${path} is not a list of join tokens`, {
-      cure: 'remove the file; tokens that were given out must then be made anew',
-    })
-  }
-  return new Map((tokens as HeldToken[]).map((token) => [token.digest, token]))
+  const cure = 'remove the file; tokens that were given out must then be made anew'
+  const tokens = listIn(readText(path) ?? '[]', readToken, { of: 'join tokens', place: path, cure })
+  return new Map(tokens.map((token) => [token.digest, token]))
 }
 
 function readToken(value: unknown): HeldToken | undefined {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { entryJson, maxEntries, readEntry } from '../../ca/entries.ts'
 import type { Authority } from '../../ca/node/authority.ts'
 import { type Federation, openFederation } from '../../ca/node/federation.ts'
-import { readText, replaceText } from '../../ca/node/files.ts'
+import { listIn, readText, replaceText } from '../../ca/node/files.ts'
 import { makeRegistration, type Registration } from '../../ca/node/registration.ts'
 import type { SharedState } from '../../ca/node/shared.ts'
 import { makeProvePlatform } from '../../ca/platform/token.ts'
@@ -17,7 +17,6 @@ import type { StateFolder } from '../../control/node/state.ts'
 import { toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
-import { parseJson } from '../../core/json.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
@@ -159,11 +158,8 @@ function load(path: string): readonly RevisedEntry[] {
   return text === undefined ? [] : entriesIn(text, path)
 }
 
-function entriesIn(text: string, place: string): readonly RevisedEntry[] {
-  const list = parseJson(text)
-  const entries = Array.isArray(list) ? list.map(readEntry) : [undefined]
-  if (!entries.includes(undefined)) return entries as RevisedEntry[]
-  throw new WritError('config_invalid', `${place} is not a list of registration entries`, {
+const entriesIn = (text: string, place: string): readonly RevisedEntry[] =>
+  listIn(text, readEntry, {
+    ...{ of: 'registration entries', place },
     cure: 'restore it, or remove it and register them anew',
   })
-}

@@ -7,6 +7,7 @@ import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SignatureV4 } from '@smithy/signature-v4'
 import { messageOf, WritError } from '../../../core/fault.ts'
+import type { SignRequest } from '../../../core/ports.ts'
 import { readWhole } from '../bounded.ts'
 import { maxFileBytes, unreadable } from '../packed.ts'
 import { backOff } from '../pause.ts'
@@ -185,16 +186,11 @@ const reasonOf = (thrown: unknown): string => {
   return cause instanceof Error && cause.message !== '' ? cause.message : messageOf(thrown)
 }
 
-export type Sign = (
-  method: string,
-  url: URL,
-  query: Readonly<Record<string, string>>,
-  headers: Readonly<Record<string, string>>,
-  body: Uint8Array | undefined,
-) => Promise<Record<string, string>>
-
 /** AWS Signature Version 4, the digest of the content within it: a service takes nothing else than was sent. */
-export function signerOf({ credentials, region }: Pick<S3Place, 'credentials' | 'region'>, service = 's3'): Sign {
+export function signerOf(
+  { credentials, region }: Pick<S3Place, 'credentials' | 'region'>,
+  service = 's3',
+): SignRequest {
   if (!credentials) return async (_method, _url, _query, headers) => ({ ...headers })
   const signer = new SignatureV4({ service, region, credentials, sha256: Digest, uriEscapePath: false })
   return async (method, url, query, headers, body) => {
