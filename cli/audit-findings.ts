@@ -11,6 +11,7 @@ import { number } from './options.ts'
 
 interface Options {
   readonly open?: boolean
+  readonly all?: boolean
   readonly ocsf?: boolean
   readonly json?: boolean
   readonly limit: number
@@ -22,6 +23,7 @@ export const findingsCommand = (): Command =>
   new Command('findings')
     .description('show what the log tells by itself: what is new and odd, and what is wrong with records; newest first')
     .option('--open', 'only those that nobody acknowledged')
+    .option('--all', 'also those that only inform, such as a check that has come to pass')
     .option('--limit <n>', 'findings at most, up to 1000', number, 100)
     .option('--json', 'print JSON')
     .option('--ocsf', 'print OCSF findings, one a line')
@@ -58,8 +60,9 @@ export const acknowledgeCommand = (): Command =>
     })
 
 async function answerTo(options: Options): Promise<FindingsAnswer> {
+  const { open = false, all = false, limit } = options
   if (options.database === undefined) {
-    const query = new URLSearchParams({ limit: String(options.limit), open: String(options.open === true) })
+    const query = new URLSearchParams({ limit: String(limit), open: String(open), all: String(all) })
     const answer = await askRunning(options.state, `/v1/audit/findings?${query}`)
     if (answer !== undefined) return answer as unknown as FindingsAnswer
   }
@@ -69,7 +72,7 @@ async function answerTo(options: Options): Promise<FindingsAnswer> {
     import('./place.ts'),
   ])
   const store = await openStore(storeOf(options))
-  return findingsIn(store.db, { open: options.open === true, limit: options.limit }).finally(() => store.close())
+  return findingsIn(store.db, { open, all, limit }).finally(() => store.close())
 }
 
 function tableOf({ findings, counts }: FindingsAnswer): readonly string[] {

@@ -390,7 +390,8 @@ export type FindingType =
   | 'check_turned' // A compliance check says something else than before; `subject` is its id.
   | 'suppressed' // More findings in an hour than are written.
 
-export type FindingSeverity = 'low' | 'medium' | 'high'
+/** `info`: how things have come to stand; nobody has to look at it. */
+export type FindingSeverity = 'info' | 'low' | 'medium' | 'high'
 
 /** Written by the auditor: what the log tells by itself. */
 export interface FindingBody {

@@ -224,16 +224,17 @@ export const suppressedFinding = (hour: number, count: number): FindingBody => (
   evidence: [],
 })
 
-/** A verdict that is not what it was. Good news is told too: it ends what was told before. */
+/** A verdict that is not what it was. Good news is told too: it ends what was told before, or merely informs. */
 export function turnedFinding(
   { id, title, verdict, accepted, finding, sample }: CheckResult,
   was: MeasuredVerdict,
   { from, to, checkpoints }: Pick<ComplianceReport, 'from' | 'to' | 'checkpoints'>,
 ): FindingBody {
+  const better = was === 'insufficient-data' && (verdict === 'pass' || verdict === 'not-applicable')
   const broke = sample.filter((one) => one.breaks && one.id !== '')
   return {
     ...{ kind: 'finding', finding: 'check_turned', key: `check_turned ${id} ${to}`, subject: id },
-    severity: verdict !== 'fail' ? 'low' : accepted ? 'medium' : 'high',
+    severity: verdict === 'fail' ? (accepted ? 'medium' : 'high') : better ? 'info' : 'low',
     what: `${id} (${title}) says ${verdict}${accepted ? ', accepted,' : ''} where it said ${was}: ${finding}`,
     ...{ first_at: from, last_at: to, count: Math.max(1, broke.length) },
     facts: {

@@ -6,7 +6,7 @@ import type { FindingBody, FindingType } from '../../core/record.ts'
 export const ocsfVersion = '1.8.0'
 
 /** OCSF severity_id. */
-const severities = { low: [2, 'Low'], medium: [3, 'Medium'], high: [4, 'High'] } as const
+const severities = { info: [1, 'Informational'], low: [2, 'Low'], medium: [3, 'Medium'], high: [4, 'High'] } as const
 
 const titles: Readonly<Record<FindingType, string>> = {
   first_seen: 'First use of an operation',

@@ -28,7 +28,9 @@ export function findingsRoutes({ db, sink, actor }: FindingsParts): DoorApp {
       if (!Number.isInteger(limit) || limit < 1 || limit > maxFindings) {
         throw new WritError('usage', `limit takes a number from 1 to ${maxFindings}`)
       }
-      return c.json(await findingsIn(db, { open: c.req.query('open') === 'true', limit }))
+      return c.json(
+        await findingsIn(db, { open: c.req.query('open') === 'true', all: c.req.query('all') === 'true', limit }),
+      )
     })
   }
 

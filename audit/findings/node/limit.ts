@@ -41,7 +41,7 @@ export async function takeIn(
   )
   const room = Math.max(0, settings.maxPerHour - Number(row?.count ?? 0))
   // The grave ones first, where not all have room.
-  const order = { high: 0, medium: 1, low: 2 }
+  const order = { high: 0, medium: 1, low: 2, info: 3 }
   const sorted = room >= fresh.length ? fresh : fresh.toSorted((a, b) => order[a.severity] - order[b.severity])
   await keepFindings(tx, shard, sorted.slice(0, room), nowMs)
   const over = sorted.slice(room)

@@ -14,9 +14,19 @@ export interface FindingsAnswer {
 
 export const maxFindings = 1000
 
+export interface FindingsAsked {
+  /** Only those that nobody acknowledged. */
+  readonly open?: boolean
+  /** Also those that only inform. */
+  readonly all?: boolean
+  readonly limit?: number
+  /** This one, whatever it is. */
+  readonly id?: string
+}
+
 export async function findingsIn(
   db: Db,
-  { open = false, limit = 100, id }: { readonly open?: boolean; readonly limit?: number; readonly id?: string },
+  { open = false, all = false, limit = 100, id }: FindingsAsked,
 ): Promise<FindingsAnswer> {
   interface Row {
     readonly id: string
@@ -28,7 +38,9 @@ export async function findingsIn(
   }
   const rows = await rowsOf<Row>(
     db.execute(sql`select id, found_ms, body, acknowledged_by, acknowledged_note, acknowledged_ms from findings
-      where id is not null ${open ? sql`and acknowledged_id is null` : sql``} ${id === undefined ? sql`` : sql`and id = ${id}`}
+      where id is not null ${open ? sql`and acknowledged_id is null` : sql``}
+        ${all || id !== undefined ? sql`` : sql`and body::json ->> 'severity' is distinct from 'info'`}
+        ${id === undefined ? sql`` : sql`and id = ${id}`}
       order by number desc limit ${Math.min(limit, maxFindings)}`),
   )
   const counts = await rowsOf<{ name: string; count: string }>(db.execute(sql`select name, count from finding_counts`))

@@ -9,6 +9,7 @@ import { postFinding } from '../../../audit/findings/node/webhook.ts'
 import { findingDefaults } from '../../../audit/findings/settings.ts'
 import type { Store } from '../../../audit/node/store.ts'
 import { checksIn } from '../../../audit/query/node/checks.ts'
+import { type FindingsAsked, findingsIn } from '../../../audit/query/node/findings.ts'
 import { openWatch } from '../../../audit/report/node/watch.ts'
 import { duePeriods, periodAt, type ScheduledReport } from '../../../audit/report/schedule.ts'
 import { logPlace } from '../../../cli/wire/audit.ts'
@@ -114,7 +115,7 @@ test('a check that turns is an entry with its checkpoint and what broke it, and 
 
   const told = (await findings()).filter(({ subject }) => subject === 'M02')
   expect(told.map(({ severity, facts: { was, is } }) => `${severity} ${was} ${is}`)).toEqual([
-    'low insufficient-data pass',
+    'info insufficient-data pass',
     'high pass fail',
     'low fail pass',
   ])
@@ -123,6 +124,10 @@ test('a check that turns is an entry with its checkpoint and what broke it, and 
     evidence: ['bad-4'],
     facts: { checkpoints: [{ origin: 'bank.example/audit/0', size: 8, root: 'ab' }] },
   })
+  const listed = async (asked: FindingsAsked) =>
+    (await findingsIn(store.db, asked)).findings.map(({ body }) => `${body.subject} ${body.severity}`)
+  expect(await listed({})).toEqual(['M02 low', 'M02 high'])
+  expect(await listed({ all: true })).toEqual(['M02 low', 'M02 high', 'M02 info', 'M01 info'])
   const [, m02] = await checksIn(store.db)
   expect(m02!.turns.map(({ id, is, records }) => [id === undefined, is, records])).toEqual([
     [false, 'pass', []],
