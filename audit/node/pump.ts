@@ -22,6 +22,8 @@ const batchBytes = 512 * 1024
 const maxBufferedBytes = 8 * 1024 ** 2
 /** Bytes read at a time; more than the longest frame, so that a chunk without a whole frame is damage. */
 const readBytes = 256 * 1024
+/** Records handed on at once from which a spool counts as busy. */
+const busyRecords = 20
 /** Shortest and longest time before a batch is tried again, in milliseconds. */
 const retryMs = { first: 100, most: 10_000 }
 
@@ -31,6 +33,8 @@ export interface PumpOptions {
   readonly position: PumpPosition
   readonly random: RandomBytes
   readonly onNotice: OnNotice
+  /** How long records of a busy spool are gathered before they go on together, in milliseconds. Default they are not. */
+  readonly gatherMs?: number
   /** The stream has this epoch's records up to `seq`. */
   readonly onAcknowledged: (epoch: Epoch, seq: number) => void
 }
@@ -59,7 +63,8 @@ interface Lane {
   sending: boolean
 }
 
-export function startPump({ spool, stream, position, random, onNotice, onAcknowledged }: PumpOptions): Pump {
+export function startPump(options: PumpOptions): Pump {
+  const { spool, stream, position, random, onNotice, gatherMs = 0, onAcknowledged } = options
   const lanes = new Map<Epoch, Lane>()
   const stopped = new AbortController()
   const buffer = new Uint8Array(readBytes)
@@ -71,6 +76,10 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
   let readAt = headerBytes
   let buffered = 0
   let pending = 0
+  /** Records queued since some were handed on last, how many those were, and when that was. */
+  let queued = 0
+  let handed = 0
+  let handedAtMs = 0
   let published = 0
   let failures = 0
   let failing = false
@@ -105,9 +114,20 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
         close()
         rewindTo = undefined
       }
+      const waitMs = gathersFor()
+      if (waitMs > 0) {
+        await more.wait(stopped.signal, waitMs)
+        continue
+      }
       const read = buffered < maxBufferedBytes && !rewindTo && (await readSome())
       if (!read) await more.wait(stopped.signal)
     }
+  }
+
+  /** Each batch costs the same whether it is full or not, so a busy spool is read a few times a second. */
+  const gathersFor = (): number => {
+    if (handed < busyRecords || waiters.length > 0 || rewindTo || !open || open.closed) return 0
+    return open.readable - readAt >= batchBytes / 2 ? 0 : handedAtMs + gatherMs - performance.now()
   }
 
   const close = (): void => {
@@ -182,6 +202,9 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
 
   /** What was read is on its way. */
   const handOn = (segment: Segment): void => {
+    handed = queued
+    queued = 0
+    handedAtMs = performance.now()
     cursor = { segment: segment.number, at: Math.max(cursor.at, readAt) }
     for (const lane of lanes.values()) if (!lane.sending) void send(lane)
     moved() // Also where there was nothing to send in it.
@@ -228,6 +251,7 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
     lane.queue.push({ seq, record, segment, at })
     buffered += record.length
     pending++
+    queued++
   }
 
   /** Empties one lane. */
@@ -293,7 +317,10 @@ export function startPump({ spool, stream, position, random, onNotice, onAcknowl
       if (!last) return Promise.resolve()
       const until = { segment: last.number, at: last.readable }
       if (!isBefore(settled(), until)) return Promise.resolve()
-      return new Promise((resolve) => waiters.push({ until, resolve }))
+      return new Promise((resolve) => {
+        waiters.push({ until, resolve })
+        more.wake()
+      })
     },
     rewind(segment) {
       rewindTo = segment

@@ -43,6 +43,8 @@ export interface RecorderOptions {
   readonly releaseEveryMs?: number
   /** Time after which records that the stream accepted and no log holds are sent again, in ms. Default 600 000. */
   readonly resendAfterMs?: number
+  /** How long records of a busy spool are gathered for the stream, in milliseconds. Default 200: a checkpoint comes each second. */
+  readonly gatherMs?: number
   /** Bytes of records that wait in memory for the stream; of more, the disk is read. Default 16 MiB. */
   readonly tailBytes?: number
   /** The disk. Default the machine's. */
@@ -121,6 +123,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     position,
     random,
     onNotice: onEvent,
+    gatherMs: settings.durability === 'replicated' ? 0 : (options.gatherMs ?? 200), // Callers wait for what is replicated.
     onAcknowledged(epoch, seq) {
       const live = lives.get(epoch)
       if (!live) return

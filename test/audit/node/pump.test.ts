@@ -472,3 +472,22 @@ test('however much a spool came to hold while the stream was away, little of it 
   await pump.stop()
   await spool.close()
 })
+
+test('what follows a burst is gathered, until somebody asks for all of it', async () => {
+  const stream = testStream()
+  const recorder = await openRecorder(recorderOptions({ stream, gatherMs: 60_000 }))
+  const orders = await recorder.producer({ id: id('orders'), ...identity('orders') })
+  await recorder.flushed()
+  await orders.keep(decision())
+  await vi.waitFor(() => expect(recorder.status().pending).toBe(0)) // A spool that is not busy is read at once.
+  await Promise.all(Array.from({ length: 40 }, () => orders.keep(decision())))
+  await vi.waitFor(() => expect(recorder.status().pending).toBe(0))
+  for (let i = 0; i < 5; i++) await orders.keep(decision())
+  await vi.waitFor(() => expect(recorder.status().unsynced).toBe(0))
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(recorder.status().pending).toBe(5)
+  const before = stream.batches.length
+  await recorder.flushed()
+  expect(stream.batches.slice(before).map(({ records }) => records.length)).toEqual([5])
+  await recorder.close({ timeoutMs: 5000 })
+})
