@@ -40,9 +40,12 @@ export interface Limits {
   readonly streams: number
   /** Body bytes that a stream of HTTP/2 may send ahead of whoever takes them. Default 65 535; then it has to wait. */
   readonly streamWindow: number
-  /** Streams that a caller resets at once, and then 20 a second. Default 200; beyond them its connection is cut. */
+  /**
+   * Streams that a caller resets, or has us reset by what is wrong with them, at once, and then 20 a second. Default 200;
+   * beyond them its connection is cut.
+   */
   readonly streamResets: number
-  /** PING and SETTINGS frames without anything of a stream in between. Default 1000; then the connection is cut. */
+  /** Frames of HTTP/2 without anything of a message in between, such as PING. Default 1000; then the connection is cut. */
   readonly controlFrames: number
 }
 

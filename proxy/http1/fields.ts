@@ -47,6 +47,8 @@ export interface Fields {
   readonly expect: string | undefined
   /** What Upgrade asks for, lower case, where Connection names it too; only then it is one of the lines. */
   readonly upgrade: string | undefined
+  /** Names of those that no hop of HTTP/2 may index (RFC 7541 section 7.1.3). Default none. */
+  readonly secret?: readonly string[] | undefined
 }
 
 export interface FieldsFault {

@@ -78,7 +78,7 @@ function copied({ text, at }: Fields, changes: FieldChanges): string {
 }
 
 /** An underscore counts as a hyphen here: a server that reads CGI variables would take one name for the other. */
-function isReplaced(text: string, from: number, to: number, replaced: readonly string[]): boolean {
+export function isReplaced(text: string, from: number, to: number, replaced: readonly string[]): boolean {
   for (const name of replaced) if (sameName(text, from, to, name)) return true
   return false
 }

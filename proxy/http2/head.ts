@@ -32,6 +32,7 @@ export function readHttp2Request(
   endsHere: boolean,
   scheme: 'http' | 'https',
   limits: HeadLimits,
+  secret?: readonly string[],
 ): Request | HeadFault {
   const pseudo = readPseudo(raw, requestPseudo)
   if ('code' in pseudo) return pseudo
@@ -61,7 +62,7 @@ export function readHttp2Request(
   }
   const framing = endsHere ? emptyBody(fields.framing) : (fields.framing ?? chunkedBody)
   if (!framing) return bad('a Content-Length without a body')
-  return new Request(line, authority, scheme, { ...fields, framing })
+  return new Request(line, authority, scheme, { ...fields, framing, secret })
 }
 
 /** RFC 9113 section 8.5: nothing but a host and port, and what follows is the tunnel's. */
@@ -88,6 +89,7 @@ export function readHttp2Response(
   endsHere: boolean,
   method: string,
   limits: HeadLimits,
+  secret?: readonly string[],
 ): Response | ResponseFault {
   const pseudo = readPseudo(raw, responsePseudo)
   if ('code' in pseudo) return { wrong: pseudo.detail }
@@ -100,7 +102,7 @@ export function readHttp2Response(
   const bodiless = method === 'HEAD' || code < 200 || code === 204 || code === 304
   const framing = bodiless ? noBody : endsHere ? emptyBody(fields.framing) : (fields.framing ?? chunkedBody)
   if (!framing) return { wrong: 'a Content-Length without a body' }
-  return { status: code, fields, framing, keepAlive: true }
+  return { status: code, fields: secret ? { ...fields, secret } : fields, framing, keepAlive: true }
 }
 
 const chunkedBody: Framing = { kind: 'chunked' }

@@ -2,57 +2,56 @@
 
 import type { Fields } from '../http1/fields.ts'
 import type { Request } from '../http1/request.ts'
-import type { FieldChanges, RequestChanges } from '../http1/write.ts'
+import { type FieldChanges, isReplaced, type RequestChanges } from '../http1/write.ts'
 
-/** Fields by name, as node:http2 takes them. */
-export type Http2Fields = { [name: string]: string | string[] }
+/** Names and values by turns, pseudo fields first. */
+export type Http2Fields = string[]
 
-/** `trailers`: whether the caller takes them, which gRPC servers want to be told. */
+/** `te`: we take trailers, whatever the caller does, and gRPC servers want to be told. */
 export function http2Request(request: Request, changes: RequestChanges, scheme: 'http' | 'https'): Http2Fields {
-  const head: Http2Fields = Object.create(null)
-  head[':method'] = request.method
-  head[':scheme'] = scheme
   const { path, authority } = changes.target ?? request
-  head[':authority'] = authority
-  head[':path'] = request.query === undefined ? path : `${path}?${request.query}`
-  copy(head, request.fields, changes)
-  head['te'] = 'trailers' // We take them, whatever the caller does.
-  return head
+  const whole = request.query === undefined ? path : `${path}?${request.query}`
+  const list = [':method', request.method, ':scheme', scheme, ':authority', authority, ':path', whole]
+  copy(list, request.fields, changes)
+  list.push('te', 'trailers')
+  return list
 }
 
 export function http2Response(status: number, fields: Fields, changes: FieldChanges): Http2Fields {
-  const head: Http2Fields = Object.create(null)
-  head[':status'] = String(status)
-  copy(head, fields, changes)
-  return head
+  const list = [':status', String(status)]
+  copy(list, fields, changes)
+  return list
 }
 
+/** `length`: of the body; where there is none, nothing is said of it. */
 export function http2Answer(status: number, headers: Readonly<Record<string, string>>, length: number): Http2Fields {
-  return Object.assign(Object.create(null) as Http2Fields, {
-    ':status': String(status),
-    ...headers,
-    'content-length': String(length),
-  })
+  const list = [':status', String(status)]
+  for (const name in headers) list.push(name.toLowerCase(), headers[name]!)
+  if (length > 0) list.push('content-length', String(length))
+  return list
 }
 
 /** Repeated fields are joined (RFC 9110 section 5.3) but for Set-Cookie, which cannot be. */
-function copy(head: Http2Fields, { text, at }: Fields, { set, remove, add }: FieldChanges): void {
-  const replaced = [...Object.keys(set), ...remove].map(asHyphens)
+function copy(list: Http2Fields, { text, at }: Fields, { set, remove, add }: FieldChanges): void {
+  const replaced = [...Object.keys(set), ...remove]
+  const first = list.length
   for (let i = 0; i < at.length; i += 4) {
-    const name = text.slice(at[i], at[i + 1]).toLowerCase()
-    if (replaced.includes(asHyphens(name))) continue
-    put(head, name, text.slice(at[i + 2], at[i + 3]))
+    const from = at[i]!
+    const to = at[i + 1]!
+    if (isReplaced(text, from, to, replaced)) continue
+    put(list, first, text.slice(from, to).toLowerCase(), text.slice(at[i + 2], at[i + 3]))
   }
-  for (const name in set) head[name] = set[name]!
-  for (const [name, value] of add ?? []) put(head, name, value)
+  for (const name in set) list.push(name, set[name]!)
+  if (add) for (const [name, value] of add) put(list, first, name, value)
 }
 
-function put(head: Http2Fields, name: string, value: string): void {
-  const before = head[name]
-  if (name === 'set-cookie') head[name] = before === undefined ? [value] : [...[before].flat(), value]
-  else if (before === undefined) head[name] = value
-  else head[name] = value === '' ? `${before},` : `${before}, ${value}` // None may end with a blank.
+function put(list: Http2Fields, first: number, name: string, value: string): void {
+  if (name !== 'set-cookie') {
+    for (let i = first; i < list.length; i += 2) {
+      if (list[i] !== name) continue
+      list[i + 1] += value === '' ? ',' : `, ${value}` // None may end with a blank.
+      return
+    }
+  }
+  list.push(name, value)
 }
-
-/** An underscore counts as a hyphen here: a server that reads CGI variables would take one name for the other. */
-const asHyphens = (name: string): string => name.replaceAll('_', '-')

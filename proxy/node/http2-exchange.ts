@@ -1,6 +1,5 @@
 /** One request on a stream of HTTP/2. */
 
-import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { HeadFault } from '../../core/facts.ts'
 import type { Peer } from '../../core/identity.ts'
 import type { Outcome, OutcomeCode } from '../../core/outcome.ts'
@@ -10,9 +9,12 @@ import { Request } from '../http1/request.ts'
 import type { Response } from '../http1/response.ts'
 import { readTrailers, type Trailers } from '../http1/trailers.ts'
 import type { FieldChanges } from '../http1/write.ts'
+import { ByteQueue } from '../http2/byte-queue.ts'
+import { errorCode } from '../http2/frames.ts'
+import type { RawFields } from '../http2/head.ts'
+import type { Stream, StreamUser } from '../http2/stream.ts'
 import { http2Answer, http2Response } from '../http2/write.ts'
 import type { Limits } from '../limits.ts'
-import { sendTrailers } from './http2-leg.ts'
 import type { OpenLeg } from './leg.ts'
 import { type CallerEnd, Relay } from './relay.ts'
 
@@ -26,39 +28,35 @@ export interface Http2Side {
   touch(): number
 }
 
-export class Http2Exchange implements Exchange, CallerEnd {
+export class Http2Exchange implements Exchange, CallerEnd, StreamUser {
   readonly head: Request | HeadFault
   readonly #side: Http2Side
-  readonly #stream: ServerHttp2Stream
+  readonly #stream: Stream
   readonly #startMs = performance.now()
   #relay: Relay | undefined
   /** What was read of the body before it goes on, and whether the stream ended behind it. */
-  #ahead: Buffer[] = []
+  readonly #ahead = new ByteQueue()
   #aheadBytes = 0
+  #bodyBytes = 0
   #ended: boolean
-  #listening = false
+  /** What is wrong with the body, as far as it came. */
+  #wrong: string | undefined
   #gathering: ((read: BodyRead) => void) | undefined
   #readLimit = 0
   #continued = false
-  #received: readonly string[] = []
-  #trailers: Trailers = []
+  #received: RawFields = []
+  /** Whether the answer is whole, as far as we have to do with it. */
+  #answered = false
   gone = false
   movedMs: number
 
-  constructor(side: Http2Side, stream: ServerHttp2Stream, head: Request | HeadFault, nowMs: number) {
+  constructor(side: Http2Side, stream: Stream, head: Request | HeadFault, nowMs: number) {
     this.#side = side
     this.#stream = stream
     this.head = head
     this.movedMs = nowMs
     this.#ended = !(head instanceof Request) || (head.framing.kind === 'none' && !head.tunnels)
-    stream.on('trailers', (_, __, raw) => {
-      this.#received = raw
-    })
-    stream.on('drain', () => this.#relay?.onCallerDrain())
-    stream.on('wantTrailers', () => sendTrailers(stream, this.#trailers))
-    stream.on('error', () => {}) // What matters about it is the close that follows.
-    stream.on('aborted', () => this.#onGone())
-    stream.on('close', () => this.#onGone())
+    stream.user = this
   }
 
   get peer(): Peer {
@@ -96,7 +94,7 @@ export class Http2Exchange implements Exchange, CallerEnd {
     const { promise, resolve } = Promise.withResolvers<BodyRead>()
     this.#gathering = resolve
     this.#sayContinue()
-    this.#listen()
+    this.#stream.resume()
     const timer = setTimeout(() => this.#gathered({ kind: 'late' }), this.#side.limits.bodyMs)
     const read = await promise
     clearTimeout(timer)
@@ -111,47 +109,62 @@ export class Http2Exchange implements Exchange, CallerEnd {
   }
 
   #readOf(): BodyRead {
-    const bytes = Buffer.concat(this.#ahead)
+    if (this.#wrong !== undefined) return { kind: 'bad', detail: this.#wrong }
+    const bytes = this.#ahead.all()
     const { framing } = this.request
     const truncated = !this.#ended || bytes.length > this.#readLimit
     const size = framing.kind === 'length' ? framing.length : this.#ended ? bytes.length : -1
     return { kind: 'read', bytes: bytes.subarray(0, this.#readLimit), truncated, size }
   }
 
-  /** From now on the stream is read; before, its window fills and its caller waits. */
-  #listen(): void {
-    if (this.#listening) return
-    this.#listening = true
-    const stream = this.#stream
-    stream.on('data', (bytes: Buffer) => {
-      if (this.#relay) {
-        if (!this.#relay.onCallerBody(bytes)) stream.pause()
-        return
-      }
-      this.#ahead.push(bytes)
-      this.#aheadBytes += bytes.length
-      if (this.#aheadBytes > this.#readLimit) this.#gathered(this.#readOf())
-    })
-    stream.on('end', () => {
-      if (stream.aborted || stream.rstCode !== 0) return // The close that follows says so.
-      this.#ended = true
-      if (this.#gathering) this.#gathered(this.#readOf())
-      else if (this.#relay) this.#endBody(this.#relay)
-    })
+  onData(bytes: Uint8Array): void {
+    this.#bodyBytes += bytes.length
+    const { framing } = this.request
+    if (framing.kind === 'length' && this.#bodyBytes > framing.length) this.#wrong = wrongLength
+    if (this.#relay && this.#ahead.length === 0) {
+      if (this.#wrong !== undefined) this.#relay.onBadBody(this.#wrong)
+      else if (!this.#relay.onCallerBody(bytes)) this.#stream.pause()
+      return
+    }
+    this.#ahead.push(bytes)
+    this.#aheadBytes += bytes.length
+    if (this.#aheadBytes > this.#readLimit || this.#wrong !== undefined) this.#gathered(this.#readOf())
+  }
+
+  onEnd(trailers: RawFields): void {
+    this.#ended = true
+    this.#received = trailers
+    const { framing } = this.request
+    // RFC 9113 section 8.1.1.
+    if (framing.kind === 'length' && this.#bodyBytes !== framing.length) this.#wrong = wrongLength
+    if (this.#gathering) this.#gathered(this.#readOf())
+    else if (this.#relay) this.#endBody(this.#relay)
+  }
+
+  onDrain(): void {
+    this.#relay?.onCallerDrain()
+  }
+
+  onClose(code: number | undefined): void {
+    if (this.gone || (code === undefined && this.#answered)) return
+    this.gone = true
+    this.#gathered(callerGone)
+    if (!this.#answered) this.#relay?.onCallerGone()
   }
 
   #endBody(relay: Relay): void {
     // RFC 9113 section 8.5: a tunnel has frames of data alone.
     const fields = this.upgrades && this.#received.length > 0
     const trailers = fields ? { wrong: 'fields in a tunnel' } : readTrailers(this.#received)
-    if ('wrong' in trailers) relay.onBadBody(trailers.wrong)
+    if (this.#wrong !== undefined) relay.onBadBody(this.#wrong)
+    else if ('wrong' in trailers) relay.onBadBody(trailers.wrong)
     else relay.onCallerEnd(trailers)
   }
 
   #sayContinue(): void {
-    if (this.#continued || !this.request.expectsContinue || this.#stream.destroyed) return
+    if (this.#continued || !this.request.expectsContinue) return
     this.#continued = true
-    this.#stream.additionalHeaders({ ':status': '100' })
+    this.#stream.sendHead([':status', '100'])
   }
 
   async refuse(refusal: Refusal): Promise<Outcome> {
@@ -185,13 +198,12 @@ export class Http2Exchange implements Exchange, CallerEnd {
     const relay = this.#relay
     let flowing = true
     if (this.#ahead.length === 0 && !this.#ended) this.#sayContinue()
-    for (const bytes of this.#ahead.splice(0)) flowing = relay.onCallerBody(bytes)
-    if (this.#ended) this.#endBody(relay)
-    else {
-      this.#listen()
-      if (flowing) this.#stream.resume()
-      else this.#stream.pause()
+    for (let bytes = this.#ahead.take(Infinity); bytes; bytes = this.#ahead.take(Infinity)) {
+      flowing = relay.onCallerBody(bytes)
     }
+    if (this.#ended) this.#endBody(relay)
+    else if (flowing) this.#stream.resume()
+    else this.#stream.pause()
   }
 
   pauseBody(): void {
@@ -209,59 +221,37 @@ export class Http2Exchange implements Exchange, CallerEnd {
     const remove = tunnel ? [...changes.remove, 'upgrade', 'sec-websocket-accept', 'content-length'] : changes.remove
     const status = response.status === 101 ? 200 : response.status
     const head = http2Response(status, response.fields, { ...changes, remove })
-    try {
-      this.#stream.respond(head, { endStream, waitForTrailers: !endStream && response.framing.kind !== 'length' })
-    } catch {
-      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
-    }
+    this.#answered = endStream
+    this.#stream.sendHead(head, endStream, response.fields.secret)
   }
 
   write(bytes: Uint8Array): boolean {
-    return this.#stream.destroyed || this.#stream.writableEnded || this.#stream.write(bytes)
+    return this.#stream.write(bytes)
   }
 
   end(trailers: Trailers): void {
-    this.#trailers = trailers
-    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.end()
-    this.#letGo()
+    this.#answered = true
+    this.#stream.end(trailers)
   }
 
   answer(refusal: Refusal): number {
-    const body = Buffer.from(refusal.body)
+    this.#answered = true
+    const body = utf8.encode(refusal.body)
     const silent = body.length === 0 || (this.head instanceof Request && this.head.method === 'HEAD')
-    const head = http2Answer(refusal.status, refusal.headers, body.length)
-    if (body.length === 0) delete head['content-length']
-    try {
-      this.#stream.respond(head, { endStream: silent })
-      if (!silent) this.#stream.end(body)
-    } catch {
-      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
-    }
-    this.#letGo()
+    const fault = !(this.head instanceof Request) || this.#wrong !== undefined
+    // RFC 9113 section 8.1.1: what is malformed may have an answer, and is an error of its stream all the same.
+    if (fault) this.#stream.afterEnd = errorCode.protocol
+    this.#stream.sendHead(http2Answer(refusal.status, refusal.headers, body.length), silent)
+    this.#stream.write(body)
+    this.#stream.end()
     return silent ? 0 : body.length
   }
 
-  /** The answer is whole; what is still to come of the request is asked for no more (RFC 9113 section 8.1). */
-  #letGo(): void {
-    const stream = this.#stream
-    const stop = (): void => {
-      if (!this.#ended && !stream.destroyed && !stream.closed) stream.close(constants.NGHTTP2_NO_ERROR)
-    }
-    if (stream.writableFinished) stop()
-    else stream.once('finish', stop)
-    if (this.#ended) stream.resume()
-  }
-
   cut(): void {
+    this.#answered = true
     const tunnels = this.#relay?.judgeAgain !== undefined
-    this.#stream.close(tunnels ? constants.NGHTTP2_CONNECT_ERROR : constants.NGHTTP2_INTERNAL_ERROR)
-  }
-
-  #onGone(): void {
-    if (this.gone) return
-    this.gone = true
-    this.#gathered(callerGone)
-    this.#relay?.onCallerGone()
+    const fault = this.#wrong === undefined ? errorCode.internal : errorCode.protocol
+    this.#stream.reset(tunnels ? errorCode.connect : fault)
   }
 
   #outcome(code: OutcomeCode, status: number, responseBytes: number): Outcome {
@@ -270,5 +260,7 @@ export class Http2Exchange implements Exchange, CallerEnd {
   }
 }
 
+const utf8 = new TextEncoder()
+const wrongLength = 'a body of another length than its Content-Length'
 const nothingRead: BodyRead = { kind: 'none' }
 const callerGone: BodyRead = { kind: 'gone' }

@@ -1,18 +1,21 @@
 /** An upstream that speaks HTTP/2: one stream of a session that many exchanges share. */
 
-import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
 import type { Onward } from '../exchange.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
 import type { Request } from '../http1/request.ts'
 import { readTrailers, type Trailers } from '../http1/trailers.ts'
-import { readHttp2Response } from '../http2/head.ts'
+import { errorCode } from '../http2/frames.ts'
+import { type RawFields, readHttp2Response } from '../http2/head.ts'
+import type { HeaderList } from '../http2/hpack/decoder.ts'
+import type { Session } from '../http2/session.ts'
+import type { Stream, StreamUser } from '../http2/stream.ts'
 import { http2Request } from '../http2/write.ts'
 import type { Limits } from '../limits.ts'
 import { requestChanges } from './changes.ts'
 import type { Http2Pool, SessionBorrower } from './http2-pool.ts'
 import type { Leg, LegUser } from './leg.ts'
 
-export class Http2Leg implements Leg, SessionBorrower {
+export class Http2Leg implements Leg, SessionBorrower, StreamUser {
   readonly #request: Request
   readonly #onward: Onward
   readonly #user: LegUser
@@ -20,13 +23,14 @@ export class Http2Leg implements Leg, SessionBorrower {
   readonly #limits: Limits
   /** What to do where the other end speaks HTTP/1.1 alone. */
   readonly #instead: () => void
-  #stream: ClientHttp2Stream | undefined
+  #stream: Stream | undefined
+  #release: (() => void) | undefined
   #over = false
   #begun = false
   #touched = false
   #mayRetry = true
-  #trailers: Trailers = []
-  #received: readonly string[] = []
+  /** Body bytes of the answer that are still to come, where it said how many. */
+  #left = Infinity
 
   constructor(request: Request, onward: Onward, user: LegUser, pool: Http2Pool, limits: Limits, instead: () => void) {
     this.#request = request
@@ -38,39 +42,29 @@ export class Http2Leg implements Leg, SessionBorrower {
     pool.acquire(onward.endpoint, this, onward.connections)
   }
 
-  onSession(session: ClientHttp2Session, name: string, release: () => void): void {
+  onSession(session: Session, name: string, release: () => void): void {
     if (this.#over) {
       release()
       return
     }
-    const { identity, outside } = this.#onward.endpoint
-    const scheme = identity === undefined && !outside?.tls ? 'http' : 'https'
-    const head = http2Request(this.#request, requestChanges(this.#onward), scheme)
-    const kind = this.#request.framing.kind
-    let stream: ClientHttp2Stream
-    try {
-      stream = session.request(head, { endStream: kind === 'none', waitForTrailers: kind === 'chunked' })
-    } catch {
+    const stream = session.open()
+    if (!stream) {
       release()
       this.#again()
       return
     }
+    const { identity, outside } = this.#onward.endpoint
+    const scheme = identity === undefined && !outside?.tls ? 'http' : 'https'
+    const { fields, framing } = this.#request
     this.#stream = stream
-    stream.on('wantTrailers', () => sendTrailers(stream, this.#trailers))
-    stream.on('response', (_, flags, raw) => this.#onResponse(raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0))
-    stream.on('trailers', (_, __, raw) => {
-      this.#received = raw
-    })
-    stream.on('drain', () => this.#over || this.#user.onDrain())
-    stream.on('error', () => {}) // What matters about it is the close that follows.
-    stream.on('end', () => this.#onEnd(stream))
-    stream.on('close', () => {
-      release()
-      if (this.#over || stream !== this.#stream) return
-      const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM
-      if (refused && !this.#begun && !this.#touched) this.#again()
-      else this.#fail('upstream_reset')
-    })
+    this.#release = release
+    stream.user = this
+    stream.sendHead(
+      http2Request(this.#request, requestChanges(this.#onward), scheme),
+      framing.kind === 'none',
+      fields.secret,
+    )
+    stream.resume()
     this.#user.onReady(name)
   }
 
@@ -95,32 +89,52 @@ export class Http2Leg implements Leg, SessionBorrower {
     this.#pool.acquire(this.#onward.endpoint, this, this.#onward.connections)
   }
 
-  #onResponse(raw: readonly string[], endsHere: boolean): void {
+  onHead({ fields, whole, secret }: HeaderList, endsHere: boolean): void {
     if (this.#over) return
-    const response = readHttp2Response(raw, endsHere, this.#request.method, this.#limits)
-    if ('wrong' in response) {
+    const response = readHttp2Response(fields, endsHere, this.#request.method, this.#limits, secret)
+    if (!whole || 'wrong' in response) {
       this.#fail('upstream_invalid')
       return
     }
+    if (response.status < 200) return
     this.#begun = true
+    const { framing } = response
+    if (framing.kind === 'length') this.#left = framing.length
+    else if (framing.kind === 'none') this.#left = 0
     this.#user.onResponse(response)
-    const stream = this.#stream!
-    stream.on('data', (bytes: Buffer) => {
-      if (!this.#over && !this.#user.onBody(bytes)) stream.pause()
-    })
   }
 
-  #onEnd(stream: ClientHttp2Stream): void {
-    if (this.#over || stream !== this.#stream) return
-    const trailers = readTrailers(this.#received)
-    if (!this.#begun || stream.rstCode !== 0 || stream.aborted) return // The close that follows says so.
-    if ('wrong' in trailers) {
+  onData(bytes: Uint8Array): void {
+    if (this.#over) return
+    this.#left -= bytes.length
+    if (this.#left < 0) this.#fail('upstream_invalid')
+    else if (!this.#user.onBody(bytes)) this.#stream?.pause()
+  }
+
+  onEnd(received: RawFields): void {
+    if (this.#over) return
+    const trailers = readTrailers(received)
+    // RFC 9113 section 8.1.1: a body is as long as it was said to be.
+    if ('wrong' in trailers || (this.#left > 0 && this.#left < Infinity)) {
       this.#fail('upstream_invalid')
       return
     }
     this.#over = true
-    if (!stream.writableEnded) stream.close(constants.NGHTTP2_CANCEL) // Nobody reads the rest of the request.
+    const stream = this.#stream!
+    if (!stream.ending && !stream.localEnded) stream.reset() // Nobody reads the rest of the request.
     this.#user.onBodyEnd(trailers)
+  }
+
+  onDrain(): void {
+    if (!this.#over) this.#user.onDrain()
+  }
+
+  onClose(code: number | undefined): void {
+    this.#release?.()
+    this.#release = undefined
+    if (this.#over) return
+    if (code === errorCode.refused && !this.#begun && !this.#touched) this.#again()
+    else this.#fail('upstream_reset')
   }
 
   write(bytes: Uint8Array): boolean {
@@ -129,8 +143,7 @@ export class Http2Leg implements Leg, SessionBorrower {
   }
 
   end(trailers: Trailers): void {
-    this.#trailers = trailers
-    if (this.#stream && !this.#stream.writableEnded) this.#stream.end()
+    this.#stream?.end(trailers)
   }
 
   resume(): void {
@@ -140,32 +153,14 @@ export class Http2Leg implements Leg, SessionBorrower {
   close(): void {
     if (this.#over) return
     this.#over = true
-    if (this.#stream) this.#stream.close(constants.NGHTTP2_CANCEL)
+    if (this.#stream) this.#stream.reset()
     else this.#pool.cancel(this.#onward.endpoint, this)
   }
 
   #fail(code: UpstreamFailure): void {
     if (this.#over) return
     this.#over = true
-    this.#stream?.close(constants.NGHTTP2_CANCEL)
+    this.#stream?.reset()
     this.#user.onFailure(code)
-  }
-}
-
-/** Throws nothing where the stream is over meanwhile. */
-export function sendTrailers(
-  stream: { readonly destroyed: boolean; sendTrailers(headers: Record<string, string>): void; close(): void },
-  trailers: Trailers,
-): void {
-  if (stream.destroyed) return
-  const fields: Record<string, string> = Object.create(null)
-  for (let i = 0; i < trailers.length; i += 2) {
-    const before = fields[trailers[i]!]
-    fields[trailers[i]!] = before === undefined ? trailers[i + 1]! : `${before}, ${trailers[i + 1]}`
-  }
-  try {
-    stream.sendTrailers(fields)
-  } catch {
-    stream.close()
   }
 }

@@ -3,13 +3,14 @@
  * and so are those that wait; a peer proves its name after the handshake and again each time its session is lent.
  */
 
-import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Peer } from '../../core/identity.ts'
 import type { Endpoint } from '../../core/snapshot.ts'
 import type { ServiceBounds } from '../../core/traffic.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
+import type { Session } from '../http2/session.ts'
+import { type Http2Socket, joinHttp2 } from './http2-socket.ts'
 import { connectOutside } from './outside.ts'
 import { peerOf } from './peer.ts'
 import { isExpected, keyOf, type PoolParts } from './pool.ts'
@@ -18,7 +19,7 @@ import { clientTls } from './tls.ts'
 /** Who asked for a session. Exactly one of the two is called, perhaps before `acquire` returns. */
 export interface SessionBorrower {
   /** `release` once the borrower's stream is over. */
-  onSession(session: ClientHttp2Session, name: string, release: () => void): void
+  onSession(session: Session, name: string, release: () => void): void
   /** `http1`: the other end is there, but does not speak HTTP/2. */
   onNoSession(code: UpstreamFailure | 'http1'): void
 }
@@ -36,7 +37,8 @@ export interface Http2Pool {
 const http1ForMs = 60_000
 
 interface Lent {
-  readonly session: ClientHttp2Session
+  readonly socket: Http2Socket
+  readonly session: Session
   readonly peer: Peer | undefined
   streams: number
   idleSinceMs: number
@@ -134,7 +136,7 @@ class EndpointSessions {
     if (this.#endpoint.identity === undefined) return
     for (const lent of this.#all) {
       lent.stale = true
-      lent.session.close()
+      lent.session.drain()
     }
   }
 
@@ -142,14 +144,14 @@ class EndpointSessions {
     const { limits, nowMs } = this.#parts
     const idleMs = this.#endpoint.identity === undefined ? limits.appIdleMs : limits.upstreamIdleMs
     for (const lent of this.#all) {
-      if (lent.streams === 0 && lent.idleSinceMs < nowMs() - idleMs) lent.session.close()
+      if (lent.streams === 0 && lent.idleSinceMs < nowMs() - idleMs) lent.session.drain()
     }
   }
 
   close(): void {
     this.#closed = true
     for (const borrower of this.#waiting.splice(0)) borrower.onNoSession('drained')
-    for (const { session } of this.#all) session.destroy()
+    for (const { socket } of [...this.#all]) socket.destroy()
   }
 
   /** To those that wait: a place on an open session, else on a new one. */
@@ -170,17 +172,16 @@ class EndpointSessions {
   }
 
   #hasRoom({ session, streams, stale }: Lent): boolean {
-    const theirs = session.remoteSettings?.maxConcurrentStreams ?? this.#parts.limits.streams
-    return !stale && !session.closed && !session.destroyed && streams < Math.min(theirs, this.#parts.limits.streams)
+    return !stale && !session.closing && streams < Math.min(session.theirStreams, this.#parts.limits.streams)
   }
 
   async #lendProven(lent: Lent, peer: Peer, borrower: SessionBorrower): Promise<void> {
     if (await isExpected(peer, this.#endpoint, this.#parts)) {
-      if (!lent.session.destroyed && !lent.session.closed) {
+      if (!lent.session.closing) {
         this.#lend(lent, borrower)
         return
       }
-    } else lent.session.destroy()
+    } else lent.socket.destroy()
     lent.streams--
     this.#take(borrower)
   }
@@ -233,21 +234,21 @@ class EndpointSessions {
         socket.destroy()
         return
       }
-      const session = connectHttp2(`http://${host.includes(':') ? `[${host}]` : host}`, {
-        createConnection: () => socket,
-        settings: { enablePush: false, initialWindowSize: this.#parts.limits.streamWindow },
-        peerMaxConcurrentStreams: this.#parts.limits.streams,
-        maxHeaderListPairs: 2 * this.#parts.limits.headFields,
-      })
-      const lent: Lent = { session, peer, streams: 0, idleSinceMs: this.#parts.nowMs(), stale: false }
+      const { limits, nowMs } = this.#parts
+      const joined = joinHttp2(
+        socket,
+        { role: 'client', limits, nowMs },
+        {
+          onRoom: () => this.#serve(),
+          onClosed: () => {
+            this.#all.delete(lent)
+            if (!this.#closed) this.#serve()
+          },
+        },
+      )
+      const { session } = joined
+      const lent: Lent = { socket: joined, session, peer, streams: 0, idleSinceMs: nowMs(), stale: false }
       this.#all.add(lent)
-      session.on('error', () => {}) // Streams hear of it themselves.
-      session.on('stream', (stream) => stream.close())
-      session.on('close', () => {
-        this.#all.delete(lent)
-        if (!this.#closed) this.#serve()
-      })
-      session.on('remoteSettings', () => this.#serve())
       this.#serve()
     }
     const speaks = (): boolean => {
