@@ -74,9 +74,9 @@ export class Caller implements CallerSide, Connection {
     return this.#exchange !== undefined
   }
 
-  write(data: string | Uint8Array): boolean {
+  write(data: string | Uint8Array, written?: () => void): boolean {
     if (this.gone) return true
-    return typeof data === 'string' ? this.socket.write(data, 'latin1') : this.socket.write(data)
+    return typeof data === 'string' ? this.socket.write(data, 'latin1', written) : this.socket.write(data, written)
   }
 
   takeHeld(): Buffer | undefined {
