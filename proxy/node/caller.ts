@@ -260,7 +260,7 @@ export class Caller implements CallerSide, Connection {
     if (this.#handedOver) return
     this.#last = true
     if (this.#exchange) this.cut()
-    else if (this.#state !== 'busy') this.socket.end()
+    else if (this.#state !== 'busy' && !this.socket.writableEnded) this.socket.end() // Twice would be an error, with a stack.
   }
 
   #onClose(): void {
