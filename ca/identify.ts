@@ -1,10 +1,10 @@
 /** Who is at the other end: judged once in full, then compared on every request. */
 
-import type { Evidence, Identified, IdentityRefusal, IdentityState, TrustBundle } from '../core/identity.ts'
+import type { Evidence, Identified, IdentityRefusal, IdentityState, Peer, TrustBundle } from '../core/identity.ts'
 import type { Identify } from '../core/ports.ts'
 import { trustDomainOf } from '../core/spiffe.ts'
 import type { VerifySignature } from './algorithms.ts'
-import { type KnownSigners, rememberGood, rememberSigners } from './remember.ts'
+import { type KnownSigners, rememberChains, rememberGood, rememberSigners } from './remember.ts'
 import { checkSvid, readRoots, readSvid } from './svid.ts'
 import { type Certificate, parseCertificate } from './x509.ts'
 
@@ -21,7 +21,9 @@ export interface OtherProofs {
 /**
  * The one function for everything that can prove a name; each refusal has its code and its reason.
  * The answer is kept in `peer.known`. While the generation is the same, it is the answer to every later call, until
- * its time is over; then a name becomes `identity_expired`, and what was not valid yet is judged again.
+ * its time is over; then a name becomes `identity_expired`, and what was not valid yet is judged again. A chain that
+ * proved a name is known by its bytes, for the same generation and time: a new connection that shows it is the same peer,
+ * since its handshake has proved the key. `peer.evidence` is then the one that is kept.
  */
 export function makeIdentify(
   state: () => TrustState,
@@ -31,14 +33,24 @@ export function makeIdentify(
   const roots = rememberRoots()
   const verify = { leaf: verifySignature, signer: rememberGood(verifySignature) }
   const signers = rememberSigners()
+  const chains = rememberChains()
   return (peer, nowMs) => {
     const now = state()
     const { known } = peer
     if (known?.generation === now.generation && nowMs <= known.untilMs) return known.answer
     if (peer.evidence.kind === 'jwt' && jwt) return jwt(peer, nowMs)
     if (peer.evidence.kind === 'platform' && platform) return platform(peer.evidence.token, nowMs)
+    if (peer.evidence.kind === 'x509') {
+      const kept = chains.find(peer.evidence)
+      if (kept && holds(kept.known, now.generation, nowMs)) {
+        peer.evidence = kept.evidence
+        peer.known = kept.known
+        return kept.known.answer
+      }
+    }
     const { answer, untilMs } = judge(peer.evidence, now, nowMs, roots, verify, signers)
     peer.known = { answer, generation: now.generation, untilMs }
+    if (answer.ok && peer.evidence.kind === 'x509') chains.keep(peer.evidence, peer.known)
     return answer
   }
 }
@@ -55,6 +67,9 @@ export const identifyChain = (
   return judge(evidence, { ...state, generation: 0 }, nowMs, rootsOf, { leaf: verify, signer: verify }, noSigners)
     .answer
 }
+
+const holds = ({ answer, generation, untilMs }: NonNullable<Peer['known']>, now: number, nowMs: number): boolean =>
+  generation === now && nowMs <= untilMs && answer.ok && nowMs >= answer.identity.notBeforeMs
 
 const noSigners: KnownSigners = { read: parseCertificate, keep() {} }
 

@@ -1,11 +1,14 @@
-/** Issuers that were found good, and their signatures: every chain of a mesh brings the same few again. */
+/** Issuers and chains that were found good, and their signatures: a mesh shows the same ones again and again. */
 
 import { equalBytes, toHex } from '../core/bytes.ts'
+import type { Evidence, Peer } from '../core/identity.ts'
 import type { VerifySignature } from './algorithms.ts'
 import { type Certificate, parseCertificate } from './x509.ts'
 
 /** Most that are remembered; beyond them the one that came first is checked again. */
 const maxKnown = 64
+/** The same of whole chains, one for each peer. Some 1.5 KiB each. */
+const maxChains = 1024
 
 /** Answers true without the work where key, bytes and signature are, to the last bit, what held before. */
 export function rememberGood(verify: VerifySignature): VerifySignature {
@@ -51,3 +54,39 @@ export function rememberSigners(): KnownSigners {
     },
   }
 }
+
+type Chain = Extract<Evidence, { kind: 'x509' }>
+type Known = NonNullable<Peer['known']>
+
+export interface KnownChains {
+  /** What is known of a chain that is the same to the last bit, and its evidence as it was kept. */
+  find(shown: Chain): KnownChain | undefined
+  /** Only what proved a name is kept, for the same reason as with signers. */
+  keep(evidence: Chain, known: Known): void
+}
+
+export interface KnownChain {
+  readonly evidence: Chain
+  readonly known: Known
+}
+
+/** Chains and what was said of them, so that the next connection of the same peer costs neither a check nor memory. */
+export function rememberChains(): KnownChains {
+  const kept = new Map<string, KnownChain>()
+  const nameOf = ({ chain }: Chain): string => (chain[0] ? toHex(chain[0].subarray(-8)) : '')
+  return {
+    find(shown) {
+      const before = kept.get(nameOf(shown))
+      return before && isSameChain(before.evidence.chain, shown.chain) ? before : undefined
+    },
+    keep(evidence, known) {
+      const name = nameOf(evidence)
+      kept.delete(name) // So that it counts as the newest.
+      kept.set(name, { evidence, known })
+      if (kept.size > maxChains) kept.delete(kept.keys().next().value!)
+    },
+  }
+}
+
+const isSameChain = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
+  a.length === b.length && a.every((one, i) => equalBytes(one, b[i]!))

@@ -39,9 +39,12 @@ export type Evidence =
   | { readonly kind: 'platform'; readonly token: string }
   | { readonly kind: 'declared'; readonly identity: Identity }
 
-/** The other end of a connection. `known` is the identifier's own memory of its last answer, kept with the connection. */
+/**
+ * The other end of a connection. `known` is the identifier's own memory of its last answer, kept with the connection;
+ * `evidence` may become an equal one, which connections of one peer share.
+ */
 export interface Peer {
-  readonly evidence: Evidence
+  evidence: Evidence
   readonly address: string
   readonly port: number
   known?: { readonly answer: Identified; readonly generation: number; readonly untilMs: number }

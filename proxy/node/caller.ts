@@ -74,9 +74,9 @@ export class Caller implements CallerSide, Connection {
     return this.#exchange !== undefined
   }
 
-  write(data: string | Uint8Array): boolean {
+  write(data: string | Uint8Array, written?: () => void): boolean {
     if (this.gone) return true
-    return typeof data === 'string' ? this.socket.write(data, 'latin1') : this.socket.write(data)
+    return typeof data === 'string' ? this.socket.write(data, 'latin1', written) : this.socket.write(data, written)
   }
 
   takeHeld(): Buffer | undefined {
@@ -260,7 +260,7 @@ export class Caller implements CallerSide, Connection {
     if (this.#handedOver) return
     this.#last = true
     if (this.#exchange) this.cut()
-    else if (this.#state !== 'busy') this.socket.end()
+    else if (this.#state !== 'busy' && !this.socket.writableEnded) this.socket.end() // Twice would be an error, with a stack.
   }
 
   #onClose(): void {

@@ -414,7 +414,9 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
       if (stop - start <= smallBytes) this.#out += bytes.toString('latin1', start, stop)
       else {
         this.#flush()
-        this.#write(Buffer.from(bytes.subarray(start, stop))) // A copy: the buffer is used again.
+        const piece = bytes.subarray(start, stop)
+        const lent = this.#upstream?.lend()
+        this.#write(lent ? piece : Buffer.from(piece), lent)
       }
       if (chunked) this.#out += '\r\n'
     })
@@ -432,8 +434,8 @@ export class SocketExchange implements Exchange, Borrower, UpstreamUser {
     this.#out = ''
   }
 
-  #write(data: string | Uint8Array): void {
-    if (!this.#caller.write(data)) this.#flowing = false
+  #write(data: string | Uint8Array, written?: () => void): void {
+    if (!this.#caller.write(data, written)) this.#flowing = false
   }
 
   /**

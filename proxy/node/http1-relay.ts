@@ -18,8 +18,11 @@ export interface Side {
   /** Whether this is to be the last exchange, because we drain or the connection is old. */
   readonly last: boolean
   readonly openLeg: OpenLeg
-  /** Sends text of one byte a character, or bytes. False where the caller is slower than we are. */
-  write(data: string | Uint8Array): boolean
+  /**
+   * Sends text of one byte a character, or bytes. False where the caller is slower than we are. `written` is called once
+   * nobody reads `data` any more, perhaps never where the connection breaks.
+   */
+  write(data: string | Uint8Array, written?: () => void): boolean
   /** Bytes that came after the head, once. */
   takeHeld(): Buffer | undefined
   hold(bytes: Buffer): void

@@ -14,6 +14,7 @@ import type { UpstreamFailure } from '../flow/problem.ts'
 import type { Limits } from '../limits.ts'
 import { connectOutside, type OutsideWorld } from './outside.ts'
 import { peerOf } from './peer.ts'
+import { ReadBuffer } from './read-buffer.ts'
 import { clientTls } from './tls.ts'
 
 /** Who asked for a connection. Exactly one of the two is called, perhaps before `acquire` returns. */
@@ -24,7 +25,7 @@ export interface Borrower {
 
 /** Who has a connection, until it is given back. */
 export interface UpstreamUser {
-  /** `bytes` is used again as soon as this returns. False holds further ones back until `socket.resume()`. */
+  /** `bytes` is used again as soon as this returns, unless lent. False holds further ones back until `socket.resume()`. */
   onUpstreamBytes(bytes: Buffer, length: number): boolean
   onUpstreamDrain(): void
   /**
@@ -56,9 +57,6 @@ export interface Pool {
   open(): number
 }
 
-/** Bytes read from an upstream at a time. */
-const readBytes = 32_768
-
 export class Upstream {
   readonly socket: Socket
   /** `address:port`, as outcomes name it. */
@@ -70,11 +68,14 @@ export class Upstream {
   /** Made with an identity that has changed since. */
   stale = false
   idleSinceMs = 0
+  readonly #reads: ReadBuffer
   readonly #giveBack: (upstream: Upstream, keep: boolean) => void
 
-  constructor(name: string, socket: Socket, giveBack: (upstream: Upstream, keep: boolean) => void) {
+  /** `reads` is what `socket` reads into. */
+  constructor(name: string, socket: Socket, reads: ReadBuffer, giveBack: (upstream: Upstream, keep: boolean) => void) {
     this.name = name
     this.socket = socket
+    this.#reads = reads
     this.#giveBack = giveBack
     socket.on('drain', () => this.user?.onUpstreamDrain())
     socket.on('end', () => this.#over(true))
@@ -94,6 +95,14 @@ export class Upstream {
   release(keep: boolean): void {
     this.user = undefined
     this.#giveBack(this, keep)
+  }
+
+  /**
+   * Within `onUpstreamBytes`: its bytes stay as they are until what is returned has been called, once. Undefined where
+   * they have to be copied.
+   */
+  lend(): (() => void) | undefined {
+    return this.#reads.lend()
   }
 
   onBytes(length: number, bytes: Uint8Array): boolean {
@@ -262,9 +271,14 @@ class EndpointPool {
   #connect(): void {
     const { address: host, port, identity } = this.#endpoint
     this.#connecting++
+    const reads = new ReadBuffer()
+    let length = 0
     const onread = {
-      buffer: Buffer.allocUnsafeSlow(readBytes),
-      callback: (length: number, bytes: Uint8Array): boolean => upstream.onBytes(length, bytes),
+      buffer: (): Buffer => reads.after(length), // Asked before the first read and after each.
+      callback(read: number, bytes: Uint8Array): boolean {
+        length = read
+        return upstream.onBytes(read, bytes)
+      },
     }
     const target = { host, port, onread, noDelay: true }
     const { outside } = this.#endpoint
@@ -273,7 +287,7 @@ class EndpointPool {
       : identity === undefined
         ? connectTcp(target)
         : connectTls(provingTls(this.#parts.source.current(), target))
-    const upstream = new Upstream(`${host}:${port}`, socket, (one, keep) => this.#takeBack(one, keep))
+    const upstream = new Upstream(`${host}:${port}`, socket, reads, (one, keep) => this.#takeBack(one, keep))
     this.#all.add(upstream)
 
     const timer = setTimeout(() => failed('upstream_unreachable'), this.#parts.limits.connectMs)

@@ -107,6 +107,40 @@ test('the answer is remembered with the connection until the generation moves', 
   expect(codeOf(identify(peer, noonMs + 2) as Identified)).toBe('identity_revoked')
 })
 
+test('a chain that proved a name is known on the next connection: to the last bit, for its time and generation', async () => {
+  const authority = await newAuthority()
+  const verify = vi.fn(verifySignature)
+  let state: TrustState = { generation: 1, bundles: bundlesOf(authority.bundle()), denied: new Set() }
+  const identify = makeIdentify(() => state, verify)
+  const { chain, notBeforeMs, notAfterMs } = newSvid(authority)
+  const as = (shown: readonly Uint8Array[], nowMs = noonMs): { code: string; checks: number; peer: Peer } => {
+    const peer = peerWith(shown.map((one) => one.slice()))
+    const before = verify.mock.calls.length
+    const code = codeOf(identify(peer, nowMs) as Identified)
+    return { code, checks: verify.mock.calls.length - before, peer }
+  }
+  const first = as(chain)
+  expect(first).toMatchObject({ code: orders, checks: 2 })
+  const second = as(chain)
+  expect(second).toMatchObject({ code: orders, checks: 0 })
+  expect(second.peer.evidence).toBe(first.peer.evidence)
+  for (const [which, one] of chain.entries()) {
+    for (let at = 0; at < one.length; at += 7) {
+      const bent = chain.with(which, one.slice())
+      bent[which]![at]! ^= 1
+      expect(as(bent).code).not.toBe(orders)
+    }
+  }
+  expect(as([chain[0]!]).code).toBe('identity_untrusted')
+  expect(as(chain, notBeforeMs - 1).code).toBe('identity_expired')
+  expect(as(chain, notAfterMs)).toMatchObject({ code: orders, checks: 0 })
+  expect(as(chain, notAfterMs + 1).code).toBe('identity_expired')
+  state = { ...state, generation: 2 }
+  expect(as(chain)).toMatchObject({ code: orders, checks: 1 })
+  state = { ...state, generation: 3, denied: new Set([orders]) }
+  expect(as(chain).code).toBe('identity_revoked')
+})
+
 test('no evidence is missing, a token is not taken, and a declared workload is who its listener says', async () => {
   const as = (evidence: Evidence, denied: string[] = []) =>
     codeOf(judge({ evidence, address: '', port: 0 }, { denied: new Set(denied) }))

@@ -140,6 +140,39 @@ test('an upstream that does not read holds the caller back', async () => {
   await eventually(() => poured.accepted > accepted + 1_000_000)
 })
 
+test('callers that read late each get the body that was sent to them, however long it lay with the proxy', async () => {
+  const bodies = Array.from({ length: 3 }, () => randomBytes(12_000_000)) // More than the kernels buffer.
+  const app = await startApp((text, socket) => {
+    const which = Number(/GET \/(\d)/.exec(text)![1])
+    const body = bodies[which]!
+    const chunked = which === 0
+    socket.write(`HTTP/1.1 200 OK\r\n${chunked ? 'Transfer-Encoding: chunked' : 'Content-Length: 12000000'}\r\n\r\n`)
+    if (!chunked) socket.write(body)
+    else for (let at = 0; at < body.length; at += 50_000) writeChunk(socket, body.subarray(at, at + 50_000))
+    if (chunked) socket.write('0\r\n\r\n')
+  })
+  const { port } = await through(app)
+  const late = bodies.map((_, i) => {
+    const caller = call(port)
+    caller.send(`GET /${i} HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n`)
+    caller.socket.pause()
+    return caller
+  })
+  await eventually(() => app.sockets.length === bodies.length)
+  // The others' bytes go through the same buffers.
+  for (const [i, caller] of [...late.entries()].reverse()) {
+    caller.socket.resume()
+    const body = bodyOf(await caller.closed())
+    expect((i === 0 ? unchunk(body) : body) === bodies[i]!.toString('latin1')).toBe(true)
+  }
+})
+
+const writeChunk = (socket: Socket, bytes: Buffer): void => {
+  socket.write(`${bytes.length.toString(16)}\r\n`)
+  socket.write(bytes)
+  socket.write('\r\n')
+}
+
 test('a caller that sends for ever and never reads answers is not served for ever', async () => {
   const app = await startAnswering(ok('x'.repeat(4000)))
   const { port, sink } = await through(app)
