@@ -1,7 +1,7 @@
 /**
  * What a compliance report costs on the log that `bench/log/run.ts` made in FOLDER: all 22 checks, each report in a process
  * of its own, and after each a look at the same one without what earlier ones kept.
- * `node bench/report.ts FOLDER`; with `--kept` without those that read everything.
+ * `node bench/report.ts FOLDER`; with `--kept` without those that read everything, with `--threads=N` by so many.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -37,6 +37,8 @@ interface Asked {
   readonly note?: string
   readonly fromMs: number
   readonly toMs: number
+  /** Default: one a core. */
+  readonly threads?: number
 }
 
 interface Cost {
@@ -51,14 +53,14 @@ interface Cost {
 }
 
 /** A report of a quarter takes at least what the process, the rules and the formats take. */
-async function report({ dir, sums, note, fromMs, toMs }: Asked): Promise<Cost> {
+async function report({ dir, sums, note, fromMs, toMs, threads }: Asked): Promise<Cost> {
   const began = performance.now()
   const { checks, frameworks } = await readCatalogue({})
   const { judge, rules } = await openCheckRules()
   const key = await readVerifierKey(join(dir, 'signer', 'log.pub'), sha256)
   const kept = sums === undefined ? undefined : await openKept(sums, await openKeyFile(join(dir, 'report.key')))
   const { report, work } = await compliancePlace(
-    { dir: join(dir, 'log'), key, verifyHead, sha256 },
+    { dir: join(dir, 'log'), key, verifyHead, sha256, ...(threads !== undefined && { threads }) },
     judge,
     {
       ...{ framework: frameworks.find(({ id }) => id === 'all')!, checks, scope: everything, fromMs, toMs, rules },
@@ -111,7 +113,7 @@ async function timeOf(dir: string, index: number, size: number): Promise<number>
   return 'event' in read ? Date.parse(read.event.timestamp) : 0
 }
 
-async function run(dir: string, onlyKept: boolean): Promise<void> {
+async function run(dir: string, onlyKept: boolean, threads: number | undefined): Promise<void> {
   const { size } = checkpointIn(readFileSync(join(dir, 'log', '0', 'checkpoint'), 'utf8'))!
   // The last tenth of it is the last day.
   const before = Math.floor((size * 0.9) / 256) * 256
@@ -120,8 +122,9 @@ async function run(dir: string, onlyKept: boolean): Promise<void> {
   const sums = join(dir, 'report-sums')
   rmSync(sums, { recursive: true, force: true })
   mkdirSync(sums)
-  const all = { dir, fromMs, toMs }
-  const day = { dir, fromMs: dayMs, toMs }
+  const every = { dir, ...(threads !== undefined && { threads }) }
+  const all = { ...every, fromMs, toMs }
+  const day = { ...every, fromMs: dayMs, toMs }
   const rows: readonly (readonly [string, Asked])[] = [
     ['everything read, nothing kept', all],
     ['the first nine tenths, the first time', { ...all, sums, note }],
@@ -141,6 +144,7 @@ async function run(dir: string, onlyKept: boolean): Promise<void> {
   }
 }
 
-const [first = '.cache/million', second] = process.argv.slice(2)
+const [first = '.cache/million', second, ...rest] = process.argv.slice(2)
+const threads = [second, ...rest].find((one) => one?.startsWith('--threads='))?.slice('--threads='.length)
 if (first === '--one') process.stdout.write(JSON.stringify(await report(JSON.parse(second!) as Asked)))
-else await run(first, second === '--kept')
+else await run(first, [second, ...rest].includes('--kept'), threads === undefined ? undefined : Number(threads))

@@ -2,7 +2,9 @@
 
 import { Command } from 'commander'
 import { formatVerification } from '../audit/verify/format.ts'
+import { number } from './options.ts'
 import type { PlaceOptions } from './place.ts'
+import { countShown } from './wire/progress.ts'
 
 export const verifyCommand = (): Command =>
   new Command('verify')
@@ -20,16 +22,20 @@ export const verifyCommand = (): Command =>
     )
     .option('--s3-endpoint <url>', 'endpoint of s3:// places (default: AWS_ENDPOINT_URL_S3, then AWS)')
     .option('--s3-region <region>', 'their region (default: AWS_REGION, then us-east-1)')
+    .option('--threads <n>', 'threads that read a folder, one a core and at most 8 (1: none but the first)', number)
     .option('--state <dir>', "the process's state folder", '.writ')
     .option('--json', 'print JSON')
-    .action(async (options: PlaceOptions & { readonly json?: boolean }) => {
+    .action(async (options: PlaceOptions & { readonly json?: boolean; readonly threads?: number }) => {
       const [{ openPlace }, { verifyPlace }] = await Promise.all([
         import('./place.ts'),
         import('../audit/node/examine.ts'),
       ])
       const { place, store } = await openPlace(options)
+      const { threads } = options
+      const shown = countShown('leaves')
       try {
-        const { verification, compared, archived } = await verifyPlace(place)
+        const threaded = { ...place, ...(threads !== undefined && { threads }), onProgress: shown.say }
+        const { verification, compared, archived } = await verifyPlace(threaded).finally(() => shown.end())
         const text = options.json
           ? `${JSON.stringify({ ...verification, ...(compared && { compared }), ...(archived && { archived }) }, null, 2)}\n`
           : formatVerification(verification, compared, archived)

@@ -10,6 +10,7 @@ import { type ComplianceReport, complianceVersion } from '../core/compliance.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { openPlace, type PlaceOptions } from './place.ts'
 import { tellOfReport } from './report-entry.ts'
+import { countShown } from './wire/progress.ts'
 
 export interface FrameworkOptions extends PlaceOptions {
   readonly from?: string
@@ -28,6 +29,7 @@ export interface FrameworkOptions extends PlaceOptions {
   readonly fresh?: boolean
   readonly pdf?: boolean
   readonly json?: boolean
+  readonly threads?: number
 }
 
 export async function reportOn(framework: string, options: FrameworkOptions): Promise<void> {
@@ -48,10 +50,18 @@ export async function reportOn(framework: string, options: FrameworkOptions): Pr
   const { place } = await openPlace({ ...options, database: false })
   const { state, signKey = existsSync(state) ? join(state, 'report.key') : undefined } = options
   const sums = options.fresh || !signKey || !existsSync(state) ? undefined : () => sumsIn(state, signKey)
-  const report = await reporterOf(options, () => nowMs, sums).make(place, {
-    ...{ framework, scope: options.scope, fromMs, toMs, pins, seed: options.seed, previous },
-    onWork: (work) => process.stderr.write(workText(work)),
-  })
+  const { threads } = options
+  const shown = countShown('leaves')
+  const threaded = { ...place, ...(threads !== undefined && { threads }), onProgress: shown.say }
+  const report = await reporterOf(options, () => nowMs, sums)
+    .make(threaded, {
+      ...{ framework, scope: options.scope, fromMs, toMs, pins, seed: options.seed, previous },
+      onWork: (work) => {
+        shown.end()
+        process.stderr.write(workText(work))
+      },
+    })
+    .finally(() => shown.end())
   const policy = options.policy === undefined ? undefined : await readFile(options.policy, 'utf8')
   const written = await writeReport(report, place, {
     ...{ out, signKey, pdf: options.pdf },

@@ -1,6 +1,7 @@
 /** `writ report`: what the log shows, check by check, as a folder to hand over. */
 
 import { Command } from 'commander'
+import { number } from './options.ts'
 import { attestCommand, declareCommand } from './report-attest.ts'
 import { explainCheckCommand, frameworksCommand, withFolders } from './report-explain.ts'
 import type { FrameworkOptions } from './report-framework.ts'
@@ -31,6 +32,7 @@ export function reportCommand(): Command {
     .option('--sign-key <file>', 'Ed25519 key that signs it (default: report.key in the state folder)')
     .option('--by <name>', 'who makes it, as the log keeps it (default: the user of this machine)')
     .option('--fresh', 'of a framework: read and verify all of the log again, whatever earlier reports kept of it')
+    .option('--threads <n>', 'threads that read the log, one a core and at most 8 (1: none but the first)', number)
     .option('--evidence', 'add a folder with the proof of each sampled record, and programs that check it')
     .option('--pdf', 'print the page as PDF too, by the Chromium or Chrome of this machine')
   withFolders(command)

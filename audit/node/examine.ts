@@ -2,6 +2,7 @@
 
 import { isOriginOf, type SignedCheckpoint } from '../../core/log.ts'
 import type { Sha256, VerifyHead } from '../../core/ports.ts'
+import { isS3 } from '../keep/place.ts'
 import type { NoteKey } from '../log/note.ts'
 import type { LogPolicy } from '../log/policy.ts'
 import type { Db } from '../store/schema.ts'
@@ -12,7 +13,9 @@ import { verifyArchive } from './archive-verify.ts'
 import { compareRows, type RowsComparison } from './compare.ts'
 import { verifyEd25519 } from './ed25519.ts'
 import { sourcesIn } from './logfolder.ts'
+import { isUrl } from './logurl.ts'
 import type { S3Settings } from './objects/place.ts'
+import { defaultThreads, openPartThreads, type PartThreads, type ThreadOptions } from './part-readers.ts'
 import { quickSha256 } from './quick.ts'
 import { timestampFault } from './timestamp.ts'
 
@@ -34,6 +37,12 @@ export interface LogPlace {
   readonly policy?: LogPolicy
   /** An archive to hold against the log, in a place of the same kinds. */
   readonly archive?: string
+  /** Threads that read it, where it lies in a folder and no tables are compared; 1: none but this one. Default `defaultThreads`. */
+  readonly threads?: number
+  /** Leaves of a part that a thread reads; where a report is made, as it has. Default `threadLeaves`. */
+  readonly partLeaves?: number
+  /** Is told how many leaves were read, now and then. */
+  readonly onProgress?: (leaves: number) => void
   /** Checkpoints from elsewhere that the log must extend: a witness's, or one that was kept. */
   readonly checkpoints?: readonly SignedCheckpoint[]
 }
@@ -49,7 +58,10 @@ export interface Examined {
 export async function verifyPlace(place: LogPlace): Promise<Examined> {
   const rows = place.db && (await compareRows(place.db))
   const parts = await partsOf(place, rows)
-  const verification = await verifyLog(parts)
+  const threads = rows ? undefined : threadsFor(place)
+  const verification = await verifyLog({ ...parts, ...(threads && { readers: threads }) }).finally(() =>
+    threads?.close(),
+  )
   const compared = rows ? withFindings(verification, await rows.finish()) : verification
   const archive =
     place.archive === undefined
@@ -65,9 +77,18 @@ export async function verifyPlace(place: LogPlace): Promise<Examined> {
   }
 }
 
+/** Undefined where this thread reads all of it. */
+export function threadsFor(
+  { dir, threads = defaultThreads(), partLeaves }: LogPlace,
+  more: Pick<ThreadOptions, 'file' | 'gather'> = {},
+): PartThreads | undefined {
+  if (threads < 2 || isUrl(dir) || isS3(dir)) return undefined
+  return openPartThreads({ dir, threads, ...(partLeaves !== undefined && { leaves: partLeaves }), ...more })
+}
+
 /** In this order: what the tables say of checkpoints was read before, so that the folder is never behind them. */
 async function partsOf(place: LogPlace, rows: RowsComparison | undefined): Promise<VerifyParts> {
-  const { dir, key, formerKeys, verifyHead, sha256, pinned, policy, checkpoints = [] } = place
+  const { dir, key, formerKeys, verifyHead, sha256, pinned, policy, onProgress, checkpoints = [] } = place
   return {
     sources: await sourcesIn(dir, place.s3),
     key,
@@ -80,6 +101,7 @@ async function partsOf(place: LogPlace, rows: RowsComparison | undefined): Promi
     ...(policy && { policy }),
     timestampFault: (token, note) => timestampFault(token, sha256(note)),
     kept: (shard) => keptOf(shard, checkpoints, rows),
+    ...(onProgress && { onProgress }),
     ...(rows && { onLeaves: rows.onLeaves }),
   }
 }

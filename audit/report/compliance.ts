@@ -20,11 +20,14 @@ import { decisionId, parseEvent } from '../../core/record.ts'
 import { plainSha256 } from '../log/merkle.ts'
 import { entryAt } from '../log/prove.ts'
 import { Findings } from '../verify/finding.ts'
-import { readTree } from '../verify/tree.ts'
+import type { PartReaders } from '../verify/part.ts'
+import { type LeafRange, readTree } from '../verify/tree.ts'
 import { type SavedVerification, type Verification, type VerifyParts, verifyLog } from '../verify/verify.ts'
 import { anchorsOf } from './anchors.ts'
 import type { Declared } from './files/declared.ts'
 import { ComplianceGatherer, type Gathered, type GatherSource } from './gather/gather.ts'
+import type { GatheredPart, Period } from './gather/part.ts'
+import type { GatherSettings } from './gather/plan.ts'
 import { fits } from './gather/scope.ts'
 import { KeptParts, type KeptSums } from './kept.ts'
 import { limits } from './limits.ts'
@@ -41,6 +44,8 @@ export interface ComplianceParts extends VerifyParts {
   readonly partLeaves?: number
   /** Default: everything is read. */
   readonly sums?: KeptSums
+  /** Threads that verify parts of the log and gather what is in them, by these settings. Default: all is done in this one. */
+  readonly readersFor?: (gather: GatherSettings & Period) => (PartReaders & { close(): Promise<void> }) | undefined
 }
 
 export interface ComplianceSettings {
@@ -125,7 +130,17 @@ async function attempt(parts: ComplianceParts, settings: ComplianceSettings, bel
   const pass = async (declared: Declared, before?: SavedVerification) => {
     const { partLeaves } = parts
     const of = { checks, declared, scope, fromMs, toMs, seed, sha256, ...(partLeaves && { partLeaves }) }
-    const gatherer = new ComplianceGatherer(of, source)
+    const readers = parts.readersFor?.({ checks, declared, scope, fromMs, toMs })
+    const elsewhere = readers && {
+      atOnce: readers.atOnce,
+      part: async (shard: number, range: LeafRange) => {
+        const part = await readers.read(shard, trees.get(shard)!, range, true)
+        const gathered = part?.gathered as GatheredPart | undefined
+        read += (range.to - range.from) * (gathered ? (gathered.inPeriod ? 2 : 1) : 0)
+        return gathered
+      },
+    }
+    const gatherer = new ComplianceGatherer(of, { ...source, ...(elsewhere && { elsewhere }) })
     kept?.plan(gatherer.plan.key)
     const resume = before ?? (await kept?.verified())
     let saved: SavedVerification | undefined
@@ -133,6 +148,7 @@ async function attempt(parts: ComplianceParts, settings: ComplianceSettings, bel
       ...parts,
       sources,
       ...(resume && { resume }),
+      ...(readers && { readers }),
       save: (one) => {
         saved = one
         kept?.toSave(one)
@@ -147,8 +163,16 @@ async function attempt(parts: ComplianceParts, settings: ComplianceSettings, bel
         },
         bundle: (shard, first) => gatherer.bundle(shard, first),
         leaf: (leaf, shard, event, scanned) => gatherer.take(leaf, shard, event, scanned),
+        parts: {
+          wants: (shard, range) => gatherer.wants(shard, range),
+          part: (shard, range, gathered) => {
+            const one = gathered as GatheredPart | undefined
+            read += one?.inPeriod ? range.to - range.from : 0
+            return gatherer.part(shard, range, one)
+          },
+        },
       },
-    })
+    }).finally(() => readers?.close())
     await gatherer.end()
     return { gatherer, verification, saved }
   }

@@ -14,10 +14,10 @@ import {
   type StartBody,
   type SuppressedBody,
 } from '../../core/record.ts'
-import { trustDomainOf } from '../../core/spiffe.ts'
 import { parseTime } from '../../core/time.ts'
-import { asciiText, memberNumbers as at, countAt, isBare, isText, memberFrom, memberTo, textAt } from '../log/scan.ts'
+import { memberNumbers as at, countAt, isText, memberFrom, textAt } from '../log/scan.ts'
 import { type Finding, type FindingCode, type Findings, plural, recordId, span } from './finding.ts'
+import { Latest, oneOf, PlainRecords, type Run } from './plain.ts'
 import { addRange, outside, type Range, removeRange, sizeOf } from './ranges.ts'
 import {
   claim,
@@ -35,7 +35,7 @@ import {
 import { type Chain, chainOf, type SavedChain, savedChain } from './trust.ts'
 
 /** More stretches, certificates or missing ranges than an honest epoch has; beyond it the epoch is given up as broken. */
-const maxStretches = 1000
+export const maxStretches = 1000
 const maxChains = 64
 const maxChainLength = 8
 
@@ -109,7 +109,7 @@ export class EpochReader {
   #missingIndex = -1
   #chains: Chain[] = []
   #rootless = false
-  readonly #clock = new Clock()
+  readonly #plain = new PlainRecords()
   readonly #last = new Latest()
   readonly #rules: EpochRules
 
@@ -177,20 +177,15 @@ export class EpochReader {
     const stretch = this.last
     const seq = countAt(bytes, at.seq)
     if (!stretch || seq !== stretch.last + 1 || this.#finalSeq >= 0 || this.stretches.length > maxStretches) return -1
-    if (!isText(bytes, at.prev, stretch.lastHash) || !isBare(bytes, at.v, '1')) return -1
-    const td = trustDomainOf(this.producer)
-    if (memberFrom[at.cluster]! < 0 || memberTo[at.cluster]! - memberFrom[at.cluster]! < 3) return -1
-    if (bytes[memberFrom[at.cluster]!] !== 0x22 || !isText(bytes, at.td, td)) return -1
-    const ms = this.#clock.msAt(bytes)
+    if (!isText(bytes, at.prev, stretch.lastHash)) return -1
+    const ms = this.#plain.msAt(bytes, this.producer, isDecision)
     if (ms < 0) return -1
-    const verdict = isDecision ? verdictAt(bytes) : 0
-    if (verdict < 0 || (isDecision && !this.#isPlain(bytes))) return -1
     const from = memberFrom[at.timestamp]! + 1
     if (this.#last.isBehind(bytes, from) && textAt(bytes, at.timestamp)! < this.firstAt) return -1
 
     stretch.last = seq
     stretch.lastHash = hash
-    if (isDecision) stretch.totals = plus(stretch.totals, oneOf[verdict]!)
+    if (isDecision) stretch.totals = plus(stretch.totals, oneOf[this.#plain.verdict]!)
     if (stretch.tailIndex < 0) {
       stretch.tailIndex = index
       stretch.tailAt = textAt(bytes, at.timestamp)!
@@ -200,9 +195,18 @@ export class EpochReader {
     return ms
   }
 
-  /** Made in its own producer's name, enforced, and called by its number. */
-  #isPlain(bytes: Uint8Array): boolean {
-    return isText(bytes, at.workload, this.producer) && isBare(bytes, at.enforced, 'true') && isOwnId(bytes)
+  /** Many such records that follow each other and the last one that is known, as another thread has read them. */
+  run({ last, lastHash, totals, firstIndex, firstAt, lastAt, decisions, outcomes }: Run): void {
+    const stretch = this.last!
+    stretch.last = last
+    stretch.lastHash = lastHash
+    stretch.totals = plus(stretch.totals, totals)
+    if (stretch.tailIndex < 0) {
+      stretch.tailIndex = firstIndex
+      stretch.tailAt = firstAt
+    }
+    this.records += decisions + outcomes
+    this.#last.takeText(lastAt)
   }
 
   /** A gap entry of the auditor about this epoch. */
@@ -454,96 +458,6 @@ export class EpochReader {
   #broken(code: FindingCode, index: number, seq: number, what: string): Finding {
     const id = recordId(this.epoch, seq)
     return { level: 'broken', code, shard: this.shard, ...(index >= 0 && { index }), id, what }
-  }
-}
-
-/** As `scan` numbers them. */
-const verdicts = ['allow', 'deny', 'fault'] as const
-const oneOf: readonly Totals[] = verdicts.map((verdict) => ({ ...noTotals, [verdict]: 1 }))
-function verdictAt(bytes: Uint8Array): number {
-  for (let i = 0; i < verdicts.length; i++) if (isText(bytes, at.verdict, verdicts[i]!)) return i
-  return -1
-}
-
-/** Whether a record is called by its own epoch and number: `decisionId` of them. */
-export function isOwnId(bytes: Uint8Array): boolean {
-  const from = memberFrom[at.decision_id]!
-  const epoch = memberFrom[at.epoch]!
-  const seq = memberFrom[at.seq]!
-  const dash = memberTo[at.epoch]! - 1 - epoch // So far behind the quote in both.
-  const digits = memberTo[at.seq]! - seq
-  if (from < 0 || memberTo[at.decision_id]! - from !== dash + digits + 2) return false
-  for (let i = 0; i < dash; i++) if (bytes[from + i] !== bytes[epoch + i]) return false
-  if (bytes[from + dash] !== 0x2d || bytes[from + dash + digits + 1] !== 0x22) return false
-  for (let i = 0; i < digits; i++) if (bytes[from + dash + 1 + i] !== bytes[seq + i]) return false
-  return true
-}
-
-/** The latest of times in the one form that they have, kept as bytes: of a million records no text is made of it. */
-export class Latest {
-  readonly #bytes = new Uint8Array(timeLength)
-  /** Undefined where it is not that of the bytes. */
-  #text: string | undefined = ''
-
-  get text(): string {
-    return (this.#text ??= asciiText(this.#bytes, 0, timeLength))
-  }
-
-  /** Whether the time at `from` is before it. */
-  isBehind(bytes: Uint8Array, from: number): boolean {
-    return this.#difference(bytes, from) < 0
-  }
-
-  take(bytes: Uint8Array, from: number): void {
-    if (this.#difference(bytes, from) <= 0) return
-    for (let i = 0; i < timeLength; i++) this.#bytes[i] = bytes[from + i]!
-    this.#text = undefined
-  }
-
-  takeText(text: string): void {
-    if (text <= this.text) return
-    for (let i = 0; i < timeLength; i++) this.#bytes[i] = text.charCodeAt(i)
-    this.#text = text
-  }
-
-  #difference(bytes: Uint8Array, from: number): number {
-    for (let i = 0; i < timeLength; i++) {
-      const difference = bytes[from + i]! - this.#bytes[i]!
-      if (difference !== 0) return difference
-    }
-    return 0
-  }
-}
-
-/** Of `formatTime`. */
-const timeLength = 30
-
-/** Times of records: those of one second differ in their last digits only. */
-export class Clock {
-  #second = ''
-  #secondMs = 0
-
-  /** The time of the record that was scanned, in milliseconds; -1 where that takes a closer look. */
-  msAt(bytes: Uint8Array): number {
-    const from = memberFrom[at.timestamp]! + 1
-    if (from <= 0 || memberTo[at.timestamp]! - from !== 31 || bytes[from - 1] !== 0x22) return -1
-    for (let i = 20; i < 29; i++) if (bytes[from + i]! < 0x30 || bytes[from + i]! > 0x39) return -1
-    if (bytes[from + 29] !== 0x5a || !this.#isSecond(bytes, from)) return -1
-    return (
-      this.#secondMs + (bytes[from + 20]! - 0x30) * 100 + (bytes[from + 21]! - 0x30) * 10 + bytes[from + 22]! - 0x30
-    )
-  }
-
-  #isSecond(bytes: Uint8Array, from: number): boolean {
-    let same = this.#second !== ''
-    for (let i = 0; same && i < 20; i++) same = bytes[from + i] === this.#second.charCodeAt(i)
-    if (same) return true
-    const second = asciiText(bytes, from, from + 20)
-    const time = parseTime(`${second}000000000Z`)
-    if (time === undefined) return false
-    this.#second = second
-    this.#secondMs = Number(time / 1_000_000n)
-    return true
   }
 }
 

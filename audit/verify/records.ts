@@ -18,7 +18,9 @@ import { parseTime } from '../../core/time.ts'
 import { memberNumbers as at, isText, ScannedEpochs, scan } from '../log/scan.ts'
 import { EpochReader, type EpochRules, type EpochSummary, type SavedEpoch } from './epoch.ts'
 import { type FindingCode, type Findings, recordId } from './finding.ts'
+import { stepsFit } from './fits.ts'
 import { findLostSpools } from './lost.ts'
+import type { PartStep, ReadPart } from './part.ts'
 import { type SavedSerials, SerialReader, type SerialSummary } from './serials.ts'
 import { bytesOf, type PlacedLeaf } from './tree.ts'
 import { mayAnnounceTrust } from './trust.ts'
@@ -121,6 +123,29 @@ export class RecordsReader {
     else this.#outcomes++
     if (atMs > this.#newestMs) this.#newestMs = atMs
     return true
+  }
+
+  /**
+   * Whether a part that another thread has read comes to what it would if its leaves were seen here: then `step` is to be
+   * called with each of its steps. Nothing is done yet.
+   */
+  fits({ steps }: ReadPart, shard: number): boolean {
+    const epochs = this.#epochs
+    const odd = steps.reduce((count, step) => count + ('odd' in step ? 1 : 0), 0)
+    // Past the most that are held, each record with a certificate that is not is parsed, and counted with those.
+    if (!this.#serials.hasRoomFor(odd) && !this.#kinds.has('decision')) return false
+    return stepsFit(steps, shard, { epochOf: (epoch) => epochs.get(epoch), room: maxEpochs - epochs.size })
+  }
+
+  /** The event of an odd record that had to be parsed here. */
+  step(step: PartStep, file: Uint8Array, shard: number): AuditEvent | undefined {
+    if ('odd' in step) return this.see({ ...step.odd, file }, shard)
+    const { run } = step
+    this.#epochs.get(run.epoch)!.run(run)
+    this.#decisions += run.decisions
+    this.#outcomes += run.outcomes
+    if (run.maxMs > this.#newestMs) this.#newestMs = run.maxMs
+    return undefined
   }
 
   /** The event of a leaf, or undefined where it is none. */

@@ -55,6 +55,11 @@ export class SerialReader {
     else this.#whole = false
   }
 
+  /** Whether so many more can be held, of both sorts. */
+  hasRoomFor(count: number): boolean {
+    return this.#seen.size + count <= maxSerials
+  }
+
   /** Whether the serial number of the record that was scanned was seen before, so that seeing it again changes nothing. */
   knowsScanned(bytes: Uint8Array): boolean {
     const sum = sumAt(bytes, at.serial)

@@ -108,6 +108,16 @@ export interface LeafRange {
   readonly to: number
 }
 
+/** A tree whose root was computed, and held against the one that was signed. */
+export interface OpenTree {
+  /** Looks at the tiles above the leaves of a range. */
+  readonly above: (range: LeafRange) => Promise<void>
+  /** The leaves of a range, a bundle at a time; none where it was given up. */
+  readonly leaves: (range: LeafRange) => AsyncGenerator<readonly PlacedLeaf[]>
+  /** Too many files are missing: nothing more is read of it. */
+  readonly isOver: () => boolean
+}
+
 /** All leaves of a tree, or those of a range of it, with the tiles above them up to the signed root. */
 export async function* readTree(
   source: TreeSource,
@@ -117,23 +127,29 @@ export async function* readTree(
   findings: Findings,
   range: LeafRange = { from: 0, to: checkpoint.size },
 ): AsyncGenerator<readonly PlacedLeaf[]> {
+  const tree = await openTree(source, checkpoint, sha256, quick, findings)
+  await tree.above(range)
+  yield* tree.leaves(range)
+}
+
+/** `findings` is told what is wrong with what is read. */
+export async function openTree(
+  source: TreeSource,
+  checkpoint: Checkpoint,
+  sha256: Sha256,
+  quick: QuickSha256,
+  findings: Findings,
+): Promise<OpenTree> {
   const { size } = checkpoint
-  const within = (leaves: readonly PlacedLeaf[]): readonly PlacedLeaf[] => {
-    const [first, last] = [leaves[0], leaves.at(-1)]
-    if (!first || !last || (first.index >= range.from && last.index < range.to)) return leaves
-    return leaves.filter(({ index }) => index >= range.from && index < range.to)
-  }
-  const tilesOf = (level: number): { readonly first: number; readonly end: number } => ({
-    first: Math.floor(range.from / tileWidth ** (level + 1)),
-    end: Math.ceil(range.to / tileWidth ** (level + 1)),
-  })
   let missing = 0
   const add = (code: FindingCode, what: string, index?: number): void => {
     if (code === 'tile_missing' || code === 'entries_missing') missing++
     findings.add({ level: 'broken', code, shard: source.shard, ...(index !== undefined && { index }), what })
   }
+  let isOver = false
   const gaveUp = (): boolean => {
-    if (missing <= maxMissing) return false
+    if (isOver || missing <= maxMissing) return isOver
+    isOver = true
     add('too_many', `more than ${maxMissing} files are missing: the rest of this shard is not verified`)
     return true
   }
@@ -148,31 +164,51 @@ export async function* readTree(
   const trusted = (level: number, index: number, tile: Tile): Promise<boolean> =>
     tile.width < tileWidth ? Promise.resolve(rooted) : agreesWithParent(parents, level, index, tile, size, quick, add)
 
-  for (let level = 1; widthOf(level, 0, size) > 0; level++) {
-    const { first, end } = tilesOf(level)
-    for (let index = first; index < end && widthOf(level, index, size) > 0; index++) {
-      const tile = await readTile(source, level, index, size, add)
-      if (gaveUp()) return
-      if (tile) await trusted(level, index, tile)
+  async function above(range: LeafRange): Promise<void> {
+    for (let level = 1; widthOf(level, 0, size) > 0; level++) {
+      const { first, end } = tilesOf(level, range)
+      for (let index = first; index < end && widthOf(level, index, size) > 0; index++) {
+        const tile = await readTile(source, level, index, size, add)
+        if (gaveUp()) return
+        if (tile) await trusted(level, index, tile)
+      }
     }
   }
-  const minimum = await minimumIndex(source.read)
-  const { first, end } = tilesOf(0)
-  const paths = pathsOfLeaves(size, minimum, first, end)
-  const ahead = source.isNear ? source : { ...source, read: readAhead(source.read, paths) }
-  for (let index = first; index < end && widthOf(0, index, size) > 0; index++) {
-    const tile = await readTile(ahead, 0, index, size, add)
-    const isTrusted = tile !== undefined && (await trusted(0, index, tile))
-    if ((index + 1) * tileWidth <= minimum) {
+
+  async function* leaves(range: LeafRange): AsyncGenerator<readonly PlacedLeaf[]> {
+    if (isOver) return
+    const minimum = await minimumIndex(source.read)
+    const { first, end } = tilesOf(0, range)
+    const paths = pathsOfLeaves(size, minimum, first, end)
+    const ahead = source.isNear ? source : { ...source, read: readAhead(source.read, paths) }
+    for (let index = first; index < end && widthOf(0, index, size) > 0; index++) {
+      const tile = await readTile(ahead, 0, index, size, add)
+      const isTrusted = tile !== undefined && (await trusted(0, index, tile))
+      if ((index + 1) * tileWidth <= minimum) {
+        if (gaveUp()) return
+        if (tile) yield within(await placeCarried(source, index, tile, sha256, add), range)
+        continue
+      }
+      const entries = await readEntries(ahead, index, size, add)
       if (gaveUp()) return
-      if (tile) yield within(await placeCarried(source, index, tile, sha256, add))
-      continue
+      if (entries) yield within(placeLeaves(entries, index * tileWidth, tile, isTrusted, quick, add), range)
     }
-    const entries = await readEntries(ahead, index, size, add)
-    if (gaveUp()) return
-    if (entries) yield within(placeLeaves(entries, index * tileWidth, tile, isTrusted, quick, add))
   }
+
+  return { above, leaves, isOver: () => isOver }
 }
+
+function within(leaves: readonly PlacedLeaf[], { from, to }: LeafRange): readonly PlacedLeaf[] {
+  const [first, last] = [leaves[0], leaves.at(-1)]
+  if (!first || !last || (first.index >= from && last.index < to)) return leaves
+  return leaves.filter(({ index }) => index >= from && index < to)
+}
+
+/** Tiles of a level that have hashes above leaves of a range. */
+const tilesOf = (level: number, { from, to }: LeafRange): { readonly first: number; readonly end: number } => ({
+  first: Math.floor(from / tileWidth ** (level + 1)),
+  end: Math.ceil(to / tileWidth ** (level + 1)),
+})
 
 /** Files of leaves that are read, and inflated, while those before them are verified; at most 16 MiB each. */
 const filesAhead = 6

@@ -21,20 +21,23 @@ import {
   tileWidth,
   widthOf,
 } from '../log/tiles.ts'
+import { ahead, partsOf } from './ahead.ts'
 import { type Ended, endedFault, readChain } from './chain.ts'
 import type { Finding } from './finding.ts'
 import { Findings } from './finding.ts'
+import type { PartReaders, ReadPart } from './part.ts'
 import { isAuditor, RecordsReader, type RecordsSummary, type SavedRecords } from './records.ts'
 import { RootsReader, type SavedRoots } from './roots.ts'
 import { countStamps, readStamp } from './stamps.ts'
 import {
   bytesOf,
+  type LeafRange,
   maxMissing,
   type OpenedCheckpoint,
   openCheckpoint,
+  openTree,
   type PlacedLeaf,
   readCheckpoint,
-  readTree,
   rootOf,
   type TreeSource,
 } from './tree.ts'
@@ -70,6 +73,10 @@ export interface VerifyParts {
   readonly policy?: LogPolicy
   /** Why a time stamp is not of this checkpoint; undefined where it is. Without it time stamps are not read. */
   readonly timestampFault?: (token: Uint8Array, note: Uint8Array) => string | undefined
+  /** Other threads that read parts of it. Default: all is read in this one, as it is with `onLeaves`. */
+  readonly readers?: PartReaders
+  /** Is told how many leaves were read, now and then. */
+  readonly onProgress?: (leaves: number) => void
   /** Sees every leaf in order, a bundle at a time: what comparisons read. */
   readonly onLeaves?: (leaves: readonly VerifiedLeaf[]) => void | Promise<void>
   /** Is shown each leaf once and in order, whatever the verification makes of it, and without a second reading. */
@@ -88,6 +95,13 @@ export interface LeafWatch {
   readonly bundle: (shard: number, first: number) => Promise<void> | undefined
   /** `event`: what it is, where it was parsed. `scanned`: it was not, `scan` has just read it. Its bytes are good until the next bundle. */
   readonly leaf: (leaf: PlacedLeaf, shard: number, event: AuditEvent | undefined, scanned: boolean) => void
+  /** How it looks at parts that another thread reads. Without it none are. */
+  readonly parts?: {
+    /** Whether the leaves of a part are to be looked at there. */
+    readonly wants: (shard: number, range: LeafRange) => Promise<boolean>
+    /** Instead of each of its leaves: what came of them, undefined where they were not wanted. */
+    readonly part: (shard: number, range: LeafRange, gathered: unknown) => Promise<void>
+  }
 }
 
 export interface ShardSummary {
@@ -260,6 +274,7 @@ async function readLog(
   const records = new RecordsReader({ verifyHead, sha256, rootsFor, isAuditor, prunedBefore }, inRecords)
   if (resume) records.load(resume.records)
   const shards: ShardSummary[] = []
+  const progress = { count: 0 }
   const quick = parts.quick ?? plainSha256(sha256)
   for (const one of opened) {
     const { source, checkpoint, ended } = one
@@ -272,29 +287,53 @@ async function readLog(
       shown.set(shard, from)
       await watch.shard(shard, from, tree)
     }
-    const range = { from, to: tree.size }
-    for await (const placed of readTree(source, tree, sha256, quick, inRecords, range)) {
-      const pruned = (placed[0]?.index ?? 0) < prunedBefore(shard) && { pruned: true as const }
-      if (parts.onLeaves) {
-        const leaves = placed.map((leaf) => ({ ...verifiedLeaf(leaf, shard, records.take(leaf, shard)), ...pruned }))
-        await parts.onLeaves(leaves)
+    const here = await openTree(source, tree, sha256, quick, inRecords)
+    await here.above({ from, to: tree.size })
+    const isAnnounced = (event: AuditEvent | undefined, index: number): event is AuditEvent =>
+      event !== undefined && index >= announcedFrom
+    /** Parts one after the other, each with what another thread made of it, where one did. */
+    const all = elsewhere(parts, shard, tree, from, prunedBefore(shard), shown)
+    for await (const [range, read] of all) {
+      if (here.isOver()) break
+      if (read && records.fits(read, shard)) {
+        for (const step of read.steps) {
+          const event = records.step(step, read.bytes, shard)
+          if ('odd' in step && isAnnounced(event, step.odd.index)) trust?.take(event, shard, step.odd.index)
+        }
+        if (watch && (shown.get(shard) ?? 0) < range.to) {
+          await watch.parts?.part(shard, range, read.gathered)
+          shown.set(shard, range.to)
+        }
+        progress.count += range.to - range.from
+        parts.onProgress?.(progress.count)
+        if (trust?.isLost) return undefined
         continue
       }
-      const next = shown.get(shard) ?? 0
-      const last = placed.at(-1)
-      const isNew = watch !== undefined && last !== undefined && last.index >= next
-      if (isNew) {
-        const waiting = watch.bundle(shard, placed[0]!.index)
-        if (waiting) await waiting
-        shown.set(shard, last.index + 1)
+      for await (const placed of here.leaves(range)) {
+        progress.count += placed.length
+        parts.onProgress?.(progress.count)
+        const pruned = (placed[0]?.index ?? 0) < prunedBefore(shard) && { pruned: true as const }
+        if (parts.onLeaves) {
+          const leaves = placed.map((leaf) => ({ ...verifiedLeaf(leaf, shard, records.take(leaf, shard)), ...pruned }))
+          await parts.onLeaves(leaves)
+          continue
+        }
+        const next = shown.get(shard) ?? 0
+        const last = placed.at(-1)
+        const isNew = watch !== undefined && last !== undefined && last.index >= next
+        if (isNew) {
+          const waiting = watch.bundle(shard, placed[0]!.index)
+          if (waiting) await waiting
+          shown.set(shard, last.index + 1)
+        }
+        for (const leaf of placed) {
+          const event = records.see(leaf, shard)
+          if (isNew && leaf.index >= next) watch.leaf(leaf, shard, event, records.seen)
+          if (isAnnounced(event, leaf.index)) trust?.take(event, shard, leaf.index)
+        }
+        if (trust?.isLost) return undefined
+        if (placed[0]) source.release?.(placed[0].file)
       }
-      for (const leaf of placed) {
-        const event = records.see(leaf, shard)
-        if (isNew && leaf.index >= next) watch.leaf(leaf, shard, event, records.seen)
-        if (event && leaf.index >= announcedFrom) trust?.take(event, shard, leaf.index)
-      }
-      if (trust?.isLost) return undefined
-      if (placed[0]) source.release?.(placed[0].file)
     }
     const { origin, note } = checkpoint
     const compared = await compareKept(parts, one, findings)
@@ -324,6 +363,29 @@ async function readLog(
     trust: { from: parts.pinned ? 'pinned' : 'log', roots: digestsOf(periods, sha256) },
     ...summary,
   }
+}
+
+/** A range of a tree in parts, with what other threads made of those that they may read. */
+async function* elsewhere(
+  { readers, watch, onLeaves }: VerifyParts,
+  shard: number,
+  tree: Checkpoint,
+  from: number,
+  minimum: number,
+  shown: ReadonlyMap<number, number>,
+): AsyncGenerator<readonly [LeafRange, ReadPart | undefined]> {
+  if (!readers || onLeaves || (watch && !watch.parts) || tree.size - from <= readers.leaves) {
+    yield [{ from, to: tree.size }, undefined]
+    return
+  }
+  yield* ahead(partsOf(from, tree.size, readers.leaves), readers.atOnce, async (range) => {
+    // What was begun here is finished here: a part that begins in between, or was left in between.
+    const next = watch ? (shown.get(shard) ?? 0) : range.to
+    const isBegun = watch !== undefined && (range.from % readers.leaves !== 0 || (next > range.from && next < range.to))
+    if (range.from < minimum || isBegun) return undefined
+    const gather = next <= range.from && ((await watch?.parts?.wants(shard, range)) ?? false)
+    return readers.read(shard, tree, range, gather)
+  })
 }
 
 const verifiedLeaf = (leaf: PlacedLeaf, shard: number, event: AuditEvent | undefined): VerifiedLeaf => ({

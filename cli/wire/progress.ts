@@ -52,3 +52,19 @@ export async function* byteCounter(
     to.write('\r\x1b[K')
   }
 }
+
+/** Says a count that is told now and then; `end` takes the line away. */
+export function countShown(what: string, to: Shown = process.stderr): { say(count: number): void; end(): void } {
+  let saidMs = performance.now()
+  return {
+    say(count) {
+      const nowMs = performance.now()
+      if (!to.isTTY || nowMs - saidMs < everyMs) return
+      saidMs = nowMs
+      to.write(`\r${count.toLocaleString('en-US')} ${what}`)
+    },
+    end() {
+      if (to.isTTY) to.write('\r\x1b[K')
+    },
+  }
+}

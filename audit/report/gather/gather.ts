@@ -9,13 +9,14 @@ import type { Json } from '../../../core/json.ts'
 import type { Sha256 } from '../../../core/ports.ts'
 import type { AuditEvent } from '../../../core/record.ts'
 import { tileWidth } from '../../log/tiles.ts'
+import { ahead, partsOf } from '../../verify/ahead.ts'
 import type { LeafRange, PlacedLeaf } from '../../verify/tree.ts'
 import { type Said, SaidGatherer } from '../said.ts'
 import { drawn } from './draw.ts'
 import type { Ending, Fact } from './facts/fact.ts'
 import { factOf } from './facts/index.ts'
 import { type Drawable, Subjects, sampleSize } from './held.ts'
-import { eventOf, isPlain, Part, type Period, type SavedPart } from './part.ts'
+import { eventOf, type GatheredPart, isCut, isPlain, Part, type Period, type SavedPart } from './part.ts'
 import { type Counting, type GatherSettings, type Plan, parametersOf, planOf } from './plan.ts'
 import { aboutOf } from './scope.ts'
 import { msOf, View } from './view.ts'
@@ -41,6 +42,11 @@ export interface GatherSource {
   /** What was kept of a complete part by the same plan; undefined where it has to be gathered. */
   readonly kept?: (shard: number, part: number) => Promise<SavedPart | undefined>
   readonly keep?: (shard: number, part: number, saved: SavedPart) => Promise<void>
+  /** Gathers parts elsewhere, so many at once; undefined where a part has to be read here. */
+  readonly elsewhere?: {
+    readonly atOnce: number
+    readonly part: (shard: number, range: LeafRange) => Promise<GatheredPart | undefined>
+  }
   /** A drawn bundle does not have what its part counted in it. */
   readonly doubt?: (what: string) => void
 }
@@ -91,6 +97,8 @@ export class ComplianceGatherer {
   #firstAt = ''
   #lastAt = ''
   #open: Open | undefined
+  /** What was kept of parts that are looked up before their turn. */
+  readonly #ahead = new Map<string, SavedPart>()
   /** Size of the shard that is being read. */
   #size = 0
 
@@ -108,7 +116,18 @@ export class ComplianceGatherer {
   async shard(shard: number, from: number, size: number): Promise<void> {
     await this.#close()
     this.#size = size
-    for (let number = 0; number * this.#partLeaves < from; number++) {
+    const elsewhere = this.#source.elsewhere
+    const ranges = partsOf(0, from, this.#partLeaves)
+    const all = ahead(ranges, elsewhere?.atOnce ?? 1, async (range) => {
+      const isWhole = range.to === size || range.to % this.#partLeaves === 0
+      return isWhole && elsewhere && (await this.wants(shard, range)) ? elsewhere.part(shard, range) : undefined
+    })
+    for await (const [range, part] of all) {
+      const number = range.from / this.#partLeaves
+      if (part) {
+        await this.part(shard, range, part)
+        continue
+      }
       const open = await this.#enter(shard, number)
       if (open.part) await this.#read(open.part, shard, { from: open.range.from, to: Math.min(open.range.to, from) })
       if (open.range.to <= from) await this.#close()
@@ -127,12 +146,41 @@ export class ComplianceGatherer {
     this.#open?.part?.take(leaf, shard, event, scanned)
   }
 
+  /** Whether nothing is kept of a part, or not what the period needs. */
+  async wants(shard: number, range: LeafRange): Promise<boolean> {
+    const kept = await this.#kept(shard, range)
+    if (kept) this.#ahead.set(`${shard} ${range.from}`, kept)
+    return kept === undefined || isCut(kept, this.#settings)
+  }
+
+  /** A part that was gathered elsewhere; undefined where nobody had to. */
+  async part(shard: number, range: LeafRange, gathered: GatheredPart | undefined): Promise<void> {
+    await this.#close()
+    const number = Math.floor(range.from / this.#partLeaves)
+    if (!gathered) {
+      await this.#enter(shard, number)
+      return
+    }
+    this.#ahead.delete(`${shard} ${range.from}`)
+    const { whole, inPeriod } = gathered
+    const complete = range.to - range.from === this.#partLeaves
+    if (complete) await this.#source.keep?.(shard, number, whole)
+    this.#merge(inPeriod ?? whole, { shard, number, range, part: undefined, complete })
+  }
+
+  async #kept(shard: number, { from, to }: LeafRange): Promise<SavedPart | undefined> {
+    if (to - from < this.#partLeaves) return undefined
+    const known = this.#ahead.get(`${shard} ${from}`)
+    this.#ahead.delete(`${shard} ${from}`)
+    return known ?? this.#source.kept?.(shard, from / this.#partLeaves)
+  }
+
   async #enter(shard: number, number: number): Promise<Open> {
     const from = number * this.#partLeaves
     const range = { from, to: Math.min(from + this.#partLeaves, this.#size) }
     const complete = range.to === from + this.#partLeaves
-    const kept = complete ? await this.#source.kept?.(shard, number) : undefined
-    const cut = kept !== undefined && this.#isCut(kept)
+    const kept = await this.#kept(shard, range)
+    const cut = kept !== undefined && isCut(kept, this.#settings)
     const part = kept && !cut ? undefined : this.#part(range, cut ? this.#settings : undefined)
     const open = { shard, number, range, part, complete }
     if (kept && !cut) this.#merge(kept, open)
@@ -152,7 +200,7 @@ export class ComplianceGatherer {
     const saved = part.save()
     const isWhole = part.period === undefined
     if (complete && isWhole) await this.#source.keep?.(shard, number, saved)
-    if (!isWhole || !this.#isCut(saved)) {
+    if (!isWhole || !isCut(saved, this.#settings)) {
       this.#merge(saved, open)
       return
     }
@@ -165,12 +213,6 @@ export class ComplianceGatherer {
     for await (const leaves of this.#source.leaves(shard, range)) {
       for (const leaf of leaves) part.take(leaf, shard, undefined, isPlain(leaf))
     }
-  }
-
-  /** It has records of the period, and others that are not. */
-  #isCut({ minMs, maxMs }: SavedPart): boolean {
-    const { fromMs, toMs } = this.#settings
-    return (minMs < fromMs && maxMs >= fromMs) || (minMs < toMs && maxMs >= toMs)
   }
 
   #merge({ minMs, maxMs, said, always, inside }: SavedPart, { shard, range }: Open): void {

@@ -15,7 +15,7 @@ import {
   textAt,
 } from '../../log/scan.ts'
 import { tileWidth } from '../../log/tiles.ts'
-import { Clock, isOwnId, Latest } from '../../verify/epoch.ts'
+import { Clock, isOwnId, Latest } from '../../verify/plain.ts'
 import { bytesOf, type PlacedLeaf } from '../../verify/tree.ts'
 import type { Fact, Run } from './facts/fact.ts'
 import { factOf } from './facts/index.ts'
@@ -68,6 +68,16 @@ export interface SavedPart {
   readonly always: SavedFacts
   readonly inside: SavedInside
 }
+
+/** A complete part as it was gathered, and for the period alone where that cuts through it. */
+export interface GatheredPart {
+  readonly whole: SavedPart
+  readonly inPeriod?: SavedPart
+}
+
+/** It has records of the period, and others that are not. */
+export const isCut = ({ minMs, maxMs }: SavedPart, { fromMs, toMs }: Period): boolean =>
+  (minMs < fromMs && maxMs >= fromMs) || (minMs < toMs && maxMs >= toMs)
 
 class PartTally {
   count = 0

@@ -4,7 +4,7 @@ import { isOriginOf } from '../../../core/log.ts'
 import { parseEvent } from '../../../core/record.ts'
 import { entryAt } from '../../log/prove.ts'
 import { verifyEd25519 } from '../../node/ed25519.ts'
-import type { LogPlace } from '../../node/examine.ts'
+import { type LogPlace, threadsFor } from '../../node/examine.ts'
 import { sourcesIn } from '../../node/logfolder.ts'
 import { quickSha256 } from '../../node/quick.ts'
 import { readTimestamp, timestampFault } from '../../node/timestamp.ts'
@@ -12,13 +12,20 @@ import { type ComplianceParts, type ComplianceSettings, makeComplianceReport } f
 import type { KeptSums } from '../kept.ts'
 import { pinSources } from '../pinned.ts'
 
+/** What runs in the threads that gather. Beside this file, as source or as compiled. */
+export const gatheringThread: URL = new URL(
+  import.meta.url.endsWith('.ts') ? './part-worker.ts' : './part-worker.js',
+  import.meta.url,
+)
+
 export async function compliancePlace(
   place: LogPlace,
   judge: ComplianceParts['judge'],
   settings: ComplianceSettings,
   sums?: KeptSums,
 ): ReturnType<typeof makeComplianceReport> {
-  const { dir, key, formerKeys, verifyHead, sha256, pinned, policy, checkpoints = [] } = place
+  const { dir, key, formerKeys, verifyHead, sha256, pinned, policy, partLeaves, onProgress, checkpoints = [] } = place
+  const readersFor = (gather: unknown) => threadsFor(place, { file: gatheringThread, gather })
   return makeComplianceReport(
     {
       sources: await sourcesIn(dir, place.s3),
@@ -26,6 +33,9 @@ export async function compliancePlace(
       ...(formerKeys && { formerKeys }),
       ...{ verifyNote: verifyEd25519, verifyHead, sha256, quick: quickSha256, judge, stampMs },
       ...(pinned && { pinned }),
+      readersFor,
+      ...(partLeaves !== undefined && { partLeaves }),
+      ...(onProgress && { onProgress }),
       ...(sums && { sums }),
       ...(policy && { policy }),
       timestampFault: (token, note) => timestampFault(token, sha256(note)),

@@ -5,13 +5,18 @@ import { afterAll, expect, test } from 'vitest'
 import { openLogFolder } from '../../../audit/node/folder.ts'
 import { sourcesIn } from '../../../audit/node/logfolder.ts'
 import { pack, unpack } from '../../../audit/node/packed.ts'
+import { openPartThreads } from '../../../audit/node/part-readers.ts'
 import { quickSha256 } from '../../../audit/node/quick.ts'
 import { type Verification, verifyLog } from '../../../audit/verify/verify.ts'
 import { changeCount, changes, missedOf, type Target } from './changes.ts'
 import { Mesh, partsOf, rootOfLeaves, Signer } from './log.ts'
+import { readersHere } from './parts.ts'
 import { leafHashOf, sha256 } from './producer.ts'
 
-/** Random changes of a log's files, each found and named: `npm run audit:changes` makes a thousand. */
+/**
+ * Random changes of a log's files, each found and named, and the same is found where the log is read in parts: `npm run
+ * audit:changes` makes a thousand; with THREADS=2 the parts are read by so many threads.
+ */
 
 const count = changeCount(60)
 
@@ -48,7 +53,16 @@ test(
       .sort()
     expect(names).toContain('tile/entries/001.gz')
     const files: Target = {
-      verify: async () => verifyLog({ ...partsOf([], signer), sources: await sourcesIn(bad), quick: quickSha256 }),
+      verify: async () => {
+        const parts = { ...partsOf([], signer), sources: await sourcesIn(bad), quick: quickSha256 }
+        const alone = await verifyLog(parts)
+        const count = Number(process.env['THREADS'] ?? 1)
+        const threads = count > 1 ? openPartThreads({ dir: bad, threads: count, leaves: 256 }) : undefined
+        const readers = threads ?? readersHere(parts, 256)
+        const inParts = await verifyLog({ ...parts, readers }).finally(() => threads?.close())
+        expect(inParts).toEqual(alone)
+        return alone
+      },
       change: async (roll) => {
         const path = names[roll(names.length)]!
         const how = Object.keys(changes)[roll(5)]!

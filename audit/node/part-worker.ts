@@ -1,0 +1,5 @@
+/** A thread that reads parts of a log, and nothing besides. */
+
+import { answerParts } from './part-thread.ts'
+
+await answerParts()
