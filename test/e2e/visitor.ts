@@ -59,7 +59,12 @@ spec:
       })
       const over = new AbortController()
       const own = () => ({ ...reach, state: source.current() })
-      const following = followTrustOf(own, source.setBundles, over.signal, () => {})
+      const following = followTrustOf(
+        own,
+        ({ bundles }) => source.setBundles(bundles),
+        over.signal,
+        () => {},
+      )
       const traffic = steadily(perSecond, async (n) => {
         const judge = () => {} // Whom the bank's own certificates convince, the bank's own traffic shows.
         const asked = {
