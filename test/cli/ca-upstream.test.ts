@@ -66,7 +66,7 @@ test('a new issuer is ordered, shown with the former one, and taken back; a lost
   const lost = await writ('ca', 'rotate', '--issuer', '--distrust', ...why, '--json')
   expect(JSON.parse(lost.out).authorities[0].former_issuers).toMatchObject([
     {},
-    { distrusted_at: '2026-11-23T12:00:00.000Z', denied_from: '2026-11-23T12:00:30.000Z' },
+    { distrusted_at: '2026-11-23T12:00:00.000Z', denied_from: '2026-11-23T12:00:20.000Z' },
   ])
   expect((await writ('ca', 'undo', '--issuer', ...why)).err).toContain('is distrusted')
   expect((await writ('ca', 'rotate', '--distrust', ...why)).err).toContain('give --issuer as well')

@@ -97,7 +97,7 @@ test('a lost issuer: its key is gone, everybody is told to renew, then it is ref
   )
   await expect(authority.undoIssuer()).rejects.toThrow('is distrusted')
   await authority.pause(true)
-  pass(29_999)
+  pass(19_999)
   expect(await authority.maintain(quiet)).toEqual([])
   expect(judge(stolen.chain)).toMatchObject({ ok: true })
   pass(1)
