@@ -44,13 +44,16 @@ export interface AuthorityTimes {
   readonly skewMs: number
   /** A new root is prepared when so much of the active one's life is left, in milliseconds; never before half of it. */
   readonly prepareMs: number
+  /** How long everybody has to renew what a distrusted issuer signed before it is refused, in milliseconds. */
+  readonly renewMs: number
 }
 
-/** Three times the refresh hint of five minutes (SPIFFE Federation section 5.2.1), an hour, half a year. */
+/** Three times the refresh hint of five minutes (SPIFFE Federation section 5.2.1), an hour, half a year, twenty seconds. */
 export const defaultTimes: AuthorityTimes = {
   publishMs: 15 * 60_000,
   skewMs: 3_600_000,
   prepareMs: 180 * 86_400_000,
+  renewMs: 20_000,
 }
 
 /** Most authorities at once: a bundle is small, and somebody rotating in a circle should notice. */

@@ -7,10 +7,19 @@ import { parseTrustDomain } from '../core/spiffe.ts'
 import { readJwtKey } from './jwt.ts'
 import { maxChain } from './path.ts'
 
+/** What GET /v1/trust-bundles answers: whom to trust, and whose certificates are to be renewed at once. */
+export interface TrustNews {
+  readonly bundles: readonly TrustBundle[]
+  /** Serial numbers of issuers, lower-case hex. */
+  readonly distrusted: readonly string[]
+}
+
 /** Most roots and token keys of one trust domain, and most trust domains of one answer. More refuses the answer. */
 const maxRoots = 16
 const maxJwtKeys = 16
 const maxDomains = 256
+/** Most issuers that are distrusted at once: those of all authorities. */
+const maxDistrusted = 64
 
 /** What GET /v1/trust answers, and what stands in `trust` of POST /v1/join and /v1/renew. */
 export function trustJson({ trustDomain, sequence, roots, jwtKeys }: TrustBundle): Json {
@@ -66,6 +75,21 @@ export function readBundles(value: unknown): readonly TrustBundle[] | undefined 
   const domains = new Set(bundles.map((bundle) => bundle!.trustDomain))
   return domains.size === bundles.length ? (bundles as TrustBundle[]) : undefined
 }
+
+export const trustNewsJson = ({ bundles, distrusted }: TrustNews): Json => ({
+  trust: bundles.map(trustJson),
+  ...(distrusted.length > 0 && { distrusted: [...distrusted] }),
+})
+
+/** Of a control plane of before no issuer is distrusted. */
+export function readTrustNews(value: unknown): TrustNews | undefined {
+  const bundles = readBundles(value)
+  const distrusted = (isObject(value) && value['distrusted']) ?? []
+  if (!bundles || !Array.isArray(distrusted) || distrusted.length > maxDistrusted) return undefined
+  return distrusted.every(isSerial) ? { bundles, distrusted } : undefined
+}
+
+const isSerial = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{1,64}$/.test(value)
 
 /** A JWT-SVID, and how long it holds. */
 export interface MintedToken {

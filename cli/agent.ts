@@ -83,7 +83,16 @@ async function run(options: Options): Promise<void> {
   })
   const over = new AbortController()
   const following = [
-    followTrustOf(reach, source.setBundles, over.signal, warn('trust')),
+    followTrustOf(
+      reach,
+      ({ bundles, distrusted }) => {
+        source.setBundles(bundles)
+        source.setDistrusted(distrusted)
+        agent.setDistrusted(distrusted)
+      },
+      over.signal,
+      warn('trust'),
+    ),
     followEntriesOf(reach, agent.setEntries, over.signal, warn('entries')),
   ]
   try {

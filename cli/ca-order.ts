@@ -2,7 +2,7 @@
 
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { AuthorityStatus } from '../control/node/authority-routes.ts'
 import { adminRequest } from '../control/node/client.ts'
 import type { Json } from '../core/json.ts'
@@ -15,6 +15,8 @@ export interface CaOptions {
   readonly reason?: string
   readonly by?: string
   readonly force?: boolean
+  readonly issuer?: boolean
+  readonly distrust?: boolean
 }
 
 export const common = (command: Command): Command =>
@@ -26,6 +28,9 @@ export const ordered = (command: Command): Command =>
     .requiredOption('--reason <text>', 'why; it goes on record')
     .option('--by <name>', 'who orders it. Default the user of this process')
 
+export const distrustOption = (): Option =>
+  new Option('--distrust', 'the former issuer is lost: what it signed is renewed at once, then refused everywhere')
+
 export const socketOf = ({ state }: CaOptions): string => join(state, 'admin.sock')
 
 export function order(
@@ -33,8 +38,8 @@ export function order(
   options: CaOptions,
   more: { readonly [name: string]: Json } = {},
 ): Promise<unknown> {
-  const { reason = '', by = userInfo().username, force } = options
-  const body = { reason, by, ...(force && { force }), ...more }
+  const { reason = '', by = userInfo().username, force, distrust } = options
+  const body = { reason, by, ...(force && { force }), ...(distrust && { distrust }), ...more }
   return adminRequest(socketOf(options), 'POST', `/v1/authority/${route}`, body)
 }
 
@@ -50,8 +55,22 @@ export function formatAuthority(status: AuthorityStatus): string {
   return [
     `${trust_domain}, bundle ${sequence}, issuer until ${minute(issuer_not_after)} UTC${paused ? ', paused' : ''}\n\n`,
     tableOf([['AUTHORITY', 'PHASE', 'ROOT UNTIL (UTC)', 'NEXT'], ...rows]),
+    formerText(authorities),
     lacking.length > 0 ? `\nWithout the new root: ${lacking.join(', ')}\n` : '',
   ].join('')
+}
+
+function formerText(authorities: AuthorityStatus['authorities']): string {
+  const rows = authorities.flatMap(({ former_issuers }) =>
+    former_issuers.map((one) => [one.serial, minute(one.retired_at), stateOf(one)]),
+  )
+  return rows.length === 0 ? '' : `\n${tableOf([['FORMER ISSUER', 'SIGNED UNTIL (UTC)', 'NEXT'], ...rows])}`
+}
+
+function stateOf(one: AuthorityStatus['authorities'][number]['former_issuers'][number]): string {
+  if (one.denied_from) return `is refused from ${one.denied_from.slice(0, 19).replace('T', ' ')}`
+  const forgotten = `forgotten at ${minute(one.forgotten_from)}`
+  return one.denied_at ? `is refused; ${forgotten}` : forgotten
 }
 
 function nextOf(one: AuthorityStatus['authorities'][number]): string {

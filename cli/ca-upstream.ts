@@ -8,7 +8,7 @@ import { keySeal } from '../ca/node/root-keys.ts'
 import { writeIssuerCsr } from '../ca/node/write.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { parseTrustDomain } from '../core/spiffe.ts'
-import { type CaOptions, order, ordered, printAuthority } from './ca-order.ts'
+import { type CaOptions, distrustOption, order, ordered, printAuthority } from './ca-order.ts'
 import { readText } from './read-text.ts'
 
 export const csrCommand = (): Command =>
@@ -48,6 +48,7 @@ export const importCommand = (): Command =>
     )
     .argument('<chain>', 'PEM: the issuer first, then what signed it, the root last')
     .requiredOption('--key <file>', "the issuer's key, as `writ ca csr` made it")
+    .addOption(distrustOption())
     .action(async (file: string, options: CaOptions & { readonly key: string }) => {
       printAuthority(
         await order('import', options, { chain: await readText(file), key: await readText(options.key) }),

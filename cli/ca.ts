@@ -2,8 +2,9 @@
 
 import { Command } from 'commander'
 import { adminRequest } from '../control/node/client.ts'
+import { WritError } from '../core/fault.ts'
 import { backupCommand, restoreCommand } from './ca-backup.ts'
-import { type CaOptions, common, order, ordered, printAuthority, socketOf } from './ca-order.ts'
+import { type CaOptions, common, distrustOption, order, ordered, printAuthority, socketOf } from './ca-order.ts'
 import { csrCommand, importCommand, signCommand } from './ca-upstream.ts'
 import { until } from './signals.ts'
 import { pause } from './wire/pause.ts'
@@ -33,11 +34,22 @@ export function caCommand(): Command {
   for (const [name, route, description] of steps) {
     const command = ordered(new Command(name))
       .description(description)
-      .action(async (options: CaOptions) => printAuthority(await order(route, options), options))
+      .action(async (options: CaOptions) => printAuthority(await order(routeOf(route, options), options), options))
+    if (name === 'rotate') {
+      command.option('--issuer', 'a new issuer under the same root instead; it signs at once')
+      command.addOption(distrustOption())
+    }
+    if (name === 'undo') command.option('--issuer', 'the former issuer signs again')
     if (name === 'activate') command.option('--force', 'also where workloads lack the root: they refuse what it signs')
     ca.addCommand(command)
   }
   return ca
+}
+
+function routeOf(route: string, { issuer, distrust }: CaOptions): string {
+  if (issuer) return route === 'prepare' ? 'rotate-issuer' : 'undo-issuer'
+  if (!distrust) return route
+  throw new WritError('usage', '--distrust is about the issuer', { cure: 'give --issuer as well' })
 }
 
 async function showStatus(options: CaOptions): Promise<void> {

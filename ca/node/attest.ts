@@ -7,7 +7,7 @@ import { parseJson } from '../../core/json.ts'
 import type { SpiffeId } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
 import { readEntries } from '../entries.ts'
-import { type MintedToken, readBundles } from '../wire.ts'
+import { type MintedToken, readTrustNews, type TrustNews } from '../wire.ts'
 import { caRequest, type Joined, mintAt, obtain, type Reach } from './client.ts'
 
 /** What a node shows: a token of its platform, or a certificate that it had before. */
@@ -52,10 +52,10 @@ export const followEntries = (
   options: Asking & { readonly etag: string | undefined; readonly signal: AbortSignal },
 ): Promise<Followed<readonly RevisedEntry[]> | undefined> => follow(options, '/v1/entries', readEntries)
 
-/** The trust bundles of the mesh, the same way. */
+/** The trust bundles of the mesh, and the issuers that are distrusted, the same way. */
 export const followBundles = (
   options: Asking & { readonly etag: string | undefined; readonly signal: AbortSignal },
-): Promise<Followed<readonly TrustBundle[]> | undefined> => follow(options, '/v1/trust-bundles', readBundles)
+): Promise<Followed<TrustNews> | undefined> => follow(options, '/v1/trust-bundles', readTrustNews)
 
 const waitS = 20
 

@@ -78,6 +78,10 @@ const withKeys = (
     rootKey: one.rootKey.startsWith('-----BEGIN ') ? turn(one.rootKey) : one.rootKey,
     issuerKey: turn(one.issuerKey),
     tokenKey: turn(one.tokenKey),
+    former: one.former.map((former) => ({
+      ...former,
+      ...(former.issuerKey !== undefined && { issuerKey: turn(former.issuerKey) }),
+    })),
   })),
 })
 

@@ -4,6 +4,7 @@ import { WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import { type Authorities, activeOf } from '../authorities.ts'
+import { distrustedIn } from '../issuers.ts'
 import { hasFormer, removeFormer, takeFormer } from './authority-former.ts'
 import { type Making, makeAuthority } from './authority-make.ts'
 import { openSigning, type Signing } from './authority-sign.ts'
@@ -20,9 +21,15 @@ export interface AuthorityChange {
     | 'paused'
     | 'resumed'
     | 'issuer_made'
+    | 'issuer_distrusted'
+    | 'issuer_denied'
+    | 'issuer_undone'
+    | 'issuer_forgotten'
     | 'lengthened'
   /** Of the authority that it is about. */
   readonly id: string
+  /** Serial number of the issuer that it is about, lower-case hex; undefined where it is about none. */
+  readonly issuer?: string | undefined
   readonly bundle: TrustBundle
 }
 
@@ -34,7 +41,7 @@ export interface Held {
   onChange(keep: (change: AuthorityChange) => Promise<void>): void
   subscribe(changed: () => void): () => void
   /** Kept first, then written, then served. Rejects with `in_use` where somebody else wrote at the same time. */
-  change(action: AuthorityChange['action'], id: string, next: State): Promise<AuthorityChange>
+  change(action: AuthorityChange['action'], id: string, next: State, issuer?: string): Promise<AuthorityChange>
   /** One after another: each begins with what is written by now. */
   inTurn<T>(work: () => Promise<T>): Promise<T>
 }
@@ -82,9 +89,10 @@ export async function holdAuthorities({
   }
 
   function adopt(next: Current): void {
-    const before = current.state.sequence
+    const told = ({ state }: Current): string => [state.sequence, ...distrustedIn(state.list)].join()
+    const before = told(current)
     current = next
-    if (before !== next.state.sequence) for (const changed of [...subscribers]) changed()
+    if (before !== told(next)) for (const changed of [...subscribers]) changed()
   }
 
   async function load(): Promise<void> {
@@ -105,8 +113,9 @@ export async function holdAuthorities({
       subscribers.add(changed)
       return () => subscribers.delete(changed)
     },
-    async change(action, id, next) {
-      const told: AuthorityChange = { action, id, bundle: bundleOf(trustDomain, next) }
+    async change(action, id, next, issuer) {
+      const bundle = bundleOf(trustDomain, next)
+      const told: AuthorityChange = { action, id, bundle, ...(issuer !== undefined && { issuer }) }
       const opened = open(next, current.version + 1) // What cannot sign is never written.
       await keep(told)
       if (await swap(current.version, next)) {

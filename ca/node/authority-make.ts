@@ -86,6 +86,7 @@ export function heldOf(
     longestMs: maxLeafMs,
     tokenKey: seal.seal(tokenKeyPem),
     jwtKey: jwtSignerOf(tokenKeyPem).publicKey,
+    former: [],
     ...signers,
   }
 }

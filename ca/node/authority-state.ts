@@ -5,6 +5,7 @@ import { WritError } from '../../core/fault.ts'
 import { isObject, parseJson } from '../../core/json.ts'
 import { parseTrustDomain, type TrustDomain } from '../../core/spiffe.ts'
 import type { Authorities, AuthorityFacts, AuthorityPhase } from '../authorities.ts'
+import type { FormerIssuer } from '../issuers.ts'
 import { readJwtKey } from '../jwt.ts'
 import { fileDocument, type StoredDocument } from './document.ts'
 
@@ -17,6 +18,15 @@ export interface HeldAuthority extends AuthorityFacts {
   readonly intermediates: readonly Uint8Array[]
   readonly issuerKey: string
   readonly tokenKey: string
+  /** In the order that they signed. */
+  readonly former: readonly HeldFormer[]
+}
+
+/** A former issuer. Its key is there for as long as it may sign again. */
+export interface HeldFormer extends FormerIssuer {
+  readonly issuer: Uint8Array
+  readonly intermediates: readonly Uint8Array[]
+  readonly issuerKey?: string
 }
 
 /** `authority.json` in a folder of mode 0700, itself 0600. One process has the folder at a time. */
@@ -34,6 +44,11 @@ export function authoritiesText(
     root: toBase64(one.root),
     issuer: toBase64(one.issuer),
     intermediates: one.intermediates.map(toBase64),
+    former: one.former.map((former) => ({
+      ...former,
+      issuer: toBase64(former.issuer),
+      intermediates: former.intermediates.map(toBase64),
+    })),
   }))
   const value = { v: format, version, trust_domain: trustDomain, sequence, paused, authorities }
   return `${JSON.stringify(value, undefined, 2)}\n`
@@ -70,7 +85,7 @@ const derOf = (value: unknown): Uint8Array | undefined => (typeof value === 'str
 
 function readAuthority(value: unknown): HeldAuthority | undefined {
   if (!isObject(value)) return undefined
-  const { id, phase, root, issuer, intermediates = [], rootKey, issuerKey, tokenKey, jwtKey } = value
+  const { id, phase, root, issuer, intermediates, rootKey, issuerKey, tokenKey, jwtKey, former = [] } = value
   const counts = ['notBeforeMs', 'notAfterMs', 'publishedIn', 'preparedAtMs', 'longestMs']
   const later = ['activatedAtMs', 'retiredAtMs']
   const key = readJwtKey(isObject(jwtKey) ? { ...jwtKey, use: 'jwt-svid' } : undefined)
@@ -81,10 +96,27 @@ function readAuthority(value: unknown): HeldAuthority | undefined {
     phases.includes(phase) &&
     counts.every((name) => isCount(value[name])) &&
     later.every((name) => value[name] === undefined || isCount(value[name]))
-  const between = Array.isArray(intermediates) ? intermediates.map(derOf) : [undefined]
-  if (!whole || !key || !rootDer || !issuerDer || between.includes(undefined)) return undefined
+  const between = dersOf(intermediates)
+  const formers = Array.isArray(former) ? former.map(readFormer) : [undefined]
+  if (!whole || !key || !rootDer || !issuerDer || !between || formers.includes(undefined)) return undefined
   return {
     ...(value as unknown as HeldAuthority),
-    ...{ root: rootDer, issuer: issuerDer, intermediates: between as Uint8Array[], jwtKey: key },
+    ...{ root: rootDer, issuer: issuerDer, intermediates: between, jwtKey: key, former: formers as HeldFormer[] },
   }
+}
+
+/** None where the list is missing: states of before had no certificates in between. */
+function dersOf(value: unknown = []): readonly Uint8Array[] | undefined {
+  const ders = Array.isArray(value) ? value.map(derOf) : [undefined]
+  return ders.includes(undefined) ? undefined : (ders as Uint8Array[])
+}
+
+function readFormer(value: unknown): HeldFormer | undefined {
+  if (!isObject(value)) return undefined
+  const { serial, issuerKey, notAfterMs, retiredAtMs } = value
+  const [issuer, intermediates] = [derOf(value['issuer']), dersOf(value['intermediates'])]
+  const later = ['distrustedAtMs', 'deniedAtMs'].every((name) => value[name] === undefined || isCount(value[name]))
+  const texts = typeof serial === 'string' && (issuerKey === undefined || typeof issuerKey === 'string')
+  if (!issuer || !intermediates || !texts || !later || !isCount(notAfterMs) || !isCount(retiredAtMs)) return undefined
+  return { ...(value as unknown as HeldFormer), issuer, intermediates }
 }

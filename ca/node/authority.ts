@@ -1,13 +1,11 @@
 /** A trust domain's certificate authority: what signs now, and what is published before and after it. */
 
-import { equalBytes } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
 import {
   type Authorities,
-  type AuthorityFacts,
   type AuthorityStep,
   type AuthorityTimes,
   activate,
@@ -22,18 +20,12 @@ import {
   withdraw,
 } from '../authorities.ts'
 import { provenKey } from '../csr.ts'
+import { distrustedIn, dueIssuerStep, type FormerIssuer, type WithFormer } from '../issuers.ts'
 import { type Lifetime, lifetime } from '../lifetimes.ts'
 import { type AuthorityChange, bundleOf, type Held, holdAuthorities } from './authority-held.ts'
-import {
-  heldOf,
-  type Making,
-  makeAuthority,
-  nextSigners,
-  type Signers,
-  wholeSeconds,
-  writeIssuer,
-} from './authority-make.ts'
-import { type IssuedLeaf, type IssueRequest, issueLeaf, isWorn, readSigner, refuseForeign } from './authority-sign.ts'
+import { issuerStepsOf, replaced } from './authority-issuer.ts'
+import { type Making, makeAuthority, wholeSeconds, writeIssuer } from './authority-make.ts'
+import { type IssuedLeaf, type IssueRequest, issueLeaf, readSigner, refuseForeign } from './authority-sign.ts'
 import { authorityFile, type HeldAuthority } from './authority-state.ts'
 import { verifySignature } from './crypto.ts'
 import type { StoredDocument } from './document.ts'
@@ -50,9 +42,6 @@ const rootMs = 3650 * dayMs
 const issuerMs = 365 * dayMs
 /** Longest life of a leaf. */
 const maxLeafMs = dayMs
-/** Shortest and longest wait before whoever signs issuers is asked again; between them a sixtieth of what is left. */
-const minAskMs = 10_000
-const maxAskMs = 3_600_000
 /** Life of a revocation list. */
 const listMs = 3_600_000
 
@@ -63,7 +52,9 @@ export interface Authority {
   /** Throws `certificate_invalid` for a key or a name that gets no certificate, `unavailable` where the issuer expired. */
   issue(request: IssueRequest): IssuedLeaf
   mintJwt(request: JwtRequest): Promise<MintedJwt>
-  authorities(): Authorities
+  authorities(): Authorities<WithFormer>
+  /** Serial numbers of issuers whose certificates everybody renews at once. */
+  distrusted(): readonly string[]
   /** Of the issuer that signs now, and of its root. */
   lifetimes(): readonly Lifetime[]
   /** What went wrong when a new issuer was asked for last; undefined where none is needed. */
@@ -79,12 +70,20 @@ export interface Authority {
   /** Lets the prepared root sign. Whether everybody has it is for the caller to know. */
   activate(): Promise<void>
   undo(): Promise<void>
+  /**
+   * A new issuer signs from now on. With `distrust` the former one never signs again, and is refused once everybody had the
+   * time to renew. Rejects with `in_use`, and with what the root's key or the authority above says.
+   */
+  rotateIssuer(distrust: boolean): Promise<void>
+  /** The former issuer signs again. Rejects with `not_found` where none can. */
+  undoIssuer(): Promise<void>
   pause(paused: boolean): Promise<void>
   /**
    * Takes an issuer that an authority above signed, root last, with its key (PKCS#8 PEM, sealed or not): in the place of
-   * the one under that root, or prepared under a new root. Rejects with `certificate_invalid`, `in_use`.
+   * the one under that root, which is then distrusted where `distrust` says so, or prepared under a new root. Rejects with
+   * `certificate_invalid`, `in_use`.
    */
-  import(chain: readonly Uint8Array[], key: string): Promise<void>
+  import(chain: readonly Uint8Array[], key: string, distrust?: boolean): Promise<void>
   /** Signs an issuer for a Writ below, of this trust domain: its chain, root last. Rejects with `certificate_invalid`. */
   signIssuer(csrDer: Uint8Array): Promise<readonly Uint8Array[]>
   /** A revocation list of the issuer for those outside: DER, an hour long. What is no serial number is left out. */
@@ -131,7 +130,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     due.step === 'prepare' ? steps.prepare() : steps[due.step](due.id)
   await inTurn(async () => {
     await steps.lengthen()
-    await steps.renewIssuer().catch((thrown: unknown) => {
+    await steps.issuer.renew().catch((thrown: unknown) => {
       if (signing().issuer.notAfterMs <= nowMs()) throw thrown // Else it goes on with the one that is there.
     })
   })
@@ -141,7 +140,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     times,
     bundle: () => bundleOf(trustDomain, state()),
     lifetimes: () => [lifetime('issuer', signing().issuer), lifetime('root', activeOf(state()))],
-    renewalFault: steps.renewalFault,
+    renewalFault: steps.issuer.renewalFault,
     issue(request) {
       refuseForeign(request.id, trustDomain)
       return issueLeaf(signing(), request, making.maxLeafMs, nowMs(), random)
@@ -152,12 +151,13 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       return mintJwtSvid(signing().tokens, { ...request, ttlMs }, nowMs(), random)
     },
     authorities: () => ({ ...state(), list: state().list.map(factsOf) }),
+    distrusted: () => distrustedIn(state().list),
     onChange: held.onChange,
     subscribe: held.subscribe,
     maintain: (moment) =>
       inTurn(async () => {
         let failed: unknown
-        const renewed = await steps.renewIssuer().catch((thrown: unknown) => {
+        const renewed = await steps.issuer.renew().catch((thrown: unknown) => {
           failed = thrown
           return undefined
         })
@@ -165,8 +165,10 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
         // A root above is followed by those above it: when they have another one, its next issuer brings it.
         const theirs = due?.step === 'prepare' && isUpstream(activeOf(state()).rootKey)
         const done = due && !theirs && (await take(due))
+        const late = dueIssuerStep(state(), nowMs(), times)
+        const over = late && (await steps.issuer.take(late))
         if (failed) throw failed
-        return [renewed, done || undefined].filter((one) => one !== undefined)
+        return [renewed, done || undefined, over].filter((one) => one !== undefined)
       }),
     prepare: () =>
       inTurn(async () => {
@@ -190,16 +192,18 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
         }
         await change('undone', preparedOf(state())?.id ?? activeOf(state()).id, next)
       }),
+    rotateIssuer: (distrust) => inTurn(() => steps.issuer.rotate(distrust)),
+    undoIssuer: () => inTurn(steps.issuer.undo),
     pause: (paused) =>
       inTurn(async () => {
         if (state().paused === paused) return
         await change(paused ? 'paused' : 'resumed', activeOf(state()).id, { ...state(), paused })
       }),
-    import: (chain, key) =>
+    import: (chain, key, distrust) =>
       inTurn(async () => {
         const keyPem = seal.open(key)
         const proven = provenChain(chain, keyPem, trustDomain, nowMs())
-        await steps.adopt({ ...proven, rootKey: offlineRef, issuerKey: seal.seal(keyPem) })
+        await steps.issuer.adopt({ ...proven, rootKey: offlineRef, issuerKey: seal.seal(keyPem) }, distrust)
       }),
     async signIssuer(csrDer) {
       const key = provenKey(csrDer, verifySignature)
@@ -221,10 +225,9 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
 }
 
 /** Each step makes what it needs and changes the state by it; none looks at the clock to see whether it is due. */
-function stepsOf({ state, signing, change }: Held, making: Making) {
+function stepsOf(held: Held, making: Making) {
+  const { state, change } = held
   const { keys, nowMs } = making
-  let askAgainMs = 0
-  let failed: unknown
   const refuseMore = (): void => {
     const prepared = preparedOf(state())
     if (prepared) {
@@ -239,24 +242,16 @@ function stepsOf({ state, signing, change }: Held, making: Making) {
     }
   }
   return {
+    issuer: issuerStepsOf(held, making, refuseMore),
     async prepare(): Promise<AuthorityChange> {
       refuseMore()
       const made = await makeAuthority(making, state().sequence + 1)
       if (state().list.some(({ id }) => id === made.id)) {
         throw new WritError('in_use', `the authority above still has the root ${made.id}, which is in the bundle`, {
-          cure: 'give it a new root first',
+          cure: 'give it a new root first; a new issuer under this one comes by: writ ca rotate --issuer',
         })
       }
       return change('prepared', made.id, prepare(state(), made))
-    },
-    /** An issuer under a root that is in the bundle takes the former one's place; any other root comes in first. */
-    async adopt(made: Signers): Promise<AuthorityChange> {
-      const known = state().list.find(({ root }) => equalBytes(root, made.root))
-      if (known)
-        return change('issuer_made', known.id, replaced(state(), { ...known, ...made, rootKey: known.rootKey }))
-      refuseMore()
-      const next = heldOf(making, made, state().sequence + 1)
-      return change('prepared', next.id, prepare(state(), next))
     },
     activate: (id: string): Promise<AuthorityChange> => change('activated', id, activate(state(), id, nowMs())),
     async withdraw(id: string): Promise<AuthorityChange> {
@@ -265,31 +260,6 @@ function stepsOf({ state, signing, change }: Held, making: Making) {
       await keys.destroy(gone.rootKey)
       return told
     },
-    /**
-     * A new issuer: nothing needs to be published under the same root, for leaves bring it along. Whoever signs it is not
-     * asked again at once where that did not help; what went wrong is thrown each time until it did.
-     */
-    async renewIssuer(): Promise<AuthorityChange | undefined> {
-      const { issuer } = signing()
-      const left = issuer.notAfterMs - nowMs()
-      if (!isWorn(issuer, nowMs()) || (making.upstream && preparedOf(state()))) {
-        failed = undefined
-        return undefined
-      }
-      if (nowMs() >= askAgainMs) {
-        askAgainMs = nowMs() + Math.min(maxAskMs, Math.max(minAskMs, left / 60))
-        failed = undefined
-        try {
-          const made = await nextSigners(making, activeOf(state()))
-          if (readSigner(made.issuer, making.trustDomain).notAfterMs > issuer.notAfterMs) return await this.adopt(made)
-        } catch (thrown) {
-          failed = thrown
-        }
-      }
-      if (failed) throw failed
-      return undefined
-    },
-    renewalFault: (): unknown => failed,
     /** Leaves that live longer than those before keep their root in the bundle for longer: said before the first. */
     async lengthen(): Promise<void> {
       const active = activeOf(state())
@@ -299,13 +269,9 @@ function stepsOf({ state, signing, change }: Held, making: Making) {
   }
 }
 
-const replaced = (state: Authorities<HeldAuthority>, by: HeldAuthority): Authorities<HeldAuthority> => ({
-  ...state,
-  list: state.list.map((one) => (one.id === by.id ? by : one)),
-})
-
 /** What may be told: everything but keys. */
-function factsOf(held: HeldAuthority): AuthorityFacts {
+function factsOf(held: HeldAuthority): WithFormer {
   const { rootKey: _root, issuerKey: _issuer, tokenKey: _token, issuer: _certificate, ...facts } = held
-  return facts
+  const former = held.former.map(({ issuerKey: _, issuer: _der, intermediates: _between, ...one }): FormerIssuer => one)
+  return { ...facts, former }
 }

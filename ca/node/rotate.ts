@@ -6,6 +6,7 @@ import type { IdentityState, Svid, TrustBundle } from '../../core/identity.ts'
 import type { IdentitySource, RandomBytes } from '../../core/ports.ts'
 import { type TrustDomain, trustDomainOf } from '../../core/spiffe.ts'
 import { newerOf } from '../bundle.ts'
+import { parseCertificate } from '../x509.ts'
 
 /** A source whose trust and deny list the wiring feeds. */
 export interface LiveIdentity extends IdentitySource {
@@ -13,6 +14,8 @@ export interface LiveIdentity extends IdentitySource {
   setBundles(bundles: Iterable<TrustBundle>): void
   /** Ids and serial numbers that are refused from now on. */
   setDenied(denied: ReadonlySet<string>): void
+  /** Serial numbers of issuers: a certificate of theirs is renewed at once, and again until it is another's. */
+  setDistrusted(issuers: readonly string[]): void
   close(): void
 }
 
@@ -44,6 +47,8 @@ const firstRetryMs = 1000
 const longestRetryMs = 60_000
 /** Shortest time between two renewals, in milliseconds, however short the certificates are. */
 const shortestWaitMs = 1000
+/** Within this time everybody renews what a distrusted issuer signed, so that not all come at once, in milliseconds. */
+const spreadMs = 5000
 /** Timers count to 2^31; a longer wait is taken in steps of a day. */
 const longestTimerMs = 86_400_000
 
@@ -52,7 +57,10 @@ export function startRotation(options: RotationOptions): LiveIdentity {
   let state: IdentityState = { generation: 1, ...first, denied: new Set() }
   let failures = 0
   let timer: NodeJS.Timeout | undefined
+  let dueMs = 0
+  let turning = false
   let closed = false
+  let distrusted: readonly string[] = []
   const subscribers = new Set<(state: IdentityState) => void>()
 
   const change = (next: Partial<Omit<IdentityState, 'generation'>>): void => {
@@ -62,6 +70,7 @@ export function startRotation(options: RotationOptions): LiveIdentity {
 
   const waitUntil = (atMs: number): void => {
     if (closed) return
+    dueMs = atMs
     const waitMs = Math.max(0, atMs - nowMs())
     timer = setTimeout(
       () => (waitMs > longestTimerMs ? waitUntil(atMs) : void turn()),
@@ -92,8 +101,18 @@ export function startRotation(options: RotationOptions): LiveIdentity {
     }
   }
 
+  /** Ends the wait for the next renewal where it is longer than that of a distrusted certificate. */
+  const hasten = (): void => {
+    const atMs = nowMs() + spreadMs * fraction(random)
+    if (turning || dueMs <= atMs || !isBy(state.svid, distrusted)) return
+    clearTimeout(timer)
+    waitUntil(atMs)
+  }
+
   const turn = async (): Promise<void> => {
+    turning = true
     const next = await attempt()
+    turning = false
     if (closed) return
     if (next instanceof WritError) {
       const retryInMs = retryMs(failures++, state.svid, random)
@@ -105,6 +124,7 @@ export function startRotation(options: RotationOptions): LiveIdentity {
     change({ svid: next.svid, bundles: next.bundles })
     onEvent({ kind: next.kind, svid: next.svid })
     waitUntil(Math.max(renewAtMs(nowMs(), next.svid.notAfterMs, random), nowMs() + shortestWaitMs))
+    hasten() // Whoever gave it had not heard yet.
   }
 
   waitUntil(renewAtMs(sinceMs, first.svid.notAfterMs, random))
@@ -129,12 +149,25 @@ export function startRotation(options: RotationOptions): LiveIdentity {
       if (denied.size === state.denied.size && [...denied].every((one) => state.denied.has(one))) return
       change({ denied: new Set(denied) })
     },
+    setDistrusted(issuers) {
+      distrusted = issuers
+      hasten()
+    },
     close() {
       closed = true
       clearTimeout(timer)
       subscribers.clear()
     },
   }
+}
+
+/** Whether a certificate of its chain above the leaf has one of these serial numbers. */
+function isBy({ chain }: Svid, issuers: readonly string[]): boolean {
+  if (issuers.length === 0) return false
+  return chain.slice(1).some((der) => {
+    const read = parseCertificate(der)
+    return 'certificate' in read && issuers.includes(read.certificate.serial)
+  })
 }
 
 /** A number from 0 up to 1. */

@@ -63,6 +63,20 @@ export async function openIdentitySource(options: IdentitySourceOptions): Promis
     return { ...(await obtain.join(recovery)), kind: 'joined' }
   }
 
+  /** Who slept while its issuer came on the deny list has a certificate that holds and that nobody takes. */
+  const renewed = async (state: IdentityState): Promise<Obtained & { readonly kind: 'recovered' | 'renewed' }> => {
+    try {
+      return { ...(await obtain.renew(state, recovery)), kind: 'renewed' }
+    } catch (thrown) {
+      const refused = thrown instanceof WritError && ['unauthorized', 'forbidden'].includes(thrown.code)
+      if (!refused || !obtain.recover) throw thrown
+      return obtain.recover(state, recovery).then(
+        (next) => ({ ...next, kind: 'recovered' as const }),
+        () => Promise.reject(thrown),
+      )
+    }
+  }
+
   const found = load(path)
   const stored = found && nowMs() >= found.svid.notBeforeMs && nowMs() <= found.svid.notAfterMs ? found : undefined
   if (stored && id && stored.svid.id !== id)
@@ -78,8 +92,7 @@ export async function openIdentitySource(options: IdentitySourceOptions): Promis
   return startRotation({
     first,
     sinceMs: stored ? first.svid.notBeforeMs : nowMs(),
-    renew: async (state) =>
-      nowMs() > state.svid.notAfterMs ? again(state) : { ...(await obtain.renew(state, recovery)), kind: 'renewed' },
+    renew: async (state) => (nowMs() > state.svid.notAfterMs ? again(state) : renewed(state)),
     save,
     nowMs,
     random,

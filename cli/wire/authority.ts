@@ -83,6 +83,8 @@ export interface TendOptions {
   readonly sink: RecordSink
   /** Names of the workloads that do not have the prepared root yet. */
   readonly waiting: () => Later<readonly string[]>
+  /** Puts the serial number of an issuer on the deny list. */
+  readonly deny: (serial: string) => Promise<void>
   readonly nowMs: () => number
   readonly onEvent: OnEvent
   /** Looks for alarms, each time that what is due has been done. */
@@ -97,16 +99,26 @@ export const trustEvent = ({ trustDomain, sequence, roots }: TrustBundle): Trust
 })
 
 /** Until the returned function is called; that resolves once nothing is under way any more. */
-export function tendAuthority({ authority, sink, waiting, nowMs, onEvent, look }: TendOptions): () => Promise<void> {
+export function tendAuthority({
+  authority,
+  sink,
+  waiting,
+  deny,
+  nowMs,
+  onEvent,
+  look,
+}: TendOptions): () => Promise<void> {
   const stop = new AbortController()
   const heardSinceMs = nowMs()
   let told = authority.bundle().sequence
-  authority.onChange(async ({ action, id, bundle }) => {
-    const detail = `authority ${id}, bundle ${bundle.sequence}`
+  authority.onChange(async ({ action, id, bundle, issuer }) => {
+    const detail = `authority ${id}, bundle ${bundle.sequence}${issuer === undefined ? '' : `, issuer ${issuer}`}`
     await sink.keep({ kind: 'admin', action: `authority_${action}`, actor: 'control', detail })
+    // Before it counts as denied: whoever dies in between denies it again.
+    if (action === 'issuer_denied' && issuer !== undefined) await deny(issuer)
     if (bundle.sequence !== told) await sink.keep(trustEvent(bundle))
     told = bundle.sequence
-    onEvent({ level: 'info', from: 'authority', text: `${action.replace('_', ' ')}: ${detail}` })
+    onEvent({ level: 'info', from: 'authority', text: `${action.replaceAll('_', ' ')}: ${detail}` })
   })
 
   const tending = tend()

@@ -290,6 +290,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       identify,
       trust: () => authority.bundle(),
       foreign: registrations.foreign,
+      distrusted: authority.distrusted,
       partOf,
       bundle: (digest) => known.get(digest)?.bytes,
       data: (digest) => served.find(({ sha256 }) => sha256 === digest)?.bytes,
@@ -326,9 +327,14 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       })
     alarms.look([...overdue(authority.trustDomain, lifetimes(), nowMs(), why), ...workloads])
   }
-  const untended = tendAuthority({ authority, sink, waiting, nowMs, onEvent, look })
+  const deny = async (subject: string): Promise<void> => {
+    await denied.add(subject)
+    tellAll()
+  }
+  const untended = tendAuthority({ authority, sink, waiting, deny, nowMs, onEvent, look })
   const unsubscribe = authority.subscribe(() => {
     source.setBundles([authority.bundle(), ...registrations.foreign()])
+    source.setDistrusted(authority.distrusted())
     tellAll()
   })
   const collector = options.collector && (await openCollectorDoor(collecting, options.collector))
@@ -353,10 +359,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     spool: () => ({ ...options.recorder.status() }) as never,
     createToken: (workload, ttlMs) => registrar.createToken(workload, ttlMs),
     createCollectorToken: (workload, ttlMs, right) => collectorTokens.create(workload, ttlMs, right),
-    deny: async (subject) => {
-      await denied.add(subject)
-      tellAll()
-    },
+    deny,
     sink,
     actor: operator,
     reads: recordedReads(reads, (claimed) => ({

@@ -2,10 +2,10 @@
 
 import { type Followed, followBundles } from '../../ca/node/attest.ts'
 import { type CaReply, type CaRequest, caRequest } from '../../ca/node/client.ts'
+import type { TrustNews } from '../../ca/wire.ts'
 import { checkSnapshot } from '../../control/mesh/name.ts'
 import { fromBase64, fromUtf8, toBase64 } from '../../core/bytes.ts'
 import { messageOf, WritError } from '../../core/fault.ts'
-import type { TrustBundle } from '../../core/identity.ts'
 import { isObject, type Json, parseJson } from '../../core/json.ts'
 import type { Receipt } from '../../core/log.ts'
 import type { FindReceipt, IdentitySource, KeyVault } from '../../core/ports.ts'
@@ -27,7 +27,7 @@ export interface MeshClient {
     signal: AbortSignal,
   ): Promise<{ readonly generation: number; readonly denied: ReadonlySet<string> } | undefined>
   /** The newest trust bundles, or undefined where those of `etag` are still it after a wait of some seconds. */
-  trust(etag: string | undefined, signal: AbortSignal): Promise<Followed<readonly TrustBundle[]> | undefined>
+  trust(etag: string | undefined, signal: AbortSignal): Promise<Followed<TrustNews> | undefined>
   status(report: Json): Promise<void>
   readonly findReceipt: FindReceipt
   readonly vault: KeyVault

@@ -3,8 +3,8 @@
 import { type Followed, followBundles, followEntries } from '../../ca/node/attest.ts'
 import type { CaRequest } from '../../ca/node/client.ts'
 import type { LiveIdentity } from '../../ca/node/rotate.ts'
+import type { TrustNews } from '../../ca/wire.ts'
 import { messageOf } from '../../core/fault.ts'
-import type { TrustBundle } from '../../core/identity.ts'
 import { trustDomainOf } from '../../core/spiffe.ts'
 import type { RevisedEntry } from '../../core/workload.ts'
 import type { MeshClient } from './mesh-client.ts'
@@ -15,7 +15,7 @@ type Reach = () => Pick<CaRequest, 'url' | 'expect' | 'nowMs' | 'state'>
 /** Never rejects; a problem is told once until it is over. */
 export const followTrustOf = (
   reach: Reach,
-  each: (bundles: readonly TrustBundle[]) => void,
+  each: (news: TrustNews) => void,
   signal: AbortSignal,
   onProblem: (text: string) => void,
 ): Promise<void> => followOf((etag) => followBundles({ ...reach(), etag, signal }), each, signal, onProblem)
@@ -36,8 +36,9 @@ export const followTrust = (
 ): Promise<void> =>
   followOf(
     (etag) => client.trust(etag, signal),
-    (bundles) => {
+    ({ bundles, distrusted }) => {
       source.setBundles(bundles)
+      source.setDistrusted(distrusted)
       applied()
     },
     signal,

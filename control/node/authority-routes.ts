@@ -3,6 +3,7 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { type Authorities, type AuthorityTimes, preparedOf, withdrawAtMs } from '../../ca/authorities.ts'
+import { denyAtMs, forgetAtMs, type WithFormer } from '../../ca/issuers.ts'
 import type { Lifetime } from '../../ca/lifetimes.ts'
 import { certificatesOf, pemOf, requestOf } from '../../ca/pem.ts'
 import { parseCertificate } from '../../ca/x509.ts'
@@ -14,13 +15,15 @@ export interface AuthorityParts {
   readonly authority: {
     readonly trustDomain: string
     readonly times: AuthorityTimes
-    authorities(): Authorities
+    authorities(): Authorities<WithFormer>
     lifetimes(): readonly Lifetime[]
     prepare(): Promise<void>
     activate(): Promise<void>
     undo(): Promise<void>
+    rotateIssuer(distrust: boolean): Promise<void>
+    undoIssuer(): Promise<void>
     pause(paused: boolean): Promise<void>
-    import(chain: readonly Uint8Array[], key: string): Promise<void>
+    import(chain: readonly Uint8Array[], key: string, distrust?: boolean): Promise<void>
     signIssuer(csrDer: Uint8Array): Promise<readonly Uint8Array[]>
   }
   /** Names of the workloads that do not have the prepared root yet. */
@@ -47,6 +50,18 @@ export interface AuthorityStatus {
     readonly signs_from?: string
     /** When a retired root leaves the bundle. */
     readonly withdrawn_from?: string
+    /** Issuers that sign no more, in the order that they did. */
+    readonly former_issuers: readonly {
+      readonly serial: string
+      readonly not_after: string
+      readonly retired_at: string
+      /** Nothing that it signed is in use after this. */
+      readonly forgotten_from: string
+      /** Its key may be in other hands: what it signed is renewed at once, and refused from then on. */
+      readonly distrusted_at?: string
+      readonly denied_from?: string
+      readonly denied_at?: string
+    }[]
   }[]
   /** Workloads that do not have the prepared root yet. */
   readonly waiting: readonly string[]
@@ -55,11 +70,13 @@ export interface AuthorityStatus {
 const maxBodyBytes = 64 * 1024
 const why = { reason: z.string().min(1).max(512), by: z.string().min(1).max(128) }
 const stepBody = z.strictObject({ ...why, force: z.boolean().exactOptional() })
+const distrust = z.boolean().exactOptional()
+const issuerBody = z.strictObject({ ...why, distrust })
 const pem = z
   .string()
   .min(1)
   .max(32 * 1024)
-const importBody = z.strictObject({ ...why, chain: pem, key: pem })
+const importBody = z.strictObject({ ...why, chain: pem, key: pem, distrust })
 const signBody = z.strictObject({ ...why, csr: pem })
 
 export function authorityRoutes(parts: AuthorityParts): DoorApp {
@@ -75,6 +92,7 @@ export function authorityRoutes(parts: AuthorityParts): DoorApp {
       return authority.activate()
     },
     undo: () => authority.undo(),
+    'undo-issuer': () => authority.undoIssuer(),
     pause: () => authority.pause(true),
     resume: () => authority.pause(false),
   }
@@ -83,16 +101,23 @@ export function authorityRoutes(parts: AuthorityParts): DoorApp {
   for (const [name, step] of Object.entries(steps)) {
     app.post(`/v1/authority/${name}`, async (c) => {
       const { reason, by, force = false } = await readJson(c.req.raw, maxBodyBytes, stepBody)
-      await keep(`${name}_ordered`, by, `${reason}${force ? ' (forced)' : ''}`)
+      await keep(`${name.replace('-', '_')}_ordered`, by, `${reason}${force ? ' (forced)' : ''}`)
       await step(force)
       return c.json(await statusOf(parts))
     })
   }
 
+  app.post('/v1/authority/rotate-issuer', async (c) => {
+    const { reason, by, distrust = false } = await readJson(c.req.raw, maxBodyBytes, issuerBody)
+    await keep('rotate_issuer_ordered', by, orderOf(reason, distrust))
+    await authority.rotateIssuer(distrust)
+    return c.json(await statusOf(parts))
+  })
+
   app.post('/v1/authority/import', async (c) => {
-    const { reason, by, chain, key } = await readJson(c.req.raw, maxBodyBytes, importBody)
-    await keep('import_ordered', by, reason)
-    await authority.import(certificatesOf(chain), key)
+    const { reason, by, chain, key, distrust } = await readJson(c.req.raw, maxBodyBytes, importBody)
+    await keep('import_ordered', by, orderOf(reason, distrust))
+    await authority.import(certificatesOf(chain), key, distrust)
     return c.json(await statusOf(parts))
   })
 
@@ -107,6 +132,9 @@ export function authorityRoutes(parts: AuthorityParts): DoorApp {
   })
   return app
 }
+
+const orderOf = (reason: string, distrust = false): string =>
+  `${reason}${distrust ? ' (the former is distrusted)' : ''}`
 
 /** Where somebody lacks the new root, what it signs is refused there. */
 async function refuseEarly({ authority, waiting, nowMs }: AuthorityParts): Promise<void> {
@@ -143,6 +171,17 @@ async function statusOf({ authority, waiting }: AuthorityParts): Promise<Authori
         ...(one.retiredAtMs !== undefined && { retired_at: text(one.retiredAtMs) }),
         ...(one.phase === 'prepared' && { signs_from: text(one.preparedAtMs + times.publishMs) }),
         ...(endMs !== undefined && { withdrawn_from: text(endMs) }),
+        former_issuers: one.former.map((former) => {
+          const { serial, notAfterMs, retiredAtMs, distrustedAtMs, deniedAtMs } = former
+          const denyMs = denyAtMs(former, times)
+          return {
+            ...{ serial, not_after: text(notAfterMs), retired_at: text(retiredAtMs) },
+            forgotten_from: text(forgetAtMs(one, former, times)),
+            ...(distrustedAtMs !== undefined && { distrusted_at: text(distrustedAtMs) }),
+            ...(denyMs !== undefined && { denied_from: text(denyMs) }),
+            ...(deniedAtMs !== undefined && { denied_at: text(deniedAtMs) }),
+          }
+        }),
       }
     }),
     waiting: await waiting(),

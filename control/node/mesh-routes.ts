@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Context } from 'hono'
 import { z } from 'zod'
 import { type RecoveryProof, readRecovery, recoveryHeader } from '../../ca/node/recovery-proof.ts'
-import { issuedJson, type MintedToken, mintedJson, trustJson } from '../../ca/wire.ts'
+import { issuedJson, type MintedToken, mintedJson, trustJson, trustNewsJson } from '../../ca/wire.ts'
 import { fromBase64, toBase64 } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { Identity, TrustBundle } from '../../core/identity.ts'
@@ -48,6 +48,8 @@ export interface MeshRouteParts extends CollectorParts {
   readonly trust: () => TrustBundle
   /** Those of the trust domains that this one federates with. Default none. */
   readonly foreign?: () => readonly TrustBundle[]
+  /** Serial numbers of issuers whose certificates everybody renews at once. Default none. */
+  readonly distrusted?: () => readonly string[]
   readonly partOf: PartOf
   /** Bytes of a bundle (.tar.gz) by its digest. */
   readonly bundle: (sha256: string) => Later<Uint8Array | undefined>
@@ -146,11 +148,14 @@ export function meshRoutes(parts: MeshRouteParts, closing: AbortSignal): DoorApp
 
   mesh('get', '/v1/trust-bundles', async (c, identity) => {
     const bundles = (): readonly TrustBundle[] => [parts.trust(), ...(parts.foreign?.() ?? [])]
-    const tag = (): string => tagOf(bundles().map(({ trustDomain, sequence }) => `${trustDomain}:${sequence}`))
+    const distrusted = (): readonly string[] => parts.distrusted?.() ?? []
+    const tag = (): string =>
+      tagOf([...bundles().map(({ trustDomain, sequence }) => `${trustDomain}:${sequence}`), ...distrusted()])
     // Who shows a version has it in use: that is the word that a new root waits for.
     parts.onTrust?.(identity, c.req.header('if-none-match') === tag() ? parts.trust().sequence : undefined)
     if (!(await news(c, identity, tag))) return notModified(tag())
-    return c.json({ trust: bundles().map(trustJson) as object[] }, 200, { etag: tag() })
+    const newest = trustNewsJson({ bundles: bundles(), distrusted: distrusted() })
+    return c.json(newest as object, 200, { etag: tag() })
   })
 
   mesh('post', '/v1/renew', async (c, identity) => {

@@ -14,7 +14,7 @@ import {
 
 const minute = 60_000
 const hour = 60 * minute
-const times = { publishMs: 15 * minute, skewMs: hour, prepareMs: 12 * hour }
+const times = { publishMs: 15 * minute, skewMs: hour, prepareMs: 12 * hour, renewMs: minute / 2 }
 const leafMs = hour
 
 let made = 0

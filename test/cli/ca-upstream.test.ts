@@ -5,7 +5,7 @@ import { verifySignature } from '../../ca/node/crypto.ts'
 import { verifySvid } from '../../ca/svid.ts'
 import { openSocketDoor } from '../../control/node/admin-door.ts'
 import { authorityRoutes } from '../../control/node/authority-routes.ts'
-import type { DoorApp } from '../../control/node/http.ts'
+import { doorApp } from '../../control/node/http.ts'
 import { bank, keepAll, newAuthority, newSvid, noonMs, tempFolder } from '../ca/world.ts'
 import { writ } from './writ.ts'
 
@@ -15,7 +15,8 @@ async function control(dir: string) {
   chmodSync(dir, 0o700)
   const authority = await newAuthority(bank, () => noonMs, { times: { publishMs: 0, skewMs: 0 } })
   const { sink, bodies } = keepAll()
-  const app: DoorApp = authorityRoutes({ authority, waiting: () => [], sink: () => sink, nowMs: () => noonMs })
+  const app = doorApp(() => {})
+  app.route('/', authorityRoutes({ authority, waiting: () => [], sink: () => sink, nowMs: () => noonMs }))
   const door = await openSocketDoor(join(dir, 'admin.sock'), app)
   onTestFinished(() => door.close())
   return { authority, bodies }
@@ -46,4 +47,34 @@ test('a request that one Writ prints is signed by another, and the chain is impo
   await lower.authority.activate()
   const { chain } = newSvid(lower.authority)
   expect(verifySvid(chain, upper.authority.bundle(), noonMs, verifySignature).ok).toBe(true)
+})
+
+test('a new issuer is ordered, shown with the former one, and taken back; a lost one is not taken back', async () => {
+  const state = join(tempFolder(), 'state')
+  const { authority, bodies } = await control(state)
+  const why = ['--state', state, '--reason', 'a drill', '--by', 'ann']
+  const first = newSvid(authority).chain[1]
+  const rotated = await writ('ca', 'rotate', '--issuer', ...why)
+  expect(rotated).toMatchObject({ code: 0, err: '' })
+  expect(rotated.out).toMatch(
+    /FORMER ISSUER +SIGNED UNTIL \(UTC\) +NEXT\n[0-9a-f]{32} .* forgotten at 2026-11-24 12:00/,
+  )
+  expect(newSvid(authority).chain[1]).not.toEqual(first)
+  expect(await writ('ca', 'undo', '--issuer', ...why)).toMatchObject({ code: 0, err: '' })
+  expect(newSvid(authority).chain[1]).toEqual(first)
+
+  const lost = await writ('ca', 'rotate', '--issuer', '--distrust', ...why, '--json')
+  expect(JSON.parse(lost.out).authorities[0].former_issuers).toMatchObject([
+    {},
+    { distrusted_at: '2026-11-23T12:00:00.000Z', denied_from: '2026-11-23T12:00:20.000Z' },
+  ])
+  expect((await writ('ca', 'undo', '--issuer', ...why)).err).toContain('is distrusted')
+  expect((await writ('ca', 'rotate', '--distrust', ...why)).err).toContain('give --issuer as well')
+  expect(bodies.map((body) => (body.kind === 'admin' ? `${body.action}: ${body.detail}` : ''))).toEqual([
+    ...['authority_rotate_issuer_ordered: a drill', 'authority_undo_issuer_ordered: a drill'],
+    ...[
+      'authority_rotate_issuer_ordered: a drill (the former is distrusted)',
+      'authority_undo_issuer_ordered: a drill',
+    ],
+  ])
 })

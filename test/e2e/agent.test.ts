@@ -152,10 +152,10 @@ const entry = (...words: readonly string[]) => writ('entry', ...words, '--state'
 test('a workload gets the identities whose selectors its process proves, and every change of them', async () => {
   await vi.waitFor(async () => expect(await ask(program, 'watch', url, '1')).toHaveLength(1), 20_000)
   const watching = startChild(program, ['watch', url, '3'])
-  await watching.printed(/svid spiffe:\/\/bank\.example\/orders [0-9a-f]{32} {2}1\n/, 20_000)
+  await watching.printed(/svid spiffe:\/\/bank\.example\/orders [0-9a-f]{32} {2}1 of 2\n/, 20_000)
   const put = ['put', 'api', '--parent', '/writ/agent/host-1', '--selector', `unix:uid:${uid}`, '--hint', 'second']
   expect(await entry(...put)).toMatchObject({ code: 0, err: '' })
-  await watching.printed(/svid spiffe:\/\/bank\.example\/api [0-9a-f]{32} second 1\n/, 20_000)
+  await watching.printed(/svid spiffe:\/\/bank\.example\/api [0-9a-f]{32} second 1 of 2\n/, 20_000)
   expect(await entry(...put, '--dns', 'api.bank.example')).toMatchObject({ code: 0 })
   expect(await watching.ended).toBe(0)
   const seen = watching

@@ -1,38 +1,22 @@
-/** A steady stream of calls through a workload's outbound listener, each of which must be answered with 200. */
+/** A steady stream of calls, each of which must be answered with 200. */
 
-import { Agent, request } from 'node:http'
+import { startLoad } from '../parts/vegeta.ts'
 
 export interface Traffic {
-  /** Ends it, and says how many were asked and what went wrong, each with its time. */
+  /** Ends it, and says how many were asked and what went wrong. */
   stop(): Promise<{ readonly asked: number; readonly failed: readonly string[] }>
 }
 
-/** `rate` requests a second, to the host `orders` on this port of loopback. */
-export function startTraffic(port: number, rate: number): Traffic {
-  const agent = new Agent({ keepAlive: true, maxSockets: 8 })
-  const traffic = steadily(
-    rate,
-    (n) =>
-      new Promise((resolve) => {
-        const sent = request(
-          { agent, host: '127.0.0.1', port, path: `/orders/${n}`, headers: { host: 'orders' } },
-          (answer) => {
-            let text = ''
-            answer.setEncoding('utf8').on('data', (part: string) => {
-              text += part
-            })
-            answer.on('end', () => resolve(answer.statusCode === 200 ? undefined : `${answer.statusCode} ${text}`))
-          },
-        )
-        sent.on('error', ({ message }) => resolve(message))
-        sent.end()
-      }),
-  )
+/** `rate` requests a second to the host `orders` on this port of loopback, by a process of its own. */
+export async function startTraffic(port: number, rate: number): Promise<Traffic> {
+  const url = (n: number): string => `http://127.0.0.1:${port}/orders/${n}`
+  const targets = Array.from({ length: 1000 }, (_, n) => ({ method: 'GET', url: url(n), header: { Host: ['orders'] } }))
+  const load = await startLoad({ targets, rate })
   return {
     async stop() {
-      const ended = await traffic.stop()
-      agent.destroy()
-      return ended
+      const { requests, status_codes, errors } = await load.stop()
+      const refused = Object.entries(status_codes).filter(([code]) => code !== '200')
+      return { asked: requests, failed: [...errors, ...refused.map(([code, count]) => `${count} with ${code}`)] }
     },
   }
 }

@@ -24,14 +24,14 @@ export interface OtherDomain {
   visit(inbound: number, perSecond: number): Promise<Traffic>
 }
 
-/** Its certificates hold for a minute; a new root is published for 45 seconds, which is what those who poll need. */
+/** Its certificates hold for a minute; a new root is published for half a minute, in which those who poll ask three times. */
 export async function openOtherDomain(folder: string): Promise<OtherDomain> {
   const [door, bundles] = [await freePort(), await freePort()]
   const [file, state] = [join(folder, 'other.yaml'), join(folder, 'other')]
   await mkdir(join(folder, 'none'), { recursive: true })
   await writeFile(
     file,
-    `apiVersion: writ.dev/v1\nkind: Mesh\nmetadata: { name: other }\nspec:\n  trustDomain: ${otherDomain}\n  identity: { ttl: 1m, roots: { publish: 45s, keep: 1s } }\n`,
+    `apiVersion: writ.dev/v1\nkind: Mesh\nmetadata: { name: other }\nspec:\n  trustDomain: ${otherDomain}\n  identity: { ttl: 1m, roots: { publish: 30s, keep: 1s } }\n`,
   )
   const words = ['-f', file, '--state', state, '--policies', join(folder, 'none')]
   const mesh = start(['up', ...words, '--listen', `127.0.0.1:${door}`, '--federation', `127.0.0.1:${bundles}`])
@@ -59,7 +59,12 @@ spec:
       })
       const over = new AbortController()
       const own = () => ({ ...reach, state: source.current() })
-      const following = followTrustOf(own, source.setBundles, over.signal, () => {})
+      const following = followTrustOf(
+        own,
+        ({ bundles }) => source.setBundles(bundles),
+        over.signal,
+        () => {},
+      )
       const traffic = steadily(perSecond, async (n) => {
         const judge = () => {} // Whom the bank's own certificates convince, the bank's own traffic shows.
         const asked = {

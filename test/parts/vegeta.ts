@@ -3,7 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { run } from './child.ts'
+import { run, startChild } from './child.ts'
 import { goProgram } from './find.ts'
 import type { Part } from './part.ts'
 
@@ -30,6 +30,12 @@ export interface Target {
   readonly header?: Readonly<Record<string, readonly string[]>>
 }
 
+/** Load that goes on until it is stopped. */
+export interface Running {
+  /** Waits for the answers that are still to come. */
+  stop(): Promise<LoadReport>
+}
+
 /** The members of vegeta's JSON report that are read; latencies in nanoseconds. */
 export interface LoadReport {
   readonly requests: number
@@ -39,21 +45,47 @@ export interface LoadReport {
 }
 
 export async function putUnderLoad(load: Load): Promise<LoadReport> {
+  const attack = await prepared(load)
+  try {
+    await run(attack.program, [...attack.words, `-duration=${load.seconds}s`])
+    return await attack.report()
+  } finally {
+    await attack.remove()
+  }
+}
+
+/** Each request has two minutes: what is slow has not failed. */
+export async function startLoad(load: Omit<Load, 'seconds'>): Promise<Running> {
+  const attack = await prepared(load)
+  const child = startChild(attack.program, [...attack.words, '-duration=0', '-timeout=120s'])
+  return {
+    async stop() {
+      process.kill(child.pid, 'SIGINT') // The one signal after which it waits for what it has asked.
+      try {
+        await child.ended
+        return await attack.report()
+      } finally {
+        await attack.remove()
+      }
+    },
+  }
+}
+
+async function prepared(load: Omit<Load, 'seconds'>) {
   const program = await vegeta.prepare(() => undefined)
   const folder = await mkdtemp(join(tmpdir(), 'writ-vegeta-'))
-  try {
-    const targets = join(folder, 'targets.json')
-    const results = join(folder, 'results')
-    await writeFile(targets, load.targets.map((target) => `${JSON.stringify(target)}\n`).join(''))
-    const { tls } = load
-    await run(program, [
+  const [targets, results] = [join(folder, 'targets.json'), join(folder, 'results')]
+  await writeFile(targets, load.targets.map((target) => `${JSON.stringify(target)}\n`).join(''))
+  const { tls } = load
+  return {
+    program,
+    words: [
       ...['attack', '-format=json', `-targets=${targets}`, `-output=${results}`],
-      ...[`-rate=${load.rate}`, `-duration=${load.seconds}s`, `-max-workers=${load.connections ?? 32}`],
+      ...[`-rate=${load.rate}`, `-max-workers=${load.connections ?? 32}`],
       ...[`-connections=${load.connections ?? 32}`, '-http2=false', '-redirects=-1'],
       ...(tls ? [`-cert=${tls.cert}`, `-key=${tls.key}`, `-root-certs=${tls.roots}`] : []),
-    ])
-    return JSON.parse(await run(program, ['report', '-type=json', results])) as LoadReport
-  } finally {
-    await rm(folder, { recursive: true, force: true })
+    ],
+    report: async () => JSON.parse(await run(program, ['report', '-type=json', results])) as LoadReport,
+    remove: () => rm(folder, { recursive: true, force: true }),
   }
 }

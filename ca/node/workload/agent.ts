@@ -21,6 +21,8 @@ export interface AgentOptions {
 export interface Agent {
   /** Puts other entries in force. Certificates of entries that did not change stay. */
   setEntries(entries: readonly RevisedEntry[]): void
+  /** Serial numbers of issuers whose certificates are renewed at once. */
+  setDistrusted(issuers: readonly string[]): void
   /** What somebody with these selectors is served from, now and after every change. */
   identitiesOf(selectors: ReadonlySet<Selector>): WorkloadIdentities
   /** Resolves when each entry has its certificate, or has failed to get it once. */
@@ -45,6 +47,7 @@ const longestRetryMs = 30_000
 export function openAgent(options: AgentOptions): Agent {
   const { source, nowMs, random, onProblem } = options
   let kept = new Map<string, Kept>()
+  let distrusted: readonly string[] = []
   const subscribers = new Set<() => void>()
   const changed = (): void => {
     for (const one of [...subscribers]) one()
@@ -72,6 +75,7 @@ export function openAgent(options: AgentOptions): Agent {
             if (event.kind === 'failed') onProblem(`${entry.id}: ${event.fault.message}`)
           },
         })
+        one.source.setDistrusted(distrusted)
         one.source.subscribe(changed)
         changed()
       } catch (thrown) {
@@ -117,6 +121,10 @@ export function openAgent(options: AgentOptions): Agent {
       for (const [name, one] of kept) if (next.get(name) !== one) end(one)
       kept = next
       changed()
+    },
+    setDistrusted(issuers) {
+      distrusted = issuers
+      for (const { source } of kept.values()) source?.setDistrusted(issuers)
     },
     identitiesOf: (selectors) => ({
       current: () => heldOf(selectors),

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { AuthorityTimes } from '../../../ca/authorities.ts'
 import { revise } from '../../../ca/entries.ts'
 import { openAuthority } from '../../../ca/node/authority.ts'
 import { verifySignature } from '../../../ca/node/crypto.ts'
@@ -26,8 +27,9 @@ afterAll(async () => {
 })
 
 const passphrase = 'a passphrase for this test alone'
-const open = (shared: SharedState, name: string) =>
+const open = (shared: SharedState, name: string, times: Partial<AuthorityTimes> = {}) =>
   openAuthority({
+    times,
     ...{ dir: join(tempFolder(), 'ca'), trustDomain: bank, nowMs: () => noonMs, random, passphrase },
     store: shared.document(name),
   })
@@ -51,6 +53,22 @@ test('of many that want to take a step at once one does, and nothing is kept of 
   expect(all.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   expect(kept).toEqual(['prepared'])
   expect(both[0]!.authorities()).toEqual(both[1]!.authorities())
+})
+
+test('a new issuer that one ordered signs at the other within moments, which hears what is distrusted; one of them denies it', async () => {
+  const times = { renewMs: 0 }
+  const [a, b] = [await open(one, 'issuer', times), await open(other, 'issuer', times)]
+  const issuerOf = (authority: typeof a) => newSvid(authority).chain[1]
+  let told = 0
+  b.subscribe(() => told++)
+  await a.rotateIssuer(true)
+  await vi.waitFor(() => expect(issuerOf(b)).toEqual(issuerOf(a)))
+  expect([told, b.distrusted()]).toEqual([1, a.distrusted()])
+  const denied: string[] = []
+  for (const authority of [a, b]) authority.onChange(async ({ action }) => void denied.push(action))
+  await Promise.all([a, b, a, b].map((authority) => authority.maintain({ waiting: [], heardSinceMs: 0 })))
+  expect(denied).toEqual(['issuer_denied'])
+  expect(b.authorities()).toEqual(a.authorities())
 })
 
 test('no key lies in the database in the clear', async () => {

@@ -6,6 +6,7 @@ import type { Authority } from '../../../ca/node/authority.ts'
 import { joinMesh, renewSvid } from '../../../ca/node/client.ts'
 import { type IdentityEvent, type LiveIdentity, type Obtained, renewAtMs } from '../../../ca/node/rotate.ts'
 import { localIdentitySource, openIdentitySource } from '../../../ca/node/source.ts'
+import { parseCertificate } from '../../../ca/x509.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { IdentityState } from '../../../core/identity.ts'
 import type { IssuanceBody } from '../../../core/record.ts'
@@ -170,6 +171,50 @@ test('an identity that expired while control was away recovers by its key, and j
   await pass(2 * minuteMs)
   expect(events.findLast(({ kind }) => kind !== 'failed')?.kind).toBe('joined')
   expect(source.current().svid.notAfterMs).toBeGreaterThan(Date.now())
+})
+
+const issuerOf = ({ chain }: { readonly chain: readonly Uint8Array[] }): string => {
+  const read = parseCertificate(chain[1]!)
+  return 'certificate' in read ? read.certificate.serial : read.wrong
+}
+
+test('what a distrusted issuer signed is renewed within seconds, until another issuer gives it; others are left alone', async () => {
+  const { authority, open, calls } = await world()
+  const source = await open()
+  source.setDistrusted(['00ff'])
+  await pass(10_000)
+  expect(calls).toEqual(['join'])
+  const first = issuerOf(source.current().svid)
+  source.setDistrusted([first]) // Whoever issues has not heard of it.
+  source.setDistrusted([first])
+  await pass(6000)
+  expect(calls.length).toBeGreaterThan(2)
+  expect(calls.length).toBeLessThan(6)
+  await authority.rotateIssuer(true)
+  await pass(6000)
+  expect(issuerOf(source.current().svid)).not.toBe(first)
+  const asked = calls.length
+  await pass(20 * minuteMs)
+  expect(calls).toHaveLength(asked)
+})
+
+test('a certificate that nobody takes any more although it holds is recovered by the key; else the refusal is told', async () => {
+  const { authority, open, broken, events } = await world()
+  let may = false
+  const source = await open({
+    async recover() {
+      if (!may) throw new WritError('forbidden', 'not you')
+      return { svid: newSvid(authority), bundles: bundlesOf(authority.bundle()) }
+    },
+  })
+  const { serial } = source.current().svid
+  broken.fault = new WritError('unauthorized', 'its issuer is on the deny list')
+  await pass(31 * minuteMs)
+  expect(events.at(-1)).toMatchObject({ kind: 'failed', fault: { message: 'its issuer is on the deny list' } })
+  may = true
+  await pass(2 * minuteMs)
+  expect(events.at(-1)?.kind).toBe('recovered')
+  expect(source.current().svid.serial).not.toBe(serial)
 })
 
 test('a first join waits for a control plane that is not up yet, and not for one that says no', async () => {

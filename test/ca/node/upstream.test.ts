@@ -103,7 +103,7 @@ test('its issuer is renewed by it, not more often than helps while it does not a
   nowMs += 305 * dayMs
   upstream.turn()
   const before = authority.bundle()
-  expect(await authority.maintain(quiet)).toMatchObject([{ action: 'prepared' }])
+  expect(await authority.maintain(quiet)).toMatchObject([{ action: 'prepared' }, { action: 'issuer_forgotten' }])
   expect(authority.bundle().roots).toHaveLength(2)
   expect(verifySvid(newSvid(authority).chain, before, nowMs, verifySignature).ok).toBe(true)
   nowMs += 60_000

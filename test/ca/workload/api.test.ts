@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, vi } from 'vitest'
+import { newKeyPair, privateKeyOf } from '../../../ca/node/crypto.ts'
+import { writeIssuerCsr } from '../../../ca/node/write.ts'
 import { parseCertificate } from '../../../ca/x509.ts'
 import { startChild } from '../../parts/child.ts'
 import { needs, pathOf } from '../../parts/needs.ts'
+import { above } from '../above.ts'
 import { domain, id, newAuthority, orders } from '../world.ts'
 import { ask, buildWorkload, hold, removeWorkload, serveWorkload } from './kit.ts'
 
@@ -28,12 +31,55 @@ test('go-spiffe gets its certificate at once and each rotation after it', async 
   const seen: string[] = []
   const now = (): string => serialOf(held.current().svids[0]!.svid.chain[0]!)
   for (const turn of [1, 2, 3]) {
-    seen.push(`svid ${orders} ${now()}  1`)
+    seen.push(`svid ${orders} ${now()}  1 of 2`)
     await vi.waitFor(() => expect(watching.logs().trim().split('\n')).toEqual(seen), 20_000)
     if (turn < 3) held.rotate()
   }
   expect(await watching.ended).toBe(0)
   await vi.waitFor(() => expect(held.watchers()).toBe(0))
+})
+
+test('a chain of three under an offline root verifies, also after its issuer and its root were followed by others', async () => {
+  const root = above(Date.now)
+  const bank = await newAuthority(undefined, Date.now, { times: { publishMs: 0, skewMs: 0 } })
+  const signed = async (): Promise<void> => {
+    const { spki, keyPem } = newKeyPair()
+    const csr = writeIssuerCsr(spki, privateKeyOf(keyPem), bank.trustDomain, 'issuer')
+    const chain = await root.sign({ csr, trustDomain: bank.trustDomain, commonName: 'issuer', lifeMs: 86_400_000 })
+    await bank.import(chain, keyPem)
+  }
+  await signed()
+  await bank.activate()
+  const held = hold(bank)
+  const { url } = await serveWorkload(held)
+  const watching = startChild(program, ['watch', url, '4'])
+  const seen: string[] = []
+  const turns = [
+    held.rotate,
+    () => signed().then(held.rotate),
+    async () => {
+      root.turn()
+      await signed()
+      await bank.activate()
+      held.rotate()
+    },
+  ]
+  for (const turn of [...turns, undefined]) {
+    const { chain } = held.current().svids[0]!.svid
+    seen.push(`svid ${orders} ${serialOf(chain[0]!)}  1 of 3`)
+    await vi.waitFor(() => expect(watching.logs().trim().split('\n')).toEqual(seen), 20_000)
+    await turn?.()
+  }
+  expect(await watching.ended).toBe(0)
+
+  const serving = startChild(program, ['talk', url, 'bank.example'])
+  try {
+    await serving.printed(/port \d+/, 20_000)
+    const at = `https://127.0.0.1:${/port (\d+)/.exec(serving.logs())![1]}/`
+    expect(await ask(program, 'call', url, at, orders)).toEqual([`200 hello ${orders}`])
+  } finally {
+    await serving.kill()
+  }
 })
 
 test('several identities come in their order, each with its hint, and federated bundles beside them', async () => {
@@ -43,7 +89,10 @@ test('several identities come in their order, each with its hint, and federated 
   held.trust(other.bundle())
   const { url } = await serveWorkload(held)
   const lines = (await ask(program, 'watch', url, '1')).map((line) => line.replace(/ [0-9a-f]{32} /, ' '))
-  expect(lines).toEqual(['svid spiffe://bank.example/orders  2', 'svid spiffe://bank.example/ledger hint-1 2'])
+  expect(lines).toEqual([
+    'svid spiffe://bank.example/orders  2 of 2',
+    'svid spiffe://bank.example/ledger hint-1 2 of 2',
+  ])
   expect(await ask(program, 'federation', url)).toEqual(['bundles bank.example:1 other.example:1'])
 })
 

@@ -106,6 +106,7 @@ async function world(entries: readonly RevisedEntry[], more: Pick<MeshDoorParts,
       identity: { current: state, subscribe: () => () => {} },
       identify: makeIdentify(state, verifySignature),
       trust: () => bank.bundle(),
+      distrusted: bank.distrusted,
       registration,
       nowMs: Date.now,
       ...more,
@@ -190,6 +191,19 @@ test('an agent says by the version it asks with that it has a new root, and is w
   expect(await applied.waiting(prepared)).toEqual([other.state.svid.id])
   ms = other.state.svid.notAfterMs // Whose certificate is over has nothing to lose.
   expect(await applied.waiting(prepared)).toEqual([])
+})
+
+test('an agent that waits for news hears at once that an issuer is distrusted', async () => {
+  const w = await world([])
+  const mine = asAgent(w)
+  const signal = AbortSignal.timeout(30_000)
+  const first = await followBundles({ ...mine, etag: undefined, signal })
+  expect(first?.value.distrusted).toEqual([])
+  const waiting = followBundles({ ...mine, etag: first?.etag, signal })
+  await w.bank.rotateIssuer(true)
+  w.mesh.deny('spiffe://bank.example/nobody') // Whoever waits looks again.
+  expect((await waiting)?.value.distrusted).toEqual(w.bank.distrusted())
+  expect(w.bank.distrusted()).toHaveLength(1)
 })
 
 test("a node joins by its platform's token, whose keys are found by discovery, once for each token", async () => {

@@ -74,7 +74,8 @@ func (w *watcher) OnX509ContextWatchError(err error) {
 	}
 }
 
-// Prints each state that comes, and ends after some of them. Every key has to be the one of its certificate.
+// Prints each state that comes, and ends after some of them. Every key has to be the one of its certificate,
+// and every chain, whose length comes last, has to verify.
 func watch(ctx context.Context, address, count string) error {
 	wanted, _ := strconv.Atoi(count)
 	client, err := workloadapi.New(ctx, workloadapi.WithAddr(address))
@@ -98,7 +99,8 @@ func watch(ctx context.Context, address, count string) error {
 				if err != nil {
 					return err
 				}
-				fmt.Printf("svid %s %x %s %d\n", id, svid.Certificates[0].SerialNumber, svid.Hint, update.Bundles.Len())
+				fmt.Printf("svid %s %x %s %d of %d\n",
+					id, svid.Certificates[0].SerialNumber, svid.Hint, update.Bundles.Len(), len(svid.Certificates))
 			}
 		case <-ctx.Done():
 			return ctx.Err()
