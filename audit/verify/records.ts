@@ -28,6 +28,8 @@ const maxEpochs = 200_000
 
 export const isAuditor = (producer: string): boolean => pathOf(producer as SpiffeId) === '/writ/auditor'
 
+export const isControl = (producer: string): boolean => pathOf(producer as SpiffeId) === '/writ/control'
+
 /** Who may record a decision in another workload's name: for edge functions that have no spool of their own. */
 const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
 
