@@ -36,8 +36,10 @@ const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/col
 /** Whose word counts as an entry of that kind; of kinds that any producer writes, everybody's. */
 export function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
   if (['gap', 'spool_lost', 'anomaly', 'log', 'finding', 'unmatched'].includes(kind)) return isAuditor(producer)
-  if (kind === 'acknowledgement' || kind === 'audit_read') return mayCollect(producer) || isAuditor(producer)
-  if (['opa_decision', 'erased', 'report', 'attestation'].includes(kind)) return mayCollect(producer)
+  if (['acknowledgement', 'audit_read', 'report', 'attestation'].includes(kind)) {
+    return mayCollect(producer) || isAuditor(producer)
+  }
+  if (['opa_decision', 'erased'].includes(kind)) return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)
 }
 
