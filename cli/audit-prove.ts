@@ -3,10 +3,11 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Command } from 'commander'
-import { evidenceFiles, type Proven } from '../audit/evidence/evidence.ts'
+import { type EvidenceNotes, evidenceFiles, type Proven } from '../audit/evidence/evidence.ts'
+import { extensionsOf, stampedEarlier } from '../audit/evidence/extensions.ts'
 import { parseCheckpoint } from '../audit/log/checkpoint.ts'
 import { formatVerifierKey, parseNote } from '../audit/log/note.ts'
-import { newestCheckpoint } from '../audit/log/prove.ts'
+import { newestCheckpoint, policyFile, witnessedFile } from '../audit/log/prove.ts'
 import { formatReceipt } from '../audit/log/receipt.ts'
 import type { LogPlace } from '../audit/node/examine.ts'
 import { sourcesIn } from '../audit/node/logfolder.ts'
@@ -16,7 +17,6 @@ import { WritError } from '../core/fault.ts'
 import { chosen, withChoice } from './audit-choice.ts'
 import type { PlaceOptions } from './place.ts'
 import { answerTo } from './wire/answer.ts'
-import { policyFile } from './wire/outside.ts'
 
 interface ProveOptions extends PlaceOptions {
   readonly out?: string
@@ -100,12 +100,13 @@ async function bundle(options: BundleOptions): Promise<void> {
     if (options.policy === undefined) return undefined
     throw thrown
   })
+  const timestamps = await stampsOf(place.dir, shardsOf(records))
   const files = evidenceFiles(records, {
     ...(policy !== undefined && { policy }),
-    timestamps: await stampsOf(place.dir, shardsOf(records)),
     verifierKey: formatVerifierKey(place.key),
     asked: asked === '' ? 'all decisions' : asked,
-    checkpoints: await checkpointsOf(place),
+    timestamps,
+    ...(await checkpointsOf(place, timestamps)),
   })
   for (const [path, bytes] of files) {
     const target = join(options.out, path)
@@ -137,13 +138,23 @@ async function decisionsBy(pairs: readonly [string, string][], options: PlaceOpt
 
 const shardsOf = (records: readonly Proven[]): readonly number[] => [...new Set(records.map(({ shard }) => shard))]
 
-async function checkpointsOf({ dir }: LogPlace): Promise<readonly { readonly shard: number; readonly note: string }[]> {
-  const found: { shard: number; note: string }[] = []
+/** What others saw is read first: the newest checkpoint is not behind it. */
+async function checkpointsOf(
+  { dir, sha256 }: LogPlace,
+  stamps: ReadonlyMap<string, Uint8Array>,
+): Promise<Required<Pick<EvidenceNotes, 'checkpoints' | 'extensions'>>> {
+  const checkpoints: { shard: number; note: string; witnessed?: string }[] = []
+  const extensions = new Map<string, string>()
   for (const { shard, read } of await sourcesIn(dir)) {
+    const witnessed = await newestCheckpoint(read, witnessedFile)
     const newest = await newestCheckpoint(read)
-    if (newest) found.push({ shard, note: newest.note })
+    if (!newest) continue
+    checkpoints.push({ shard, note: newest.note, ...(witnessed && { witnessed: witnessed.note }) })
+    const seen = witnessed ? [{ note: witnessed.note, path: `checkpoints/${shard}.consistency` }] : []
+    const earlier = [...seen, ...stampedEarlier(shard, stamps)]
+    for (const one of await extensionsOf(read, newest.note, earlier, sha256)) extensions.set(...one)
   }
-  return found
+  return { checkpoints, extensions }
 }
 
 /** The log's files and key; where records are is asked elsewhere. */

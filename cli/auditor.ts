@@ -14,8 +14,10 @@ import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
 import { logPlace } from './wire/audit.ts'
+import { openAuditorDoors } from './wire/auditor-doors.ts'
 import { openComplianceWatch } from './wire/compliance-watch.ts'
 import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
+import { webPlace } from './wire/federation.ts'
 import { endsOf, openIngest } from './wire/ingest.ts'
 import { joinAs } from './wire/join.ts'
 import { openKnownRoots } from './wire/known-roots.ts'
@@ -34,6 +36,8 @@ interface Options {
   readonly listen: { readonly address: string; readonly port: number }
   readonly signer?: string
   readonly catchUp?: boolean
+  readonly auditors?: { readonly address: string; readonly port: number }
+  readonly auditorsCert?: string
 }
 
 export function auditorCommand(): Command {
@@ -50,6 +54,12 @@ export function auditorCommand(): Command {
       port: 7444,
     })
     .option('--signer <socket>', 'have `writ signer` sign, at this socket (default: this process holds the key)')
+    .option(
+      '--auditors <host:port>',
+      'let outside auditors in there who have a grant (HTTPS); default nowhere',
+      hostAndPort,
+    )
+    .option('--auditors-cert <dir>', 'with a certificate of the Web PKI: tls.crt and tls.key (default: our SVID)')
     .option('--catch-up', 'after a restore: take in again from Kafka what was signed, and sign only what extends it')
     .action(run)
 }
@@ -124,10 +134,17 @@ async function run(options: Options): Promise<void> {
       ...{ settings: settings.compliance, signKey: join(state.root, 'report.key') },
     })
     closing.push(() => compliance.close())
+    const identify = makeIdentify(() => source.current(), verifySignature)
+    const doors = await openAuditorDoors({
+      ...{ state, log, compliance, identity: source, identify, settings, now, onEvent },
+      producer: auditorId(trustDomain),
+      auditors: await webPlace(options.auditors, options.auditorsCert),
+    })
+    closing.push(() => doors.close())
     const door = await openLogDoor(
       {
         identity: source,
-        identify: makeIdentify(() => source.current(), verifySignature),
+        identify,
         mayRead: (id) => id === controlId(trustDomain),
         verifierKey: log.verifierKey,
         findReceipt: log.auditor.findReceipt,
@@ -141,7 +158,12 @@ async function run(options: Options): Promise<void> {
     )
     closing.push(() => door.close())
     const ingest = await openIngest(stream, log.auditor, onEvent)
-    process.stdout.write(`log door   https://${door.address}:${door.port}\nlog key    ${log.verifierKey}\n`)
+    const lines = [
+      ...(doors.auditors ? [`auditors   https://${doors.auditors.address}:${doors.auditors.port}`] : []),
+      `log door   https://${door.address}:${door.port}`,
+      `log key    ${log.verifierKey}`,
+    ]
+    process.stdout.write(`${lines.join('\n')}\n`)
     await stop.wait()
     await ingest.close()
     await log.auditor.checkpoint().catch(() => undefined) // The next start signs what this one could not.

@@ -46,8 +46,12 @@ export async function reportOn(framework: string, options: FrameworkOptions): Pr
   if ((await readdir(out).catch(() => [])).length > 0) {
     throw new WritError('usage', `${out} is not empty`, { cure: 'name a folder that is not there yet with --out' })
   }
-  const { reporterOf, sumsIn, writeReport } = await import('./wire/report.ts')
+  const [{ reporterOf, sumsIn, writeReport }, { witnessedPins }] = await Promise.all([
+    import('./wire/report.ts'),
+    import('../audit/report/node/place.ts'),
+  ])
   const { place } = await openPlace({ ...options, database: false })
+  const at = pins ?? (options.evidence ? await witnessedPins(place) : undefined)
   const { state, signKey = existsSync(state) ? join(state, 'report.key') : undefined } = options
   const sums = options.fresh || !signKey || !existsSync(state) ? undefined : () => sumsIn(state, signKey)
   const { threads } = options
@@ -55,7 +59,7 @@ export async function reportOn(framework: string, options: FrameworkOptions): Pr
   const threaded = { ...place, ...(threads !== undefined && { threads }), onProgress: shown.say }
   const report = await reporterOf(options, () => nowMs, sums)
     .make(threaded, {
-      ...{ framework, scope: options.scope, fromMs, toMs, pins, seed: options.seed, previous },
+      ...{ framework, scope: options.scope, fromMs, toMs, pins: at, seed: options.seed, previous },
       onWork: (work) => {
         shown.end()
         process.stderr.write(workText(work))

@@ -7,6 +7,7 @@ import { explainCheckCommand, frameworksCommand, withFolders } from './report-ex
 import type { FrameworkOptions } from './report-framework.ts'
 import { grantCommand, grantsOfAuditorsCommand, revokeCommand } from './report-grant.ts'
 import { scheduleCommand, statusOfChecksCommand } from './report-status.ts'
+import { verifyReportCommand } from './report-verify.ts'
 
 export function reportCommand(): Command {
   const command = new Command('report')
@@ -44,7 +45,7 @@ export function reportCommand(): Command {
     attestCommand(),
     declareCommand(),
   ]
-  subs.push(grantCommand(), grantsOfAuditorsCommand(), revokeCommand())
+  subs.push(verifyReportCommand(), grantCommand(), grantsOfAuditorsCommand(), revokeCommand())
   for (const sub of subs) command.addCommand(sub)
   return command.action(async (framework: string, options: FrameworkOptions) => {
     const { reportOn } = await import('./report-framework.ts')

@@ -52,6 +52,8 @@ export interface TokenFacts {
   readonly claims: { readonly [name: string]: Exact | undefined }
   /** Digest of the token, lower-case hex. */
   readonly sha256: string
+  /** It names the certificate that its caller proved (RFC 8705), and that was compared. Left out where it was not. */
+  readonly bound?: true
   /** Where it is taken out of what the service gets. Default it is sent on. */
   readonly strip?: TokenPlace
 }

@@ -17,10 +17,14 @@ function inputOf({ audiences, claims, issuer, provider, subject }: TokenFacts): 
   return { audiences, claims, issuer, provider, ...(subject === undefined ? undefined : { subject }) }
 }
 
-/** Issuer and digest always; of the claims only those that are named, as of a body's members, for they may be personal. */
-export function recordedToken({ claims, issuer, provider, sha256 }: TokenFacts, paths: readonly InputPath[]): Json {
+/** Issuer and digest always, and that it was bound to its caller's certificate; of the claims only those that are named, as of a body's members, for they may be personal. */
+export function recordedToken(
+  { bound, claims, issuer, provider, sha256 }: TokenFacts,
+  paths: readonly InputPath[],
+): Json {
   const { kept, leftOut } = pickMembers(claims, paths)
   return {
+    ...(bound === undefined ? undefined : { bound }),
     ...(kept !== undefined && !hasDecimals(kept) ? { claims: roundedJson(kept) } : undefined),
     ...(leftOut.length === 0 ? undefined : { claims_left_out: leftOut }),
     ...(kept !== undefined && hasDecimals(kept) ? { claims_text: exactText(kept) } : undefined),

@@ -1,5 +1,7 @@
 /** The program that checks evidence without Writ: Go and golang.org/x/mod, written into each evidence folder. */
 
+import { historyChecker } from './history-checker.ts'
+
 /** Go's files of a program that stands on golang.org/x/mod alone, in the folder of its name. */
 export const goModule = (name: string): Readonly<Record<string, string>> => ({
   [`${name}/go.mod`]: `module ${name}
@@ -14,6 +16,7 @@ golang.org/x/mod v0.29.0/go.mod h1:NyhrlYXJ2H4eJiRy/WDBO6HMqZQ6q9nk4JzS3NuCK+w=
 })
 
 export const checker: Readonly<Record<string, string>> = {
+  ...historyChecker,
   'check/main.go': String.raw`// Checks the records of this folder against the signed checkpoint in each proof. It stands on golang.org/x/mod alone.
 package main
 
@@ -24,6 +27,7 @@ import (
   "fmt"
   "os"
   "path/filepath"
+  "sort"
   "strconv"
   "strings"
 
@@ -50,6 +54,8 @@ func main() {
   fail(err)
   records, err := filepath.Glob(filepath.Join(folder, "records", "*.json"))
   fail(err)
+  strange, err := checkHistory(folder, verifier)
+  fail(err)
   wrong := 0
   if len(records) != len(proofs) || len(proofs) == 0 {
     fmt.Printf("WRONG  %d records and %d proofs\n", len(records), len(proofs))
@@ -65,7 +71,7 @@ func main() {
     }
   }
   fmt.Printf("%d of %d records are in the log of %s\n", len(proofs)-min(wrong, len(proofs)), len(proofs), verifier.Name())
-  if wrong > 0 {
+  if wrong+strange > 0 {
     os.Exit(1)
   }
 }
@@ -77,14 +83,20 @@ func check(folder, id string, verifier note.Verifier, witnesses *policy) (string
     return "", err
   }
   var record struct {
-    Epoch string
-    Seq   uint64
+    Epoch          string
+    Seq            uint64
+    Sealed         map[string]string
+    Erased, Masked []string
   }
   if err := json.Unmarshal(leaf, &record); err != nil {
     return "", err
   }
   if named := fmt.Sprintf("%s-%d", record.Epoch, record.Seq); named != id {
     return "", fmt.Errorf("the record is %s", named)
+  }
+  hidden, err := withheld(record.Sealed, append(record.Erased, record.Masked...))
+  if err != nil {
+    return "", err
   }
   proof, err := os.ReadFile(filepath.Join(folder, "records", id+".tlog-proof"))
   if err != nil {
@@ -118,26 +130,35 @@ func check(folder, id string, verifier note.Verifier, witnesses *policy) (string
   if err != nil {
     return "", err
   }
-  said := strings.Split(signed.Text, "\n") // origin, size, root (c2sp.org/tlog-checkpoint)
-  if len(said) < 3 {
-    return "", fmt.Errorf("no checkpoint")
-  }
-  size, err := strconv.ParseInt(said[1], 10, 64)
+  said, err := readHead(signed.Text)
   if err != nil {
     return "", err
   }
-  root, err := base64.StdEncoding.DecodeString(said[2])
-  if err != nil || len(root) != tlog.HashSize {
-    return "", fmt.Errorf("no root")
-  }
-  if err := tlog.CheckRecord(path, size, tlog.Hash(root), index, tlog.RecordHash(leaf)); err != nil {
+  if err := tlog.CheckRecord(path, said.size, said.root, index, tlog.RecordHash(leaf)); err != nil {
     return "", err
   }
   seen, err := witnesses.judge(checkpoint)
   if err != nil {
     return "", err
   }
-  return fmt.Sprintf("leaf %d of %s, checkpoint over %d%s", index, said[0], size, seen), nil
+  return fmt.Sprintf("leaf %d of %s, checkpoint over %d%s%s", index, said.origin, said.size, seen, hidden), nil
+}
+
+// withheld names what stands in a record as a digest alone (SHA-256 of an RFC 9901 disclosure), or was masked. The leaf has
+// the digest, so that the proof holds without what it is of.
+func withheld(sealed map[string]string, masked []string) (string, error) {
+  names := masked
+  for name, digest := range sealed {
+    if sum, err := base64.RawURLEncoding.DecodeString(digest); err != nil || len(sum) != 32 {
+      return "", fmt.Errorf("%s is sealed by %q, which is no digest", name, digest)
+    }
+    names = append(names, name)
+  }
+  if len(names) == 0 {
+    return "", nil
+  }
+  sort.Strings(names)
+  return ", withheld: " + strings.Join(names, ", "), nil
 }
 
 func fail(err error) {

@@ -20,6 +20,9 @@ export const keptFile = 'checkpoint.kept'
 /** Path of the index before which entries were taken away: their hashes are still there (C2SP tlog-tiles, pruning). */
 export const minimumFile = 'minimum'
 
+/** Path, beside a log's shards, of its own witness policy (C2SP tlog-policy). Whoever verifies takes it from elsewhere. */
+export const policyFile = 'witness.policy'
+
 export async function minimumIndex(read: TileReader): Promise<number> {
   const bytes = await read(minimumFile)
   const text = bytes ? fromUtf8(bytes).trim() : '0'

@@ -9,16 +9,25 @@ import type { PinnedSource } from './pinned.ts'
 
 type Anchors = Ending['anchors']
 
-/** Of a time stamp its imprint is compared with the checkpoint; its signature is for openssl to judge. */
+/**
+ * Of a time stamp its imprint is compared with the checkpoint; its signature is for openssl to judge. All stamps from `fromMs`
+ * on, and the one before them; of cosignatures a log keeps the newest alone.
+ */
 export async function anchorsOf(
   sources: readonly PinnedSource[],
   parts: Pick<VerifyParts, 'policy' | 'verifyNote' | 'timestampFault'> & {
     readonly stampMs?: (token: Uint8Array) => number | undefined
   },
+  fromMs: number,
 ): Promise<Anchors> {
   const anchors: Anchors[number][] = []
   for (const source of sources) {
-    anchors.push(...(await stampOf(source, parts)))
+    for (let number = source.pin.stamps; number > 0; number--) {
+      const atMs = await stampOf(source, number, parts)
+      if (atMs === undefined) continue
+      anchors.push({ kind: 'timestamp', shard: source.shard, atMs })
+      if (atMs < fromMs) break
+    }
     if (!parts.policy) continue
     const keys = witnessKeys(parts.policy)
     for (const note of [source.pin.note, source.pin.witnessed]) {
@@ -32,15 +41,29 @@ export async function anchorsOf(
   return anchors
 }
 
-/** The newest one that is of its checkpoint. */
+/** Its time, if it is of its checkpoint. */
 async function stampOf(
-  { shard, read, pin }: PinnedSource,
+  { read }: PinnedSource,
+  number: number,
   { timestampFault, stampMs }: Parameters<typeof anchorsOf>[1],
-): Promise<Anchors> {
-  if (!timestampFault || !stampMs || pin.stamps === 0) return []
-  const number = String(pin.stamps).padStart(6, '0')
-  const { fault } = await readStamp(read, pin.stamps, timestampFault)
-  const token = fault === undefined ? await read(`timestamps/${number}.tsr`) : undefined
-  const atMs = token && stampMs(token)
-  return atMs === undefined ? [] : [{ kind: 'timestamp', shard, atMs }]
+): Promise<number | undefined> {
+  if (!timestampFault || !stampMs) return undefined
+  const { fault } = await readStamp(read, number, timestampFault)
+  const token = fault === undefined ? await read(`timestamps/${String(number).padStart(6, '0')}.tsr`) : undefined
+  return token && stampMs(token)
+}
+
+/**
+ * Longest time in milliseconds, within the time of the report and from the first time stamp on, in which nobody stamped a
+ * shard; undefined where none was stamped by its end.
+ */
+export function longestUnstamped(anchors: Anchors, fromMs: number, toMs: number): number | undefined {
+  const stamps = anchors.filter(({ kind }) => kind === 'timestamp')
+  const gaps = [...Map.groupBy(stamps, ({ shard }) => shard).values()].flatMap((of) => {
+    const times = of.map(({ atMs }) => atMs).sort((a, b) => a - b)
+    return times
+      .filter((atMs) => atMs < toMs)
+      .map((atMs, i) => Math.min(times[i + 1] ?? toMs, toMs) - Math.max(atMs, fromMs))
+  })
+  return gaps.length === 0 ? undefined : Math.max(0, ...gaps)
 }

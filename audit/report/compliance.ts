@@ -185,7 +185,7 @@ async function attempt(parts: ComplianceParts, settings: ComplianceSettings, bel
   const reproved = await reprove(sources, verification.shards, settings.draws ?? 32, seed, sha256)
   const sound = verification.ok && reproved.drawn.every(({ proven }) => proven)
   if (!sound && resumed) doubted('the log does not verify')
-  const anchors = await anchorsOf(sources, parts)
+  const anchors = await anchorsOf(sources, parts, fromMs)
   const gathered = gatherer.finish({ verification, reproved, anchors }, sound)
   const accepting = inForce(declared.exceptions, toMs)
   const results: CheckResult[] = []

@@ -6,7 +6,7 @@ import type { Sha256 } from '../../core/ports.ts'
 import type { Proven } from '../evidence/evidence.ts'
 import { leafHash } from '../log/merkle.ts'
 import type { Ed25519Verify, NoteKey } from '../log/note.ts'
-import { entryAt, receiptInLog } from '../log/prove.ts'
+import { entryAt, newestCheckpoint, receiptFor, receiptInLog, witnessedFile } from '../log/prove.ts'
 import { verifyReceipt } from '../log/receipt.ts'
 import type { TreeSource } from '../verify/tree.ts'
 import { pinSources } from './pinned.ts'
@@ -27,7 +27,12 @@ export async function provenSamples(report: ComplianceReport, parts: ProofParts)
     const source = sources.find((one) => one.shard === shard)
     if (id === '' || proven.has(id) || !source?.checkpoint) continue
     const leaf = await entryAt(source.read, index, source.checkpoint.size)
-    const receipt = await receiptInLog(source.read, index, parts.sha256)
+    // Under the witnessed checkpoint, where it covers the leaf: that is the one others have seen too.
+    const witnessed = await newestCheckpoint(source.read, witnessedFile)
+    const receipt =
+      witnessed && witnessed.checkpoint.size > index
+        ? await receiptFor(source.read, index, parts.sha256, witnessedFile)
+        : await receiptInLog(source.read, index, parts.sha256)
     const keys = [parts.key, ...(parts.formerKeys ?? [])]
     const verified =
       receipt && (await verifyReceipt(receipt, leafHash(parts.sha256, leaf), keys, parts.sha256, parts.verifyNote))

@@ -30,14 +30,18 @@ const maxEpochs = 200_000
 
 export const isAuditor = (producer: string): boolean => pathOf(producer as SpiffeId) === '/writ/auditor'
 
+export const isControl = (producer: string): boolean => pathOf(producer as SpiffeId) === '/writ/control'
+
 /** Who may record a decision in another workload's name: for edge functions that have no spool of their own. */
 const mayCollect = (producer: SpiffeId): boolean => ['/writ/control', '/writ/collector'].includes(pathOf(producer))
 
 /** Whose word counts as an entry of that kind; of kinds that any producer writes, everybody's. */
 export function mayWrite(kind: EventKind, producer: SpiffeId): boolean {
   if (['gap', 'spool_lost', 'anomaly', 'log', 'finding', 'unmatched'].includes(kind)) return isAuditor(producer)
-  if (kind === 'acknowledgement' || kind === 'audit_read') return mayCollect(producer) || isAuditor(producer)
-  if (['opa_decision', 'erased', 'report', 'attestation'].includes(kind)) return mayCollect(producer)
+  if (['acknowledgement', 'audit_read', 'report', 'attestation'].includes(kind)) {
+    return mayCollect(producer) || isAuditor(producer)
+  }
+  if (['opa_decision', 'erased'].includes(kind)) return mayCollect(producer)
   return kind !== 'trust' || mayAnnounceTrust(producer)
 }
 

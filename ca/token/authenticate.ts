@@ -126,10 +126,11 @@ export function makeAuthenticate(options: AuthenticateOptions): Authenticate {
     const { provider, boundTo, token } = good
     const late = timeFault(good, nowMs)
     if (late !== undefined) return refuse('token_expired', `${provider.name}: ${late}`)
-    if (provider.certificateBound && (boundTo === undefined || boundTo !== thumbprintOf(evidence))) {
+    const isBound = boundTo !== undefined && boundTo === thumbprintOf(evidence)
+    if (provider.certificateBound && !isBound) {
       return refuse('token_invalid', `${provider.name}: a token that is not bound to the certificate of its caller`)
     }
-    return { ok: true, token }
+    return { ok: true, token: isBound ? { ...token, bound: true } : token }
   }
 
   /** RFC 8705 section 3.1. A connection's certificate is the same bytes for all its requests. */

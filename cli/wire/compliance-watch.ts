@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { LogPlace } from '../../audit/node/examine.ts'
 import { type CheckStatus, checksIn } from '../../audit/query/node/checks.ts'
 import { entriesOf } from '../../audit/query/node/entries.ts'
-import { beganMs } from '../../audit/report/node/place.ts'
+import { beganMs, witnessedPins } from '../../audit/report/node/place.ts'
 import { openWatch, type Watch } from '../../audit/report/node/watch.ts'
 import { duePeriods, hasPath, type Period, periodAt, type ScheduledReport } from '../../audit/report/schedule.ts'
 import type { Db } from '../../audit/store/schema.ts'
@@ -136,7 +136,8 @@ export function openComplianceWatch(options: ComplianceWatchOptions): Compliance
     const { framework, scope, formats, name } = one
     const { fromMs, toMs } = period
     const previous = await readReport(folderOf(one, periodAt(one.period, fromMs - 1))).catch(() => undefined)
-    const report = await reporter.make(place, { framework, scope, fromMs, toMs, previous })
+    const pins = formats.includes('evidence') ? await witnessedPins(place) : undefined
+    const report = await reporter.make(place, { framework, scope, fromMs, toMs, pins, previous })
     const written = await writeReport(report, place, {
       ...{ out: part, signKey, pdf: formats.includes('pdf'), keeps: (path) => hasPath(formats, path) },
       ...(formats.includes('evidence') && { evidence: {} }),

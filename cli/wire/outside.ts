@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseCosignerKey } from '../../audit/log/cosignature.ts'
 import { parseVerifierKey } from '../../audit/log/note.ts'
 import { formatQuorum } from '../../audit/log/policy.ts'
+import { policyFile } from '../../audit/log/prove.ts'
 import { makeFolder, writeWhole } from '../../audit/node/durable.ts'
 import { openTimestamps, type Timestamps } from '../../audit/node/timestamps.ts'
 import { openWitnesses, type Witnesses, type WitnessPlace } from '../../audit/node/witnesses.ts'
@@ -20,9 +21,6 @@ export interface OutsideOptions {
   readonly now: NowNs
   readonly onEvent: OnEvent
 }
-
-/** File of the log's folder with its own witness policy (C2SP tlog-policy). Whoever verifies takes it from elsewhere. */
-export const policyFile = 'witness.policy'
 
 export interface Outside {
   readonly witnesses?: Witnesses

@@ -52,7 +52,7 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
     signed.clear()
   }
 
-  const heard = (name: string, event: SourceEvent): void => {
+  const heard = (name: string, event: SourceEvent, verification: BundleVerification | undefined): void => {
     const now = open.get(name)?.source.current()?.ref
     const on = now ? `goes on with revision ${now.revision}` : 'has no bundle, so whoever binds it denies everything'
     const from = `policy ${name}`
@@ -60,7 +60,7 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
       case 'in_force':
         onEvent({ level: 'info', from, text: `revision ${event.ref.revision} is in force (${hows[event.how]})` })
         if (event.how === 'restored') return
-        if (event.signedBy) signed.set(name, signedText(name, event.ref, event.signedBy))
+        if (verification) signed.set(name, signedText(event.ref, event.signedBy, verification))
         recordSigned()
         news = `policy ${name} ${event.ref.revision}`
         changed(news)
@@ -90,7 +90,7 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
       dir: join(dir, settings.name),
       now,
       random: Math.random, // So that many do not ask at once; nobody gains by guessing it.
-      onEvent: (event) => heard(settings.name, event),
+      onEvent: (event) => heard(settings.name, event, verification),
     })
   }
 
@@ -141,9 +141,13 @@ export function openPolicySources({ dir, meshFile, now, onEvent }: PolicySources
 
 const hows = { restored: 'kept from before', given: 'given by its server', rolled_back: 'rolled back to' }
 
-/** The log then says of each bundle that came into force whose it was. */
-const signedText = (name: string, { revision, sha256 }: PolicyRef, { issuer, subject, at }: SignedBy): string =>
-  `${name} ${revision} ${sha256}: signed by ${subject} of ${issuer} at ${new Date(at * 1000).toISOString()}`
+/** The log then says of each bundle that came into force whose it was. Reports read its beginning: name, revision, digest. */
+function signedText(ref: PolicyRef, by: SignedBy | undefined, { keys, keyId }: BundleVerification): string {
+  const who = by
+    ? `${by.subject} of ${by.issuer} at ${new Date(by.at * 1000).toISOString()}`
+    : `the key ${keyId ?? keys[0]?.id ?? 'of its PolicySource'}`
+  return `${ref.bundle} ${ref.revision} ${ref.sha256}: signed by ${who}`
+}
 
 /** Files are named from the mesh file's folder. */
 async function withFiles({ verification, tokenFile, ...source }: PolicySource, folder: string): Promise<Resolved> {

@@ -1,13 +1,13 @@
 /** Reports of this process's making: what is asked for becomes a report, a report becomes a folder of signed files. */
 
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { formatVerifierKey, noteKey, signNote } from '../../audit/log/note.ts'
 import type { LogPlace } from '../../audit/node/examine.ts'
 import { openKeyFile } from '../../audit/node/keyfile.ts'
 import type { ReportWork } from '../../audit/report/compliance.ts'
 import type { Declared } from '../../audit/report/files/declared.ts'
-import { manifestText, type ReportFiles, reportFiles } from '../../audit/report/formats/files.ts'
+import { evidenceSums, manifestText, type ReportFiles, reportFiles } from '../../audit/report/formats/files.ts'
 import { everything } from '../../audit/report/gather/scope.ts'
 import type { KeptSums } from '../../audit/report/kept.ts'
 import { type Catalogue, declaredIn, readCatalogue } from '../../audit/report/node/catalogue.ts'
@@ -124,9 +124,17 @@ export async function writeReport(
     [...reportFiles(report, sha256)].filter(([path]) => path === 'report.json' || keeps(path)),
   ) as ReportFiles
   await writeAll(out, files)
-  if (evidence) await writeAll(join(out, 'evidence'), await reportEvidence(report, place, evidence.policy))
-  if (pdf) await (await import('../report-pdf.ts')).printPdf(join(out, 'report.html'), join(out, 'report.pdf'))
-  const signer = signKey === undefined ? undefined : await signAs(signKey, out, files, report)
+  const signed = new Map(files)
+  if (evidence) {
+    const proofs = await reportEvidence(report, place, evidence.policy)
+    await writeAll(join(out, 'evidence'), proofs)
+    signed.set(evidenceSums, proofs.get('SHA256SUMS')!)
+  }
+  if (pdf) {
+    await (await import('../report-pdf.ts')).printPdf(join(out, 'report.html'), join(out, 'report.pdf'))
+    signed.set('report.pdf', await readFile(join(out, 'report.pdf')))
+  }
+  const signer = signKey === undefined ? undefined : await signAs(signKey, out, signed, report)
   return { digest: toHex(sha256(files.get('report.json')!)), signer }
 }
 

@@ -9,11 +9,17 @@ skewed := max([f.aheadProducers, f.findings])
 
 stale if f.anchorAgeMinutes > input.parameters.anchor
 
+default apart := false
+
+apart if f.unstampedMinutes > input.parameters.gap
+
 default fails := false
 
 fails if skewed > 0
 
 fails if stale
+
+fails if apart
 
 default lacking := false
 
@@ -27,14 +33,15 @@ result := lib.answer({
 	"fails": fails,
 	"empty": lacking,
 	"good": sprintf("No clock is off by more than %v ms, and the log was dated from outside %v minutes before the end.", [input.parameters.skew, f.anchorAgeMinutes]),
-	"failed": concat(", ", array.concat(
+	"failed": concat(", ", array.concat(array.concat(
 		lib.told([sprintf("%s off by more than %v ms", [lib.amount(skewed, "clock"), input.parameters.skew])]),
+		[line | apart; line := sprintf("for %v minutes no authority stamped the log", [f.unstampedMinutes])]),
 		[line | stale; line := sprintf("the last date from outside is %v minutes old", [f.anchorAgeMinutes])],
 	)),
 	"nothing": nothing,
 	"numerator": {"value": skewed, "of": "producers whose clock is off"},
 	"denominator": {"value": f.producers, "of": "producers"},
-	"threshold": sprintf("%v ms; a date from outside at most %v minutes old", [input.parameters.skew, input.parameters.anchor]),
+	"threshold": sprintf("%v ms; a date from outside at most %v minutes old, and time stamps at most %v minutes apart", [input.parameters.skew, input.parameters.anchor, input.parameters.gap]),
 	"exclusions": lib.whole("clock"),
 	"broken": ["clock.ahead", "clock.told"],
 	"kept": ["clock.punctual"],

@@ -9,7 +9,7 @@ import { decisionId } from '../../core/record.ts'
 import { type DoorApp, type DoorEnv, readJson } from './http.ts'
 
 export interface ComplianceParts {
-  readonly sink: () => RecordSink
+  readonly sink: () => Pick<RecordSink, 'keep'>
   /** Who acts, as records name them. */
   readonly actor: string
 }

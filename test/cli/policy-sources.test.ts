@@ -105,6 +105,11 @@ test('a bad bundle is told, recorded and shown, and the one before stays', () =>
       text: expect.stringMatching(/^goes on with revision get: .*it is not signed$/),
     })
     expect(sink.bodies).toMatchObject([
+      {
+        kind: 'admin',
+        action: 'policy_signed',
+        detail: expect.stringMatching(/^app get [0-9a-f]{64}: signed by the key/),
+      },
       { kind: 'admin', action: 'policy_refused', detail: expect.stringMatching(/^app [0-9a-f]{64}: .*not signed$/) },
     ])
   }))
@@ -174,7 +179,11 @@ test('a rollback is recorded before it is done; without a record, or for nobody,
     expect(await (await back('app', 'get')).json()).toMatchObject({ bundle: 'app', revision: 'get' })
     expect(revisions(sources)).toEqual(['app get'])
     expect(changed).toEqual(['policy app get'])
-    expect(sink.bodies).toMatchObject([{ action: 'policy_rolled_back', detail: 'app to get from post' }])
+    expect(sink.bodies).toMatchObject([
+      { action: 'policy_signed', detail: expect.stringMatching(/^app post /) },
+      { action: 'policy_rolled_back', detail: 'app to get from post' },
+      { action: 'policy_signed', detail: expect.stringMatching(/^app get /) },
+    ])
   }))
 
 test('from the mesh file to the caller: nobody passes before the bundle, then as it says, also after a rollback', async () => {

@@ -15,6 +15,7 @@ import { type AuditEvent, type Epoch, encodeEvent, noHash } from '../../core/rec
 import { type Answered, askEachOnce } from '../parts/ask.ts'
 import { run } from '../parts/child.ts'
 import { needs } from '../parts/needs.ts'
+import { scheduled, workWithAuditors } from './auditors.ts'
 import { curl, type Mesh, openMesh } from './mesh.ts'
 
 /**
@@ -38,7 +39,7 @@ describe('a mesh whose parts are killed', () => {
 
   beforeAll(async () => {
     if (!here) return
-    mesh = await openMesh()
+    mesh = await openMesh(1, 'bounded', { audit: [scheduled] })
     const targets = Array.from({ length: rate * seconds }, (_, i) => ({
       method: 'GET',
       url: `https://127.0.0.1:${mesh.port}${i % 10 === 0 ? `/secret/${i}` : `/items/${i}`}`,
@@ -251,6 +252,12 @@ describe('a mesh whose parts are killed', () => {
     while ((await refused()).length === 0 && Date.now() < due) await pause(200)
     expect(await refused()).toHaveLength(1)
   })
+
+  test(
+    'at the doors of an auditor that runs by itself, an operator gives a grant, and an outsider works by it until it is revoked',
+    () => workWithAuditors(mesh),
+    3 * minute,
+  )
 
   test(
     'a forged record, put into the stream without a head of its producer, is told apart',

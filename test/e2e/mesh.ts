@@ -164,6 +164,7 @@ export async function openMesh(
       ...(signer ? ['--signer', join(signerState, 'signer.sock')] : []),
       ...['-f', meshFile, '--control', url, '--state', join(folder, 'auditor')],
       ...['--token-file', await tokenFile('spiffe://e2e.example/writ/auditor'), '--listen', `127.0.0.1:${auditorPort}`],
+      ...['--auditors', '127.0.0.1:0'],
     ],
     /log door/,
     { ...env, ...envOf('auditor', join(folder, 'auditor')) },

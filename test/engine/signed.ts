@@ -50,13 +50,21 @@ export async function signatureOver(
 /** `opa build` of one Rego file and its data, with these flags; what it signs is what any OPA serves. */
 export async function opaBuild(
   opa: string,
-  options: { readonly rego?: string; readonly data?: string; readonly flags?: readonly string[]; readonly key?: Pair },
+  options: {
+    readonly rego?: string
+    /** A second Rego file. */
+    readonly more?: string
+    readonly data?: string
+    readonly flags?: readonly string[]
+    readonly key?: Pair
+  },
 ): Promise<Uint8Array> {
   const dir = await mkdtemp(join(tmpdir(), 'writ-opa-'))
   try {
     const rego = options.rego ?? 'package app.authz\n# METADATA\n# entrypoint: true\ndefault allow := false\n'
     await writeFile(join(dir, 'policy.rego'), rego)
     await writeFile(join(dir, 'data.json'), options.data ?? '{"app": {"limit": 3}}')
+    if (options.more !== undefined) await writeFile(join(dir, 'more.rego'), options.more)
     if (options.key) await writeFile(join(dir, 'key.pem'), options.key.privatePem)
     const signing = options.key ? ['--signing-key', 'key.pem'] : []
     const args = ['build', '-t', 'wasm', '-b', '.', '--ignore', '*.pem', '-o', 'out.tar.gz']

@@ -31,7 +31,18 @@ export function reportFiles(report: ComplianceReport, sha256: Sha256): ReportFil
 }
 
 /** What is signed (C2SP signed-note): a first line, and the SHA-256 of each file as `sha256sum` writes it. */
-export function manifestText(files: ReportFiles, sha256: Sha256): string {
-  const lines = [...files].map(([path, bytes]) => `${toHex(sha256(bytes))}  ${path}\n`)
-  return `writ compliance report v1\n${lines.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join('')}`
-}
+export const manifestText = (files: ReportFiles, sha256: Sha256): string =>
+  `${manifestTitle}\n${sumsText(files, sha256)}`
+
+/** First line of a report's note. */
+export const manifestTitle = 'writ compliance report v1'
+
+/** List of the files of the evidence, itself a signed file: a note would grow too long with them. */
+export const evidenceSums = 'evidence/SHA256SUMS'
+
+/** SHA-256 of each file as `sha256sum` writes it, by path. */
+export const sumsText = (files: ReportFiles, sha256: Sha256): string =>
+  [...files]
+    .map(([path, bytes]) => `${toHex(sha256(bytes))}  ${path}\n`)
+    .sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1))
+    .join('')

@@ -13,6 +13,8 @@ function findingOf(part: PartResult, report: ComplianceReport): Json {
   const failed = own.filter(({ verdict }) => verdict === 'fail')
   const uid = `${report.framework.id} ${part.id} ${report.from} ${report.to}`
   const atMs = Date.parse(report.to)
+  const attested = report.attested.filter(({ subject }) => subject === part.id || part.checks.includes(subject))
+  const details = acceptedBy(failed, report)
   const records = failed.flatMap(({ sample }) => sample.filter(({ breaks }) => breaks))
   return {
     category_uid: 2,
@@ -44,6 +46,7 @@ function findingOf(part: PartResult, report: ComplianceReport): Json {
       standards: [report.title],
       status_id: statusId,
       status,
+      ...(details.length > 0 && { status_details: details }),
     },
     finding_info: {
       uid,
@@ -56,6 +59,14 @@ function findingOf(part: PartResult, report: ComplianceReport): Json {
         related_events_count: records.length,
       }),
     },
+    // What people answer for beside the measuring; it changes no status.
+    ...(attested.length > 0 && {
+      comment: attested.map(({ about, by, statement }) => `${about} by ${by}: ${statement}`).join('\n'),
+      evidences: attested.map(({ id, at, about, subject, statement, by, documents }) => ({
+        ...{ uid: id, name: `${about} of ${subject} by ${by}` },
+        data: { at, about, subject, statement, by, documents },
+      })),
+    }),
     resources: [{ uid: report.scope.name, name: report.scope.name, type: 'scope' }],
     unmapped: {
       accepted: part.accepted,
@@ -63,4 +74,14 @@ function findingOf(part: PartResult, report: ComplianceReport): Json {
       checkpoints: report.checkpoints.map(({ origin, size, root }) => ({ origin, size, root })),
     },
   } as Json
+}
+
+/** Exceptions in force that speak of what broke these checks, with who accepted it and until when. */
+function acceptedBy(failed: ComplianceReport['checks'], { exceptions }: ComplianceReport): readonly string[] {
+  const ids = new Set(failed.flatMap(({ subjects }) => subjects.flatMap(({ exception }) => exception ?? [])))
+  return exceptions
+    .filter(({ id }) => ids.has(id))
+    .map(({ id, check, approver, expires, risk, reason }) => {
+      return `${check}: accepted by ${approver} until ${expires} (${id}): ${reason}; risk: ${risk}`
+    })
 }

@@ -4,39 +4,23 @@
  * the same bytes.
  */
 
-import { toHex, utf8 } from '../../../core/bytes.ts'
 import type { CheckResult, ComplianceReport, PartResult } from '../../../core/compliance.ts'
 import type { Json } from '../../../core/json.ts'
 import type { Sha256 } from '../../../core/ports.ts'
 import { nistId } from '../files/frameworks.ts'
+import {
+  acceptedEntry,
+  approver,
+  attestationsOf,
+  attester,
+  documentsOf,
+  examined,
+  exceptionRemarks,
+  peopleOf,
+} from './oscal-people.ts'
+import { type Members, type NewUuid, prop, text, uuidsOf } from './oscal-words.ts'
 
 export const oscalVersion = '1.2.2'
-
-/** Namespace of our own properties. */
-const ns = 'https://writ.example/ns/oscal'
-
-type Members = { readonly [member: string]: Json }
-
-/** A name-based UUID (RFC 9562 version 5 in shape, over SHA-256). */
-export type NewUuid = (name: string) => string
-
-export function uuidsOf(report: ComplianceReport, sha256: Sha256): NewUuid {
-  const { framework, scope, from, to, checkpoints, seed } = report
-  const key = [
-    framework.id,
-    framework.version,
-    scope.name,
-    from,
-    to,
-    seed,
-    ...checkpoints.map(({ root }) => root),
-  ].join('\n')
-  return (name) => {
-    const hex = toHex(sha256(utf8(`${key}\n\n${name}`)))
-    const variant = '89ab'[Number.parseInt(hex[16]!, 16) % 4]
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
-  }
-}
 
 /** A framework's id as an OSCAL token: NIST's as its catalogue has it, others after the framework's name. */
 export function controlIdOf(framework: ComplianceReport['framework'], id: string): string {
@@ -51,11 +35,11 @@ export function assessmentResults(report: ComplianceReport, sha256: Sha256): Jso
   const measured = parts.filter(isMeasured)
   const risks = checks.flatMap((check) => (check.verdict === 'fail' ? [riskOf(check, report, uuid)] : []))
   const findings = measured.map((part) => findingOf(part, report, uuid))
-  const unmeasured = parts.filter((part) => !isMeasured(part))
+  const remarks = text(`${remarksOf(parts.filter((part) => !isMeasured(part)))} ${exceptionRemarks(report)}`)
   return {
     'assessment-results': {
       uuid: uuid('assessment-results'),
-      metadata: metadataOf(report, `Assessment results: ${report.title}`),
+      metadata: metadataOf(report, `Assessment results: ${report.title}`, uuid),
       'import-ap': { href: `#${uuid('plan')}` },
       results: [
         {
@@ -80,10 +64,11 @@ export function assessmentResults(report: ComplianceReport, sha256: Sha256): Jso
               { 'include-controls': parts.map(({ id }) => ({ 'control-id': controlIdOf(framework, id) })) },
             ],
           },
-          observations: checks.map((check) => observationOf(check, report, uuid)),
+          ...(report.attested.length > 0 && { attestations: attestationsOf(report, uuid) }),
+          observations: [...checks.map((check) => observationOf(check, report, uuid)), ...examined(report, uuid)],
           ...(risks.length > 0 && { risks }),
           ...(findings.length > 0 && { findings }),
-          ...(unmeasured.length > 0 && { remarks: remarksOf(unmeasured) }),
+          ...(remarks !== '' && { remarks }),
         },
       ],
       'back-matter': {
@@ -94,6 +79,7 @@ export function assessmentResults(report: ComplianceReport, sha256: Sha256): Jso
             description: `Rules: ${report.rules.map(({ bundle, revision, sha256: of }) => `${bundle} ${revision} ${of}`).join('; ')}`,
             rlinks: [{ href: 'report.json', 'media-type': 'application/json' }],
           },
+          ...documentsOf(report, uuid),
         ],
       },
     },
@@ -116,7 +102,7 @@ export function planOfAction(report: ComplianceReport, sha256: Sha256): Json | u
   return {
     'plan-of-action-and-milestones': {
       uuid: uuid('plan-of-action'),
-      metadata: metadataOf(report, `Plan of action: ${report.title}`),
+      metadata: metadataOf(report, `Plan of action: ${report.title}`, uuid),
       'system-id': { 'identifier-type': 'https://writ.example/trust-domain', id: trustDomainOf(report) },
       observations: failed.map((check) => observationOf(check, report, uuid)),
       risks: failed.map((check) => riskOf(check, report, uuid)),
@@ -165,12 +151,23 @@ const sources: Readonly<Record<string, string>> = {
 
 const isMeasured = ({ verdict }: PartResult): boolean => verdict === 'pass' || verdict === 'fail'
 
-const metadataOf = (report: ComplianceReport, title: string): Members => ({
-  title,
-  'last-modified': report.to,
-  version: report.framework.version,
-  'oscal-version': oscalVersion,
-})
+/** With `uuid`, the people who attested something or approved an exception, too. */
+function metadataOf(report: ComplianceReport, title: string, uuid?: NewUuid): Members {
+  const people = uuid ? peopleOf(report) : []
+  return {
+    title,
+    'last-modified': report.to,
+    version: report.framework.version,
+    'oscal-version': oscalVersion,
+    ...(people.length > 0 && {
+      roles: [
+        { id: attester, title: 'Answers for what no record shows' },
+        { id: approver, title: 'Accepts what breaks a check, until a time' },
+      ],
+      parties: people.map((name) => ({ uuid: uuid!(`party ${name}`), type: 'person', name: text(name) })),
+    }),
+  }
+}
 
 function observationOf(check: CheckResult, report: ComplianceReport, uuid: NewUuid): Members {
   const { numerator, denominator, threshold, verdict } = check
@@ -227,7 +224,10 @@ function findingOf(part: PartResult, report: ComplianceReport, uuid: NewUuid): M
         ),
       },
     },
-    'related-observations': own.map(({ id }) => ({ 'observation-uuid': uuid(`observation ${id}`) })),
+    'related-observations': [
+      ...own.map(({ id }) => `observation ${id}`),
+      ...report.attested.filter(({ subject }) => subject === part.id).map(({ id }) => `attested ${id}`),
+    ].map((name) => ({ 'observation-uuid': uuid(name) })),
     ...(risks.length > 0 && { 'related-risks': risks }),
   }
 }
@@ -248,6 +248,10 @@ function riskOf(check: CheckResult, report: ComplianceReport, uuid: NewUuid): Me
       ]),
     }),
     status: check.accepted ? 'deviation-approved' : 'open',
+    ...(exceptions.length > 0 && {
+      deadline: exceptions.map(({ expires }) => expires).sort((a, b) => Date.parse(a) - Date.parse(b))[0]!,
+      'risk-log': { entries: exceptions.map((one) => acceptedEntry(one, report, uuid)) },
+    }),
     'related-observations': [{ 'observation-uuid': uuid(`observation ${check.id}`) }],
   }
 }
@@ -261,10 +265,5 @@ const remarksOf = (parts: readonly PartResult[]): string =>
       )
       .join(' '),
   )
-
-const prop = (name: string, value: string): Members => ({ name, ns, value: text(value) || '-' })
-
-/** OSCAL's strings have no space at their ends and are not empty. */
-const text = (value: string): string => value.replace(/\s+/g, ' ').trim()
 
 const trustDomainOf = ({ checkpoints }: ComplianceReport): string => checkpoints[0]?.origin.split('/')[0] ?? 'unknown'

@@ -11,7 +11,7 @@ import { scopeTest } from './scope.ts'
 import type { View } from './view.ts'
 
 /** Of what parts keep; another one is gathered again. */
-const gatherVersion = 1
+const gatherVersion = 2
 
 export interface GatherSettings {
   readonly checks: readonly CheckDefinition[]

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { turnedFinding } from '../../../audit/findings/bodies.ts'
 import { ocsfFinding } from '../../../audit/findings/ocsf.ts'
 import { type ReportFiles, reportFiles } from '../../../audit/report/formats/files.ts'
@@ -24,6 +24,16 @@ beforeAll(async () => {
   const world = new World()
   world.decide({ proof: 'jwt' })
   world.decide({ path: '/cards/4111111111111111', caller: id('ledger') })
+  const people = { by: 'Ada Lovelace', actor: 'uid 1000' }
+  const documents = [{ name: 'list of grants.csv', sha256: 'ab'.repeat(32) }]
+  world.put(world.control, {
+    ...{ kind: 'attestation', about: 'access_review', subject: '7.2.5', ...people, documents },
+    statement: 'all grants\n were looked at',
+  })
+  world.put(world.control, {
+    ...{ kind: 'attestation', about: 'evidence', subject: 'M02', by: 'Bo', actor: 'uid 1000', documents: [] },
+    statement: 'a test by hand',
+  })
   const leaves = world.end()
   const declared = {
     ...declaredFile,
@@ -91,6 +101,76 @@ needs('trestle')('the OSCAL documents pass NIST’s JSON Schema, and compliance-
   await writeFile(wrong, text.replace('"state": "satisfied"', '"state": "fine"'))
   expect(JSON.parse(await runPython(pathOf('trestle'), validate, schema, wrong))[wrong]).not.toEqual([])
   expect(JSON.parse(await runPython(pathOf('trestle'), load, wrong))[wrong]).toMatch(/^WRONG/)
+})
+
+interface Part {
+  readonly name: string
+  readonly prose: string
+  readonly title: string
+}
+interface Results {
+  readonly metadata: { readonly parties: readonly { readonly name: string; readonly uuid: string }[] }
+  readonly 'back-matter': {
+    readonly resources: readonly { readonly uuid: string; readonly rlinks: readonly object[] }[]
+  }
+  readonly results: readonly {
+    readonly attestations: readonly {
+      readonly 'responsible-parties': readonly { readonly 'party-uuids': readonly string[] }[]
+      readonly parts: readonly Part[]
+    }[]
+    readonly observations: readonly {
+      readonly uuid: string
+      readonly methods: readonly string[]
+      readonly title: string
+      readonly 'relevant-evidence'?: readonly { readonly href: string }[]
+    }[]
+    readonly findings: readonly {
+      readonly title: string
+      readonly 'related-observations': readonly { readonly 'observation-uuid': string }[]
+    }[]
+    readonly risks: readonly object[]
+    readonly remarks: string
+  }[]
+}
+
+test('attestations, their documents and exceptions stand in OSCAL’s own places, and in OCSF’s', () => {
+  const { files } = reports.get('pci-dss')!
+  const read = (path: string) => JSON.parse(fromUtf8(files.get(path)!)) as never
+  const assessed = (read('assessment-results.json') as { 'assessment-results': Results })['assessment-results']
+  const [result] = assessed.results
+  const party = (uuid: string | undefined) => assessed.metadata.parties.find((one) => one.uuid === uuid)?.name
+  expect(
+    result!.attestations.map(({ parts: [part], 'responsible-parties': [by] }) => {
+      return `${party(by?.['party-uuids'][0])} ${part!.name}: ${part!.prose}`
+    }),
+  ).toEqual(['Ada Lovelace access-review: all grants were looked at', 'Bo evidence: a test by hand'])
+  const [review] = result!.observations.filter(({ methods }) => methods.includes('EXAMINE'))
+  expect(review!.title).toBe('access review of 7.2.5 by Ada Lovelace')
+  const [at] = review!['relevant-evidence']!
+  expect(assessed['back-matter'].resources.find(({ uuid }) => `#${uuid}` === at!.href)).toMatchObject({
+    rlinks: [{ href: 'list%20of%20grants.csv', hashes: [{ algorithm: 'SHA-256', value: 'ab'.repeat(32) }] }],
+  })
+  const [finding] = result!.findings.filter(({ title }) => title.startsWith('7.2.5:'))
+  expect(finding!['related-observations'].map((one) => one['observation-uuid'])).toContain(review!.uuid)
+  const accepted = { status: 'deviation-approved', deadline: exception.expires }
+  const entry = { 'status-change': 'deviation-approved', end: exception.expires }
+  expect(result!.risks).toContainEqual(
+    expect.objectContaining({ ...accepted, 'risk-log': { entries: [expect.objectContaining(entry)] } }),
+  )
+  expect(result!.remarks).toContain('Exception E2 of M02 matches nothing.')
+
+  const lines = fromUtf8(files.get('ocsf.ndjson')!)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const of = (control: string) => lines.find(({ compliance }) => compliance.control === control)
+  expect(of('7.2.5')).toMatchObject({
+    comment: 'access_review by Ada Lovelace: all grants\n were looked at',
+    evidences: [{ name: 'access_review of 7.2.5 by Ada Lovelace', data: { documents: [{ sha256: 'ab'.repeat(32) }] } }],
+  })
+  expect(lines.filter(({ evidences }) => evidences).length).toBeGreaterThan(1) // And of each part that M02 speaks for.
+  const details = lines.flatMap(({ compliance }) => compliance.status_details ?? [])
+  expect(details).toContain(`M22: accepted by Cy until ${exception.expires} (E1): known; risk: low: a test card`)
 })
 
 const ocsf = `

@@ -219,12 +219,15 @@ test('a report by schedule is made once for each period: over a failure, a resta
   expect(await reports()).toHaveLength(1)
 
   nowMs += 2 * dayMs // It was down for a day.
+  await auditor.checkpoint()
   const after = open()
   await after.makeDue()
   expect((await readdir(to)).sort()).toEqual(['daily-2027-01-15', 'daily-2027-01-16', 'daily-2027-01-17'])
   expect((await reports()).map(({ from }) => from.slice(0, 10))).toEqual(['2027-01-15', '2027-01-16', '2027-01-17'])
   const second = JSON.parse(await readFile(join(to, 'daily-2027-01-16/report.json'), 'utf8')) as ComplianceReport
   expect(second.since?.from).toBe('2027-01-15T00:00:00.000Z')
+  // Its own entries are among what it reports on, and it may write them.
+  expect(second.verified.findings.filter((one) => one.includes('forbidden_kind'))).toEqual([])
   expect((await after.schedule()).reports[0]).toMatchObject({
     last: { label: '2027-01-17', folder: join(to, 'daily-2027-01-17') },
     next: { label: '2027-01-18', at: '2027-01-19T00:00:00.000Z' },

@@ -269,7 +269,12 @@ test('a token is verified once, until its end, while its key is published, and f
   const chain = [utf8('a')]
   const thumbprint = createHash('sha256').update(chain[0]!).digest('base64url')
   const named = await issuer.sign({ ...standing, cnf: { 'x5t#S256': thumbprint } })
-  expect(await ask(named, nowMs, { kind: 'x509', chain }, bound)).toMatchObject({ ok: true })
+  const own: Evidence = { kind: 'x509', chain }
+  expect(await ask(named, nowMs, own, bound)).toMatchObject({ ok: true, token: { bound: true } })
+  // It is told where it need not be, too, and of nobody else's.
+  expect(await ask(named, nowMs, own)).toMatchObject({ ok: true, token: { bound: true } })
+  expect(await ask(named)).not.toHaveProperty('token.bound')
+  expect(await ask(token, nowMs, own)).not.toHaveProperty('token.bound')
   expect(ask(named, nowMs, none, bound)).toMatchObject({ ok: false, code: 'token_invalid' })
 })
 

@@ -1,13 +1,17 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, vi } from 'vitest'
+import { turnedFinding } from '../../../audit/findings/bodies.ts'
 import { type KafkaCredentials, kafkaStream, runKafkaIngest } from '../../../audit/node/kafka.ts'
 import { compileMeshOnly } from '../../../cli/wire/control-plane.ts'
 import { openFindings } from '../../../cli/wire/findings.ts'
 import { endsOf } from '../../../cli/wire/ingest.ts'
 import { kafkaAccess } from '../../../cli/wire/kafka-access.ts'
 import { openStream } from '../../../cli/wire/stream.ts'
+import type { CheckResult } from '../../../core/compliance.ts'
 import { decisionId } from '../../../core/record.ts'
 import type { KafkaPlace } from '../../../core/snapshot.ts'
 import type { TrustDomain } from '../../../core/spiffe.ts'
@@ -285,7 +289,17 @@ describe('a topic of findings', () => {
   })
 
   test('each finding is published on it as OCSF, once the topic is there, and none is lost before', async () => {
-    const { settings } = compileMeshOnly(text('late'), 'mesh.yaml')
+    const posted: string[] = []
+    const hook = createServer(async (request, response) => {
+      posted.push((await request.toArray()).join(''))
+      response.end()
+    })
+    await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve))
+    vi.stubEnv('WRIT_TEST_TURNED', 'a secret of the test')
+    const { port } = hook.address() as AddressInfo
+    const webhook = `webhook: { url: "http://127.0.0.1:${port}/", secretEnv: WRIT_TEST_TURNED }`
+    const { settings } = compileMeshOnly(text('late').replace('topic: late', `topic: late, ${webhook}`), 'mesh.yaml')
+    const wait = { timeout: 60_000, interval: 500 }
     const store = await openTestStore()
     const world = await makeWorld(store)
     const events: string[] = []
@@ -313,10 +327,7 @@ describe('a topic of findings', () => {
         () => events,
       )
       await asAdmin(broker.broker, (admin) => admin.createTopics({ topics: [{ topic: 'late', numPartitions: 1 }] }))
-      await vi.waitFor(async () => expect(await contentOf(broker.broker, 'late')).not.toEqual([]), {
-        timeout: 60_000,
-        interval: 500,
-      })
+      await vi.waitFor(async () => expect(await contentOf(broker.broker, 'late')).not.toEqual([]), wait)
       const [found] = await contentOf(broker.broker, 'late')
       const finding = (await world.log()).find(({ kind }) => kind === 'finding')!
       expect(found).toMatchObject({
@@ -329,7 +340,26 @@ describe('a topic of findings', () => {
         },
       })
       expect(JSON.parse(found!.value)).toMatchObject({ class_uid: 2004, finding_info: { types: ['first_seen'] } })
+
+      // A check that turned goes the same way, as what it is, and to the webhook too.
+      const check = { id: 'M02', title: 'title of M02', verdict: 'fail', accepted: false, finding: 'two' } as const
+      const sample = [{ shard: 0, index: 4, id: 'bad-4', timestamp: '', breaks: true }]
+      const of = { from: '2027-01-14T00:00:00.000Z', to: '2027-01-15T00:00:00.000Z', checkpoints: [] }
+      await findings.finder.tell([turnedFinding({ ...check, sample } as unknown as CheckResult, 'pass', of)])
+      await vi.waitFor(async () => expect(await contentOf(broker.broker, 'late')).toHaveLength(2), wait)
+      const turned = (await contentOf(broker.broker, 'late'))[1]!
+      const entry = (await world.log()).findLast(({ kind }) => kind === 'finding')!
+      expect(turned).toMatchObject({
+        key: 'M02',
+        headers: { ce_id: decisionId(entry), ce_type: 'dev.writ.finding.v1' },
+      })
+      const told = { class_uid: 2003, compliance: { control: 'M02', status: 'Fail' } }
+      expect(JSON.parse(turned.value)).toMatchObject({ ...told, finding_info: { related_events: [{ uid: 'bad-4' }] } })
+      await vi.waitFor(() => expect(posted).toHaveLength(2), wait)
+      expect(JSON.parse(posted[1]!)).toMatchObject(told)
     } finally {
+      vi.unstubAllEnvs()
+      hook.close()
       await findings.close()
       await findings.finder.close()
       await world.end()

@@ -37,7 +37,7 @@ export interface Ending {
   readonly fromMs: number
   readonly toMs: number
   readonly parameters: Readonly<Record<string, number>>
-  /** Newest time that somebody outside put to a checkpoint, and what it is of; milliseconds since 1970. */
+  /** Times that somebody outside put to checkpoints; milliseconds since 1970. */
   readonly anchors: readonly {
     readonly kind: 'timestamp' | 'cosignature'
     readonly shard: number

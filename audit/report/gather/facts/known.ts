@@ -1,6 +1,7 @@
 /** `certificates` and `policies`: what decisions name, against what other records say there is. */
 
 import { isObject, type Json } from '../../../../core/json.ts'
+import { isControl } from '../../../verify/records.ts'
 import { Dict, firstOf, isBefore, Listed, names, type Place } from '../held.ts'
 import { memberAt, textAt } from '../view.ts'
 import { type Ending, type Fact, maxHeld, type Seen } from './fact.ts'
@@ -67,10 +68,15 @@ export function certificatesFact(): Fact {
   }
 }
 
+/** What control writes of a bundle whose signature it checked: name, revision, digest. */
+const signedDetail = /^(\S{1,256}) \S{1,256} ([0-9a-f]{64}): signed by /
+
 export function policiesFact(): Fact {
   const revisions = new Names()
+  /** Revisions whose signature was checked before they came into force. */
+  const signed = names(maxHeld)
   return {
-    always: { announced: revisions.announced },
+    always: { announced: revisions.announced, signed },
     inside: { used: revisions.used },
     reads: ['bundles'],
     take(seen) {
@@ -80,6 +86,10 @@ export function policiesFact(): Fact {
         const sha256 = textAt(body, 'sha256')
         const bundle = textAt(body, 'bundle')
         if (sha256 && bundle && memberAt(body, 'data') === undefined) revisions.announced.add(`${bundle} ${sha256}`, 1)
+      }
+      if (event.kind === 'admin' && textAt(body, 'action') === 'policy_signed' && isControl(event.producer)) {
+        const [, bundle, sha256] = signedDetail.exec(textAt(body, 'detail') ?? '') ?? []
+        if (bundle !== undefined) signed.add(`${bundle} ${sha256}`, 1)
       }
       if (event.kind !== 'decision' || !seen.inside) return
       const bundles = memberAt(body, 'bundles')
@@ -91,7 +101,12 @@ export function policiesFact(): Fact {
     },
     finish: () => {
       const { values, tallies } = revisions.finish()
-      return { values, tallies: { unannounced: tallies.unknown, announced: tallies.known } }
+      const unsigned = new Listed(10)
+      for (const [name, { at, subject }] of revisions.used.map) if (!signed.map.has(name)) unsigned.add(at, subject)
+      return {
+        values: { ...values, signed: values.seen - unsigned.count, whole: values.whole && signed.whole },
+        tallies: { unannounced: tallies.unknown, announced: tallies.known, unsigned: unsigned.finish() },
+      }
     },
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Json } from '../../../../core/json.ts'
 import { isAuditor } from '../../../verify/records.ts'
+import { longestUnstamped } from '../../anchors.ts'
 import { Dict, firstOf, isBefore, Listed, lastOf, type Place, Sums } from '../held.ts'
 import { memberAt, textAt } from '../view.ts'
 import { type Ending, type Fact, maxFew } from './fact.ts'
@@ -204,7 +205,7 @@ export function clockFact(): Fact {
         judge(shard, atMs)
       } else if (inside) wait(shard, producer, atMs, index)
     },
-    finish: ({ parameters, anchors, toMs }: Ending) => {
+    finish: ({ parameters, anchors, fromMs, toMs }: Ending) => {
       const [off, good] = [new Listed(10), new Listed()]
       let worst = 0
       for (const [producer, skew] of skews) {
@@ -212,6 +213,7 @@ export function clockFact(): Fact {
         worst = Math.max(worst, p99)
         ;(p99 > (parameters['skew'] ?? 0) ? off : good).add(skew.at, producer)
       }
+      const unstamped = longestUnstamped(anchors, fromMs, toMs)
       const newest = anchors.reduce((last, { atMs }) => Math.max(last, atMs), Number.NEGATIVE_INFINITY)
       return {
         values: {
@@ -221,6 +223,7 @@ export function clockFact(): Fact {
           findings: findings.count,
           anchors: anchors.length,
           anchorAgeMinutes: anchors.length > 0 ? Math.max(0, Math.round((toMs - newest) / 60_000)) : null,
+          unstampedMinutes: unstamped === undefined ? null : Math.round(unstamped / 60_000),
           whole,
         },
         tallies: { ahead: off.finish(), punctual: good.finish(), told: findings.finish() },

@@ -13,12 +13,14 @@ const between = '\n'
 /** Ids of tokens, and the address or certificate that each came with. A token that moves was taken. */
 export function tokensFact(): Fact {
   const uses = new Dict<Use>((a, b) => ({ ...firstOf(a, b), count: a.count + b.count }), maxFew)
-  const sums = new Sums(['unnamed'])
+  const sums = new Sums(['unnamed', 'own'])
+  /** Edges that tokens were used on without being bound to a certificate. */
+  const free = new Dict<Use>((a, b) => ({ ...firstOf(a, b), count: a.count + b.count }), maxFew)
   return {
-    inside: { uses, sums },
+    inside: { uses, sums, free },
     reads: [
       ...['direction', 'enforced', 'verdict', 'peer.proof', 'peer.serial', 'input.writ.token.sha256'],
-      ...['@edge', '@source of jwt'],
+      ...['input.writ.token.bound', '@edge', '@source of jwt'],
     ],
     take({ view, inside, at, count }) {
       const { event } = view
@@ -32,6 +34,9 @@ export function tokensFact(): Fact {
         if (bySvid) sums.of.unnamed += count
         return
       }
+      // An SVID of its own belongs to no certificate; it is the name.
+      if (!bySvid && memberAt(body, 'input', 'writ', 'token', 'bound') === true) sums.of.own += count
+      else free.add(String(view.derived('@edge')), { at: { ...at }, count })
       // A token beside a certificate belongs to the name that this proves; one that stands alone, to where it came from.
       const holder = bySvid ? `at ${view.derived('@source') ?? '?'}` : String(view.derived('@caller') ?? nobodyNamed)
       uses.add([token, holder, view.derived('@edge')].join(between), { at: { ...at }, count })
@@ -45,7 +50,8 @@ export function tokensFact(): Fact {
         const known = first.get(token)
         first.set(token, known ? firstOf(known, one) : one)
       }
-      const [moved, good] = [new Listed(10), new Listed()]
+      const [moved, good, loose] = [new Listed(10), new Listed(), new Listed(10)]
+      for (const [edge, { at, count }] of free.map) loose.add(at, edge, count)
       for (const { of, use } of parts) {
         const [token = '', holder = '', edge = ''] = of
         ;(first.get(token)!.holder === holder ? good : moved).add(use.at, edge, use.count)
@@ -53,9 +59,9 @@ export function tokensFact(): Fact {
       return {
         values: {
           ...{ uses: good.count + moved.count, moved: moved.count, tokens: first.size },
-          ...{ unnamed: sums.of.unnamed, whole: uses.whole },
+          ...{ unnamed: sums.of.unnamed, whole: uses.whole && free.whole, own: sums.of.own },
         },
-        tallies: { moved: moved.finish(), bound: good.finish() },
+        tallies: { moved: moved.finish(), bound: good.finish(), free: loose.finish() },
       }
     },
   }
