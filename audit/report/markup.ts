@@ -28,6 +28,14 @@ const escapes: Readonly<Record<string, string>> = {
 }
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (sign) => escapes[sign]!)
 
+/** Words between backticks are code. */
+export const ticked = (text: string): readonly Html[] =>
+  text.split('`').map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : html`${part}`))
+
+/** `caller -> target`, whose arrow stays in one piece where the line is broken. */
+export const edge = (name: string): readonly Html[] =>
+  name.split(' -> ').map((part, i) => (i === 0 ? html`${part}` : html` <span class="keep">-&gt;</span> ${part}`))
+
 /** A number with its unit, in digits grouped by three: `1,204 requests`. */
 export const amount = (count: number, one: string, many: string = `${one}s`): string =>
   `${grouped(count)} ${count === 1 ? one : many}`

@@ -38,7 +38,7 @@ export async function checkSigned(
     const fault = !bytes ? 'it is not there' : toHex(sha256(bytes)) === sum ? '' : 'it is not what was signed'
     files.push({ path: below + path, fault })
     if (below + path !== evidenceSums || !bytes || fault !== '') return true
-    for (const more of fromUtf8(bytes).trimEnd().split('\n')) if (!(await check(more, 'evidence/'))) return false
+    for (const more of linesIn(bytes)) if (!(await check(more, 'evidence/'))) return false
     return true
   }
   if (title !== manifestTitle) return { ok: false, detail: 'it is not the note of a report' }
@@ -46,6 +46,15 @@ export async function checkSigned(
     if (!(await check(line, ''))) return { ok: false, detail: `${JSON.stringify(line)} is no line of a report's note` }
   }
   return { ok: true, files }
+}
+
+/** What is no text has a line that names no file. */
+function linesIn(bytes: Uint8Array): readonly string[] {
+  try {
+    return fromUtf8(bytes).trimEnd().split('\n')
+  } catch {
+    return ['']
+  }
 }
 
 export interface ReportEntry {

@@ -71,7 +71,7 @@ footer { margin-top: 4rem; padding-top: 1.2rem; border-top: 1px solid var(--line
   .figures { grid-template-columns: repeat(2, 1fr); }
   .check dl, .facts { grid-template-columns: 1fr; gap: .1rem; } .check dd, .facts dd { margin-bottom: .6rem; }
 }
-@page { size: A4; margin: 18mm 16mm; }
+@page { size: A4; margin: 18mm 16mm; @bottom-right { content: counter(page) " / " counter(pages); font-size: 8pt; color: #444; } }
 @media print {
   :root {
     --paper: #fff; --ink: #000; --quiet: #444; --line: #bbb; --panel: #fff; --accent: #000;
@@ -80,6 +80,7 @@ footer { margin-top: 4rem; padding-top: 1.2rem; border-top: 1px solid var(--line
   html { font-size: 10.5pt; } main { max-width: none; padding: 0; }
   .verdict { border: 1px solid currentColor; }
   .check, tr, .figures { break-inside: avoid; } h2, h3, caption { break-after: avoid; }
+  ul.limits, ol.steps, footer, pre { break-before: avoid; } pre { break-inside: avoid; }
   .scroll { overflow: visible; }
 }
 `

@@ -15,6 +15,13 @@ export function stepsOf(page: string): readonly Step[] {
   )
 }
 
+/** Commands of a page's blocks that show no answer, without what is said of them after a `#`. */
+export const blocksOf = (page: string): readonly string[] =>
+  [...page.matchAll(/^```\w*\n(.*?)^```$/gms)]
+    .filter(([block]) => block.startsWith('```\n'))
+    .flatMap(([, block = '']) => block.trim().split('\n'))
+    .map((line) => line.replace(/ +# .*$/, ''))
+
 /** Files that a page gives: a block of YAML, Rego or JSON whose first line names it in a comment. */
 export function filesOf(page: string): readonly { readonly name: string; readonly text: string }[] {
   return [...page.matchAll(/^```(?:yaml|rego|json)\n# ([\w./-]+\.\w+)\n(.*?)^```$/gms)].map(

@@ -51,7 +51,11 @@ export interface Page {
 }
 
 export interface Browser {
-  newPage(options?: { readonly javaScriptEnabled?: boolean; readonly ignoreHTTPSErrors?: boolean }): Promise<Page>
+  newPage(options?: {
+    readonly javaScriptEnabled?: boolean
+    readonly ignoreHTTPSErrors?: boolean
+    readonly colorScheme?: 'light' | 'dark'
+  }): Promise<Page>
   close(): Promise<void>
 }
 

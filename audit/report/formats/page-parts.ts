@@ -1,7 +1,7 @@
 /** Sections of the page that are the same whatever is measured: exceptions, inventory, the log, and how to check it. */
 
 import type { ComplianceReport, ExceptionState } from '../../../core/compliance.ts'
-import { amount, grouped, type Html, html } from '../markup.ts'
+import { amount, edge, grouped, type Html, html } from '../markup.ts'
 
 export function differences({ since }: ComplianceReport): Html {
   if (!since) return html``
@@ -27,7 +27,7 @@ export function exceptions({ exceptions }: ComplianceReport): Html {
     return html`<section aria-labelledby="exceptions">${title}<p>None were declared.</p></section>`
   }
   const row = (one: ExceptionState) =>
-    html`<tr><th scope="row">${one.id}</th><td><a href="#${one.check}">${one.check}</a> ${one.subject}</td><td>${states[one.state]}, ${grouped(one.matched)} matched</td><td>${one.approver}</td><td>${one.risk}: ${one.reason}</td><td>${one.expires.slice(0, 10)}</td></tr>\n`
+    html`<tr><th scope="row" class="keep">${one.id}</th><td><a href="#${one.check}">${one.check}</a> ${edge(one.subject)}</td><td>${states[one.state]}, ${grouped(one.matched)} matched</td><td>${one.approver}</td><td>${one.risk}: ${one.reason}</td><td class="keep">${one.expires.slice(0, 10)}</td></tr>\n`
   return html`<section aria-labelledby="exceptions">${title}<p class="quiet">An exception changes no verdict: a check that fails goes on failing, and says who accepted it.</p><div class="scroll" role="region" tabindex="0" aria-label="Table of exceptions"><table>
 <thead><tr><th scope="col">Id</th><th scope="col">About</th><th scope="col">State</th><th scope="col">Approver</th><th scope="col">Risk and reason</th><th scope="col">Until</th></tr></thead><tbody>${exceptions.map(row)}</tbody></table></div></section>`
 }
@@ -73,9 +73,9 @@ export function byHand({ verifierKey, checkpoints }: ComplianceReport): Html {
   return html`<section aria-labelledby="by-hand"><h2 id="by-hand">How to verify this by hand</h2>
 <ol class="steps">
 <li>Get the verifier key of the log from somebody other than whoever gave you this report, and compare it with the one below.</li>
-<li>Run <code>sh check.sh KEY</code> in the folder of evidence: Go and OpenSSL check each sampled record, checkpoint and time stamp without Writ.</li>
+<li>Run <code>sh report/check.sh REPORT-KEY LOG-KEY</code> in the folder of evidence: Go and OpenSSL check the signature over this report and its files, and each sampled record, checkpoint and time stamp, without Writ.</li>
 <li>Or get the log: it is in the C2SP tlog-tiles format, its checkpoints are C2SP signed notes (Ed25519), its hashes those of RFC 6962. <code>writ audit verify --log FOLDER --key KEY</code> checks all of it.</li>
-<li>To draw the sample again: of the leaves that a check counts, those come first whose hash, its first eight bytes XOR the seed, is smallest.</li>
+<li>To draw the sample again: number the records that a tally counts from 0, in the order of the log. The n-th draw is SHA-256 of <code>SEED/CHECK/TALLY/n</code>, its first 6 bytes modulo how many there are; what was drawn is not drawn again.</li>
 </ol>
 <h3>Verifier key</h3><pre>${verifierKey}</pre>
 <h3>Signed checkpoints</h3>${checkpoints.map(({ origin, note }) => html`<p>${origin}</p><pre>${note}</pre>`)}

@@ -1,7 +1,7 @@
 /** The compliance report as one HTML file that needs nothing else: to read, to print, to hand over. */
 
 import type { CheckResult, ComplianceReport, MeasuredVerdict, PartResult } from '../../../core/compliance.ts'
-import { amount, grouped, type Html, html } from '../markup.ts'
+import { amount, edge, grouped, type Html, html, ticked, type Value } from '../markup.ts'
 import { pageHead } from '../style.ts'
 import { chart } from './chart.ts'
 import { attestations, byHand, differences, exceptions, inventory, theLog } from './page-parts.ts'
@@ -17,10 +17,15 @@ const verdictNames: Readonly<Record<MeasuredVerdict, string>> = {
 const more = `
 .not-observable { color: var(--none); background: var(--none-ground); }
 .accepted { color: var(--open); background: var(--open-ground); }
-.chart { width: 100%; height: auto; display: block; } .chart .allow { fill: var(--pass); } .chart .deny { fill: var(--fail); }
-.chart .fault { fill: var(--open); } .chart line { stroke: var(--line); } .chart text { fill: var(--quiet); font-size: 11px; }
+/* Told apart by their lightness, too: on grey paper, and by who sees no red. */
+:root { --bar-allow: #5a9e74; --bar-deny: #7d1419; } @media (prefers-color-scheme: dark) { :root { --bar-allow: #9fe3bb; --bar-deny: #cf4a45; } }
+@media print { :root { --bar-allow: #9fc3ad; --bar-deny: #6d0d12; } }
+.chart { width: 100%; height: auto; display: block; overflow: visible; } .chart .allow { fill: var(--bar-allow); } .chart .deny { fill: var(--bar-deny); }
+.chart .fault { fill: var(--open-ground); stroke: var(--open); } .chart line { stroke: var(--line); } .chart text { fill: var(--quiet); font-size: 11px; }
 .legend span { margin-right: 1.2rem; } .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
-.legend .allow { background: var(--pass); } .legend .deny { background: var(--fail); } .legend .fault { background: var(--open); }
+.legend .allow { background: var(--bar-allow); } .legend .deny { background: var(--bar-deny); } .legend .fault { background: var(--open-ground); border: 1px solid var(--open); }
+@media (max-width: 44rem) { .chart text { font-size: 17px; } } @media print { .legend i { print-color-adjust: exact; } details { display: none; } }
+.keep { white-space: nowrap; }
 figure { margin: 0 0 2rem; } figcaption { color: var(--quiet); font-size: .84rem; margin-bottom: .5rem; }
 .unconfirmed { color: var(--quiet); } .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; }
 .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
@@ -50,7 +55,7 @@ ${inventory(report)}
 ${theLog(report)}
 <section aria-labelledby="limits"><h2 id="limits">What this report cannot show</h2>
 <p>It rests on what proxies recorded. That says nothing about:</p>
-<ul class="limits">${report.limits.map((limit) => html`<li>${limit}</li>\n`)}</ul>
+<ul class="limits">${report.limits.map((limit) => html`<li>${ticked(limit)}</li>\n`)}</ul>
 </section>
 ${byHand(report)}
 <footer><p>The same log, checkpoint and settings give this file again, byte for byte. Leaves are named as shard/index; those that are sampled are drawn by the seed <code>${report.seed}</code>.</p></footer>
@@ -81,8 +86,8 @@ function parts({ parts, framework, attested }: ComplianceReport): Html {
   const saidOf = (id: string): string =>
     attested.map(({ subject, by }) => (subject === id ? `. Attested by ${by}, see below` : '')).join('')
   const row = (part: PartResult) =>
-    html`<tr><th scope="row">${part.id}${part.confirmed ? '' : html`<span class="unconfirmed" title="Nobody has compared this id with the framework’s text yet"> *</span>`}</th>
-<td>${verdict(part.verdict, part.accepted)}</td><td>${part.about}</td><td>${part.part || part.notObservable || ''}${saidOf(part.id)}</td>
+    html`<tr><th scope="row" class="keep">${part.id}${part.confirmed ? '' : html`<span class="unconfirmed" title="Nobody has compared this id with the framework’s text yet"> *</span>`}</th>
+<td>${verdict(part.verdict, part.accepted)}</td><td>${part.about}</td><td>${ticked(part.part || part.notObservable || '')}${saidOf(part.id)}</td>
 <td>${part.checks.map((id) => html`<a href="#${id}">${id}</a> `)}</td></tr>\n`
   const unconfirmed = parts.some(({ confirmed }) => !confirmed)
   return html`<section aria-labelledby="parts"><h2 id="parts">The parts of ${framework.title}</h2>
@@ -95,12 +100,12 @@ function parts({ parts, framework, attested }: ComplianceReport): Html {
 }
 
 function checkSection(check: CheckResult, { exceptions }: ComplianceReport): Html {
-  const list = (items: readonly string[]): Html => html`<ul>${items.map((item) => html`<li>${item}</li>`)}</ul>`
-  const rows: (Html | string)[] = []
-  const row = (name: string, value: Html | string): void => {
+  const list = (items: readonly Value[]): Html => html`<ul>${items.map((item) => html`<li>${item}</li>`)}</ul>`
+  const rows: Html[] = []
+  const row = (name: string, value: Value): void => {
     rows.push(html`<dt>${name}</dt><dd>${value}</dd>\n`)
   }
-  row('What is measured', check.measures)
+  row('What is measured', ticked(check.measures))
   const { numerator, denominator, threshold, parameters } = check
   row(
     'Measured',
@@ -117,7 +122,7 @@ function checkSection(check: CheckResult, { exceptions }: ComplianceReport): Htm
   if (check.subjects.length > 0) {
     const shown = check.subjects.slice(0, 20).map(({ name, count, exception }) => {
       const by = exceptions.find(({ id }) => id === exception)
-      return `${grouped(count)} × ${name}${by ? ` (accepted by ${by.approver}, exception ${by.id})` : ''}`
+      return html`${count} × ${edge(name)}${by ? ` (accepted by ${by.approver}, exception ${by.id})` : ''}`
     })
     row(
       'Broken by',
@@ -126,12 +131,12 @@ function checkSection(check: CheckResult, { exceptions }: ComplianceReport): Htm
   }
   const leaves = check.sample.map(({ shard, index, breaks }) => `${shard}/${index}${breaks ? ' ✗' : ''}`)
   row('Leaves to look up', leaves.length > 0 ? leaves.join(', ') : 'none')
-  if (check.verdict === 'fail') row('What to do', check.cure)
-  if (check.notCovered.length > 0) row('Does not cover', list(check.notCovered))
+  if (check.verdict === 'fail') row('What to do', ticked(check.cure))
+  if (check.notCovered.length > 0) row('Does not cover', list(check.notCovered.map(ticked)))
   return html`<article class="check is-${check.verdict}" id="${check.id}">
 <header><h3><span class="number">${check.id}</span>${check.title}</h3>${verdict(check.verdict, check.accepted)}</header>
 <p>${check.finding}</p>
-<dl>${rows as readonly Html[]}</dl>
+<dl>${rows}</dl>
 </article>
 `
 }

@@ -173,6 +173,14 @@ test('attestations, their documents and exceptions stand in OSCAL’s own places
   expect(details).toContain(`M22: accepted by Cy until ${exception.expires} (E1): known; risk: low: a test card`)
 })
 
+test('the page names commands as code, keeps arrows whole, and says how its sample is drawn', () => {
+  const page = fromUtf8(reports.get('pci-dss')!.files.get('report.html')!)
+  expect(page).toContain('<code>writ report attest</code>')
+  expect(page.replaceAll(/<(?:style|pre)>.*?<\/(?:style|pre)>/gs, '')).not.toContain('`')
+  expect(page).toContain('spiffe://bank.example/web <span class="keep">-&gt;</span> spiffe://bank.example/orders')
+  expect(page).toContain('SHA-256 of <code>SEED/CHECK/TALLY/n</code>')
+})
+
 const ocsf = `
 import json, sys
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
@@ -200,13 +208,17 @@ needs('python')('each part is a compliance finding that OCSF’s own schema pass
 })
 
 needs('chromium', 'axe')(
-  'the page can be read by everybody: axe-core finds nothing, and no script runs in it',
+  'the page can be read by everybody, by day and by night: axe-core finds nothing, and no script runs in it',
   async () => {
     const script = await readFile(pathOf('axe'), 'utf8')
     const browser = await startChromium()
     try {
-      for (const name of ['pci-dss', 'nist-800-53-moderate']) {
-        const page = await browser.newPage()
+      for (const [name, colorScheme] of [
+        ['pci-dss', 'light'],
+        ['pci-dss', 'dark'],
+        ['nist-800-53-moderate', 'light'],
+      ] as const) {
+        const page = await browser.newPage({ colorScheme })
         const errors: string[] = []
         page.on('pageerror', (error) => errors.push(error.message))
         await page.goto(pathToFileURL(join(folder, `${name}.report.html`)).href)

@@ -1,13 +1,16 @@
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { readCheck } from '../../../audit/report/files/checks.ts'
 import { readDeclared } from '../../../audit/report/files/declared.ts'
 import { nistId, readFramework, settleFrameworks } from '../../../audit/report/files/frameworks.ts'
-import { complianceFolder } from '../../../audit/report/node/catalogue.ts'
+import { csvFiles } from '../../../audit/report/formats/csv.ts'
+import { compliancePage } from '../../../audit/report/formats/page.ts'
+import { complianceFolder, readCatalogue } from '../../../audit/report/node/catalogue.ts'
 import { WritError } from '../../../core/fault.ts'
-import { catalogueOnce, frameworkNamed } from './world.ts'
+import { catalogueOnce, frameworkNamed, reportOf, World } from './world.ts'
 
 const list = async (name: string) =>
   JSON.parse(await readFile(join(await complianceFolder('ids'), `${name}.json`), 'utf8')) as {
@@ -49,6 +52,29 @@ test('every check speaks for a part of each framework that maps its subject, and
   }
   for (const { id, parts } of frameworks) for (const part of parts) expect(part.about.length, id).toBeLessThan(90)
 })
+
+test.each(['iso-27001', 'dora'])(
+  '%s is a file as a user writes one: read from a folder it is reported on, its ids marked as nobody’s to confirm, without a share',
+  async (name) => {
+    const dir = await mkdtemp(join(tmpdir(), 'writ-frameworks-'))
+    onTestFinished(() => rm(dir, { recursive: true, force: true }))
+    const file = await readFile(join(await complianceFolder('frameworks'), `${name}.yaml`), 'utf8')
+    await writeFile(join(dir, 'own.yaml'), file.replace(`\nid: ${name}\n`, '\nid: own\n'))
+    const framework = (await readCatalogue({ frameworks: dir })).frameworks.find(({ id }) => id === 'own')!
+    const { report } = await reportOf(new World().end(), { framework })
+    const parts = report.parts.filter(({ checks }) => checks.length > 0)
+    const measured = parts.filter(({ verdict }) => verdict === 'pass' || verdict === 'fail').length
+    expect(report.summary).toMatch(new RegExp(`^${measured} of ${parts.length} mapped parts measured, \\d+ pass`))
+    expect(measured).toBeGreaterThan(5)
+    const page = compliancePage(report)
+    expect(page.match(/class="unconfirmed"/g)).toHaveLength(report.parts.length)
+    expect(page).toContain(`version ${framework.version}, reviewed on ${framework.reviewed}`)
+    const told = page.slice(page.indexOf('<main>'), page.indexOf('id="checks"')) // Of checks, thresholds are shares.
+    for (const text of [report.summary, told.replace(/<svg.*?<\/svg>/s, '')]) expect(text).not.toMatch(/\d ?%/)
+    const csv = csvFiles(report).get('parts.csv')!.trim().split('\n').slice(1)
+    expect(csv.filter((line) => !/,"?false"?\r?$/.test(line))).toEqual([])
+  },
+)
 
 const good = {
   ...{ id: 'own', title: 'Own', edition: '1', version: '1', reviewed: '2026-11-28' },

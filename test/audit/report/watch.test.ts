@@ -7,11 +7,14 @@ import { startDelivery } from '../../../audit/findings/node/deliver.ts'
 import { makeFinder } from '../../../audit/findings/node/finder.ts'
 import { postFinding } from '../../../audit/findings/node/webhook.ts'
 import { findingDefaults } from '../../../audit/findings/settings.ts'
+import { parseVerifierKey } from '../../../audit/log/note.ts'
+import { verifyEd25519 } from '../../../audit/node/ed25519.ts'
 import type { Store } from '../../../audit/node/store.ts'
 import { checksIn } from '../../../audit/query/node/checks.ts'
 import { type FindingsAsked, findingsIn } from '../../../audit/query/node/findings.ts'
 import { openWatch } from '../../../audit/report/node/watch.ts'
 import { duePeriods, periodAt, type ScheduledReport } from '../../../audit/report/schedule.ts'
+import { checkSigned } from '../../../audit/report/signed.ts'
 import { logPlace } from '../../../cli/wire/audit.ts'
 import { type ComplianceWatch, openComplianceWatch } from '../../../cli/wire/compliance-watch.ts'
 import { toHex } from '../../../core/bytes.ts'
@@ -173,7 +176,7 @@ test('a turn goes to the webhook as an OCSF Compliance Finding', async () => {
 })
 
 const daily: Omit<ScheduledReport, 'to'> = {
-  ...{ name: 'daily', framework: 'all', period: 'day', formats: ['html', 'csv'] },
+  ...{ name: 'daily', framework: 'all', period: 'day', formats: ['html', 'csv', 'evidence'] },
 }
 
 test('a report by schedule is made once for each period: over a failure, a restart and a kill between entry and folder', async () => {
@@ -208,7 +211,17 @@ test('a report by schedule is made once for each period: over a failure, a resta
   await watch.makeDue()
   const folder = join(to, 'daily-2027-01-15')
   expect(await readdir(to)).toEqual(['daily-2027-01-15'])
-  expect((await readdir(folder)).sort()).toEqual(['csv', 'report.html', 'report.json', 'report.note', 'report.pub'])
+  expect((await readdir(folder)).sort()).toEqual([
+    ...['csv', 'evidence', 'report.html', 'report.json', 'report.note', 'report.pub'],
+  ])
+  expect(await readdir(join(folder, 'evidence/records'))).not.toEqual([])
+  const checked = await checkSigned(
+    await readFile(join(folder, 'report.note'), 'utf8'),
+    parseVerifierKey(sha256, (await readFile(join(folder, 'report.pub'), 'utf8')).trim())!,
+    (path) => readFile(join(folder, path)),
+    { sha256, verifyNote: verifyEd25519 },
+  )
+  expect(checked.ok && checked.files.filter(({ fault }) => fault !== '')).toEqual([])
   const [entry] = await reports()
   const json = new Uint8Array(await readFile(join(folder, 'report.json')))
   expect(entry).toMatchObject({ schedule: 'daily', by: 'schedule', sha256: toHex(sha256(json)), framework: 'all' })
