@@ -89,4 +89,4 @@ export function rememberChains(): KnownChains {
 }
 
 const isSameChain = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
-  a.length === b.length && a.every((one, i) => equalBytes(one, b[i]!))
+  a === b || (a.length === b.length && a.every((one, i) => equalBytes(one, b[i]!)))

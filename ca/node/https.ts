@@ -3,7 +3,7 @@
 import { constants } from 'node:crypto'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
-import { connect, type TLSSocket } from 'node:tls'
+import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 import { messageOf, WritError } from '../../core/fault.ts'
 import type { Svid } from '../../core/identity.ts'
 import { pemOf } from './pem.ts'
@@ -128,13 +128,17 @@ function connected(socket: TLSSocket): Promise<void> {
   })
 }
 
-/** The chain as the peer showed it. Node ends it with a root that points at itself. */
+/**
+ * The chain that the peer showed and the root that Node ends it with. Not by `getPeerX509Certificate`: that takes the
+ * issuers off OpenSSL's list and frees none of them (Node 24), several KiB for each connection.
+ */
 export function chainOf(socket: TLSSocket): readonly Uint8Array[] {
   const chain: Uint8Array[] = []
-  let certificate = socket.getPeerX509Certificate()
-  while (certificate && chain.length < 8) {
+  let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
+  while (certificate?.raw && chain.length < 8) {
     chain.push(new Uint8Array(certificate.raw))
-    certificate = certificate.issuerCertificate
+    const { issuerCertificate: issuer }: DetailedPeerCertificate = certificate
+    certificate = issuer === certificate ? undefined : issuer // One that signed itself is its own.
   }
   return chain
 }

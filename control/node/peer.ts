@@ -1,6 +1,6 @@
 /** Who is at the other end of a TLS connection, as evidence for `Identify`. Node's own verdict is not asked. */
 
-import type { TLSSocket } from 'node:tls'
+import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import type { Peer } from '../../core/identity.ts'
 
 /** Certificates of a chain that are looked at; SVID chains have two or three. */
@@ -25,13 +25,17 @@ export function peers(): PeerOf {
   }
 }
 
-/** DER as the peer sent it, the leaf first. */
+/**
+ * DER, the leaf first. Not by `getPeerX509Certificate`: that takes the issuers off OpenSSL's list and frees none of them
+ * (Node 24), several KiB for each connection.
+ */
 function chainOf(socket: TLSSocket): Uint8Array[] {
   const chain: Uint8Array[] = []
-  let certificate = socket.getPeerX509Certificate()
-  while (certificate && chain.length < maxChain) {
+  let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
+  while (certificate?.raw && chain.length < maxChain) {
     chain.push(new Uint8Array(certificate.raw))
-    certificate = certificate.issuerCertificate
+    const { issuerCertificate: issuer }: DetailedPeerCertificate = certificate
+    certificate = issuer === certificate ? undefined : issuer // One that signed itself is its own.
   }
   return chain
 }

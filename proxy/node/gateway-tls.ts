@@ -11,7 +11,7 @@ import type { Certificates, IdentitySource } from '../../core/ports.ts'
 import type { ClientCertificates } from '../../core/snapshot.ts'
 import type { FindSite } from '../flow/gateway.ts'
 import type { ListenerTls, Shown } from './listener-tls.ts'
-import { peerOf } from './peer.ts'
+import { leafOf, peerOf } from './peer.ts'
 
 export interface GatewayTlsOptions {
   readonly certificates: Certificates
@@ -113,7 +113,7 @@ function shownBy(socket: TLSSocket, clients: ClientCertificates['mode'] | undefi
     port: socket.remotePort ?? 0,
   } as const
   if (clients === undefined) return { peer: { ...stranger } }
-  if (clients === 'optional' && !socket.isSessionReused() && !socket.getPeerX509Certificate()) {
+  if (clients === 'optional' && !socket.isSessionReused() && !leafOf(socket)) {
     return { peer: { ...stranger } }
   }
   return peerOf(socket)

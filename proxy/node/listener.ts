@@ -82,6 +82,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   let handshakesFailed = 0
   let dropped = 0
   let closing = false
+  let trustChanges = 0
 
   const callerParts: CallerParts = {
     scheme: tls ? 'https' : 'http',
@@ -225,17 +226,19 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   }
 
   /** Judges the peer before the first byte of a request is read, and again on every request. */
-  async function admit(socket: TLSSocket, { shown: shownBy }: ListenerTls): Promise<void> {
+  async function admit(socket: TLSSocket, tls: ListenerTls): Promise<void> {
     socket.allowHalfOpen = true // As connections have it; `front` took it from this one.
     socket.on('error', () => {}) // It may break while its peer is judged; the close that follows says so.
     admitted.get(under(socket))?.handshaken()
-    const shown = shownBy(socket)
+    const shown = tls.shown(socket, nowMs())
+    const changes = trustChanges
     if ('wrong' in shown) {
       refused(socket, 'identity_missing', shown.wrong)
       socket.destroy()
       return
     }
     const answer = await parts.identify(shown.peer, nowMs())
+    if (answer.ok && changes === trustChanges) tls.proven?.(shown.peer, answer.identity.notAfterMs)
     if (socket.destroyed) return // Its close has been; nobody would ever let go of it.
     if (isJudged(answer, parts.strangers)) return accept(socket, shown.peer)
     refused(socket, answer.code, answer.detail)
@@ -243,6 +246,7 @@ export async function openListener(options: ListenerOptions): Promise<OpenListen
   }
 
   const unsubscribe = tls?.subscribe(() => {
+    trustChanges++
     try {
       secure?.setSecureContext(tls.options())
     } catch (thrown) {
