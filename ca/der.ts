@@ -39,23 +39,24 @@ export const malformed = (why: string): WritError => new WritError('certificate_
 export function readDer(bytes: Uint8Array): Der {
   if (bytes.length > maxBytes) throw malformed(`longer than ${maxBytes} bytes`)
   const left = { items: maxItems }
-  const der = readAt(bytes, 0, 0, left)
+  const der = readAt(bytes, 0, bytes.length, 0, left)
   if (der.whole.length !== bytes.length) throw malformed('bytes after the end')
   return der
 }
 
-function readAt(bytes: Uint8Array, at: number, depth: number, left: { items: number }): Der {
+/** `limit` is where what holds the element ends. */
+function readAt(bytes: Uint8Array, at: number, limit: number, depth: number, left: { items: number }): Der {
   if (depth > maxDepth) throw malformed(`nested deeper than ${maxDepth}`)
   if (--left.items < 0) throw malformed(`more than ${maxItems} elements`)
-  const tag = bytes[at]
-  if (tag === undefined) throw malformed('cut short')
+  if (at >= limit) throw malformed('cut short')
+  const tag = bytes[at]!
   if ((tag & 0x1f) === 0x1f) throw malformed('a tag number above 30')
-  const { start, end } = readLength(bytes, at + 1)
+  const { start, end } = readLength(bytes, at + 1, limit)
   const body = bytes.subarray(start, end)
   const items: Der[] = []
   if (tag & 0x20) {
     for (let next = start; next < end; ) {
-      const item = readAt(bytes.subarray(0, end), next, depth + 1, left)
+      const item = readAt(bytes, next, end, depth + 1, left)
       items.push(item)
       next += item.whole.length
     }
@@ -65,9 +66,9 @@ function readAt(bytes: Uint8Array, at: number, depth: number, left: { items: num
 }
 
 /** X.690 sections 8.1.3 and 10.1: definite, and in the fewest bytes. */
-function readLength(bytes: Uint8Array, at: number): { start: number; end: number } {
-  const first = bytes[at]
-  if (first === undefined) throw malformed('cut short')
+function readLength(bytes: Uint8Array, at: number, limit: number): { start: number; end: number } {
+  if (at >= limit) throw malformed('cut short')
+  const first = bytes[at]!
   let start = at + 1
   let length = first
   if (first >= 0x80) {
@@ -76,13 +77,12 @@ function readLength(bytes: Uint8Array, at: number): { start: number; end: number
     if (count > 3) throw malformed('a length of more than three bytes')
     length = 0
     for (let i = 0; i < count; i++) {
-      const byte = bytes[start++]
-      if (byte === undefined) throw malformed('cut short')
-      length = length * 256 + byte
+      if (start >= limit) throw malformed('cut short')
+      length = length * 256 + bytes[start++]!
     }
     if (length < 0x80 || length < 2 ** (8 * (count - 1))) throw malformed('a length in more bytes than it needs')
   }
-  if (start + length > bytes.length) throw malformed('a length past the end')
+  if (start + length > limit) throw malformed('a length past the end')
   return { start, end: start + length }
 }
 
@@ -196,6 +196,20 @@ export function listOf(der: Der, what: string): readonly Der[] {
 /** Dotted decimal. */
 export function oidText(body: Uint8Array): string {
   if (body.length > 32) throw malformed('an OBJECT IDENTIFIER of more than 32 bytes')
+  let text = ''
+  let arc = 0
+  for (const byte of body) {
+    if (arc >= 2 ** 46) return longOidText(body) // Seven more bits may be more than a number holds.
+    arc = arc * 128 + (byte & 0x7f)
+    if (byte >= 0x80) continue
+    const top = arc < 40 ? 0 : arc < 80 ? 1 : 2
+    text = text === '' ? `${top}.${arc - top * 40}` : `${text}.${arc}`
+    arc = 0
+  }
+  return text
+}
+
+function longOidText(body: Uint8Array): string {
   const arcs: bigint[] = []
   let arc = 0n
   for (const byte of body) {

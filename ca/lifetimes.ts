@@ -12,18 +12,25 @@ export interface Lifetime {
 }
 
 /** How far certificates begin in the past, which is no part of the life they were given, in milliseconds. */
-const backdateMs = 60_000
+export const backdateMs = 60_000
 const dayMs = 86_400_000
+
+/** How late a renewal is. */
+export type Urgency = 'overdue' | 'critical'
 
 /**
  * A leaf is renewed at half of its life, an issuer with a sixth of its left, a root half a year before its end. Overdue is
- * what was not: with a third of its life left, an eighth, and 90 days or a quarter.
+ * what was not: with a third of its life left, an eighth, and 90 days or a quarter. With half of that left it is critical.
  */
-export function isOverdue({ kind, notBeforeMs, notAfterMs }: Lifetime, nowMs: number): boolean {
+export function urgencyOf({ kind, notBeforeMs, notAfterMs }: Lifetime, nowMs: number): Urgency | undefined {
   const life = notAfterMs - notBeforeMs - backdateMs
-  const least = { leaf: life / 3, issuer: life / 8, root: Math.min(90 * dayMs, life / 4) }
-  return notAfterMs - nowMs < least[kind]
+  const least = { leaf: life / 3, issuer: life / 8, root: Math.min(90 * dayMs, life / 4) }[kind]
+  const left = notAfterMs - nowMs
+  if (left >= least) return undefined
+  return left < least / 2 ? 'critical' : 'overdue'
 }
+
+export const isOverdue = (one: Lifetime, nowMs: number): boolean => urgencyOf(one, nowMs) !== undefined
 
 /** Of a process's own certificate, of the issuer that signed it, and of the root that this leads to. */
 export function lifetimesOf({ svid, bundles }: Pick<IdentityState, 'svid' | 'bundles'>): readonly Lifetime[] {

@@ -1,6 +1,6 @@
 /** An X.509 certificate as plain data, with the raw bytes that signatures and name chaining need (RFC 5280). */
 
-import { fromUtf8, toHex } from '../core/bytes.ts'
+import { toHex } from '../core/bytes.ts'
 import { type KeyKind, keyKindOf } from './algorithms.ts'
 import { attempt, type Der, malformed, only, smallInteger, tags, walk } from './der.ts'
 import { type Extensions, noExtensions, readExtensions } from './extensions.ts'
@@ -81,33 +81,25 @@ export function checkName(name: Der): Uint8Array {
 }
 
 /** RFC 5280 section 4.1.2.5: whole seconds in Z; two-digit years up to 2049 and four-digit years from 2050 on. */
-export function readTime(der: Der): number {
-  const text = timeText(der.body)
-  const short = der.tag === tags.utcTime
-  const match = (short ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/ : /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/).exec(
-    text,
-  )
-  if (!match) throw malformed('a bad time')
-  const [year, month, day, hour, minute, second] = match.slice(1).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ]
-  const fullYear = short ? (year < 50 ? 2000 + year : 1900 + year) : year
+export function readTime({ tag, body }: Der): number {
+  const short = tag === tags.utcTime
+  const from = short ? 2 : 4
+  if (body.length !== from + 11 || body[from + 10] !== 0x5a) throw malformed('a bad time')
+  const year = short ? pair(body, 0) : pair(body, 0) * 100 + pair(body, 2)
+  const fullYear = short ? year + (year < 50 ? 2000 : 1900) : year
   if (!short && fullYear < 2050) throw malformed('a four-digit year before 2050')
+  const [month, day, hour] = [pair(body, from), pair(body, from + 2), pair(body, from + 4)]
+  const [minute, second] = [pair(body, from + 6), pair(body, from + 8)]
   const ms = Date.UTC(fullYear, month - 1, day, hour, minute, second)
-  const digits = new Date(ms).toISOString().replace(/\D/g, '').slice(0, 14)
-  if (digits !== `${fullYear}${match.slice(2).join('')}`) throw malformed('a time that is not on the calendar')
+  const kept = new Date(ms) // What is not on the calendar has moved on.
+  const onCalendar = kept.getUTCMonth() === month - 1 && kept.getUTCDate() === day
+  if (!onCalendar || hour > 23 || minute > 59 || second > 59) throw malformed('a time that is not on the calendar')
   return ms
 }
 
-function timeText(body: Uint8Array): string {
-  try {
-    return fromUtf8(body)
-  } catch {
-    throw malformed('a bad time')
-  }
+/** A number of two digits. */
+function pair(body: Uint8Array, at: number): number {
+  const [tens, ones] = [body[at]! - 0x30, body[at + 1]! - 0x30]
+  if (tens < 0 || tens > 9 || ones < 0 || ones > 9) throw malformed('a bad time')
+  return tens * 10 + ones
 }

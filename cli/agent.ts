@@ -11,12 +11,15 @@ import { unixAttestor } from '../ca/node/workload/attestor.ts'
 import { openWorkloadDoor } from '../ca/node/workload/door.ts'
 import { openCredentials } from '../ca/node/workload/peer.ts'
 import { readTrust } from '../ca/wire.ts'
+import { openProxyDoor } from '../control/node/proxy-door.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import type { TrustBundle } from '../core/identity.ts'
 import { parseJson } from '../core/json.ts'
 import { parseTrustDomain, spiffeId, type TrustDomain } from '../core/spiffe.ts'
+import { hostAndPort } from './options.ts'
 import { until } from './signals.ts'
 import { readTokenFile } from './token-file.ts'
+import { watchRenewals } from './wire/agent-alarms.ts'
 import { joinAs, renewing, tellTo } from './wire/join.ts'
 import { random } from './wire/machine.ts'
 import { controlId } from './wire/names.ts'
@@ -33,6 +36,7 @@ interface Options {
   readonly name?: string
   readonly state: string
   readonly socket: string
+  readonly admin?: ReturnType<typeof hostAndPort>
 }
 
 export function agentCommand(): Command {
@@ -57,6 +61,11 @@ export function agentCommand(): Command {
     .option('--name <name>', 'with a platform token or certificate: which agent to be, where it may be several')
     .option('--state <dir>', "where the agent's own identity lives; mode 0700", '.writ-agent')
     .option('--socket <path>', 'the socket of the Workload API, which every user may open', '/run/writ/workload.sock')
+    .option(
+      '--admin <host:port>',
+      'serve /ready, /live and /metrics there, over plain HTTP (default: nowhere)',
+      hostAndPort,
+    )
     .action(run)
 }
 
@@ -95,6 +104,15 @@ async function run(options: Options): Promise<void> {
     ),
     followEntriesOf(reach, agent.setEntries, over.signal, warn('entries')),
   ]
+  const renewals = watchRenewals({ source, agent, nowMs, onEvent, signal: over.signal })
+  const unexpected = (thrown: unknown): void => onEvent({ level: 'error', from: 'admin', text: messageOf(thrown) })
+  const admin =
+    options.admin &&
+    (await openProxyDoor(options.admin, {
+      notReady: () => (source.current().svid.notAfterMs <= nowMs() ? ['its certificate is over'] : []),
+      metrics: renewals.metrics,
+      unexpected,
+    }))
   try {
     const door = await openWorkloadDoor({
       path: options.socket,
@@ -105,6 +123,7 @@ async function run(options: Options): Promise<void> {
       onRefused: (detail) => onEvent({ level: 'warn', from: 'SDS', text: `an Envoy refused a secret: ${detail}` }),
     })
     try {
+      if (admin) process.stdout.write(`admin      http://${admin.address}:${admin.port}\n`)
       process.stdout.write(`workload   unix://${door.path}\nready      ${id}\n`)
       await stop.wait()
     } finally {
@@ -112,6 +131,7 @@ async function run(options: Options): Promise<void> {
     }
   } finally {
     over.abort()
+    await admin?.close()
     await Promise.all(following)
     agent.close()
     source.close()

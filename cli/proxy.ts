@@ -196,7 +196,12 @@ async function serveAs(options: Options, worker: number | undefined): Promise<vo
       onEvent({ level: 'warn', from: 'sockets', text: `${name} was passed on, and is no listener of this workload` })
     for (const { name, port } of sidecar.proxy.listeners()) process.stdout.write(`listening  ${name} :${port}\n`)
     if (sidecar.dnsPort !== undefined) process.stdout.write(`names      ${options.dns!.address}:${sidecar.dnsPort}\n`)
-    observed.ready({ stats: () => sidecar.proxy.stats(), recorder: recorderStatus! })
+    observed.ready({
+      stats: () => sidecar.proxy.stats(),
+      recorder: recorderStatus!,
+      alarms: sidecar.alarms,
+      renewalsFailed: () => source.renewing().failures,
+    })
     if (observed.port !== undefined)
       process.stdout.write(`admin      http://${options.admin!.address}:${observed.port}\n`)
     process.stdout.write(`ready      ${id}\n`)

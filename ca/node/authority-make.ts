@@ -4,6 +4,7 @@ import { toHex } from '../../core/bytes.ts'
 import { WritError } from '../../core/fault.ts'
 import type { RandomBytes } from '../../core/ports.ts'
 import type { TrustDomain } from '../../core/spiffe.ts'
+import { backdateMs } from '../lifetimes.ts'
 import { type Certificate, parseCertificate } from '../x509.ts'
 import type { HeldAuthority } from './authority-state.ts'
 import { keyIdOf, newKeyPair, privateKeyOf, sha256Hex } from './crypto.ts'
@@ -11,9 +12,6 @@ import { jwtSignerOf } from './jwt.ts'
 import { type KeySeal, openRootKey, type RootKey, type RootKeys } from './root-keys.ts'
 import { provenChain, signerKeyId, type Upstream } from './upstream.ts'
 import { nameOf, newSerial, writeCertificateBy, writeIssuerCsr } from './write.ts'
-
-/** How far certificates begin in the past, for clocks that are behind, in milliseconds. */
-export const backdateMs = 60_000
 
 export interface Making {
   readonly trustDomain: TrustDomain

@@ -18,6 +18,8 @@ export interface RegistrationOptions extends IssuingOptions {
   readonly svidTtlMs: number
   readonly platform: PlatformParts
   readonly roots: () => readonly PlatformRoots[]
+  /** Each certificate that an agent was given for a workload of its host. */
+  readonly onIssued?: (id: SpiffeId, leaf: Pick<Issued, 'notBeforeMs' | 'notAfterMs'>) => void
   /** Tokens that were shown. Default this process alone knows them. */
   readonly once?: Once
 }
@@ -88,7 +90,9 @@ export function makeRegistration(options: RegistrationOptions): Registration {
 
     async issueFor(agent, name, csrDer) {
       const entry = await ofAgent(agent, name)
-      return certificate(entry, csrDer, `svid:${agent.serial} ${revisionOf(entry)}`)
+      const issued = await certificate(entry, csrDer, `svid:${agent.serial} ${revisionOf(entry)}`)
+      options.onIssued?.(entry.id, issued)
+      return issued
     },
 
     async mintFor(agent, name, audience) {

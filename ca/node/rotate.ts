@@ -16,7 +16,16 @@ export interface LiveIdentity extends IdentitySource {
   setDenied(denied: ReadonlySet<string>): void
   /** Serial numbers of issuers: a certificate of theirs is renewed at once, and again until it is another's. */
   setDistrusted(issuers: readonly string[]): void
+  renewing(): Renewing
   close(): void
+}
+
+/** How renewing goes. */
+export interface Renewing {
+  /** Tries that failed since the process began. */
+  readonly failures: number
+  /** What went wrong last; undefined once it went right. */
+  readonly fault: WritError | undefined
 }
 
 export type IdentityEvent =
@@ -56,6 +65,7 @@ export function startRotation(options: RotationOptions): LiveIdentity {
   const { first, sinceMs, renew, save, nowMs, random, onEvent } = options
   let state: IdentityState = { generation: 1, ...first, denied: new Set() }
   let failures = 0
+  let renewing: Renewing = { failures: 0, fault: undefined }
   let timer: NodeJS.Timeout | undefined
   let dueMs = 0
   let turning = false
@@ -116,11 +126,13 @@ export function startRotation(options: RotationOptions): LiveIdentity {
     if (closed) return
     if (next instanceof WritError) {
       const retryInMs = retryMs(failures++, state.svid, random)
+      renewing = { failures: renewing.failures + 1, fault: next }
       onEvent({ kind: 'failed', fault: next, retryInMs })
       waitUntil(nowMs() + retryInMs)
       return
     }
     failures = 0
+    renewing = { ...renewing, fault: undefined }
     change({ svid: next.svid, bundles: next.bundles })
     onEvent({ kind: next.kind, svid: next.svid })
     waitUntil(Math.max(renewAtMs(nowMs(), next.svid.notAfterMs, random), nowMs() + shortestWaitMs))
@@ -153,6 +165,7 @@ export function startRotation(options: RotationOptions): LiveIdentity {
       distrusted = issuers
       hasten()
     },
+    renewing: () => renewing,
     close() {
       closed = true
       clearTimeout(timer)

@@ -6,7 +6,7 @@
 
 import pg from 'pg'
 import { messageOf, WritError } from '../../core/fault.ts'
-import { parseSpiffeId } from '../../core/spiffe.ts'
+import { parseSpiffeId, type SpiffeId } from '../../core/spiffe.ts'
 import type { HeldToken, TokenStore } from '../join.ts'
 import type { StoredDocument } from './document.ts'
 import { maxShown, type Once, shownSkewMs } from './once.ts'
@@ -32,7 +32,19 @@ export interface SharedState {
   applied(one: Applied): Promise<void>
   /** Workloads whose certificates hold at that time and that have an older bundle than `trust`. */
   behind(trust: number, nowMs: number): Promise<readonly string[]>
+  /** What everybody's certificate is: one row for each id, of whoever said it last. */
+  readonly leaves: {
+    put(leaf: SharedLeaf): Promise<void>
+    /** Those that hold still and have less than a third of their life left; 1,000 at most, the first to end first. */
+    late(nowMs: number): Promise<readonly SharedLeaf[]>
+  }
   close(): Promise<void>
+}
+
+export interface SharedLeaf {
+  readonly id: SpiffeId
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
 }
 
 const channel = 'writ_ca'
@@ -46,6 +58,7 @@ create table if not exists writ_ca.join_tokens (digest text primary key, id text
 create table if not exists writ_ca.recovery_keys (digest text primary key, id text not null, registered boolean not null,
   serial text not null, not_after_ms bigint not null);
 create table if not exists writ_ca.shown (digest text primary key, until_ms bigint not null);
+create table if not exists writ_ca.leaves (id text primary key, not_before_ms bigint not null, not_after_ms bigint not null);
 create table if not exists writ_ca.applied (workload text primary key, trust bigint not null, not_after_ms bigint not null);
 `
 
@@ -176,6 +189,27 @@ export async function openShared(url: string): Promise<SharedState> {
         [trust, nowMs],
       )
       return rows.map((row) => String(row['workload']))
+    },
+    leaves: {
+      async put({ id, notBeforeMs, notAfterMs }) {
+        await query(
+          `insert into writ_ca.leaves values ($1, $2, $3) on conflict (id) do update
+           set not_before_ms = excluded.not_before_ms, not_after_ms = excluded.not_after_ms
+           where leaves.not_after_ms <> excluded.not_after_ms`,
+          [id, notBeforeMs, notAfterMs],
+        )
+      },
+      async late(nowMs) {
+        const rows = await query(
+          `select * from writ_ca.leaves where not_after_ms > $1 and (not_after_ms - $1) * 3 < not_after_ms - not_before_ms
+           order by not_after_ms limit 1000`,
+          [nowMs],
+        )
+        return rows.flatMap(({ id, not_before_ms, not_after_ms }) => {
+          const parsed = parseSpiffeId(String(id))
+          return parsed ? [{ id: parsed, notBeforeMs: Number(not_before_ms), notAfterMs: Number(not_after_ms) }] : []
+        })
+      },
     },
     async close() {
       await listener.close()

@@ -88,7 +88,7 @@ export interface TendOptions {
   readonly nowMs: () => number
   readonly onEvent: OnEvent
   /** Looks for alarms, each time that what is due has been done. */
-  readonly look: () => void
+  readonly look: () => Later<void>
 }
 
 export const trustEvent = ({ trustDomain, sequence, roots }: TrustBundle): TrustBody => ({
@@ -132,7 +132,7 @@ export function tendAuthority({
       } catch (thrown) {
         if (failures++ === 0) onEvent({ level: 'error', from: 'authority', text: messageOf(thrown) })
       }
-      look()
+      await look()
     }
   }
   return async () => {

@@ -59,8 +59,9 @@ import { makeApplied } from './applied.ts'
 import { tendAuthority, trustEvent } from './authority.ts'
 import { openDenied, sharedDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
+import { makeLeaves } from './leaves.ts'
 import { random, sha256 } from './machine.ts'
-import { controlId } from './names.ts'
+import { controlId, isOfPart } from './names.ts'
 import type { ServedData } from './policy-data.ts'
 import { type Quarantine, runQuarantine } from './quarantine.ts'
 import { openRegistrations } from './registration.ts'
@@ -242,7 +243,13 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   let served: readonly ServedData[] = []
   const publishedData = new Map<string, string>()
 
+  const leaves = makeLeaves({
+    ...{ shared, nowMs },
+    // Proxies, what an agent serves, agents themselves and the auditor: others may come once and leave.
+    renews: (id) => partOf(id) !== undefined || registrations.isServed(id) || isOfPart(id, authority.trustDomain),
+  })
   const registrations = await openRegistrations({
+    onIssued: (id, leaf) => leaves.seen({ id, ...leaf }),
     ...{ shared, state, authority, sink, actor: operator, nowMs, onEvent },
     settings: () => given.settings,
     denied: () => denied.current(),
@@ -303,7 +310,10 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
       vault: options.vault,
       health,
       onReport: applied.onReport,
-      onTrust: applied.onTrust,
+      onTrust: (identity, sequence) => {
+        applied.onTrust(identity, sequence)
+        leaves.seen(identity)
+      },
       onTrials: (workload, trials) => oneByOne(() => takeBack(workload, trials)),
       onVersions: (workload, versions) => oneByOne(() => returnWeights(workload, versions)),
       nowMs,
@@ -313,19 +323,13 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
   const waiting = (): Promise<readonly string[]> => applied.waiting(preparedOf(authority.authorities()))
   const alarms = makeAlarms(nowMs, onEvent)
   const lifetimes = () => [lifetime('leaf', source.current().svid), ...authority.lifetimes()]
-  const look = (): void => {
+  const look = async (): Promise<void> => {
     const fault = authority.renewalFault()
-    const why = fault === undefined ? undefined : messageOf(fault)
-    const workloads = health
-      .list(config.snapshot, (id) => partOf(id)?.name)
-      .flatMap(({ name, report }) => {
-        const notAfterMs = Date.parse(report?.not_after ?? '')
-        // Of one that went away long ago nobody needs to be told; how long theirs was is not reported, but given by us.
-        if (!(notAfterMs > nowMs())) return []
-        const notBeforeMs = notAfterMs - given.settings.svidTtlMs
-        return overdue(name, [lifetime('leaf', { notBeforeMs, notAfterMs })], nowMs())
-      })
-    alarms.look([...overdue(authority.trustDomain, lifetimes(), nowMs(), why), ...workloads])
+    const why = { leaf: source.renewing().fault?.message, ...(fault !== undefined && { issuer: messageOf(fault) }) }
+    const others = (await leaves.late()).flatMap(({ id, lifetime }) =>
+      overdue(partOf(id)?.workloads.find((one) => one.id === id)?.name ?? id, [lifetime], nowMs()),
+    )
+    alarms.look([...overdue(authority.trustDomain, lifetimes(), nowMs(), why), ...others])
   }
   const deny = async (subject: string): Promise<void> => {
     await denied.add(subject)

@@ -11,7 +11,7 @@ import { istioText } from '../../proxy/telemetry/istio.ts'
 import type { Taps } from '../../proxy/telemetry/tap.ts'
 import type { RetryCount, Traffic } from '../../proxy/telemetry/traffic.ts'
 import { software } from '../version.ts'
-import { lifetimesText } from './alarms.ts'
+import { type Alarm, alarmsText, lifetimesText, renewalsText } from './alarms.ts'
 
 export interface Numbers {
   readonly traffic: Traffic
@@ -20,6 +20,8 @@ export interface Numbers {
   readonly state: IdentityState
   readonly stats: ProxyStats | undefined
   readonly recorder: RecorderStatus | undefined
+  readonly alarms: readonly Alarm[]
+  readonly renewalsFailed: number
   readonly accessLog: AccessLog | undefined
   readonly taps: Taps
   readonly spans: { readonly exported: number; readonly failed: number } | undefined
@@ -30,6 +32,7 @@ export function metricsText(numbers: Numbers, nowMs: number): string {
   const { traffic, cluster } = numbers
   return [istioText(traffic, cluster), decisionsOf(traffic), spoolOf(numbers), identityOf(numbers), doorsOf(numbers)]
     .concat(lifetimesText(lifetimesOf(numbers.state), nowMs))
+    .concat(renewalsOf(numbers, nowMs))
     .concat(upstreamsOf(numbers))
     .concat(processOf(numbers))
     .join('')
@@ -90,6 +93,11 @@ function identityOf({ state, snapshot }: Numbers): string {
       ? ''
       : family('writ_snapshot_info', 'gauge', 'The snapshot in force.', [[labelsOf({ name: snapshot }), 1]]),
   ].join('')
+}
+
+function renewalsOf({ state, alarms, renewalsFailed: failures }: Numbers, nowMs: number): string {
+  const { id, notAfterMs } = state.svid
+  return renewalsText([{ id, notAfterMs, failures }], nowMs) + alarmsText(alarms)
 }
 
 function doorsOf({ stats, accessLog, taps, spans }: Numbers): string {

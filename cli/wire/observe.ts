@@ -15,6 +15,7 @@ import { workloadOf } from '../../proxy/telemetry/istio.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
 import { makeTaps } from '../../proxy/telemetry/tap.ts'
 import { makeTraffic } from '../../proxy/telemetry/traffic.ts'
+import type { Alarm } from './alarms.ts'
 import { metricsText } from './metrics.ts'
 import type { OnEvent } from './telemetry.ts'
 import type { Tracing } from './tracing.ts'
@@ -35,6 +36,9 @@ export interface ObserveOptions {
 export interface Observable {
   readonly stats: () => ProxyStats
   readonly recorder: () => RecorderStatus
+  readonly alarms: () => readonly Alarm[]
+  /** Tries to renew its certificate that failed. */
+  readonly renewalsFailed: () => number
 }
 
 export interface Observed {
@@ -104,6 +108,8 @@ export async function openObserved(options: ObserveOptions): Promise<Observed> {
           state: source.current(),
           stats: sidecar?.stats(),
           recorder: sidecar?.recorder(),
+          alarms: sidecar?.alarms() ?? [],
+          renewalsFailed: sidecar?.renewalsFailed() ?? 0,
           accessLog: lines?.log,
           taps,
           spans: tracing?.counts(),

@@ -5,7 +5,7 @@ import { entryJson, maxEntries, readEntry } from '../../ca/entries.ts'
 import type { Authority } from '../../ca/node/authority.ts'
 import { type Federation, openFederation } from '../../ca/node/federation.ts'
 import { listIn, readText, replaceText } from '../../ca/node/files.ts'
-import { makeRegistration, type Registration } from '../../ca/node/registration.ts'
+import { makeRegistration, type Registration, type RegistrationOptions } from '../../ca/node/registration.ts'
 import type { SharedState } from '../../ca/node/shared.ts'
 import { makeProvePlatform } from '../../ca/platform/token.ts'
 import { discoverKeys } from '../../ca/token/discovery.ts'
@@ -33,6 +33,8 @@ export interface RegistrationsOptions {
   readonly sink: RecordSink
   readonly settings: () => { readonly identity: IdentitySettings; readonly svidTtlMs: number }
   readonly denied: () => ReadonlySet<string>
+  /** Each certificate that an agent was given for a workload of its host. */
+  readonly onIssued: NonNullable<RegistrationOptions['onIssued']>
   /** Who acts through the operator's door, as records name them. */
   readonly actor: string
   readonly nowMs: () => number
@@ -46,6 +48,8 @@ export interface Registrations {
   readonly routes: DoorApp
   /** Whether an entry names this id that is nobody's but its own to prove. */
   isRegistered(id: SpiffeId): boolean
+  /** Whether an agent keeps this id's certificate fresh. */
+  isServed(id: SpiffeId): boolean
   /** Bundles of federated domains. */
   foreign(): readonly TrustBundle[]
   /** Takes up what the mesh file says now. */
@@ -65,6 +69,7 @@ export async function openRegistrations(options: RegistrationsOptions): Promise<
   const registration = makeRegistration({
     ...{ authority, sink, nowMs },
     svidTtlMs: settings().svidTtlMs,
+    onIssued: options.onIssued,
     foreign: () => federation.bundles(),
     platform: { prove: makeProvePlatform(() => settings().identity.issuers, keys), entries, denied: options.denied },
     roots: () => settings().identity.roots,
@@ -86,6 +91,7 @@ export async function openRegistrations(options: RegistrationsOptions): Promise<
       sink: () => sink,
       unexpected: (thrown) => onEvent({ level: 'error', from: 'control', text: messageOf(thrown) }),
     }),
+    isServed: (id) => entries().some((entry) => entry.id === id && entry.parent !== undefined),
     isRegistered: (id) => entries().some((entry) => entry.id === id && entry.parent === undefined),
     foreign: () => federation.bundles(),
     apply: () => federation.follow(settings().identity.federation),

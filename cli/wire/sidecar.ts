@@ -31,7 +31,7 @@ import { agreeable } from '../../proxy/node/tls.ts'
 import type { Telemetry } from '../../proxy/telemetry/served.ts'
 import { software } from '../version.ts'
 import { openActivation, refreshProblem } from './activation.ts'
-import { makeAlarms, overdue } from './alarms.ts'
+import { type Alarm, makeAlarms, overdue } from './alarms.ts'
 import { runDrills } from './drills.ts'
 import { keepLastGood, type LastGood } from './last-good.ts'
 import { random, sha256 } from './machine.ts'
@@ -71,6 +71,8 @@ export interface Sidecar {
   readonly proxy: OpenProxy
   /** Where names are answered; undefined where they are not. */
   readonly dnsPort: number | undefined
+  /** What is raised now. */
+  alarms(): readonly Alarm[]
   /** Whether what is in force here is this workload's part of `whole`. */
   isCurrent(whole: MeshSnapshot): boolean
   /** Stops taking requests, finishes those in flight within `drainMs`, and ends its epoch with a final head. */
@@ -256,7 +258,8 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
   async function report(): Promise<void> {
     while (!stop.signal.aborted) {
       const { svid } = options.source.current()
-      alarms.look(overdue(workload!.name, [lifetime('leaf', svid)], nowMs()))
+      const leaf = options.source.renewing().fault?.message
+      alarms.look(overdue(workload!.name, [lifetime('leaf', svid)], nowMs(), { leaf }))
       const { bytes, pending } = recorder.status()
       const maxBytes = first.audit.spoolMaxBytes
       const status = {
@@ -279,6 +282,7 @@ export async function openSidecar(options: SidecarOptions): Promise<Sidecar> {
     workload,
     proxy,
     dnsPort: dns?.port,
+    alarms: alarms.current,
     isCurrent: (whole) => snapshotFor(whole, id, sha256)?.name === applied,
     async close(drainMs) {
       stop.abort()

@@ -16,16 +16,20 @@ import { problemResponse } from '../problem.ts'
 import { type AdminDoor, openSocketDoor } from './admin-door.ts'
 import { closeServer, type DoorApp, type DoorLimits, doorApp, listen, serverTimes, type Unexpected } from './http.ts'
 
-export interface ProxyDoorParts {
+/** What the door on loopback shows, of a proxy and of an agent. */
+export interface OpenDoorParts {
   /** Why it is not ready; empty where it is. */
   notReady(): readonly string[]
   /** Prometheus' text format. */
   metrics(): string
+  readonly unexpected: Unexpected
+}
+
+export interface ProxyDoorParts extends OpenDoorParts {
   /** What is in force; no key stands in it. */
   config(): Json
   graph(): Json
   tap(filter: TapFilter, maxPerSecond: number, show: (entry: AccessEntry) => boolean): () => void
-  readonly unexpected: Unexpected
 }
 
 export interface OpenDoor {
@@ -37,7 +41,7 @@ export interface OpenDoor {
 /** Opens the HTTP door. Throws a WritError `in_use` where somebody listens there. */
 export async function openProxyDoor(
   where: { readonly address: string; readonly port: number },
-  parts: ProxyDoorParts,
+  parts: OpenDoorParts,
   limits: DoorLimits = {},
 ): Promise<OpenDoor> {
   const app = doorApp(parts.unexpected)
@@ -77,7 +81,7 @@ export function openProxySocket(path: string, parts: ProxyDoorParts, limits: Doo
   return openSocketDoor(path, app, limits)
 }
 
-function openRoutes(app: DoorApp, parts: ProxyDoorParts): void {
+function openRoutes(app: DoorApp, parts: OpenDoorParts): void {
   app.get('/live', (c) => c.text('live\n'))
   app.get('/ready', (c) => {
     const why = parts.notReady()

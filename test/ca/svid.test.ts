@@ -100,6 +100,12 @@ test.each<[rule: string, why: string, bad: Chain, good: Chain | undefined]>([
     undefined,
   ],
   [
+    'X-2: which is of the scheme spiffe',
+    'no SPIFFE ID of a workload',
+    { leaf: { uris: ['https://bank.example/orders'] } },
+    undefined,
+  ],
+  [
     'X-3: a leaf is no CA',
     'a signing certificate',
     { edit: { leaf: [ids.basic, `${critical} 0405 30030101ff`] } },

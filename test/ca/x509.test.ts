@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseCsr } from '../../ca/csr.ts'
-import { attempt, oidText, readDer } from '../../ca/der.ts'
+import { attempt, type Der, oidText, readDer } from '../../ca/der.ts'
 import { newKeyPair, privateKeyOf, verifySignature } from '../../ca/node/crypto.ts'
 import { writeCsr } from '../../ca/node/write.ts'
 import { isSignedBy } from '../../ca/signed.ts'
 import { verifySvid } from '../../ca/svid.ts'
-import { parseCertificate } from '../../ca/x509.ts'
-import { fromHex } from '../../core/bytes.ts'
+import { parseCertificate, readTime } from '../../ca/x509.ts'
+import { fromHex, utf8 } from '../../core/bytes.ts'
 import { newAuthority, newSvid, noonMs } from './world.ts'
 
 const wrongOf = (hex: string): string | undefined => {
@@ -57,6 +57,59 @@ test('object identifiers read as dotted text', async () => {
   expect(oidText(fromHex('2a8648ce3d0201')!)).toBe('1.2.840.10045.2.1')
   expect(oidText(fromHex('551d0f')!)).toBe('2.5.29.15')
   expect(oidText(fromHex('8837')!)).toBe('2.999')
+})
+
+test('object identifiers of any arcs read as arithmetic says', () => {
+  const arc = fc.oneof(fc.nat(300), fc.bigInt(0n, 2n ** 70n))
+  const base128 = (value: bigint): number[] => {
+    const digits = [Number(value & 127n)]
+    for (let rest = value >> 7n; rest > 0n; rest >>= 7n) digits.unshift(Number(rest & 127n) | 128)
+    return digits
+  }
+  fc.assert(
+    fc.property(fc.nat(2), fc.nat(39), fc.array(arc, { maxLength: 2 }), (top, second, rest) => {
+      const arcs = [BigInt(top * 40 + second), ...rest.map(BigInt)]
+      const body = Uint8Array.from(arcs.flatMap(base128))
+      if (body.length <= 32) expect(oidText(body)).toBe([top, second, ...rest].join('.'))
+    }),
+  )
+})
+
+test('times are taken that are on the calendar, to the second, and in their one form', () => {
+  const read = (text: string): number | string => {
+    const answer = attempt(() => readTime({ tag: text.length === 13 ? 0x17 : 0x18, body: utf8(text) } as Der))
+    return 'value' in answer ? answer.value : answer.wrong
+  }
+  expect([read('261123120000Z'), read('491231235959Z'), read('500101000000Z')]).toEqual([
+    noonMs,
+    Date.UTC(2049, 11, 31, 23, 59, 59),
+    Date.UTC(1950, 0, 1),
+  ])
+  expect([read('20500101000000Z'), read('99991231235959Z')]).toEqual([
+    Date.UTC(2050, 0, 1),
+    Date.UTC(9999, 11, 31, 23, 59, 59),
+  ])
+  expect([read('280229000000Z'), read('20960229000000Z')]).toEqual([Date.UTC(2028, 1, 29), Date.UTC(2096, 1, 29)])
+  const moved = ['260229000000Z', '261301000000Z', '260001000000Z', '260100000000Z', '260431000000Z', '21000229000000Z']
+  const late = ['261123240000Z', '261123126000Z', '261123120060Z']
+  for (const text of [...moved, ...late]) expect(read(text)).toBe('a time that is not on the calendar')
+  for (const text of [
+    '261123120000z',
+    '2611231200 0Z',
+    '26112312000Z',
+    '261123120000+',
+    '26:123120000Z',
+    '26/123120000Z',
+  ])
+    expect(read(text)).toBe('a bad time')
+  expect(read('20491231235959Z')).toBe('a four-digit year before 2050')
+  fc.assert(
+    fc.property(fc.date({ min: new Date('1950-01-01'), max: new Date('9999-12-31'), noInvalidDate: true }), (date) => {
+      const digits = date.toISOString().replace(/\D/g, '').slice(0, 14)
+      const text = `${date.getUTCFullYear() < 2050 ? digits.slice(2) : digits}Z`
+      expect(read(text)).toBe(Math.floor(date.getTime() / 1000) * 1000)
+    }),
+  )
 })
 
 const bytesLike = (good: Uint8Array) =>

@@ -58,10 +58,13 @@ async function observed(tracing?: TracingSettings, protocol?: 'tcp') {
   })
   const counts = { published: 1, pending: 2, refused: 3, lost: 0, failures: 0 }
   const recorder = { bytes: 5, maxBytes: 9, oldestMs: 0, unsynced: 0, ...counts }
-  const open = (): void => seen.ready({ stats: () => proxy.stats(), recorder: () => ({ ...recorder, perEpoch: [] }) })
+  const open = (): void =>
+    seen.ready({ ...quiet, stats: () => proxy.stats(), recorder: () => ({ ...recorder, perEpoch: [] }) })
   const ask = (path: string) => fetch(`http://127.0.0.1:${seen.port}${path}`)
   return { seen, app, port, folder, open, ask }
 }
+
+const quiet = { alarms: () => [], renewalsFailed: () => 3 }
 
 async function ask(port: number, path: string, headers = ''): Promise<string> {
   const caller = call(port, callerTls(webSvid, ca))
@@ -91,7 +94,7 @@ test('where the endpoints of a service are, how often they were asked, and the s
     balanced,
     circuits: { pay: 'open' as const },
   }
-  seen.ready({ stats: () => stats, recorder: () => undefined as never })
+  seen.ready({ ...quiet, stats: () => stats, recorder: () => undefined as never })
   const text = await (await get('/metrics')).text()
   expect(text).toContain('writ_endpoint_requests_total{service="pay",locality="eu/a"} 7\n')
   expect(text).toContain('writ_endpoint_requests_total{service="pay",locality="us/a"} 0\n')
@@ -115,6 +118,7 @@ test('a real parser reads every number, and requests, decisions, spool and certi
     string,
     { type: string; samples: [string, Record<string, string>, number][] }
   >
+  expect(families['writ_identity_renewals_failed']!.samples).toMatchObject([[expect.anything(), { id: orders }, 3]])
   const requests = families['istio_requests']!.samples
   expect(requests.map(([, labels, value]) => [labels['response_code'], value])).toEqual([
     ['200', 2],

@@ -8,8 +8,8 @@ const page = readFileSync('docs/SPIFFE.md', 'utf8')
 const numbered = (letter: string, count: number): readonly string[] =>
   Array.from({ length: count }, (_, i) => `${letter}-${i + 1}`)
 const duties = [
-  ...[...numbered('ID', 6), ...numbered('X', 9), ...numbered('J', 6)],
-  ...[...numbered('B', 7), ...numbered('F', 9), ...numbered('W', 13)],
+  ...[...numbered('ID', 7), ...numbered('X', 9), ...numbered('J', 6)],
+  ...[...numbered('B', 7), ...numbered('F', 12), ...numbered('W', 13)],
 ]
 
 const linesOf = (text: string): readonly string[] => text.split('\n').filter((line) => /^\| [A-Z]+-\d+ \|/.test(line))
@@ -37,6 +37,25 @@ test('every duty of the standards has one line, in order', () => {
 
 test('each line names tests that are there, by file and title, or says what is missing', () => {
   expect(linesOf(page).flatMap(wrongWith)).toEqual([])
+})
+
+/** Of the table at the end: standard, sections, how many demands, duties. */
+const demands = [...page.matchAll(/^\| ([A-Z][\w -]+) \| ([\d., ]+) \| (\d+) \| ([A-Z0-9, -]+) \|$/gm)].map(
+  ([, standard = '', sections = '', count, held = '']) => ({
+    ...{ standard, count: Number(count) },
+    sections: sections.split(', '),
+    held: held.split(', '),
+  }),
+)
+
+test('each section that demands something names duties that have a line, and no duty stands for nothing', () => {
+  const named = new Set(demands.flatMap(({ held }) => held))
+  expect([...named].filter((duty) => !duties.includes(duty))).toEqual([])
+  expect(duties.filter((duty) => !named.has(duty))).toEqual([])
+  const places = demands.flatMap(({ standard, sections }) => sections.map((section) => `${standard} ${section}`))
+  expect(new Set(places).size).toBe(places.length)
+  // As many as the words MUST and MUST NOT stand in the seven standards at the revision that the page names.
+  expect(demands.reduce((sum, { count }) => sum + count, 0)).toBe(159)
 })
 
 test('a line without a test, with a file or a title that is not there, or without a reason is found', () => {

@@ -20,6 +20,7 @@ const state = join(folder, 'state')
 const socket = join(folder, 'workload.sock')
 const url = `unix://${socket}`
 const uid = process.getuid!()
+let adminPort: number
 let up: Started
 let agent: Started
 let program: string
@@ -95,7 +96,8 @@ beforeAll(async () => {
   const { out } = await writ('token', 'spiffe://bank.example/writ/agent/host-1', '--state', state)
   await writeFile(join(folder, 'token'), out, { mode: 0o600 })
   control = ['--control', `https://127.0.0.1:${port}`, '--trust-domain', 'bank.example']
-  const own = ['--token-file', join(folder, 'token'), '--state', join(folder, 'agent'), '--socket', socket]
+  const admin = ['--admin', `127.0.0.1:${(adminPort = await freePort())}`]
+  const own = ['--token-file', join(folder, 'token'), '--state', join(folder, 'agent'), '--socket', socket, ...admin]
   agent = start(['agent', ...control, ...own])
   await agent.said(/^ready {6}spiffe:\/\/bank\.example\/writ\/agent\/host-1$/m)
 })
@@ -166,6 +168,16 @@ test('a workload gets the identities whose selectors its process proves, and eve
   expect(new Set(watching.logs().match(/api [0-9a-f]{32}/g)).size).toBe(2)
   expect(await entry('remove', 'api')).toMatchObject({ code: 0 })
   await vi.waitFor(async () => expect(await ask(program, 'watch', url, '1')).toHaveLength(1), 20_000)
+})
+
+test('an agent shows how long each certificate on its host holds, and what failed', async () => {
+  const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()
+  for (const id of ['writ/agent/host-1', 'orders']) {
+    expect(text).toMatch(
+      new RegExp(`^writ_identity_remaining_seconds\\{id="spiffe://bank.example/${id}"\\} [1-9]`, 'm'),
+    )
+  }
+  expect(text).toMatch(/^writ_identity_renewals_failed_total\{id="spiffe:\/\/bank.example\/orders"\} \d+$/m)
 })
 
 test('it gets JWT-SVIDs in its name, which it and its peers validate', async () => {

@@ -1,11 +1,12 @@
 /** The identities of all workloads of one host: kept fresh by entry, and given to whoever proves an entry's selectors. */
 
 import { messageOf, WritError } from '../../../core/fault.ts'
+import type { Svid } from '../../../core/identity.ts'
 import type { IdentitySource, RandomBytes } from '../../../core/ports.ts'
 import type { SpiffeId } from '../../../core/spiffe.ts'
 import type { HeldIdentities, HeldToken, RevisedEntry, Selector, WorkloadIdentities } from '../../../core/workload.ts'
 import { matching } from '../../entries.ts'
-import { type LiveIdentity, type Obtained, startRotation } from '../rotate.ts'
+import { type LiveIdentity, type Obtained, type Renewing, startRotation } from '../rotate.ts'
 import { bundlesFor } from './api.ts'
 
 export interface AgentOptions {
@@ -25,9 +26,18 @@ export interface Agent {
   setDistrusted(issuers: readonly string[]): void
   /** What somebody with these selectors is served from, now and after every change. */
   identitiesOf(selectors: ReadonlySet<Selector>): WorkloadIdentities
+  /** How each entry's certificate is kept fresh. */
+  kept(): readonly KeptEntry[]
   /** Resolves when each entry has its certificate, or has failed to get it once. */
   settled(): Promise<void>
   close(): void
+}
+
+export interface KeptEntry {
+  readonly id: SpiffeId
+  /** In use; undefined while there is none yet. */
+  readonly svid: Svid | undefined
+  readonly renewing: Renewing
 }
 
 interface Kept {
@@ -37,6 +47,8 @@ interface Kept {
   readonly before: LiveIdentity | undefined
   first: Promise<void>
   ended: boolean
+  /** Of tries to get a first certificate. */
+  starting: Renewing
   timer?: NodeJS.Timeout
 }
 
@@ -56,7 +68,8 @@ export function openAgent(options: AgentOptions): Agent {
 
   function keep(entry: RevisedEntry, last: Kept | undefined): Kept {
     const before = last?.entry.id === entry.id ? (last.source ?? last.before) : undefined
-    const one: Kept = { entry, source: undefined, before, first: Promise.resolve(), ended: false }
+    const starting: Renewing = { failures: 0, fault: undefined }
+    const one: Kept = { entry, source: undefined, before, first: Promise.resolve(), ended: false, starting }
     one.first = start()
     return one
 
@@ -80,7 +93,9 @@ export function openAgent(options: AgentOptions): Agent {
         changed()
       } catch (thrown) {
         if (one.ended) return
-        onProblem(`${entry.id}: ${messageOf(thrown)}`)
+        const fault = thrown instanceof WritError ? thrown : new WritError('internal', messageOf(thrown))
+        one.starting = { failures: failures + 1, fault }
+        onProblem(`${entry.id}: ${fault.message}`)
         const waitMs = Math.min(longestRetryMs, firstRetryMs * 2 ** failures) * (0.5 + random(1)[0]! / 512)
         one.timer = setTimeout(() => void start(failures + 1), waitMs)
         one.timer.unref()
@@ -139,6 +154,15 @@ export function openAgent(options: AgentOptions): Agent {
         throw new WritError('forbidden', `${id} is no identity of this workload`)
       },
     }),
+    kept: () =>
+      [...kept.values()].map(({ entry, source, before, starting }) => {
+        const { svid } = (source ?? before)?.current() ?? {}
+        const later = source?.renewing() ?? { failures: 0, fault: starting.fault }
+        return {
+          ...{ id: entry.id, svid },
+          renewing: { failures: starting.failures + later.failures, fault: later.fault },
+        }
+      }),
     settled: async () => void (await Promise.all([...kept.values()].map(({ first }) => first))),
     close() {
       unsubscribe()

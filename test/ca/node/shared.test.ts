@@ -149,6 +149,16 @@ test('who lacks a bundle is known wherever it was said, until its certificate is
   expect(await one.behind(2, noonMs - 1)).toEqual([])
 })
 
+test('whose certificate was not renewed when it was due is known wherever it was said', async () => {
+  const leaf = { id: orders, notBeforeMs: noonMs, notAfterMs: noonMs + 3000 }
+  await one.leaves.put(leaf)
+  expect(await other.leaves.late(noonMs + 2000)).toEqual([])
+  expect(await other.leaves.late(noonMs + 2001)).toEqual([leaf])
+  expect(await other.leaves.late(noonMs + 3000)).toEqual([])
+  await other.leaves.put({ ...leaf, notAfterMs: noonMs + 9000 })
+  expect(await one.leaves.late(noonMs + 2001)).toEqual([])
+})
+
 test('after the database was away what was done meanwhile is seen', async () => {
   const [a, b] = [await open(one, 'last'), await open(other, 'last')]
   await postgres.restart()

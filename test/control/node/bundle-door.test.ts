@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { afterAll, beforeAll, expect, onTestFinished, vi } from 'vitest'
 import { bundleJson } from '../../../ca/bundle.ts'
 import { parseRevocationList } from '../../../ca/crl.ts'
@@ -236,4 +237,30 @@ test('beside the bundle is a revocation list, and nothing else', async () => {
   expect('list' in read && [...read.list.revoked]).toEqual(['ff'])
   expect((await get('/')).type).toContain('application/json')
   expect((await get('/v1/status')).status).toBe(404)
+})
+
+test('it speaks the TLS of the intermediate profile, with either kind of certificate, and nothing weaker', async () => {
+  const bank = await authority()
+  const svid = newSvid(bank, id('spiffe://bank.example/writ/control'))
+  const doors = [
+    await serve(bank, { certificates: pem(svid.chain), key: svid.keyPem }),
+    await serve(bank, { identity: sourceOf(svid, bank) }),
+  ]
+  const speak = (port: number, more: object) =>
+    new Promise<string>((resolve) => {
+      const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...more }, () => {
+        resolve(socket.getCipher().name)
+        socket.destroy()
+      })
+      socket.once('error', () => resolve('refused'))
+    })
+  const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }
+  const tls12 = (ciphers: string) => ({ maxVersion: 'TLSv1.2', ciphers })
+  for (const port of doors) {
+    expect(await speak(port, {})).toMatch(/^TLS_/)
+    expect(await speak(port, tls12('ECDHE-ECDSA-AES128-GCM-SHA256'))).toBe('ECDHE-ECDSA-AES128-GCM-SHA256')
+    expect(await speak(port, tls12('ECDHE-ECDSA-AES128-SHA256'))).toBe('refused')
+    expect(await speak(port, tls12('ECDHE-ECDSA-AES128-SHA'))).toBe('refused')
+    expect(await speak(port, old)).toBe('refused')
+  }
 })

@@ -20,6 +20,7 @@ import type { MeshDoorParts } from '../../../control/node/mesh-door.ts'
 import type { Svid } from '../../../core/identity.ts'
 import type { PlatformIssuer } from '../../../core/platform.ts'
 import type { IssuanceBody } from '../../../core/record.ts'
+import type { SpiffeId } from '../../../core/spiffe.ts'
 import type { RevisedEntry } from '../../../core/workload.ts'
 import { openHttpTransport } from '../../../engine/node/http-transport.ts'
 import { type Signing, signing } from '../../ca/token/issuer.ts'
@@ -62,6 +63,8 @@ interface World {
   readonly url: string
   readonly denied: Set<string>
   readonly factory: Authority
+  /** What agents were given for workloads of their hosts, until when. */
+  readonly served: readonly (readonly [SpiffeId, number])[]
   token(claims?: object): Promise<string>
   issuances(): readonly IssuanceBody[]
 }
@@ -87,6 +90,7 @@ async function world(entries: readonly RevisedEntry[], more: Pick<MeshDoorParts,
   const keys = holdKeys(discoverKeys(fetchKeysOver(openHttpTransport())))
   const state = () => ({ generation: 1, svid: own, bundles: bundlesOf(bank.bundle()), denied })
   const late: { sink?: TestMesh['sink'] } = {}
+  const served: [SpiffeId, number][] = []
   const registration = makeRegistration({
     authority: bank,
     sink: {
@@ -96,6 +100,7 @@ async function world(entries: readonly RevisedEntry[], more: Pick<MeshDoorParts,
     },
     nowMs: Date.now,
     svidTtlMs: 3_600_000,
+    onIssued: (id, { notAfterMs }) => void served.push([id, notAfterMs]),
     foreign: () => [],
     platform: { prove: makeProvePlatform(() => issuers, keys), entries: () => entries, denied: () => denied },
     roots: () => [{ name: 'factory', roots: factory.bundle().roots }],
@@ -118,7 +123,7 @@ async function world(entries: readonly RevisedEntry[], more: Pick<MeshDoorParts,
   const nowS = Math.floor(Date.now() / 1000)
   let serial = 0
   return {
-    ...{ mesh, bank, url, denied, factory },
+    ...{ mesh, bank, url, denied, factory, served },
     token: (claims = {}) =>
       signed.sign({ iss: issuer, aud: 'writ', sub: 'job', iat: nowS, exp: nowS + 300, jti: `${serial++}`, ...claims }),
     issuances: () => mesh.sink.bodies.filter((body): body is IssuanceBody => body.kind === 'issuance'),
@@ -146,6 +151,7 @@ test('an agent is told of its own entries, and gets certificates and tokens for 
   const { svid } = await issueEntry({ ...mine, entry: orders })
   expect(svid.id).toBe(orders.id)
   expect(svid.notAfterMs - Date.now()).toBeLessThanOrEqual(120_000)
+  expect(w.served).toEqual([[orders.id, svid.notAfterMs]])
   const minted = await mintEntry({ ...mine, entry: 'orders', audiences: ['a', 'b'] })
   expect(minted.notAfterMs - Date.now()).toBeLessThanOrEqual(61_000)
   const evidence = `svid:${mine.state.svid.serial} entry:orders@${orders.revision}`
