@@ -26,11 +26,18 @@ export function policyInput(facts: RequestFacts): Json {
   return input
 }
 
-/** What the record keeps: only headers and members of the body that the binding names, no query unless it says so. */
-export function recordedInput(facts: RequestFacts, use: PolicyUse | undefined): Json {
+/**
+ * What the record keeps: only headers and members of the body that the binding names, no query unless it says so.
+ * `personal`: fields that are sealed. Default those of the binding.
+ */
+export function recordedInput(
+  facts: RequestFacts,
+  use: PolicyUse | undefined,
+  personal: readonly string[] | undefined = use?.personal,
+): Json {
   const http = facts.head && recordedHttp(facts, facts.head, use)
   const token = facts.token && recordedToken(facts.token, use?.recordClaims ?? [])
-  const hidden = facts.grpc && use?.personal?.includes('path') // It is the path in other words.
+  const hidden = facts.grpc && personal?.includes('path') // It is the path in other words.
   const input = { attributes: attributes(facts, http), writ: withToken(hidden ? withoutCall(facts) : facts, token) }
   return facts.body ? { ...input, ...recordedBody(facts.body, use?.recordBody ?? []) } : input
 }

@@ -8,7 +8,7 @@ import { exactText, hasDecimals, roundedJson } from './exact.ts'
 import type { RequestFacts } from './facts.ts'
 import { pickMembers } from './input-body.ts'
 import { isObject, type Json } from './json.ts'
-import type { InputPath, PolicyUse } from './policy.ts'
+import type { InputPath, Sealing } from './policy.ts'
 
 /** What goes beside a record and never into it. */
 export interface Disclosures {
@@ -49,7 +49,7 @@ export function fieldOf(field: string, facts: RequestFacts): Json | undefined {
 export function seal(
   input: Json,
   facts: RequestFacts,
-  use: PolicyUse,
+  use: Sealing,
   random: (length: number) => Uint8Array,
   sha256: (bytes: Uint8Array) => Uint8Array,
 ): { readonly input: Json; readonly sealed: Readonly<Record<string, string>>; readonly disclosures: Disclosures } {

@@ -79,6 +79,9 @@ export interface PolicyUse {
   readonly http?: HttpAllowance
 }
 
+/** What records hold as digests, and whose it is. */
+export type Sealing = Pick<PolicyUse, 'personal' | 'subject'>
+
 /** Whom a policy may ask while it judges. */
 export interface HttpAllowance {
   /** Beginnings of URLs: scheme, host and port are the same, and the path begins with whole steps. */

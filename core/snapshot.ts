@@ -1,7 +1,7 @@
 /** What a proxy runs: one immutable value, named by the hash of its own content. */
 
 import type { RouteFilters } from './filters.ts'
-import type { PolicyDataUse, PolicyRef, PolicyUse } from './policy.ts'
+import type { PolicyDataUse, PolicyRef, PolicyUse, Sealing } from './policy.ts'
 import type { SpiffeId, TrustDomain } from './spiffe.ts'
 import type { KeyPlace, RateLimit, RetryRules, RouteCanary, ServiceTraffic, SourceLimits } from './traffic.ts'
 
@@ -89,6 +89,8 @@ export interface Service {
   readonly connect?: true
   /** Default as every service. */
   readonly traffic?: ServiceTraffic
+  /** What those who call it keep as digests too, since its own records do: the path. Default nothing. */
+  readonly sealing?: Sealing
 }
 
 export interface Endpoint {

@@ -6,7 +6,7 @@
 import { isWithin } from '../../core/input-body.ts'
 import { stepsOf } from '../../core/personal.ts'
 import type { PolicyRef, PolicyUse } from '../../core/policy.ts'
-import type { RoutePolicy } from '../../core/snapshot.ts'
+import { type RoutePolicy, type Service, usesOf, type Workload } from '../../core/snapshot.ts'
 import { bodyUse, pathsOf } from './body.ts'
 import { allowanceOf } from './http.ts'
 import type { IngressWorld } from './ingress.ts'
@@ -195,4 +195,16 @@ function useOf(binding: Placed<PolicyBindingSpec>, readKeyFile: ReadKeyFile | un
     ...(spec.onFault === 'pass' && { onFault: 'pass' }),
     ...(trial && { trial }),
   }
+}
+
+/** Where a service's own records hold paths as digests, so do those of its callers, who write nothing else of a request. */
+export function withSealing(service: Service, workloads: readonly Workload[]): Service {
+  const listeners = workloads.flatMap((workload) => workload.listeners)
+  const uses = listeners.flatMap((one) =>
+    one.direction === 'inbound' && one.service === service.name ? usesOf(one) : [],
+  )
+  const sealed = uses.find(({ personal }) => personal?.includes('path'))
+  if (!sealed) return service
+  const { subject } = sealed
+  return { ...service, sealing: { personal: ['path'], ...(subject !== undefined && { subject }) } }
 }

@@ -4,7 +4,7 @@ import type { PolicyDataVersion, PolicyRef } from '../../core/policy.ts'
 import type { Sha256 } from '../../core/ports.ts'
 import { auditDefaults, type MeshSnapshot, snapshotVersion } from '../../core/snapshot.ts'
 import { parseTrustDomain } from '../../core/spiffe.ts'
-import { resolveBindings } from './bindings.ts'
+import { resolveBindings, withSealing } from './bindings.ts'
 import { externalProblems, throughGateways, withOutside } from './external.ts'
 import { accessProblems } from './findings.ts'
 import { isIngress } from './gateway.ts'
@@ -165,7 +165,7 @@ export function compileMesh(text: string, world: World): Compiled {
     trustDomain,
     cluster: mesh.spec.cluster ?? 'main',
     services: [...services.values()]
-      .map(({ service }) => withTraffic(asTcp(service, tcp), traffic.get(service.name)))
+      .map(({ service }) => withSealing(withTraffic(asTcp(service, tcp), traffic.get(service.name)), workloads))
       .sort((a, b) => byText(a.name, b.name)),
     routes,
     workloads: workloads.toSorted((a, b) => byText(a.name, b.name)),

@@ -149,6 +149,7 @@ const service = z.strictObject({
   protocol: z.literal('tcp').exactOptional(),
   connect: z.literal(true).exactOptional(),
   traffic: serviceTraffic.exactOptional(),
+  sealing: z.strictObject({ personal: z.array(text), subject: text.exactOptional() }).exactOptional(),
 })
 
 const outside = z.array(z.strictObject({ service, policy: policy.optional() }))

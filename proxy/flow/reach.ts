@@ -1,6 +1,7 @@
 /** A service as its callers reach it: which endpoint is asked, and who hears what became of it. */
 
 import type { RequestHead } from '../../core/facts.ts'
+import type { Sealing } from '../../core/policy.ts'
 import type { Endpoint, Route, Service } from '../../core/snapshot.ts'
 import type { KeyPlace, RetryRules, ServiceTraffic } from '../../core/traffic.ts'
 import type { Balancer } from '../balance/balancer.ts'
@@ -36,6 +37,8 @@ export interface Place {
   readonly endpoint: Endpoint
   /** Whether CONNECT opens a tunnel there. Default not. */
   readonly connect?: true
+  /** What our records of it hold as digests. Default nothing. */
+  readonly sealing?: Sealing
   /** Says that a request goes there, or why it does not. Undefined where nobody counts. */
   readonly begin?: () => Ended | Withheld
 }
@@ -61,14 +64,15 @@ export function reachOf(
   const balancer = balance && service.endpoints.length > 1 ? balance(service) : undefined
   const circuit = circuitOf?.(service)
   const hashOn = hashOnOf(service)
-  const { connect } = service
+  const { connect, sealing } = service
+  const more = (connect || sealing) && { ...(connect && { connect }), ...(sealing && { sealing }) }
   const most = service.traffic?.connections?.requests
   const load = most === undefined ? undefined : loadOf?.(service)
 
   function place(member: Member | undefined): Place | undefined {
     const endpoint = balancer ? member?.endpoint : next()
     if (!endpoint) return undefined
-    const there = connect ? { endpoint, connect } : { endpoint }
+    const there = more ? { endpoint, ...more } : { endpoint }
     if (!member && !circuit && !load) return there
     const counted = member && (() => balancer!.begin(member))
     const passed = circuit ? () => guarded(circuit, counted) : counted

@@ -54,8 +54,10 @@ export function decisionBody(
     input: boundedInput(facts, use),
     request_id: facts.requestId,
   }
-  if (use?.personal) {
-    const { input, sealed, disclosures } = seal(recordedInput(facts, use), facts, use, randomBytes, sha256)
+  const sealing = use?.personal ? use : found?.sealing
+  if (sealing?.personal) {
+    const recorded = recordedInput(facts, use, sealing.personal)
+    const { input, sealed, disclosures } = seal(recorded, facts, sealing, randomBytes, sha256)
     body.input = boundedJson(input)
     body.sealed = sealed
     apart.set(body, disclosures)

@@ -2,7 +2,7 @@
 
 import type { HeadFault, RequestHead } from '../../core/facts.ts'
 import type { RouteFilters } from '../../core/filters.ts'
-import type { PolicyUse } from '../../core/policy.ts'
+import type { PolicyUse, Sealing } from '../../core/policy.ts'
 import type { Endpoint, Listener, MeshSnapshot } from '../../core/snapshot.ts'
 import type { ServiceBounds, TryTimes } from '../../core/traffic.ts'
 import { isHead, type MirrorTo } from '../exchange.ts'
@@ -37,6 +37,8 @@ export interface Found {
   readonly policy?: PolicyUse
   /** Whether CONNECT opens a tunnel there. Default not. */
   readonly connect?: true
+  /** What our record of it holds as digests, where the policy that is asked says nothing of it. Default nothing. */
+  readonly sealing?: Sealing
   /** Asked from outside of the mesh: what the caller says of hops before it is replaced by what is seen. Default not. */
   readonly fromOutside?: true
   /**

@@ -102,6 +102,12 @@ test('a record is found by the clear value of a digested field, in somebody’s 
   expect(await call('/patients/4712', 'bea')).toBe(200)
   expect(await call('/patients/4711', 'bea')).toBe(200)
   await up!.settled(10_000)
+  // The caller's own sidecar has the same path, and keeps it the same way.
+  const { out: ofCaller } = await audit('query', '--direction', 'outbound', '--json', '--state', state())
+  const outbound = (JSON.parse(ofCaller) as { rows: DecisionRow[] }).rows
+  expect(outbound.map(({ path, sealed = [] }) => [path, sealed.map(({ field }) => field)])).toEqual(
+    Array.from({ length: 3 }, () => [null, ['path']]),
+  )
   const plain = await query(state())
   expect(fieldsOf(plain)).toEqual(Array.from({ length: 3 }, () => ['withheld', 'withheld']))
   const found = (...words: string[]) => query(state(), ...words, ...named)
@@ -126,7 +132,7 @@ test('a record is found by the clear value of a digested field, in somebody’s 
     expect(fieldsOf(await found('--field', 'path=/patients/4711'))).toEqual([['bea', '/patients/4711']]),
   )
   const { err } = await audit('query', '--state', state(), '--field', 'path=/patients/4711', ...named)
-  expect(err).toContain('1 records have such fields, and were erased or cannot be opened here')
+  expect(err).toContain('2 records have such fields, and were erased or cannot be opened here')
   expect(await query(state(), '--kind', 'admin')).toBeDefined()
 })
 
