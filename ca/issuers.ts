@@ -43,7 +43,7 @@ export const denyAtMs = (
 
 /** When nothing that an issuer signed can be in use any more. */
 export const forgetAtMs = ({ longestMs }: AuthorityFacts, former: FormerIssuer, { skewMs }: AuthorityTimes): number =>
-  former.retiredAtMs + longestMs + skewMs
+  Math.min(former.retiredAtMs + longestMs, former.notAfterMs) + skewMs
 
 /** What is due by itself, or undefined. A denial goes on while all else is paused: somebody ordered it. */
 export function dueIssuerStep(

@@ -1,11 +1,6 @@
 /** Moves the authority on by itself, and keeps every step of it before it is taken. */
 
-import { credentialsIn } from '../../audit/node/objects/place.ts'
-import { signerOf } from '../../audit/node/objects/s3.ts'
 import type { Authority, AuthorityOptions } from '../../ca/node/authority.ts'
-import { awsKmsRootKeys } from '../../ca/node/aws-kms.ts'
-import { pkcs11RootKeys } from '../../ca/node/pkcs11.ts'
-import type { RootKeys } from '../../ca/node/root-keys.ts'
 import { openShared, type SharedState } from '../../ca/node/shared.ts'
 import { vaultUpstream } from '../../ca/node/vault.ts'
 import type { MeshSettings } from '../../control/mesh/settings.ts'
@@ -14,8 +9,8 @@ import { messageOf, WritError } from '../../core/fault.ts'
 import type { TrustBundle } from '../../core/identity.ts'
 import type { RecordSink } from '../../core/ports.ts'
 import type { TrustBody } from '../../core/record.ts'
-import { random } from './machine.ts'
 import { pause } from './pause.ts'
+import { inEnvironment, rootKeysOf } from './root-keys.ts'
 import type { OnEvent } from './telemetry.ts'
 
 /** What the mesh file and the environment say of the authority. */
@@ -35,23 +30,6 @@ export const authorityOptions = ({
   ...(upstream && { upstream: vaultUpstream(upstream.vault) }),
 })
 
-function rootKeysOf({ pkcs11, awsKms }: NonNullable<MeshSettings['rootKeys']>): RootKeys {
-  if (pkcs11) {
-    return pkcs11RootKeys({ ...pkcs11, pin: inEnvironment(pkcs11.pinEnv, 'the PIN of the token should be') }, random)
-  }
-  const { region, endpoint } = awsKms! // The schema wants one of them.
-  return awsKmsRootKeys({
-    ...{ region, endpoint },
-    sign: (...request) => {
-      const credentials = credentialsIn(process.env)
-      if (credentials) return signerOf({ region, credentials }, 'kms')(...request)
-      throw new WritError('config_invalid', 'nothing says in whose name AWS KMS is asked', {
-        cure: 'export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN)',
-      })
-    },
-  })
-}
-
 /** What this control plane shares with others, where the mesh file says so. Keys are not shared unsealed. */
 export async function openSharedState({
   sharedUrlEnv: name,
@@ -63,14 +41,6 @@ export async function openSharedState({
     })
   }
   return openShared(inEnvironment(name, 'the URL of the database should be'))
-}
-
-function inEnvironment(name: string, what: string): string {
-  const value = process.env[name]
-  if (value) return value
-  throw new WritError('config_invalid', `the environment has no ${name}, where ${what}`, {
-    cure: `export ${name}, or take what names it out of the mesh file`,
-  })
 }
 
 type Later<T> = T | Promise<T>

@@ -83,7 +83,9 @@ const settleMs = 300_000
 const maxEntries = 5000
 
 export function openComplianceWatch(options: ComplianceWatchOptions): ComplianceWatch {
-  const { log, place, settings, signKey, nowMs, onEvent } = options
+  const { log, settings, signKey, nowMs, onEvent } = options
+  // The other cores are for what this process is there for, and its memory stays what it is.
+  const place: LogPlace = { ...options.place, threads: 1 }
   const { db } = log.store
   const at = (path: string): string => resolve(dirname(options.meshFile), path)
   const reporter = reporterOf(

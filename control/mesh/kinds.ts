@@ -51,10 +51,12 @@ export interface MeshSpec {
   readonly tracing?: TracingSpec
 }
 
-/** One of the two. */
+/** One of them. */
 export interface RootKeysSpec {
   readonly pkcs11?: { readonly module: string; readonly token: string; readonly pinEnv: string }
   readonly awsKms?: { readonly region: string; readonly endpoint?: string }
+  readonly gcpKms?: { readonly keyRing: string; readonly hsm?: boolean; readonly endpoint?: string }
+  readonly azureKeyVault?: { readonly vault: string; readonly hsm?: boolean }
 }
 
 export interface VaultSpec {
@@ -256,8 +258,29 @@ export const meshSpec: z.ZodType<MeshSpec> = z.strictObject({
             })
             .describe('Credentials are those of the environment, as AWS names them.')
             .exactOptional(),
+          gcpKms: z
+            .strictObject({
+              keyRing: z
+                .string()
+                .regex(/^projects\/[\w.:-]{1,63}\/locations\/[a-z0-9-]{1,63}\/keyRings\/[\w-]{1,63}$/)
+                .describe('projects/P/locations/L/keyRings/R'),
+              hsm: z.boolean().describe('Whether keys are made in a hardware module. Default true.').exactOptional(),
+              endpoint: z.url().max(512).describe('Default https://cloudkms.googleapis.com.').exactOptional(),
+            })
+            .describe('As the service account that this machine or pod runs as.')
+            .exactOptional(),
+          azureKeyVault: z
+            .strictObject({
+              vault: z.url().max(512).describe('https://NAME.vault.azure.net'),
+              hsm: z.boolean().describe('Whether keys are made in a hardware module. Default true.').exactOptional(),
+            })
+            .describe('As the workload identity or managed identity of this machine or pod.')
+            .exactOptional(),
         })
-        .refine((places) => Object.keys(places).length === 1, 'keys are in one place: pkcs11 or awsKms')
+        .refine(
+          (places) => Object.keys(places).length === 1,
+          'keys are in one place: pkcs11, awsKms, gcpKms or azureKeyVault',
+        )
         .describe("Where the keys of new roots are made. Default beside the authority's state, sealed by WRIT_CA_KEY.")
         .exactOptional(),
       upstream: z

@@ -141,9 +141,9 @@ export class ComplianceGatherer {
     return this.#close().then(() => this.#enter(shard, number).then(() => undefined))
   }
 
-  /** As `Part` does. */
-  take(leaf: PlacedLeaf, shard: number, event: AuditEvent | undefined, scanned: boolean): void {
-    this.#open?.part?.take(leaf, shard, event, scanned)
+  /** As `Part` does. `judged`: as a verification showed it. */
+  take(leaf: PlacedLeaf, shard: number, event: AuditEvent | undefined, judged: boolean): void {
+    this.#open?.part?.take(leaf, shard, event, judged, judged)
   }
 
   /** Whether nothing is kept of a part, or not what the period needs. */

@@ -94,6 +94,8 @@ interface Stretch {
   readonly inside: boolean
   /** Tallies that count them, and about whom. */
   readonly tallies: readonly PartTally[]
+  /** How many in each bundle. */
+  readonly bundles: Uint16Array
   readonly subjects: readonly string[]
   /** Of `verdicts`; -1 where they are not of those that a report counts. */
   readonly verdict: number
@@ -125,6 +127,7 @@ export class Part {
   /** Undefined: whatever the time of a record is. */
   readonly period: Period | undefined
   readonly #first: number
+  readonly #bundles: number
   readonly #view: View
   readonly #likes: Likes<Alike>
   readonly #tallies: readonly PartTally[]
@@ -153,28 +156,38 @@ export class Part {
     this.#likes = new Likes(plan.reads.list)
     this.facts = new Map(plan.facts.map((name) => [name, factOf(name)!]))
     this.#passing = [...this.facts.values()].filter(({ pass }) => pass)
-    const bundles = Math.ceil(leaves / tileWidth)
-    this.#tallies = plan.tallies.map(() => new PartTally(bundles))
+    this.#bundles = Math.ceil(leaves / tileWidth)
+    this.#tallies = plan.tallies.map(() => new PartTally(this.#bundles))
   }
 
-  /** `event`: what the leaf is, where that is known. `scanned`: it was scanned last, and is plain canonical JSON. */
-  take(leaf: PlacedLeaf, shard: number, event: AuditEvent | undefined, scanned: boolean): void {
-    if (event === undefined && scanned && this.#plain(leaf, shard)) return
+  /**
+   * `event`: what the leaf is, where that is known. `scanned`: it was scanned last, and is plain canonical JSON. `judged`:
+   * a verification found that it goes on where its epoch stood, so that its envelope is as it should be.
+   */
+  take(
+    leaf: PlacedLeaf,
+    shard: number,
+    event: AuditEvent | undefined,
+    scanned: boolean,
+    judged: boolean = false,
+  ): void {
+    if (event === undefined && scanned && this.#plain(leaf, shard, judged)) return
     const read = event ?? eventOf(leaf)
     if (read) this.#one(read, leaf, shard)
   }
 
   /** A record that is like others, or of which nobody reads more than its time. False: it has to be read by itself, and nothing was done. */
-  #plain(leaf: PlacedLeaf, shard: number): boolean {
+  #plain(leaf: PlacedLeaf, shard: number, judged: boolean): boolean {
     const { file: bytes, index } = leaf
     const isDecision = isText(bytes, at.kind, 'decision')
     const shape = isDecision ? scannedShape : undefined
     if (isDecision ? !shape || this.#plan.reads.unlike : this.#plan.byKind.has('outcomes')) return false
     if (!isDecision && !isText(bytes, at.kind, 'outcomes')) return false
     const run = this.#scanned.find(bytes, this.#runs)
-    if (!run || leaf.to - leaf.from > maxRecordBytes || !isEnvelope(bytes, run)) return false
+    if (!run || leaf.to - leaf.from > maxRecordBytes) return false
+    if (judged ? !isText(bytes, at.producer, run.producer) : !isEnvelope(bytes, run)) return false
     const atMs = this.#clock.msAt(bytes)
-    if (atMs < 0 || (isDecision && !isOwnId(bytes))) return false
+    if (atMs < 0 || (isDecision && !judged && !isOwnId(bytes))) return false
 
     let stretch: Stretch | undefined
     if (shape) {
@@ -214,9 +227,7 @@ export class Part {
       stretch.last = index
     }
     if (!inside) return true
-    const bundle = Math.floor((index - this.#first) / tileWidth)
-    const { tallies } = stretch
-    for (let i = 0; i < tallies.length; i++) tallies[i]!.bundles[bundle]!++
+    stretch.bundles[Math.floor((index - this.#first) / tileWidth)]!++
     if (stretch.verdict >= 0) this.#decided(stretch.verdict, atMs)
     return true
   }
@@ -311,6 +322,7 @@ export class Part {
     stretch.tallies.forEach((tally, i) => {
       tally.count += count
       tally.subjects.add(stretch.subjects[i]!, count)
+      for (let n = 0; n < stretch.bundles.length; n++) tally.bundles[n]! += stretch.bundles[n]!
     })
   }
 
@@ -333,6 +345,7 @@ export class Part {
     const stretch = {
       inside,
       tallies: counting.map(({ number }) => this.#tallies[number]!),
+      bundles: new Uint16Array(inside ? this.#bundles : 0),
       subjects: counting.map((one) => subjectOf(one, this.#view)),
       verdict: verdictOf(event),
       ...{ shard, first: index, firstMs: atMs, count: 0, lastMs: Number.NEGATIVE_INFINITY, last: index },

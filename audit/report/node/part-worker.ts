@@ -10,7 +10,7 @@ await answerParts((gather) => {
   return ({ from, to }) => {
     const part = new Part(plan, from, to - from, undefined)
     return {
-      look: (leaf, shard, event, scanned) => part.take(leaf, shard, event, scanned),
+      look: (leaf, shard, event, judged) => part.take(leaf, shard, event, judged, judged),
       async finish(shard, again): Promise<GatheredPart> {
         const whole = part.save()
         if (!isCut(whole, settings)) return { whole }

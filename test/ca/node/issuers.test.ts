@@ -70,6 +70,14 @@ test('an issuer follows another by order: no bundle changes, leaves of both hold
   expect(acts).toEqual(['issuer_made', 'issuer_forgotten'])
 })
 
+test('no certificate outlives its issuer, so one that was about to end is not kept for longer', async () => {
+  const { authority, pass } = await world({ issuerMs: hourMs })
+  pass(hourMs - 5 * minuteMs)
+  expect(await authority.maintain(quiet)).toMatchObject([{ action: 'issuer_made' }])
+  pass(6 * minuteMs)
+  expect(await authority.maintain(quiet)).toMatchObject([{ action: 'issuer_forgotten' }])
+})
+
 test('it is taken back, and forth again: the former issuer signs as before', async () => {
   const { authority, judge } = await world()
   await expect(authority.undoIssuer()).rejects.toThrow('no former issuer can sign')
