@@ -13,6 +13,7 @@ import {
   isFieldValue,
   isToken,
   noBody,
+  type Special,
   special,
 } from '../http1/fields.ts'
 import { connectFault, maxMethod, Request, readAuthority } from '../http1/request.ts'
@@ -184,14 +185,15 @@ function readFields(raw: RawFields, from: number, limits: HeadLimits, upgrade?: 
   for (let i = from; i < raw.length; i += 2) {
     const name = raw[i]!
     const value = raw[i + 1]!
-    if (!isLowerToken(name)) return bad400('a field name that is not a token in lower case')
+    const kind = kindOf(name)
+    if (kind === 'invalid') return bad400('a field name that is not a token in lower case')
     if (!isFieldValue(value) || isPadded(value)) return bad400('a field value that may not stand in a field')
-    if (isOfConnection(name)) return bad400('a field that belongs to connections of HTTP/1.1')
+    if (kind === 'connection') return bad400('a field that belongs to connections of HTTP/1.1')
     if (name === 'te' && value !== 'trailers') return bad400('a TE other than trailers')
     // Crumbs of one field (RFC 9113 section 8.2.3). An empty one would leave a blank at the end of it.
     if (name === 'cookie') cookie += cookie === '' || value === '' ? value : `; ${value}`
     else {
-      switch (special(name)) {
+      switch (kind) {
         case 'other':
           add(name, value)
           break
@@ -226,6 +228,21 @@ function readFields(raw: RawFields, from: number, limits: HeadLimits, upgrade?: 
 const none: readonly string[] = []
 const tooLarge = (detail: string): FieldsFault => ({ code: 'head_too_large', detail })
 const bad400 = (detail: string): FieldsFault => ({ code: 'bad_request', detail })
+
+type Kind = Special | 'invalid'
+
+/** Names that came before, as far as they are few: what is said of a name costs its characters once. */
+const kinds = new Map<string, Kind>()
+const mostKinds = 256
+const longestKind = 40
+
+function kindOf(name: string): Kind {
+  const known = kinds.get(name)
+  if (known !== undefined) return known
+  const kind = !isLowerToken(name) ? 'invalid' : isOfConnection(name) ? 'connection' : special(name)
+  if (kinds.size < mostKinds && name.length <= longestKind) kinds.set(name, kind)
+  return kind
+}
 
 /** RFC 9113 section 8.2.2. */
 const isOfConnection = (name: string): boolean =>

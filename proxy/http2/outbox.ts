@@ -4,6 +4,8 @@ import { flag, frameHeadBytes, frameType, setting } from './frames.ts'
 
 /** Bytes of one piece. */
 const pieceBytes = 65_536
+/** Bytes that are copied one by one. */
+const byHand = 64
 /** Pieces that were sent and wait for the next connection that has something to say, whichever it is. */
 const spares: Uint8Array[] = []
 const maxSpares = 16
@@ -66,8 +68,13 @@ export class Outbox {
   frame(type: number, flags: number, id: number, bytes: Uint8Array, from: number, to: number): void {
     const piece = this.#room(frameHeadBytes + to - from)
     this.#head(piece, type, flags, id, to - from)
-    if (to - from === bytes.length) piece.set(bytes, this.#at)
-    else piece.set(bytes.subarray(from, to), this.#at)
+    this.#copy(piece, bytes, from, to)
+  }
+
+  #copy(piece: Uint8Array, bytes: Uint8Array, from: number, to: number): void {
+    // A call into native code costs more than a few bytes.
+    if (to - from <= byHand) for (let i = from; i < to; i++) piece[this.#at + i - from] = bytes[i]!
+    else piece.set(to - from === bytes.length ? bytes : bytes.subarray(from, to), this.#at)
     this.#at += to - from
   }
 
@@ -76,6 +83,16 @@ export class Outbox {
     const piece = this.#room(frameHeadBytes + 4)
     this.#head(piece, type, 0, id, 4)
     this.#at = putUint32(piece, this.#at, value)
+  }
+
+  /** A block of fields in one frame, which `write` puts in place. It gives where it ends; `most`: bytes that it may take. */
+  shortBlock(id: number, endStream: boolean, most: number, write: (piece: Uint8Array, at: number) => number): void {
+    const piece = this.#room(frameHeadBytes + most)
+    const headAt = this.#at
+    const end = write(piece, headAt + frameHeadBytes)
+    const flags = flag.endHeaders | (endStream ? flag.endStream : 0)
+    this.#head(piece, frameType.headers, flags, id, end - headAt - frameHeadBytes)
+    this.#at = end
   }
 
   /** A block of fields, cut into as many frames as the other end's longest one takes (section 4.3). */

@@ -69,6 +69,10 @@ export class Sender {
 
   block(id: number, fields: RawFields, endStream: boolean, secret?: readonly string[]): void {
     const most = Encoder.most(fields)
+    if (most <= this.#maxFrame) {
+      this.out.shortBlock(id, endStream, most, (piece, at) => this.#encoder.encode(fields, piece, at, secret))
+      return
+    }
     if (most > scratch.length) scratch = new Uint8Array(2 * most)
     const length = this.#encoder.encode(fields, scratch, 0, secret)
     this.out.block(id, endStream, scratch, length, this.#maxFrame)

@@ -47,21 +47,30 @@ interface Lent {
 
 export function makeHttp2Pool(parts: PoolParts): Http2Pool {
   const byKey = new Map<string, EndpointSessions>()
+  /** The same by the snapshot's own objects, which saves building keys. */
+  let byEndpoint = new WeakMap<Endpoint, EndpointSessions>()
   const unsubscribe = parts.source.subscribe(() => {
     for (const pool of byKey.values()) pool.renew()
   })
+  function poolOf(endpoint: Endpoint): EndpointSessions {
+    const known = byEndpoint.get(endpoint)
+    if (known) return known
+    const key = keyOf(endpoint)
+    const pool = byKey.get(key) ?? new EndpointSessions(endpoint, parts)
+    byKey.set(key, pool)
+    byEndpoint.set(endpoint, pool)
+    return pool
+  }
+
   return {
-    acquire(endpoint, borrower, bounds) {
-      const key = keyOf(endpoint)
-      const pool = byKey.get(key) ?? new EndpointSessions(endpoint, parts)
-      byKey.set(key, pool)
-      pool.acquire(borrower, bounds)
-    },
-    cancel: (endpoint, borrower) => byKey.get(keyOf(endpoint))?.cancel(borrower),
+    acquire: (endpoint, borrower, bounds) => poolOf(endpoint).acquire(borrower, bounds),
+    cancel: (endpoint, borrower) => poolOf(endpoint).cancel(borrower),
     sweep() {
       for (const [key, pool] of byKey) {
         pool.sweep()
-        if (pool.empty) byKey.delete(key)
+        if (!pool.empty) continue
+        byKey.delete(key)
+        byEndpoint = new WeakMap()
       }
     },
     close() {
@@ -157,7 +166,7 @@ class EndpointSessions {
   /** To those that wait: a place on an open session, else on a new one. */
   #serve(): void {
     while (this.#waiting.length > 0) {
-      const lent = [...this.#all].find((one) => this.#hasRoom(one))
+      const lent = this.#withRoom()
       if (!lent) break
       const borrower = this.#waiting.shift()!
       lent.streams++
@@ -169,6 +178,11 @@ class EndpointSessions {
     while (!this.#closed && wanted > this.#connecting && this.#all.size + this.#connecting < this.#most) {
       this.#connect()
     }
+  }
+
+  #withRoom(): Lent | undefined {
+    for (const lent of this.#all) if (this.#hasRoom(lent)) return lent
+    return undefined
   }
 
   #hasRoom({ session, streams, stale }: Lent): boolean {

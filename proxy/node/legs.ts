@@ -46,6 +46,8 @@ const openOne =
     const byAlpn = identity !== undefined || outside?.tls !== undefined
     const wanted = byAlpn ? request.protocol === 'HTTP/2' : protocol === 'h2c'
     if (!wanted) return overHttp1()
+    // One that is declared has nothing to fall back on.
+    if (!byAlpn) return new Http2Leg(request, onward, user, http2, limits, () => user.onFailure('upstream_unreachable'))
     let instead: Leg | undefined
     const first = new Http2Leg(request, onward, user, http2, limits, () => {
       instead = overHttp1()

@@ -15,6 +15,8 @@ test('a backup opens for those it is for, restores the same authority, and its b
   const [first, second] = [join(dir, 'first'), join(dir, 'second')]
   const before = await open(first)
   await before.prepare()
+  const former = newSvid(before)
+  await before.rotateIssuer(false)
   const svid = newSvid(before)
   const [ann, eve] = [await generateX25519Identity(), await generateX25519Identity()]
   for (const [name, identity] of [
@@ -46,4 +48,6 @@ test('a backup opens for those it is for, restores the same authority, and its b
   expect(after.bundle()).toEqual({ ...before.bundle(), sequence: 1002 })
   expect(verifySvid(newSvid(after).chain, before.bundle(), noonMs, verifySignature).ok).toBe(true)
   expect(newSvid(after).chain[1]).toEqual(svid.chain[1])
+  await after.undoIssuer()
+  expect(newSvid(after).chain[1]).toEqual(former.chain[1])
 })

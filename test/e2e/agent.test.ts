@@ -223,3 +223,12 @@ test('each issuance is in the log, with the agent, the entry and its revision', 
     expect(out).toMatch(/svid:[0-9a-f]{32} entry:orders@[0-9a-f]{16}/)
   }, 30_000)
 })
+
+test('what a lost issuer signed for a workload is renewed at once, and the stream goes on', async () => {
+  const watching = startChild(program, ['watch', url, '2'])
+  await watching.printed(/svid spiffe:\/\/bank\.example\/orders /, 20_000)
+  const lost = await writ('ca', 'rotate', '--issuer', '--distrust', '--reason', 'a test', '--state', state)
+  expect(lost).toMatchObject({ code: 0, err: '' })
+  expect(await watching.ended).toBe(0)
+  expect(new Set(watching.logs().match(/orders [0-9a-f]{32}/g)).size).toBe(2)
+})

@@ -28,7 +28,13 @@ interface Entry {
 
 /** What is known of a name on this connection. */
 interface Known {
+  /** Its index in the static table, or 0, and those of its fields there. */
+  readonly index: number
+  readonly fixed: ReadonlyMap<string, number> | undefined
+  readonly secret: boolean
   readonly entries: Map<string, Entry>
+  /** The entry that was used last. */
+  hit: Entry | undefined
   /** The value that came last, where it is not in the table. */
   last: string | undefined
 }
@@ -88,32 +94,41 @@ export class Encoder {
   }
 
   #field(name: string, value: string, secret: readonly string[] | undefined): void {
-    const whole = staticFields.get(name)?.get(value)
+    const known = this.#knownOf(name)
+    const whole = known.fixed?.get(value)
     if (whole !== undefined) {
       this.#out[this.#at++] = 128 | whole
       return
     }
-    if (isSecret(name, value) || secret?.includes(name)) {
-      this.#literal(16, 15, name, value)
+    if (known.secret || (name === 'cookie' && value.length < shortCookie) || secret?.includes(name)) {
+      this.#literal(16, 15, known, name, value)
       return
     }
-    const known = this.#known.get(name)
-    const entry = known?.entries.get(value)
+    const entry = known.hit?.value === value ? known.hit : known.entries.get(value)
     if (entry) {
+      known.hit = entry
       this.#integer(128, 127, this.#indexOf(entry))
-      return
-    }
-    if (known?.last === value) {
-      this.#literal(64, 63, name, value)
+    } else if (known.last === value) {
+      this.#literal(64, 63, known, name, value)
       known.last = undefined
       this.#add(known, name, value)
-      return
+    } else {
+      this.#literal(0, 15, known, name, value)
+      known.last = value.length <= longestKept ? value : undefined
     }
-    this.#literal(0, 15, name, value)
-    if (value.length > longestKept) return
-    if (known) known.last = value
-    else if (this.#known.size < mostNames && name.length <= longestName)
-      this.#known.set(name, { entries: new Map(), last: value })
+  }
+
+  #knownOf(name: string): Known {
+    const known = this.#known.get(name)
+    if (known) return known
+    const index = staticNames.get(name) ?? 0
+    const fixed = staticFields.get(name)
+    const fresh: Known = {
+      ...{ index, fixed, secret: secretNames.has(name) },
+      ...{ entries: new Map(), hit: undefined, last: undefined },
+    }
+    if (this.#known.size < mostNames && name.length <= longestName) this.#known.set(name, fresh)
+    return fresh
   }
 
   #indexOf(entry: Entry): number {
@@ -134,7 +149,9 @@ export class Encoder {
     while (this.#bytes > toBytes && this.#oldest < this.#entries.length) {
       const { name, value } = this.#entries[this.#oldest++]!
       this.#bytes -= name.length + value.length + entryBytes
-      this.#known.get(name)!.entries.delete(value)
+      const known = this.#known.get(name)!
+      known.entries.delete(value)
+      known.hit = undefined
     }
     if (this.#oldest > 64 || this.#oldest === this.#entries.length) {
       this.#entries.splice(0, this.#oldest)
@@ -142,9 +159,8 @@ export class Encoder {
     }
   }
 
-  #literal(kind: number, mask: number, name: string, value: string): void {
-    const index = staticNames.get(name)
-    if (index !== undefined) this.#integer(kind, mask, index)
+  #literal(kind: number, mask: number, { index }: Known, name: string, value: string): void {
+    if (index !== 0) this.#integer(kind, mask, index)
     else {
       this.#out[this.#at++] = kind
       this.#string(name)
@@ -170,6 +186,3 @@ export class Encoder {
     this.#out[this.#at++] = left
   }
 }
-
-const isSecret = (name: string, value: string): boolean =>
-  secretNames.has(name) || (name === 'cookie' && value.length < shortCookie)

@@ -43,6 +43,10 @@ test('a root whose key never leaves the module signs issuers, also after a resta
   expect(later.chain[1]).not.toEqual(svid.chain[1])
   expect(verifySvid(later.chain, first.bundle(), nowMs, verifySignature).ok).toBe(true)
 
+  await again.rotateIssuer(true)
+  expect(newSvid(again).chain[1]).not.toEqual(later.chain[1])
+  expect(verifySvid(newSvid(again).chain, first.bundle(), nowMs, verifySignature).ok).toBe(true)
+
   const { rootKey } = state().authorities[0]
   await again.prepare()
   await again.activate()
