@@ -121,7 +121,7 @@ export class Http2Leg implements Leg, SessionBorrower, StreamUser {
     }
     this.#over = true
     const stream = this.#stream!
-    if (!stream.ending && !stream.localEnded) stream.reset() // Nobody reads the rest of the request.
+    if (!stream.localEnded && (!stream.ending || stream.out.length > 0)) stream.reset() // Nobody reads the rest of it.
     this.#user.onBodyEnd(trailers)
   }
 

@@ -26,12 +26,13 @@ export interface Http2Socket {
 /** The socket is the session's from now on. */
 export function joinHttp2(socket: Socket, options: Omit<SessionOptions, 'text'>, user: SocketUser): Http2Socket {
   let discarded = 0
+  let blocked = false
   let ending: NodeJS.Timeout | undefined
   const flush = (): void => {
-    if (socket.destroyed) return
-    let flowing = true
-    for (const piece of session.take()) flowing = send(socket, piece)
-    if (!flowing) session.setBlocked(true)
+    // What the socket does not take waits in the session, which knows how much of it there may be.
+    if (socket.destroyed || (blocked && !session.over)) return
+    for (const piece of session.take()) blocked = !send(socket, piece)
+    if (blocked) session.setBlocked(true)
     if (!session.over || ending) return
     ending = setTimeout(() => socket.destroy(), lingerMs)
     socket.end()
@@ -45,7 +46,11 @@ export function joinHttp2(socket: Socket, options: Omit<SessionOptions, 'text'>,
       if (discarded > lingerBytes) socket.destroy()
     }
   })
-  socket.on('drain', () => session.setBlocked(false))
+  socket.on('drain', () => {
+    blocked = false
+    session.setBlocked(false)
+    later()
+  })
   socket.on('end', () => {
     session.lost()
     socket.end()

@@ -5,9 +5,11 @@ import { type AddressInfo, connect as connectTcp, createServer as createTcpServe
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import type { RawFields } from '../../../proxy/http2/head.ts'
+import type { Session } from '../../../proxy/http2/session.ts'
 import type { Stream } from '../../../proxy/http2/stream.ts'
 import { limitDefaults } from '../../../proxy/limits.ts'
 import { joinHttp2 } from '../../../proxy/node/http2-socket.ts'
+import { frame, preface } from '../bad/http2.ts'
 
 /** One direction of an exchange. */
 interface Message {
@@ -145,6 +147,39 @@ test('a client of node:http2 and a server of ours hear what the other says', asy
     }),
     { numRuns: 40 },
   )
+})
+
+test('answers that a peer does not read wait in the session, and are bounded there', async () => {
+  const sessions: Session[] = []
+  let most = 0
+  const limits = { ...limitDefaults, controlFrames: Infinity }
+  const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
+    const { session } = joinHttp2(socket, { role: 'server', limits, nowMs: Date.now }, { onClosed() {} })
+    sessions.push(session)
+    socket.on('data', () => {
+      most = Math.max(most, socket.writableLength)
+    })
+  })
+  const socket = connectTcp(await listening(server), '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write(preface)
+  const pings = Buffer.concat(Array.from({ length: 3000 }, () => frame(6, 0, 0, Buffer.alloc(8))))
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  let sent = 0
+  // A little each turn, so that it is answered each turn.
+  const send = (): void => {
+    if (socket.destroyed || sessions[0]?.over || sent > 100_000_000) return
+    if (socket.writableLength < 1_000_000) socket.write(pings)
+    sent += pings.length
+    setImmediate(send)
+  }
+  send()
+  await expect.poll(() => sessions[0]?.over, { timeout: 20_000 }).toBe(true)
+  socket.resume()
+  await closed
+  expect(most).toBeLessThan(1_500_000)
 })
 
 test('a client of ours and a server of node:http2 hear what the other says', async () => {
