@@ -282,7 +282,7 @@ test('what comes before a tunnel is there never becomes a request of its own', a
 })
 
 test('by an egress gateway the caller only routes; the gateway judges it by its name, requests and tunnels alike', async () => {
-  const inputs: unknown[] = []
+  const inputs = new Map<string, unknown>() // A tunnel is judged again while it is open.
   const pay = await startOutside('pay.example')
   const listener: EgressListener = {
     direction: 'egress',
@@ -294,7 +294,7 @@ test('by an egress gateway the caller only routes; the gateway judges it by its 
     source: makeSource(egressSvid, ca),
     listener,
     decide: (facts) => {
-      inputs.push(policyInput(facts))
+      inputs.set(facts.requestId, policyInput(facts))
       return allow
     },
     more: { outside: world },
@@ -319,7 +319,7 @@ test('by an egress gateway the caller only routes; the gateway judges it by its 
     ['allowed', 'x509'],
     ['allowed', 'x509'],
   ])
-  expect(inputs).toMatchObject([
+  expect([...inputs.values()]).toMatchObject([
     { source_principal: web, writ: { direction: 'inbound', service: 'pay', workload: egress } },
     {
       source_principal: web,
