@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { counted } from '../../cli/wire/progress.ts'
+import { counted, countShown } from '../../cli/wire/progress.ts'
 
 async function* pages(): AsyncGenerator<readonly number[]> {
   yield [1, 2, 3]
@@ -20,4 +20,18 @@ test('all pages pass, on a terminal with a line that is gone in the end, elsewhe
   clock.mockRestore()
   expect(shown).toEqual({ items: [1, 2, 3, 4], said: '\r3 read\r4 read\r\x1b[K' })
   expect(await through(false)).toEqual({ items: [1, 2, 3, 4], said: '' })
+})
+
+test('a count that is told is a line on a terminal, gone in the end, and nothing elsewhere', () => {
+  const times = [0, 100, 300, 400]
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => times.shift() ?? 1000)
+  let said = ''
+  const shown = countShown('leaves', { isTTY: true, write: (text) => (said += text) })
+  for (const count of [256, 65_536, 65_792]) shown.say(count)
+  shown.end()
+  const quiet = countShown('leaves', { isTTY: false, write: (text) => (said += text) })
+  quiet.say(1)
+  quiet.end()
+  clock.mockRestore()
+  expect(said).toBe('\r65,536 leaves\r\x1b[K')
 })
