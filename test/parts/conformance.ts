@@ -5,5 +5,5 @@ import type { Part } from './part.ts'
 
 export const conformance: Part = {
   install: 'Go, which compiles them once with the OPA that it fetches',
-  prepare: (say) => prepareCases(process.env['CI'] ? 4 : sampleEvery, say),
+  prepare: (say) => prepareCases(process.env['CI'] ? 8 : sampleEvery, say),
 }

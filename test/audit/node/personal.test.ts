@@ -178,7 +178,7 @@ test('control opens what the auditor apart has, which tells it control alone and
   const kept = await recorded((sink) => decided(sink))
   const told: string[] = []
   const controlId = id('writ/control')
-  const peer = { incoming: { socket: { getPeerX509Certificate: () => undefined } } }
+  const peer = { incoming: { socket: { getPeerCertificate: () => ({}) } } }
   const door = logRoutes({
     identify: () => ({ ok: true, identity: { id: asking } }) as never,
     mayRead: (name) => name === controlId,

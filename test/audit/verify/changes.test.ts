@@ -18,7 +18,7 @@ import { leafHashOf, sha256 } from './producer.ts'
  * audit:changes` makes a thousand; with THREADS=2 the parts are read by so many threads.
  */
 
-const count = changeCount(60)
+const count = changeCount(40)
 
 const dir = await mkdtemp(join(tmpdir(), 'writ-changes-'))
 afterAll(() => rm(dir, { recursive: true }))

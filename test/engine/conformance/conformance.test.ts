@@ -11,7 +11,7 @@ import { pageOf, readPage } from './table.ts'
 const test = needs('conformance')
 const page = readFileSync('docs/CONFORMANCE.md', 'utf8')
 
-test('of OPA’s cases, every 4th in CI and else every 20th, none fails that the page does not name', () => {
+test('of OPA’s cases, every 8th in CI and else every 20th, none fails that the page does not name', () => {
   const folder = pathOf('conformance')
   const judged = judgeAll(readCases(folder), folder, conformanceHost(programIn(folder)))
   expect(judged.length).toBeGreaterThan(100)
