@@ -7,15 +7,24 @@ import { SlowFirst } from './test/order.ts'
  */
 const sharing = ['core', 'engine', 'control', 'ca', 'proxy', 'audit'].map((folder) => `test/${folder}/**/*.test.ts`)
 /** Long ones among them, which are begun early instead. */
-const long = ['test/engine/conformance/conformance.test.ts', 'test/engine/node/opa-wasm.test.ts']
+const long = ['test/engine/conformance/conformance.test.ts']
+/** Run by `npm run test:seldom` alone: minutes of what a change seldom touches, or what has a longer script of its own. */
+const seldom = [
+  'test/cli/capture.test.ts',
+  'test/e2e/faults.test.ts',
+  'test/e2e/kafka/partitions.test.ts',
+  'test/engine/node/opa-wasm.test.ts',
+]
 
 const config: ViteUserConfigExport = defineConfig({
   test: {
-    projects: [
-      { extends: true, test: { name: 'shared', isolate: false, include: sharing, exclude: long } },
-      { extends: true, test: { name: 'own', include: ['test/**/*.test.ts'], exclude: sharing } },
-      { extends: true, test: { name: 'long', include: long } },
-    ],
+    projects: process.env['SELDOM']
+      ? [{ extends: true, test: { name: 'seldom', include: seldom } }]
+      : [
+          { extends: true, test: { name: 'shared', isolate: false, include: sharing, exclude: [...long, ...seldom] } },
+          { extends: true, test: { name: 'own', include: ['test/**/*.test.ts'], exclude: [...sharing, ...seldom] } },
+          { extends: true, test: { name: 'long', include: long } },
+        ],
     globalSetup: ['test/setup.ts'],
     // Real processes take long to start where other work has the cores.
     testTimeout: 60_000,

@@ -4,21 +4,18 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Those of about half a minute or more on two cores, the slowest first. The rest follow by their last time or size. */
 const slow: readonly string[] = [
-  'e2e/faults.test.ts',
   'e2e/replicas.test.ts',
   'engine/conformance/conformance.test.ts',
   'e2e/kill.test.ts',
   'audit/node/backup.test.ts',
   'e2e/kafka/kafka.test.ts',
   'audit/node/kafka.test.ts',
-  'cli/capture.test.ts',
   'cli/opa-logs.test.ts',
   'cli/trials.test.ts',
   'cli/commands.test.ts',
   'cli/bank.test.ts',
   'cli/quarantine.test.ts',
   'cli/outside.test.ts',
-  'engine/node/opa-wasm.test.ts',
   'cli/findings.test.ts',
 ]
 
