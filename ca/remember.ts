@@ -2,13 +2,12 @@
 
 import { equalBytes, toHex } from '../core/bytes.ts'
 import type { Evidence, Peer } from '../core/identity.ts'
+import { Recent } from '../core/recent.ts'
 import type { VerifySignature } from './algorithms.ts'
 import { type Certificate, parseCertificate } from './x509.ts'
 
 /** Most that are remembered; beyond them the one that came first is checked again. */
 const maxKnown = 64
-/** The same of whole chains, one for each peer. Some 1.5 KiB each. */
-const maxChains = 1024
 
 /** Answers true without the work where key, bytes and signature are, to the last bit, what held before. */
 export function rememberGood(verify: VerifySignature): VerifySignature {
@@ -72,18 +71,15 @@ export interface KnownChain {
 
 /** Chains and what was said of them, so that the next connection of the same peer costs neither a check nor memory. */
 export function rememberChains(): KnownChains {
-  const kept = new Map<string, KnownChain>()
-  const nameOf = ({ chain }: Chain): string => (chain[0] ? toHex(chain[0].subarray(-8)) : '')
+  const recent = new Recent<KnownChain>()
   return {
-    find(shown) {
-      const before = kept.get(nameOf(shown))
-      return before && isSameChain(before.evidence.chain, shown.chain) ? before : undefined
+    find({ chain }) {
+      const before = chain[0] && recent.find(chain[0])
+      return before && isSameChain(before.evidence.chain, chain) ? before : undefined
     },
     keep(evidence, known) {
-      const name = nameOf(evidence)
-      kept.delete(name) // So that it counts as the newest.
-      kept.set(name, { evidence, known })
-      if (kept.size > maxChains) kept.delete(kept.keys().next().value!)
+      const leaf = evidence.chain[0]
+      if (leaf) recent.keep(leaf, { evidence, known })
     },
   }
 }

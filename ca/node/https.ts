@@ -128,14 +128,17 @@ function connected(socket: TLSSocket): Promise<void> {
   })
 }
 
+/** Certificates of a chain that are looked at; SVID chains have two or three. */
+const maxChain = 8
+
 /**
- * The chain that the peer showed and the root that Node ends it with. Not by `getPeerX509Certificate`: that takes the
+ * The chain that the peer showed and the root that Node ends it with, in DER, the leaf first. Not by `getPeerX509Certificate`: that takes the
  * issuers off OpenSSL's list and frees none of them (Node 24), several KiB for each connection.
  */
 export function chainOf(socket: TLSSocket): readonly Uint8Array[] {
   const chain: Uint8Array[] = []
   let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
-  while (certificate?.raw && chain.length < 8) {
+  while (certificate?.raw && chain.length < maxChain) {
     chain.push(new Uint8Array(certificate.raw))
     const { issuerCertificate: issuer }: DetailedPeerCertificate = certificate
     certificate = issuer === certificate ? undefined : issuer // One that signed itself is its own.

@@ -1,10 +1,8 @@
 /** Who is at the other end of a TLS connection, as evidence for `Identify`. Node's own verdict is not asked. */
 
-import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
+import { chainOf } from '../../ca/node/https.ts'
 import type { Peer } from '../../core/identity.ts'
-
-/** Certificates of a chain that are looked at; SVID chains have two or three. */
-const maxChain = 8
 
 export type PeerOf = (socket: TLSSocket) => Peer
 
@@ -23,19 +21,4 @@ export function peers(): PeerOf {
     known.set(socket, peer)
     return peer
   }
-}
-
-/**
- * DER, the leaf first. Not by `getPeerX509Certificate`: that takes the issuers off OpenSSL's list and frees none of them
- * (Node 24), several KiB for each connection.
- */
-function chainOf(socket: TLSSocket): Uint8Array[] {
-  const chain: Uint8Array[] = []
-  let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
-  while (certificate?.raw && chain.length < maxChain) {
-    chain.push(new Uint8Array(certificate.raw))
-    const { issuerCertificate: issuer }: DetailedPeerCertificate = certificate
-    certificate = issuer === certificate ? undefined : issuer // One that signed itself is its own.
-  }
-  return chain
 }

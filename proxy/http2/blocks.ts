@@ -1,5 +1,6 @@
 /** Header blocks as they come: one frame or several in a row, bounded, and the list that they say. */
 
+import { concat } from '../../core/bytes.ts'
 import { errorCode, flag, frameType, readId } from './frames.ts'
 import type { Decoder, HeaderList } from './hpack/decoder.ts'
 
@@ -62,12 +63,7 @@ export class Blocks {
     if (this.#bytes > this.#maxBytes || this.#parts.length >= mostFrames) return errorCode.enhanceYourCalm
     this.#parts.push(bytes.slice(start, end))
     if (!ends) return undefined
-    const whole = new Uint8Array(this.#bytes)
-    let at = 0
-    for (const part of this.#parts) {
-      whole.set(part, at)
-      at += part.length
-    }
+    const whole = concat(...this.#parts)
     this.open = this.#bytes = 0
     this.#parts = []
     return this.#decode(id, whole, 0, whole.length)

@@ -10,10 +10,11 @@ import type { Endpoint } from '../../core/snapshot.ts'
 import type { ServiceBounds } from '../../core/traffic.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
 import type { Session } from '../http2/session.ts'
+import { ByEndpoint } from './by-endpoint.ts'
 import { type Http2Socket, joinHttp2 } from './http2-socket.ts'
 import { connectOutside } from './outside.ts'
 import { peerOf } from './peer.ts'
-import { isExpected, keyOf, type PoolParts } from './pool.ts'
+import { isExpected, type PoolParts } from './pool.ts'
 import { clientTls } from './tls.ts'
 
 /** Who asked for a session. Exactly one of the two is called, perhaps before `acquire` returns. */
@@ -46,38 +47,13 @@ interface Lent {
 }
 
 export function makeHttp2Pool(parts: PoolParts): Http2Pool {
-  const byKey = new Map<string, EndpointSessions>()
-  /** The same by the snapshot's own objects, which saves building keys. */
-  let byEndpoint = new WeakMap<Endpoint, EndpointSessions>()
-  const unsubscribe = parts.source.subscribe(() => {
-    for (const pool of byKey.values()) pool.renew()
-  })
-  function poolOf(endpoint: Endpoint): EndpointSessions {
-    const known = byEndpoint.get(endpoint)
-    if (known) return known
-    const key = keyOf(endpoint)
-    const pool = byKey.get(key) ?? new EndpointSessions(endpoint, parts)
-    byKey.set(key, pool)
-    byEndpoint.set(endpoint, pool)
-    return pool
-  }
-
+  const pools = new ByEndpoint(parts.source, (endpoint) => new EndpointSessions(endpoint, parts))
   return {
-    acquire: (endpoint, borrower, bounds) => poolOf(endpoint).acquire(borrower, bounds),
-    cancel: (endpoint, borrower) => poolOf(endpoint).cancel(borrower),
-    sweep() {
-      for (const [key, pool] of byKey) {
-        pool.sweep()
-        if (!pool.empty) continue
-        byKey.delete(key)
-        byEndpoint = new WeakMap()
-      }
-    },
-    close() {
-      unsubscribe()
-      for (const pool of byKey.values()) pool.close()
-    },
-    open: () => [...byKey.values()].reduce((sum, pool) => sum + pool.size, 0),
+    acquire: (endpoint, borrower, bounds) => pools.of(endpoint).acquire(borrower, bounds),
+    cancel: (endpoint, borrower) => pools.of(endpoint).cancel(borrower),
+    sweep: () => pools.sweep(),
+    close: () => pools.close(),
+    open: () => pools.open(),
   }
 }
 

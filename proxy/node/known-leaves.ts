@@ -3,11 +3,9 @@
  * asked of OpenSSL and copied again. It saves a look, and decides nothing: `Identify` judges each connection.
  */
 
-import { equalBytes, toHex } from '../../core/bytes.ts'
+import { equalBytes } from '../../core/bytes.ts'
 import type { Evidence, Peer } from '../../core/identity.ts'
-
-/** Most that are kept; beyond them the one that came first is looked at again. Some 1.5 KiB each. */
-const mostLeaves = 1024
+import { Recent } from '../../core/recent.ts'
 
 export interface KnownLeaves {
   /** The evidence that this leaf came with, unless a certificate of it has ended since. */
@@ -19,22 +17,17 @@ export interface KnownLeaves {
 }
 
 export function makeKnownLeaves(): KnownLeaves {
-  const kept = new Map<string, { readonly leaf: Uint8Array; readonly evidence: Evidence; readonly untilMs: number }>()
-  const nameOf = (leaf: Uint8Array): string => toHex(leaf.subarray(-8)) // The end of its signature.
+  const recent = new Recent<{ readonly leaf: Uint8Array; readonly evidence: Evidence; readonly untilMs: number }>()
   return {
     find(leaf, nowMs) {
-      const before = kept.get(nameOf(leaf))
+      const before = recent.find(leaf)
       return before && nowMs <= before.untilMs && equalBytes(before.leaf, leaf) ? before.evidence : undefined
     },
     keep({ evidence }, untilMs) {
       const leaf = evidence.kind === 'x509' ? evidence.chain[0] : undefined
-      if (!leaf) return
-      const name = nameOf(leaf)
-      if (kept.get(name)?.evidence === evidence) return
-      kept.delete(name) // So that it counts as the newest.
-      kept.set(name, { leaf, evidence, untilMs })
-      if (kept.size > mostLeaves) kept.delete(kept.keys().next().value!)
+      if (!leaf || recent.find(leaf)?.evidence === evidence) return
+      recent.keep(leaf, { leaf, evidence, untilMs })
     },
-    clear: () => kept.clear(),
+    clear: () => recent.clear(),
   }
 }

@@ -12,6 +12,7 @@ import type { Endpoint } from '../../core/snapshot.ts'
 import type { ServiceBounds } from '../../core/traffic.ts'
 import type { UpstreamFailure } from '../flow/problem.ts'
 import type { Limits } from '../limits.ts'
+import { ByEndpoint } from './by-endpoint.ts'
 import { connectOutside, type OutsideWorld } from './outside.ts'
 import { peerOf } from './peer.ts'
 import { ReadBuffer } from './read-buffer.ts'
@@ -124,10 +125,6 @@ const provingTls = (state: IdentityState, target: TcpSocketConnectOpts): Connect
   ...target,
 })
 
-/** What endpoints share a pool: those of one address, port and name. */
-export const keyOf = ({ address, port, identity, outside }: Endpoint): string =>
-  `${address} ${port} ${identity ?? (outside ? JSON.stringify(outside) : '')}`
-
 /** Whether the other end still proves the name that the endpoint is to have. */
 export async function isExpected(peer: Peer, endpoint: Endpoint, parts: PoolParts): Promise<boolean> {
   const answer = await parts.identify(peer, parts.nowMs())
@@ -135,47 +132,19 @@ export async function isExpected(peer: Peer, endpoint: Endpoint, parts: PoolPart
 }
 
 export function makePool(parts: PoolParts): Pool {
-  const byKey = new Map<string, EndpointPool>()
-  /** The same by the snapshot's own objects, which saves building keys. */
-  let byEndpoint = new WeakMap<Endpoint, EndpointPool>()
-  const unsubscribe = parts.source.subscribe(() => {
-    for (const pool of byKey.values()) pool.renew()
-  })
-
-  function poolOf(endpoint: Endpoint): EndpointPool {
-    const known = byEndpoint.get(endpoint)
-    if (known) return known
-    const key = keyOf(endpoint)
-    const pool = byKey.get(key) ?? new EndpointPool(endpoint, parts)
-    byKey.set(key, pool)
-    byEndpoint.set(endpoint, pool)
-    return pool
-  }
-
+  const pools = new ByEndpoint(parts.source, (endpoint) => new EndpointConnections(endpoint, parts))
   return {
-    acquire: (endpoint, borrower, bounds) => poolOf(endpoint).acquire(borrower, bounds),
-    cancel: (endpoint, borrower) => poolOf(endpoint).cancel(borrower),
-    forget: (endpoint) => poolOf(endpoint).dropIdle(),
-    sweep() {
-      let emptied = false
-      for (const [key, pool] of byKey) {
-        pool.sweep()
-        if (!pool.empty) continue
-        byKey.delete(key)
-        emptied = true
-      }
-      if (emptied) byEndpoint = new WeakMap()
-    },
-    close() {
-      unsubscribe()
-      for (const pool of byKey.values()) pool.close()
-    },
-    open: () => [...byKey.values()].reduce((sum, pool) => sum + pool.size, 0),
+    acquire: (endpoint, borrower, bounds) => pools.of(endpoint).acquire(borrower, bounds),
+    cancel: (endpoint, borrower) => pools.of(endpoint).cancel(borrower),
+    forget: (endpoint) => pools.of(endpoint).dropIdle(),
+    sweep: () => pools.sweep(),
+    close: () => pools.close(),
+    open: () => pools.open(),
   }
 }
 
 /** Connections to one endpoint. */
-class EndpointPool {
+class EndpointConnections {
   readonly #endpoint: Endpoint
   readonly #parts: PoolParts
   readonly #all = new Set<Upstream>()
