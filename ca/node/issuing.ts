@@ -22,6 +22,8 @@ export interface IssuingOptions {
   readonly sink: RecordSink
   /** Bundles of trust domains that this one federates with. Default none. */
   readonly foreign?: (() => readonly TrustBundle[]) | undefined
+  /** Each certificate, once it is recorded. */
+  readonly onIssued?: ((id: SpiffeId, leaf: Pick<IssuedLeaf, 'notBeforeMs' | 'notAfterMs'>) => void) | undefined
 }
 
 export interface Issuing {
@@ -39,7 +41,7 @@ export interface Issuing {
 
 const csrCure = 'send a PKCS#10 request for a P-256, P-384 or Ed25519 key, signed with that key'
 
-export function makeIssuing({ authority, sink, foreign = () => [] }: IssuingOptions): Issuing {
+export function makeIssuing({ authority, sink, foreign = () => [], onIssued }: IssuingOptions): Issuing {
   async function refuse(id: SpiffeId, evidence: string, fault: WritError): Promise<never> {
     await sink.keep({ ...issuanceBody('refused', id, evidence), reason: fault.message })
     throw fault
@@ -54,6 +56,7 @@ export function makeIssuing({ authority, sink, foreign = () => [] }: IssuingOpti
       }
       const leaf = authority.issue({ ...request, spki: key.spki })
       await sink.keep(issuanceBody(action, id, evidence, leaf)) // Kept first: no certificate is out there unrecorded.
+      onIssued?.(id, leaf)
       return { ...leaf, bundles: [authority.bundle(), ...foreign()] }
     },
     async mint(request, evidence) {

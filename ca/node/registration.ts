@@ -18,8 +18,6 @@ export interface RegistrationOptions extends IssuingOptions {
   readonly svidTtlMs: number
   readonly platform: PlatformParts
   readonly roots: () => readonly PlatformRoots[]
-  /** Each certificate that an agent was given for a workload of its host. */
-  readonly onIssued?: (id: SpiffeId, leaf: Pick<Issued, 'notBeforeMs' | 'notAfterMs'>) => void
   /** Tokens that were shown. Default this process alone knows them. */
   readonly once?: Once
 }
@@ -90,9 +88,7 @@ export function makeRegistration(options: RegistrationOptions): Registration {
 
     async issueFor(agent, name, csrDer) {
       const entry = await ofAgent(agent, name)
-      const issued = await certificate(entry, csrDer, `svid:${agent.serial} ${revisionOf(entry)}`)
-      options.onIssued?.(entry.id, issued)
-      return issued
+      return certificate(entry, csrDer, `svid:${agent.serial} ${revisionOf(entry)}`)
     },
 
     async mintFor(agent, name, audience) {

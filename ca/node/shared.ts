@@ -34,7 +34,7 @@ export interface SharedState {
   behind(trust: number, nowMs: number): Promise<readonly string[]>
   /** What everybody's certificate is: one row for each id, of whoever said it last. */
   readonly leaves: {
-    put(leaf: SharedLeaf): Promise<void>
+    put(leaves: readonly SharedLeaf[]): Promise<void>
     /** Those that hold still and have less than a third of their life left; 1,000 at most, the first to end first. */
     late(nowMs: number): Promise<readonly SharedLeaf[]>
   }
@@ -46,6 +46,8 @@ export interface SharedLeaf {
   readonly notBeforeMs: number
   readonly notAfterMs: number
 }
+
+type Query = (text: string, values?: readonly unknown[]) => Promise<readonly Record<string, unknown>[]>
 
 const channel = 'writ_ca'
 /** Of the advisory locks: one for the tables' making, one for each document by its name. */
@@ -83,7 +85,7 @@ export async function openShared(url: string): Promise<SharedState> {
   const tell = (): void => {
     for (const changed of [...subscribers]) changed()
   }
-  const query = async (text: string, values: readonly unknown[] = []): Promise<readonly Record<string, unknown>[]> => {
+  const query: Query = async (text, values = []) => {
     try {
       return (await pool.query(text, [...values])).rows
     } catch (cause) {
@@ -93,6 +95,9 @@ export async function openShared(url: string): Promise<SharedState> {
   await locked(pool, tablesLock, () => query(tables))
   const listener = listen(url, tell)
   const notify = (): Promise<unknown> => query(`notify ${channel}`)
+  const tokenRoom = roomIn(query, 'writ_ca.join_tokens', 'expires_at_ms', maxTokens)
+  const keyRoom = roomIn(query, 'writ_ca.recovery_keys', 'not_after_ms', maxBound)
+  const shownRoom = roomIn(query, 'writ_ca.shown', 'until_ms', maxShown)
 
   return {
     document: (name) => ({
@@ -123,9 +128,7 @@ export async function openShared(url: string): Promise<SharedState> {
     }),
     tokens: {
       async put({ digest, id, expiresAtMs }: HeldToken, nowMs) {
-        await query('delete from writ_ca.join_tokens where expires_at_ms < $1', [nowMs])
-        const [row] = await query('select count(*) as held from writ_ca.join_tokens')
-        if (Number(row!['held']) >= maxTokens) throw tooManyTokens()
+        if (!(await tokenRoom(nowMs))) throw tooManyTokens()
         await query('insert into writ_ca.join_tokens values ($1, $2, $3)', [digest, id, expiresAtMs])
       },
       async take(digest) {
@@ -152,25 +155,30 @@ export async function openShared(url: string): Promise<SharedState> {
         )
       },
       async put({ digest, id, registered, serial, notAfterMs }, forgetMs) {
-        await query('delete from writ_ca.recovery_keys where not_after_ms < $1', [forgetMs])
-        const rows = await query(
-          `insert into writ_ca.recovery_keys select $1, $2, $3, $4, $5
-           where exists (select from writ_ca.recovery_keys where digest = $1)
-           or (select count(*) from writ_ca.recovery_keys) < $6
-           on conflict (digest) do update set id = excluded.id, registered = excluded.registered,
-           serial = excluded.serial, not_after_ms = excluded.not_after_ms returning digest`,
-          [digest, id, registered, serial, notAfterMs, maxBound],
+        const values = [digest, id, registered, serial, notAfterMs]
+        if (await keyRoom(forgetMs)) {
+          await query(
+            `insert into writ_ca.recovery_keys values ($1, $2, $3, $4, $5) on conflict (digest) do update set
+             id = excluded.id, registered = excluded.registered, serial = excluded.serial, not_after_ms = excluded.not_after_ms`,
+            values,
+          )
+          return
+        }
+        const known = await query(
+          `update writ_ca.recovery_keys set id = $2, registered = $3, serial = $4, not_after_ms = $5 where digest = $1
+           returning digest`,
+          values,
         )
-        if (rows.length === 0) throw tooManyBound()
+        if (known.length === 0) throw tooManyBound()
       },
     },
     once: {
       async take(digest, notAfterMs, nowMs) {
-        await query('delete from writ_ca.shown where until_ms < $1', [nowMs])
+        if (!(await shownRoom(nowMs))) return false
         const rows = await query(
-          `insert into writ_ca.shown select $1, $2 where (select count(*) from writ_ca.shown) < $3
-           on conflict do nothing returning digest`,
-          [digest, notAfterMs + shownSkewMs, maxShown],
+          `insert into writ_ca.shown values ($1, $2) on conflict (digest) do update set until_ms = excluded.until_ms
+           where shown.until_ms < $3 returning digest`,
+          [digest, notAfterMs + shownSkewMs, nowMs],
         )
         return rows.length === 1
       },
@@ -191,12 +199,12 @@ export async function openShared(url: string): Promise<SharedState> {
       return rows.map((row) => String(row['workload']))
     },
     leaves: {
-      async put({ id, notBeforeMs, notAfterMs }) {
+      async put(leaves) {
         await query(
-          `insert into writ_ca.leaves values ($1, $2, $3) on conflict (id) do update
-           set not_before_ms = excluded.not_before_ms, not_after_ms = excluded.not_after_ms
+          `insert into writ_ca.leaves select * from unnest($1::text[], $2::bigint[], $3::bigint[])
+           on conflict (id) do update set not_before_ms = excluded.not_before_ms, not_after_ms = excluded.not_after_ms
            where leaves.not_after_ms <> excluded.not_after_ms`,
-          [id, notBeforeMs, notAfterMs],
+          [leaves.map(({ id }) => id), leaves.map((one) => one.notBeforeMs), leaves.map((one) => one.notAfterMs)],
         )
       },
       async late(nowMs) {
@@ -215,6 +223,31 @@ export async function openShared(url: string): Promise<SharedState> {
       await listener.close()
       await pool.end()
     },
+  }
+}
+
+/**
+ * Whether a table has room for one more row. What ended before `beforeMs` is deleted and the rest counted once for a
+ * hundredth of its rows, since both take as long as it is large: several control planes go over `max` by that much each.
+ */
+function roomIn(query: Query, table: string, endsAt: string, max: number): (beforeMs: number) => Promise<boolean> {
+  let left = 0
+  let counting: Promise<boolean> | undefined
+  const count = async (beforeMs: number): Promise<boolean> => {
+    await query(`delete from ${table} where ${endsAt} < $1`, [beforeMs])
+    const [row] = await query(`select count(*) as held from ${table}`)
+    left = Math.min(max - Number(row!['held']), Math.ceil(max / 100))
+    return left > 0
+  }
+  return async (beforeMs) => {
+    while (left <= 0) {
+      counting ??= count(beforeMs).finally(() => {
+        counting = undefined
+      })
+      if (!(await counting)) return false
+    }
+    left--
+    return true
   }
 }
 

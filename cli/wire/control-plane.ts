@@ -214,6 +214,7 @@ export async function openControlPlane(options: ControlPlaneOptions): Promise<Co
     random,
     svidTtlMs: options.config.settings.svidTtlMs,
     foreign: () => registrations.foreign(),
+    onIssued: (id, leaf) => leaves.seen({ id, ...leaf }),
   })
   const reads = makeReads({
     sink: () => sink,

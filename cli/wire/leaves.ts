@@ -1,6 +1,6 @@
 /**
- * Whose certificates were not renewed when they were due, as control knows it: proxies, agents and auditors show what they use
- * whenever they ask for trust, and for the workloads of a host their agent asks.
+ * Whose certificates were not renewed when they were due, as control knows it: by what it gave last, and by what proxies,
+ * agents and auditors show that they use whenever they ask for trust.
  */
 
 import { type Lifetime, lifetime, urgencyOf } from '../../ca/lifetimes.ts'
@@ -14,12 +14,14 @@ export interface Leaf {
 }
 
 export interface Leaves {
-  /** What this one uses from now on. */
+  /** What this one was given, or was seen to use. */
   seen(leaf: Leaf): void
   /** Those of ids that still renew. Never rejects: while a database does not answer, it is what was late before. */
   late(): Promise<readonly { readonly id: SpiffeId; readonly lifetime: Lifetime }[]>
 }
 
+/** How long what is for the database is gathered, in milliseconds. */
+const togetherMs = 200
 /** Ids that are remembered at most, of which the longest unheard of goes first. */
 const maxLeaves = 100_000
 
@@ -32,6 +34,13 @@ export function makeLeaves(options: {
 }): Leaves {
   const { shared, renews, nowMs } = options
   const heard = new Map<SpiffeId, Leaf>()
+  let timer: NodeJS.Timeout | undefined
+  const share = (): void => {
+    timer = undefined
+    const leaves = [...heard.values()]
+    heard.clear()
+    void shared?.leaves.put(leaves).catch(() => undefined) // The next word of them comes soon enough.
+  }
   let last: readonly Leaf[] = []
   const mine = (): readonly Leaf[] => {
     for (const [id, { notAfterMs }] of heard) if (notAfterMs <= nowMs()) heard.delete(id)
@@ -40,13 +49,10 @@ export function makeLeaves(options: {
   return {
     seen(leaf) {
       if (!renews(leaf.id)) return
-      if (shared) {
-        void shared.leaves.put(leaf).catch(() => undefined) // The next word of it comes soon enough.
-        return
-      }
       heard.delete(leaf.id)
       heard.set(leaf.id, leaf)
       if (heard.size > maxLeaves) heard.delete(heard.keys().next().value!)
+      if (shared) timer ??= setTimeout(share, togetherMs).unref()
     },
     async late() {
       last = shared ? await shared.leaves.late(nowMs()).catch(() => last) : mine()

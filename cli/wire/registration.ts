@@ -33,8 +33,7 @@ export interface RegistrationsOptions {
   readonly sink: RecordSink
   readonly settings: () => { readonly identity: IdentitySettings; readonly svidTtlMs: number }
   readonly denied: () => ReadonlySet<string>
-  /** Each certificate that an agent was given for a workload of its host. */
-  readonly onIssued: NonNullable<RegistrationOptions['onIssued']>
+  readonly onIssued: RegistrationOptions['onIssued']
   /** Who acts through the operator's door, as records name them. */
   readonly actor: string
   readonly nowMs: () => number

@@ -13,14 +13,19 @@ import { writeCsr } from '../../../ca/node/write.ts'
 import { verifySvid } from '../../../ca/svid.ts'
 import { WritError } from '../../../core/fault.ts'
 import type { Identity } from '../../../core/identity.ts'
+import type { SpiffeId } from '../../../core/spiffe.ts'
 import { bank, domain, id, keepAll, newAuthority, newCsr, noonMs, orders, random, tempFolder } from '../world.ts'
 
 async function open(tokens: TokenStore = memoryTokens(), given?: Authority, fails = false) {
   const authority = given ?? (await newAuthority())
   const clock = { nowMs: noonMs }
   const kept = keepAll(fails)
-  const registrar = makeRegistrar({ authority, tokens, sink: kept.sink, nowMs: () => clock.nowMs, random })
-  return { ...kept, registrar, clock, authority }
+  const told: [SpiffeId, number][] = []
+  const registrar = makeRegistrar({
+    ...{ authority, tokens, sink: kept.sink, nowMs: () => clock.nowMs, random },
+    onIssued: (id, { notAfterMs }) => void told.push([id, notAfterMs]),
+  })
+  return { ...kept, registrar, clock, authority, told }
 }
 
 const codeOf = (answer: Promise<unknown>): Promise<string> =>
@@ -30,9 +35,10 @@ const codeOf = (answer: Promise<unknown>): Promise<string> =>
   )
 
 test('a token gives its workload a certificate, and the issuance is on record', async () => {
-  const { registrar, authority, bodies } = await open()
+  const { registrar, authority, bodies, told } = await open()
   const token = await registrar.createToken(orders)
   const issued = await registrar.join(token, newCsr())
+  expect(told).toEqual([[orders, issued.notAfterMs]])
   expect(verifySvid(issued.chain, authority.bundle(), noonMs, verifySignature)).toMatchObject({
     ok: true,
     identity: { id: orders, serial: issued.serial },
