@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const main = ['dist/cli/main.js', 'cli/main.ts'].map((path) => join(root, path)).find(existsSync)
+const main = ['dist/command/main.js', 'cli/main.ts'].map((path) => join(root, path)).find(existsSync)
 
 if (Number(process.versions.node.split('.')[0]) >= 24) {
   const { run } = await import(pathToFileURL(main).href)

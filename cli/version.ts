@@ -2,11 +2,10 @@
 
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 /** The package's own folder, from sources and from dist/ alike. */
 export const root: string = (() => {
-  const here = dirname(dirname(fileURLToPath(import.meta.url)))
+  const here = join(import.meta.dirname, '..')
   return here.endsWith('dist') ? dirname(here) : here
 })()
 

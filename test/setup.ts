@@ -11,11 +11,13 @@ import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
 import { templateVariable } from '../audit/node/template.ts'
+import { prepareCommand } from './parts/command.ts'
 import { type PartName, parts } from './parts/index.ts'
 import type { PreparedParts } from './parts/needs.ts'
 
 export default async function setup(project: TestProject): Promise<void> {
   process.env[templateVariable] = await storeTemplate()
+  await prepareCommand()
   const wanted = await partsNamedBy(project.vitest.state.getPaths())
   const prepared: { -readonly [name in PartName]?: PreparedParts[name] } = {}
   await Promise.all(

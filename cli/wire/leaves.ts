@@ -34,9 +34,7 @@ export function makeLeaves(options: {
 }): Leaves {
   const { shared, renews, nowMs } = options
   const heard = new Map<SpiffeId, Leaf>()
-  let timer: NodeJS.Timeout | undefined
   const share = (): void => {
-    timer = undefined
     const leaves = [...heard.values()]
     heard.clear()
     void shared?.leaves.put(leaves).catch(() => undefined) // The next word of them comes soon enough.
@@ -49,10 +47,10 @@ export function makeLeaves(options: {
   return {
     seen(leaf) {
       if (!renews(leaf.id)) return
+      if (shared && heard.size === 0) setTimeout(share, togetherMs).unref()
       heard.delete(leaf.id)
       heard.set(leaf.id, leaf)
       if (heard.size > maxLeaves) heard.delete(heard.keys().next().value!)
-      if (shared) timer ??= setTimeout(share, togetherMs).unref()
     },
     async late() {
       last = shared ? await shared.leaves.late(nowMs()).catch(() => last) : mine()

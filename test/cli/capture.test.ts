@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, vi } from 'vitest'
 import { buildPolicy } from '../../engine/node/build.ts'
 import { run, startChild } from '../parts/child.ts'
+import { commandFile } from '../parts/command.ts'
 import { needs, pathOf } from '../parts/needs.ts'
 import { startHosts } from '../parts/netns.ts'
 import { startAsked } from '../soak/child.ts'
@@ -11,7 +12,6 @@ import type { Counts, Hub, HubAsk } from '../soak/hub.ts'
 
 const test = needs('netns', 'curl', 'opa')
 const soak = join(import.meta.dirname, '../soak')
-const main = join(import.meta.dirname, '../../cli/main.ts')
 
 test('a program that knows nothing of the mesh reaches its sidecar by name, and by an address that it knew', {
   timeout: 300_000,
@@ -60,7 +60,7 @@ test('a program that knows nothing of the mesh reaches its sidecar by name, and 
     run(here.enter[0]!, [...here.enter.slice(1), ...words])
   const curl = (target: string): Promise<string> => enter('curl', '-sS', '--max-time', '20', target)
   const writ = (...words: readonly string[]): Promise<string> =>
-    enter(process.execPath, main, 'capture', '--workload', 'web', ...words)
+    enter(process.execPath, commandFile, 'capture', '--workload', 'web', ...words)
   // Nobody answers there at first, and who asks is told so soon.
   await writeFile(
     `/etc/netns/${here.enter[3]}/resolv.conf`,
@@ -95,7 +95,14 @@ test('a program that knows nothing of the mesh reaches its sidecar by name, and 
   ending.push(() => other.kill())
   await other.printed(/ready/, 60_000)
   const launch = ['launch', '--socket', 'web/outbound=127.0.0.1:15001', '--transparent', '--uid', String(user), '--']
-  const command = [process.execPath, main, ...launch, process.execPath, join(soak, 'sidecar.ts'), ...wordsOf('web')]
+  const command = [
+    process.execPath,
+    commandFile,
+    ...launch,
+    process.execPath,
+    join(soak, 'sidecar.ts'),
+    ...wordsOf('web'),
+  ]
   const launched = startChild(here.enter[0]!, [...here.enter.slice(1), ...command, '15053'])
   ending.push(() => launched.kill())
   await writ('-f', meshFile, '--apply', '--transparent', '--dns', '15053', '--except-uid', String(user))

@@ -6,9 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, onTestFinished } from 'vitest'
+import { commandFile } from '../parts/command.ts'
 
 export const repository: string = join(import.meta.dirname, '../..')
-const main = join(repository, 'cli/main.ts')
 
 export interface Ended {
   /** The exit code, or the signal that ended it. */
@@ -28,7 +28,7 @@ export interface Started {
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string
-  /** The program and what stands before the arguments. Default: this Node with the command's source. */
+  /** The program and what stands before the arguments. Default: this Node with the command. */
   readonly by?: readonly [string, ...string[]]
 }
 
@@ -41,7 +41,7 @@ process.on('exit', () => {
 })
 
 export function start(args: readonly string[], options: RunOptions = {}): Started {
-  const [program, ...before] = options.by ?? [process.execPath, main]
+  const [program, ...before] = options.by ?? [process.execPath, commandFile]
   const child = spawn(program, [...before, ...args], {
     cwd: options.cwd ?? repository,
     env: options.env ?? plain,

@@ -12,6 +12,7 @@ import { type MadeLog, makeLog } from '../../bench/log/make.ts'
 import { openFilesDoor } from '../../control/node/log-files.ts'
 import { testWitness } from '../audit/witness/go.ts'
 import { repository } from '../cli/writ.ts'
+import { commandFile } from '../parts/command.ts'
 import { needs, pathOf } from '../parts/needs.ts'
 import { type Authority, openAuthority } from '../parts/openssl-tsa.ts'
 
@@ -46,7 +47,7 @@ beforeAll(async () => {
   )
   await copyFile(authority.ca, join(auditor, 'authority.pem'))
   const command = join(auditor, 'bin', 'writ')
-  await writeFile(command, `#!/bin/sh\nexec "${process.execPath}" "${join(repository, 'cli/main.ts')}" "$@"\n`)
+  await writeFile(command, `#!/bin/sh\nexec "${process.execPath}" "${commandFile}" "$@"\n`)
   await chmod(command, 0o755)
 
   const page = await readFile(join(repository, 'docs/AUDITORS.md'), 'utf8')

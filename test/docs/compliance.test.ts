@@ -6,6 +6,7 @@ import { expect } from 'vitest'
 import { ordersMesh } from '../cli/orders-mesh.ts'
 import { temporary } from '../cli/recorded.ts'
 import { repository, start } from '../cli/writ.ts'
+import { commandFile } from '../parts/command.ts'
 import { needs, pathOf } from '../parts/needs.ts'
 import { freePort } from '../parts/ports.ts'
 import { makeQuarter } from './quarter.ts'
@@ -28,10 +29,7 @@ async function placeFor(page: string): Promise<{ readonly folder: string; readon
   }
   const bin = join(folder, 'bin')
   await mkdir(bin)
-  await writeFile(
-    join(bin, 'writ'),
-    `#!/bin/sh\nexec "${process.execPath}" "${join(repository, 'cli/main.ts')}" "$@"\n`,
-  )
+  await writeFile(join(bin, 'writ'), `#!/bin/sh\nexec "${process.execPath}" "${commandFile}" "$@"\n`)
   await chmod(join(bin, 'writ'), 0o755)
   const path = [bin, dirname(pathOf('go')), process.env['PATH']].join(delimiter)
   const env = { ...process.env, PATH: path, WRIT_OPA: pathOf('opa'), NO_COLOR: '1', FORCE_COLOR: undefined }

@@ -18,6 +18,7 @@ import { fromUtf8 } from '../../core/bytes.ts'
 import type { Identity } from '../../core/identity.ts'
 import { type AuditEvent, type DecisionBody, parseDecisionId, type RefusalsBody } from '../../core/record.ts'
 import { run } from '../parts/child.ts'
+import { commandFile } from '../parts/command.ts'
 import { needs } from '../parts/needs.ts'
 import { type RunningWorkerd, startWorkerd } from '../parts/workerd.ts'
 
@@ -30,7 +31,6 @@ const test = needs('workerd', 'opa')
 const ready = test !== (plain.skip as typeof test)
 
 const example = join(import.meta.dirname, '../../deploy/edge')
-const main = join(import.meta.dirname, '../../cli/main.ts')
 const hello = 'spiffe://edge.example/hello'
 const shop = 'spiffe://edge.example/shop'
 
@@ -110,7 +110,7 @@ afterAll(async () => {
   if (folder !== '') await rm(folder, { recursive: true, force: true })
 })
 
-const writ = (...args: readonly string[]): Promise<string> => run(process.execPath, [main, ...args])
+const writ = (...args: readonly string[]): Promise<string> => run(process.execPath, [commandFile, ...args])
 
 /** The example's own source. What `writ policy build` made lies in our folder instead of beside it. */
 async function bundle(runtime: Runtime): Promise<string> {

@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import type { Durability } from '../../core/snapshot.ts'
 import { buildPolicy } from '../../engine/node/build.ts'
 import { type Child, run, startChild } from '../parts/child.ts'
+import { commandFile } from '../parts/command.ts'
 import { type RunningKafka, startKafka } from '../parts/kafka.ts'
 import { type RunningNginx, startNginx } from '../parts/nginx.ts'
 import { freePort } from '../parts/ports.ts'
 import { type RunningPostgres, startPostgres } from '../parts/postgres.ts'
 
-const main = join(import.meta.dirname, '../../cli/main.ts')
 const node = process.execPath
 
 /** One of our own processes: killed as by a crash, and started again with the same words. */
@@ -31,7 +31,7 @@ export class Process {
   }
 
   start(): void {
-    this.#child = startChild(node, [main, this.name, ...this.#args], { env: { ...process.env, ...this.#env } })
+    this.#child = startChild(node, [commandFile, this.name, ...this.#args], { env: { ...process.env, ...this.#env } })
   }
 
   async ready(withinMs = 60_000): Promise<void> {
@@ -122,7 +122,7 @@ export async function openMesh(
   const words = ['--trust-domain', 'e2e.example', '--control', url]
 
   const writ: Mesh['writ'] = async (...args) => {
-    const child = startChild(node, [main, ...args], { env: { ...process.env, ...env } })
+    const child = startChild(node, [commandFile, ...args], { env: { ...process.env, ...env } })
     const how = await child.ended
     return { code: typeof how === 'number' ? how : 128, text: child.logs() }
   }

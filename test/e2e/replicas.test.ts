@@ -9,8 +9,9 @@ import type { AuthorityStatus } from '../../control/node/authority-routes.ts'
 import { adminRequest } from '../../control/node/client.ts'
 import { buildPolicy } from '../../engine/node/build.ts'
 import { ordersMesh } from '../cli/orders-mesh.ts'
-import { repository, writ } from '../cli/writ.ts'
+import { writ } from '../cli/writ.ts'
 import { run } from '../parts/child.ts'
+import { commandFile } from '../parts/command.ts'
 import { type RunningKafka, startKafka } from '../parts/kafka.ts'
 import { needs } from '../parts/needs.ts'
 import { freePort } from '../parts/ports.ts'
@@ -30,7 +31,6 @@ const test = needs('kafka', 'postgres', 'vegeta')
 const here = Object.values(inject('parts')).every((part) => 'path' in part)
 const rate = Number(process.env['RATE'] ?? 500)
 const whole = process.env['RATE'] !== undefined
-const main = join(repository, 'cli/main.ts')
 const env = { WRIT_CA_KEY: 'a passphrase for this test alone', WRIT_CA_DATABASE: '' }
 const processes: Process[] = []
 let folder: string
@@ -68,7 +68,7 @@ test('a control plane is killed and the database restarted in the middle of a ro
   const ports = { inbound, outbound, app: (app.address() as AddressInfo).port }
   const spec = specOf(kafka.broker)
   await writeFile(file, ordersMesh({ ports, spec, policy: drill }) + other.document)
-  await run(process.execPath, [main, 'kafka', 'prepare', '--brokers', kafka.broker, '--replication', '1'])
+  await run(process.execPath, [commandFile, 'kafka', 'prepare', '--brokers', kafka.broker, '--replication', '1'])
   const control = async (name: string, port: number): Promise<Process> => {
     const words = ['-f', file, '--state', join(folder, name), '--policies', policies]
     return started('control', [...words, '--listen', `127.0.0.1:${port}`], /mesh door/)

@@ -18,7 +18,7 @@ import { type Pin, pinSources } from '../pinned.ts'
 
 /** What runs in the threads that gather. Beside this file, as source or as compiled. */
 export const gatheringThread: URL = new URL(
-  import.meta.url.endsWith('.ts') ? './part-worker.ts' : './part-worker.js',
+  import.meta.url.endsWith('.ts') ? './gather-worker.ts' : './gather-worker.js',
   import.meta.url,
 )
 
