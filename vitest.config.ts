@@ -9,12 +9,7 @@ const sharing = ['core', 'engine', 'control', 'ca', 'proxy', 'audit'].map((folde
 /** Long ones among them, which are begun early instead. */
 const long = ['test/engine/conformance/conformance.test.ts']
 /** Run by `npm run test:seldom` alone: minutes of what a change seldom touches, or what has a longer script of its own. */
-const seldom = [
-  'test/cli/capture.test.ts',
-  'test/e2e/faults.test.ts',
-  'test/e2e/kafka/partitions.test.ts',
-  'test/engine/node/opa-wasm.test.ts',
-]
+const seldom = ['test/none.test.ts']
 
 const config: ViteUserConfigExport = defineConfig({
   test: {
