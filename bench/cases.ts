@@ -1,5 +1,6 @@
 /** What is measured: which proxy, in front of what, under which load. */
 
+import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { prepareKafka } from '../audit/node/kafka.ts'
@@ -96,7 +97,7 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
     (policy?: BenchPolicy, more: WritMore = {}): Starter =>
     (upstreamPort, tls) =>
       startJudged(bench, upstreamPort, tls, policy, more)
-  const smallHeap = writ(peers, { nodeOptions: ['--max-semi-space-size=8'] })
+  const asImage = writ(peers, { env: imageEnv })
   const direct: Starter = async (port) => ({ port, pid: () => undefined, remove: async () => {} })
   const idle = (connections: number): CaseLoad => ({ kind: 'idle', connections })
 
@@ -108,7 +109,7 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
     make('proxies', 'writ, plain', false, usual, writ()),
     make('proxies', 'writ, mTLS', true, usual, writ()),
     make('proxies', 'writ, mTLS, policy and records, 90 % repeated', true, usual, writ(peers)),
-    make('proxies', 'writ, the same, young objects in 8 MiB', true, usual, smallHeap),
+    make('proxies', 'writ, the same, as the image sets it', true, usual, asImage),
     make('proxies', 'writ, mTLS, policy and records, 0 % repeated', true, unique, writ(peers)),
     make('proxies', "writ, mTLS, the bank's policy and records, 90 % repeated", true, usual, writ(bankPolicy)),
     make('proxies', 'nginx, plain (last)', false, usual, nginx),
@@ -124,7 +125,7 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
     make('latency', 'Envoy, mTLS, at 1,000/s', true, steady, envoy()),
     make('latency', 'writ, mTLS, at 1,000/s', true, steady, writ()),
     make('latency', 'writ, mTLS, policy and records, at 1,000/s', true, steady, writ(peers)),
-    make('latency', 'writ, the same, young objects in 8 MiB, at 1,000/s', true, steady, smallHeap),
+    make('latency', 'writ, the same, as the image sets it, at 1,000/s', true, steady, asImage),
     make('http2', 'nginx, mTLS, HTTP/2', true, http2, nginxHttp2),
     make('http2', 'Envoy, mTLS, HTTP/2', true, http2, envoy()),
     make('http2', 'writ, mTLS, HTTP/2', true, http2, writ()),
@@ -147,7 +148,14 @@ export async function casesOf(bench: Bench): Promise<Case[]> {
   ]
 }
 
-type WritMore = Pick<WritProxyOptions, 'upstreamProtocol' | 'nodeOptions'>
+/** What deploy/Dockerfile sets for every process. */
+const imageEnv: NodeJS.ProcessEnv = Object.fromEntries(
+  [...readFileSync(join(import.meta.dirname, '../deploy/Dockerfile'), 'utf8').matchAll(/^ENV (\w+)=(.+)$/gm)].map(
+    ([, name, value]) => [name, value],
+  ),
+)
+
+type WritMore = Pick<WritProxyOptions, 'upstreamProtocol' | 'env'>
 
 /** Undefined policy: neither policy nor records. */
 async function startJudged(

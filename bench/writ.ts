@@ -1,9 +1,10 @@
 /** Where the proxy of this project enters the comparison: one worker in a process of its own, on one core. */
 
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:https'
 import { join } from 'node:path'
-import { run, startChild } from '../test/parts/child.ts'
+import { bundleInto } from '../deploy/build.ts'
+import { startChild } from '../test/parts/child.ts'
 import type { Certificates } from './certificates.ts'
 import { type Kept, keptIn } from './kept.ts'
 import type { Judged, WorkerOptions } from './worker.ts'
@@ -12,7 +13,7 @@ export interface WritProxyOptions {
   readonly upstreamPort: number
   /** What the upstream speaks. Default HTTP/1.1. */
   readonly upstreamProtocol?: 'h2c' | undefined
-  /** The worker, as `buildWorker` has compiled it. Default its source, which Node compiles as it loads it. */
+  /** The worker, as `buildWorker` has bundled it. Default its source, which Node compiles as it loads it. */
   readonly program?: string | undefined
   /** False is plain HTTP, on the listener that a workload calls out by. Otherwise callers show an SVID. */
   readonly tls: boolean
@@ -21,8 +22,8 @@ export interface WritProxyOptions {
   readonly judged: Omit<Judged, 'spool'> | undefined
   /** In front of the command, to pin it. */
   readonly before: readonly string[]
-  /** Options of Node, to profile it. */
-  readonly nodeOptions?: readonly string[]
+  /** More of its environment. */
+  readonly env?: NodeJS.ProcessEnv
   /** For its state; removed by the run. */
   readonly folder: string
 }
@@ -53,7 +54,7 @@ export interface Ended {
 export const probes = 1
 
 export async function startWritProxy(options: WritProxyOptions): Promise<RunningProxy> {
-  const { certificates, judged, upstreamPort, upstreamProtocol, tls, before, nodeOptions = [] } = options
+  const { certificates, judged, upstreamPort, upstreamProtocol, tls, before, env = {} } = options
   const dir = await mkdtemp(join(options.folder, 'writ-'))
   const worker: WorkerOptions = {
     authority: certificates.authority,
@@ -63,10 +64,14 @@ export async function startWritProxy(options: WritProxyOptions): Promise<Running
     judged: judged && { ...judged, spool: join(dir, 'spool') },
   }
   const [command, ...args] = [
-    ...[...before, process.execPath, ...nodeOptions, options.program ?? join(import.meta.dirname, 'worker.ts')],
+    ...[...before, process.execPath, options.program ?? join(import.meta.dirname, 'worker.ts')],
     JSON.stringify(worker),
   ]
-  const child = startChild(command!, args, { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = startChild(command!, args, {
+    cwd: dir,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const printed = async (pattern: RegExp, withinMs: number): Promise<string> => {
     await child.printed(pattern, withinMs)
     return pattern.exec(child.logs())![1]!
@@ -89,31 +94,11 @@ export async function startWritProxy(options: WritProxyOptions): Promise<Running
   }
 }
 
-/**
- * Compiles the worker and all it needs to JavaScript, as users have it: the compiler that Node would load stays out of the
- * figures. Below node_modules, so that packages are found from there.
- */
+/** Bundles the worker as the command is bundled for users. Below node_modules, so that packages are found from there. */
 export async function buildWorker(): Promise<string> {
-  const root = join(import.meta.dirname, '..')
-  const outDir = join(root, 'node_modules/.cache/writ-bench')
-  await rm(outDir, { recursive: true, force: true })
-  await mkdir(outDir, { recursive: true })
-  const settings = {
-    extends: join(root, 'tsconfig.build.json'),
-    compilerOptions: {
-      outDir,
-      rootDir: root,
-      declaration: false,
-      isolatedDeclarations: false,
-      typeRoots: [join(root, 'node_modules/@types')],
-    },
-    include: [join(root, 'bench/worker.ts')],
-    exclude: [],
-  }
-  const project = join(outDir, 'tsconfig.json')
-  await writeFile(project, JSON.stringify(settings))
-  await run(join(root, 'node_modules/.bin/tsc'), ['-p', project])
-  return join(outDir, 'bench/worker.js')
+  const out = join(import.meta.dirname, '../node_modules/.cache/writ-bench')
+  await bundleInto(out, ['bench/worker'])
+  return join(out, 'worker.js')
 }
 
 /** A policy that says yes to everything would make a fine figure. */

@@ -21,13 +21,16 @@ const workers = [
 const apart = ['koffi', 'pg-native', /^@electric-sql\//]
 
 /** Writes `main.js`, the workers and what they share into `out`, which is emptied first. */
-export async function buildCommand(out: string): Promise<void> {
+export const buildCommand = (out: string): Promise<void> => bundleInto(out, ['cli/main', ...workers])
+
+/** Writes each of `sources`, a path from the root without its ending, under its last name, and what they share. */
+export async function bundleInto(out: string, sources: readonly string[]): Promise<void> {
   await rm(out, { recursive: true, force: true })
-  const input = ['cli/main', ...workers].map((path) => [basename(path), join(root, `${path}.ts`)])
+  const input = sources.map((path) => [basename(path), join(root, `${path}.ts`)])
   const bundle = await rolldown({
     ...{ cwd: root, platform: 'node', input: Object.fromEntries(input) },
     external: [/^node:/, ...apart],
-    plugins: [sourceFolders(out)],
+    plugins: [sourceFolders(out, sources[0]!)],
   })
   try {
     await bundle.write({ dir: out, format: 'esm', entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' })
@@ -36,8 +39,8 @@ export async function buildCommand(out: string): Promise<void> {
   }
 }
 
-/** A module that looks for the package's `policies` or `compliance` does so from the folder of its source. */
-function sourceFolders(out: string): Plugin {
+/** Only `main` is what was started. A module that looks for the package's `policies` or `compliance` does so from the folder of its source. */
+function sourceFolders(out: string, main: string): Plugin {
   return {
     name: 'source-folders',
     transform(code, id) {
@@ -46,7 +49,7 @@ function sourceFolders(out: string): Plugin {
       const folder = JSON.stringify(`/${relative(out, root)}/${dirname(path)}`)
       return code
         .replaceAll('import.meta.dirname', `(import.meta.dirname + ${folder})`)
-        .replaceAll('import.meta.main', path === 'cli/main.ts' ? 'import.meta.main' : 'false')
+        .replaceAll('import.meta.main', path === `${main}.ts` ? 'import.meta.main' : 'false')
     },
   }
 }
