@@ -1,23 +1,24 @@
 import { defineConfig, type ViteUserConfigExport } from 'vitest/config'
 import { SlowFirst } from './test/order.ts'
 
-/**
- * Files of these folders share a worker and what it has imported, which halves their cost. The others have a process each:
- * they start meshes, take over the console, or load what cannot be loaded twice.
- */
-const sharing = ['core', 'engine', 'control', 'ca', 'proxy', 'audit'].map((folder) => `test/${folder}/**/*.test.ts`)
+/** Files share a worker and what it has imported, which halves their cost; those that start whole meshes have a process each. */
+const all = ['test/**/*.test.ts']
+const own = ['test/e2e/**/*.test.ts']
 /** Long ones among them, which are begun early instead. */
 const long = ['test/engine/conformance/conformance.test.ts']
 /** Run by `npm run test:seldom` alone: minutes of what a change seldom touches, or what has a longer script of its own. */
-const seldom = ['test/none.test.ts']
+const seldom = ['test/e2e/kafka/partitions.test.ts', 'test/engine/node/opa-wasm.test.ts']
 
 const config: ViteUserConfigExport = defineConfig({
   test: {
     projects: process.env['SELDOM']
       ? [{ extends: true, test: { name: 'seldom', include: seldom } }]
       : [
-          { extends: true, test: { name: 'shared', isolate: false, include: sharing, exclude: [...long, ...seldom] } },
-          { extends: true, test: { name: 'own', include: ['test/**/*.test.ts'], exclude: [...sharing, ...seldom] } },
+          {
+            extends: true,
+            test: { name: 'shared', isolate: false, include: all, exclude: [...own, ...long, ...seldom] },
+          },
+          { extends: true, test: { name: 'own', include: own, exclude: seldom } },
           { extends: true, test: { name: 'long', include: long } },
         ],
     globalSetup: ['test/setup.ts'],

@@ -4,25 +4,22 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Those of about half a minute or more on two cores, the slowest first. The rest follow by their last time or size. */
 const slow: readonly string[] = [
+  'e2e/faults.test.ts',
   'e2e/replicas.test.ts',
   'engine/conformance/conformance.test.ts',
   'e2e/kill.test.ts',
-  'audit/node/backup.test.ts',
   'e2e/kafka/kafka.test.ts',
-  'audit/node/kafka.test.ts',
-  'cli/opa-logs.test.ts',
+  'audit/node/backup.test.ts',
+  'audit/node/newlog.test.ts',
   'cli/trials.test.ts',
-  'cli/commands.test.ts',
-  'cli/bank.test.ts',
+  'cli/policy-data.test.ts',
   'cli/quarantine.test.ts',
-  'cli/outside.test.ts',
-  'cli/findings.test.ts',
 ]
 
 const rank = ({ moduleId, project }: TestSpecification): number => {
-  if (!project.config.isolate) return slow.length + 1 // Together at the end: a worker is only shared with the next in line.
   const at = slow.findIndex((path) => moduleId.endsWith(`/test/${path}`))
-  return at < 0 ? slow.length : at
+  // Those that share a worker stand together at the end: it is only shared with the next in line.
+  return (project.config.isolate ? 0 : slow.length + 1) + (at < 0 ? slow.length : at)
 }
 
 export class SlowFirst extends BaseSequencer {

@@ -151,6 +151,8 @@ test("the folder is its owner's alone, and so is every file", async () => {
   for (const name of readdirSync(dir)) expect(statSync(join(dir, name)).mode & 0o777).toBe(0o600)
 })
 
+const step = process.env['CI'] ? 5 : 1
+
 test('cut at any byte, a spool opens with a prefix of what was kept, and the next epoch quotes its last', async () => {
   const dir = folder()
   const first = open(dir)
@@ -165,7 +167,8 @@ test('cut at any byte, a spool opens with a prefix of what was kept, and the nex
   const [name] = segmentsIn(dir)
   const whole = readFileSync(join(dir, name!))
 
-  for (let length = 0; length <= whole.length; length++) {
+  // In CI every fifth byte, the last among them.
+  for (let length = whole.length % step; length <= whole.length; length += step) {
     rmSync(dir, { recursive: true })
     mkdirSync(dir)
     writeFileSync(join(dir, name!), whole.subarray(0, length))
