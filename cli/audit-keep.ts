@@ -16,7 +16,7 @@ import { WritError } from '../core/fault.ts'
 import { formatTime } from '../core/time.ts'
 import { repeated } from './options.ts'
 import { software } from './version.ts'
-import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
+import { compileMeshOnly, readMesh } from './wire/config.ts'
 import { openSigner, storeOf } from './wire/log.ts'
 import { openClock, random, sha256 } from './wire/machine.ts'
 

@@ -13,7 +13,7 @@ import type { KeepingSettings } from '../control/mesh/keeping.ts'
 import { WritError } from '../core/fault.ts'
 import { formatMs, parseTime } from '../core/time.ts'
 import { repeated } from './options.ts'
-import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
+import { compileMeshOnly, readMesh } from './wire/config.ts'
 import { storeOf } from './wire/log.ts'
 
 interface StoreOptions {

@@ -12,7 +12,7 @@ import { objectReader } from '../audit/node/objects/source.ts'
 import { dueMs, type RetentionState, readRetention } from '../audit/node/retention.ts'
 import type { KeepingSettings } from '../control/mesh/keeping.ts'
 import { messageOf } from '../core/fault.ts'
-import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
+import { compileMeshOnly, readMesh } from './wire/config.ts'
 
 /** What cannot be asked says why. */
 type Asked = { readonly entries: number } | { readonly fault: string }

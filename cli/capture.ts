@@ -15,7 +15,7 @@ import {
 } from '../control/mesh/capture.ts'
 import { messageOf, WritError } from '../core/fault.ts'
 import { number, userNumber } from './options.ts'
-import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
+import { compileMeshOnly, readMesh } from './wire/config.ts'
 import { sha256 } from './wire/machine.ts'
 
 interface Options {

@@ -7,7 +7,7 @@ import { durationMs } from '../control/mesh/words.ts'
 import { WritError } from '../core/fault.ts'
 import type { KafkaPlace } from '../core/snapshot.ts'
 import { number } from './options.ts'
-import { compileMeshOnly, readMesh } from './wire/control-plane.ts'
+import { compileMeshOnly, readMesh } from './wire/config.ts'
 import { kafkaAccess } from './wire/kafka-access.ts'
 
 interface Options {

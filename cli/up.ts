@@ -3,7 +3,7 @@
 import { Command } from 'commander'
 import { drillHelp, duration, hostAndPort, number } from './options.ts'
 import { until } from './signals.ts'
-import { readMesh } from './wire/control-plane.ts'
+import { readMesh } from './wire/config.ts'
 import { federationOf, webPlace } from './wire/federation.ts'
 import { printEvents } from './wire/telemetry.ts'
 import { openUp } from './wire/up.ts'

@@ -1,6 +1,5 @@
 /** The control plane of one cluster: issuer, configuration and its doors, and a producer of what it did. */
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Recorder } from '../../audit/node/recorder.ts'
 import type { Db } from '../../audit/store/schema.ts'
@@ -19,8 +18,6 @@ import type { SharedState } from '../../ca/node/shared.ts'
 import { localIdentitySource } from '../../ca/node/source.ts'
 import { fileTokens } from '../../ca/node/tokens.ts'
 import { makeHealth, type TrialHealth, type VersionHealth } from '../../control/health.ts'
-import { type Compiled, compileMesh } from '../../control/mesh/compile.ts'
-import type { MeshSettings } from '../../control/mesh/settings.ts'
 import { type AdminDoor, openAdminDoor } from '../../control/node/admin-door.ts'
 import { type AuditReads, makeReads, recordedReads } from '../../control/node/audit-reads.ts'
 import { authorityRoutes } from '../../control/node/authority-routes.ts'
@@ -46,7 +43,7 @@ import {
   stillMeant,
   withoutRolledBack,
 } from '../../control/rollbacks.ts'
-import { messageOf, WritError } from '../../core/fault.ts'
+import { messageOf } from '../../core/fault.ts'
 import type { PolicyBundle } from '../../core/policy.ts'
 import type { FindReceipt, Identify, KeyVault, NowNs, RecordSink } from '../../core/ports.ts'
 import type { IssuanceBody } from '../../core/record.ts'
@@ -57,6 +54,7 @@ import { accessBy } from './access.ts'
 import { alarmsText, lifetimesText, makeAlarms, overdue } from './alarms.ts'
 import { makeApplied } from './applied.ts'
 import { tendAuthority, trustEvent } from './authority.ts'
+import type { Config } from './config.ts'
 import { openDenied, sharedDenied } from './denied.ts'
 import { inTurn } from './in-turn.ts'
 import { makeLeaves } from './leaves.ts'
@@ -67,7 +65,6 @@ import { type Quarantine, runQuarantine } from './quarantine.ts'
 import { openRegistrations } from './registration.ts'
 import { openRollbacks } from './rollbacks.ts'
 import type { OnEvent } from './telemetry.ts'
-import { keyFilesOf } from './tokens.ts'
 
 export interface ControlPlaneOptions {
   readonly state: StateFolder
@@ -117,49 +114,6 @@ export interface ControlPlane {
   /** Puts another configuration in force everywhere; resolves once it is recorded and served. */
   apply(config: Config): Promise<void>
   close(): Promise<void>
-}
-
-/** A mesh file, compiled against the bundles it may bind. */
-export interface Config {
-  readonly snapshot: MeshSnapshot
-  readonly settings: MeshSettings
-  readonly bundles: readonly PolicyBundle[]
-  /** Data that policies read beside them. */
-  readonly data: readonly ServedData[]
-}
-
-/** Throws `config_invalid` with every problem of the file, each with its line. */
-export function compileConfig(
-  mesh: string,
-  meshFile: string,
-  bundles: readonly PolicyBundle[],
-  logKey: string,
-  onEvent: OnEvent,
-  data: readonly ServedData[],
-): Config {
-  const readKeyFile = keyFilesOf(meshFile)
-  const compiled = compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256, logKey, data, readKeyFile })
-  if (!compiled.ok) throw invalidMesh(compiled, meshFile)
-  for (const warning of compiled.warnings) {
-    onEvent({ level: 'warn', from: meshFile, text: `line ${warning.line}: ${warning.document} ${warning.problem}` })
-  }
-  return { snapshot: compiled.snapshot, settings: compiled.settings, bundles, data }
-}
-
-/** The same for a process that needs the mesh's settings and serves no policies: bindings are not looked into. */
-export function compileMeshOnly(
-  mesh: string,
-  meshFile: string,
-  bundles: readonly PolicyBundle[] = [],
-): Pick<Config, 'snapshot' | 'settings'> {
-  const compiled = compileMesh(mesh, { bundles: 'any', sha256 })
-  if (compiled.ok) return compiled
-  // What is wrong is told once and whole, also the bindings, where the caller has bundles to hold them against.
-  const whole =
-    bundles.length > 0
-      ? compileMesh(mesh, { bundles: bundles.map(({ ref }) => ref), sha256, readKeyFile: keyFilesOf(meshFile) })
-      : compiled
-  throw invalidMesh(whole.ok ? compiled : whole, meshFile)
 }
 
 export interface ControlIdentity {
@@ -493,18 +447,3 @@ function keptFor<T>(ms: number, nowMs: () => number, generation: () => number, m
 
 /** Who acts through the socket, as records name them. */
 export const operator: string = `uid ${process.getuid?.() ?? 0}`
-
-function invalidMesh({ problems }: Extract<Compiled, { ok: false }>, meshFile: string): WritError {
-  const lines = problems.map(
-    ({ line, column, document, field, problem, cure }) =>
-      `${meshFile}:${line}:${column} ${document}${field ? ` ${field}` : ''}: ${problem}${cure ? ` (${cure})` : ''}`,
-  )
-  return new WritError('config_invalid', lines.join('\n  '), { cure: `mend it and run: writ check -f ${meshFile}` })
-}
-
-export const readMesh = async (file: string): Promise<string> =>
-  readFile(file, 'utf8').catch((thrown: unknown) => {
-    throw new WritError('not_found', `${file} cannot be read: ${messageOf(thrown)}`, {
-      cure: 'give the mesh file with -f',
-    })
-  })

@@ -30,11 +30,9 @@ import { openCertificates } from '../../proxy/node/certificates.ts'
 import { logPlace } from './audit.ts'
 import { authorityOptions } from './authority.ts'
 import { type ComplianceWatch, openComplianceWatch } from './compliance-watch.ts'
+import { type Config, compileConfig, compileMeshOnly } from './config.ts'
 import {
-  type Config,
   type ControlPlane,
-  compileConfig,
-  compileMeshOnly,
   controlIdentity,
   type FederationPlace,
   openControlPlane,

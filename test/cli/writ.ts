@@ -62,9 +62,15 @@ export function start(args: readonly string[], options: RunOptions = {}): Starte
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     err += text
   })
+  // Before its test gives up: what it said so far would be lost.
+  const late = setTimeout(
+    () => process.stderr.write(`writ ${args.join(' ')} still runs:\n${out}\n${err}\n`),
+    110_000,
+  ).unref()
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code, signal) => {
+      clearTimeout(late)
       running.delete(child)
       over = true
       resolve({ code: signal ?? code ?? -1, out, err })
