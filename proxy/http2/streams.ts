@@ -5,13 +5,14 @@ import { defaultWindow, errorCode, frameType, maxStreamId } from './frames.ts'
 import type { RawFields } from './head.ts'
 import type { Sender } from './sender.ts'
 import { Stream, type StreamHost } from './stream.ts'
+import { StreamTable } from './stream-table.ts'
 
 export class Streams implements StreamHost {
   readonly #serves: boolean
   readonly #window: number
   readonly #sender: Sender
   readonly #onClosed: () => void
-  readonly #open = new Map<number, Stream>()
+  readonly #open = new StreamTable<Stream>()
   readonly #closed = new ClosedStreams()
   /** What the other end said, and what it knows of ours: until it has acknowledged that, the default where it is more. */
   #theirWindow = defaultWindow
@@ -38,7 +39,7 @@ export class Streams implements StreamHost {
   }
 
   all(): Stream[] {
-    return [...this.#open.values()]
+    return this.#open.all()
   }
 
   /** Undefined once all numbers are used up. */
@@ -58,7 +59,7 @@ export class Streams implements StreamHost {
 
   #add(id: number): Stream {
     const stream = new Stream(id, this, this.#theirWindow, this.#ourWindow)
-    this.#open.set(id, stream)
+    this.#open.add(stream)
     return stream
   }
 
@@ -94,14 +95,14 @@ export class Streams implements StreamHost {
   acknowledged(): void {
     const more = this.#window - this.#ourWindow
     this.#ourWindow = this.#window
-    for (const stream of this.#open.values()) stream.receiveWindow += more
+    for (const stream of this.all()) stream.receiveWindow += more
   }
 
   /** The other end's settings (RFC 9113 section 6.9.2). False where a window grows beyond what one holds. */
   setTheirWindow(bytes: number): boolean {
     const more = bytes - this.#theirWindow
     this.#theirWindow = bytes
-    for (const stream of this.#open.values()) if (!this.#sender.widenStream(stream, more)) return false
+    for (const stream of this.all()) if (!this.#sender.widenStream(stream, more)) return false
     return true
   }
 

@@ -8,6 +8,7 @@ import { errorCode } from '../http2/frames.ts'
 import { readHttp2Request } from '../http2/head.ts'
 import type { HeaderList } from '../http2/hpack/decoder.ts'
 import type { Stream } from '../http2/stream.ts'
+import { StreamTable } from '../http2/stream-table.ts'
 import type { Limits } from '../limits.ts'
 import { serve } from '../serve.ts'
 import type { CallerParts, Connection } from './connection.ts'
@@ -25,7 +26,8 @@ export class Http2Caller implements Http2Side, Connection {
   readonly openLeg: OpenLeg
   readonly #socket: Http2Socket
   readonly #listener: CallerParts
-  readonly #exchanges = new Set<Http2Exchange>()
+  /** By the numbers of their streams. */
+  readonly #exchanges = new StreamTable<Http2Exchange>()
   readonly #oldAtMs: number
   #sinceMs: number
   #served = false
@@ -77,7 +79,7 @@ export class Http2Caller implements Http2Side, Connection {
   }
 
   #afterwards(exchange: Http2Exchange): void {
-    this.#exchanges.delete(exchange)
+    this.#exchanges.delete(exchange.id)
     this.#served = true
     this.#listener.onServed()
     this.touch()
@@ -93,11 +95,11 @@ export class Http2Caller implements Http2Side, Connection {
   /** The caller's identity holds no longer: what it has in flight ends too, however long it was to last. */
   revoke(): void {
     this.drain()
-    for (const exchange of this.#exchanges) exchange.fail('revoked')
+    for (const exchange of this.#exchanges.all()) exchange.fail('revoked')
   }
 
   stop(): void {
-    for (const exchange of this.#exchanges) exchange.fail('drained')
+    for (const exchange of this.#exchanges.all()) exchange.fail('drained')
     this.#socket.destroy()
   }
 
@@ -106,9 +108,9 @@ export class Http2Caller implements Http2Side, Connection {
     const silentMs = nowMs - this.#sinceMs
     if (nowMs > this.#oldAtMs) this.drain()
     if (this.#drainingMs !== undefined && nowMs - this.#drainingMs > drainMs) this.#socket.session.finishDrain()
-    for (const exchange of this.#exchanges) exchange.sweep(nowMs, limits.stallMs)
+    for (const exchange of this.#exchanges.all()) exchange.sweep(nowMs, limits.stallMs)
     if (this.busy) {
-      if (silentMs > limits.stallMs) for (const exchange of this.#exchanges) exchange.fail('upstream_timeout')
+      if (silentMs > limits.stallMs) for (const exchange of this.#exchanges.all()) exchange.fail('upstream_timeout')
     } else if (silentMs > (this.#served ? limits.idleMs : limits.headMs)) {
       // A peer that was told to go and stays is cut.
       if (this.#drainingMs !== undefined || !this.#served) this.stop()

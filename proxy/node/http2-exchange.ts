@@ -59,6 +59,11 @@ export class Http2Exchange implements Exchange, CallerEnd, StreamUser {
     stream.user = this
   }
 
+  /** Of its stream. */
+  get id(): number {
+    return this.#stream.id
+  }
+
   get peer(): Peer {
     return this.#side.peer
   }
