@@ -45,11 +45,11 @@ export function makeLeaves(options: {
     return [...heard.values()]
   }
   return {
-    seen(leaf) {
-      if (!renews(leaf.id)) return
+    seen({ id, notBeforeMs, notAfterMs }) {
+      if (!renews(id)) return
       if (shared && heard.size === 0) setTimeout(share, togetherMs).unref()
-      heard.delete(leaf.id)
-      heard.set(leaf.id, leaf)
+      heard.delete(id)
+      heard.set(id, { id, notBeforeMs, notAfterMs }) // Callers have more of it, such as its chain.
       if (heard.size > maxLeaves) heard.delete(heard.keys().next().value!)
     },
     async late() {
