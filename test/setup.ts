@@ -6,18 +6,19 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
 import { templateVariable } from '../audit/node/template.ts'
-import { prepareCommand } from './parts/command.ts'
+import { buildCommand } from '../deploy/build.ts'
+import { commandVariable } from './parts/command.ts'
 import { type PartName, parts } from './parts/index.ts'
 import type { PreparedParts } from './parts/needs.ts'
 
 export default async function setup(project: TestProject): Promise<void> {
   process.env[templateVariable] = await storeTemplate()
-  await prepareCommand()
+  process.env[commandVariable] = await bundledCommand()
   const wanted = await partsNamedBy(project.vitest.state.getPaths())
   const prepared: { -readonly [name in PartName]?: PreparedParts[name] } = {}
   await Promise.all(
@@ -36,19 +37,45 @@ export default async function setup(project: TestProject): Promise<void> {
   for (const line of missing) say(line)
 }
 
+const root = join(import.meta.dirname, '..')
+
 /** Made once for these tables and this PGlite; a store that a test opens takes a quarter of the core time from then on. */
 async function storeTemplate(): Promise<string> {
-  const root = join(import.meta.dirname, '..')
-  const tables = join(root, 'audit/store')
-  const hash = createHash('sha256').update(await readFile(join(root, 'node_modules/@electric-sql/pglite/package.json')))
-  for (const name of (await readdir(tables)).sort()) hash.update(name).update(await readFile(join(tables, name)))
-  const folder = join(root, '.cache')
-  const path = join(folder, `store-${hash.digest('hex').slice(0, 16)}.tar`)
-  if (!existsSync(path)) {
-    await mkdir(folder, { recursive: true })
-    for (const name of await readdir(folder)) if (/^store-.*\.tar/.test(name)) await rm(join(folder, name)) // Of older tables.
+  const tables = (await readdir(join(root, 'audit/store'))).map((name) => `audit/store/${name}`)
+  const sources = ['node_modules/@electric-sql/pglite/package.json', ...tables.sort()]
+  return madeOf(sources, 'store', '.tar', async (path) => {
     await promisify(execFile)(process.execPath, [join(import.meta.dirname, 'template.ts'), path])
+  })
+}
+
+/** The command's bundle, made once for the sources as they are. */
+async function bundledCommand(): Promise<string> {
+  const sources = ['package-lock.json']
+  for (const folder of ['audit', 'ca', 'cli', 'console', 'control', 'core', 'deploy', 'engine', 'proxy']) {
+    const names = await readdir(join(root, folder), { recursive: true })
+    sources.push(...names.filter((name) => name.endsWith('.ts')).map((name) => `${folder}/${name}`))
   }
+  return join(await madeOf(sources.sort(), 'command', '', buildCommand), 'main.js')
+}
+
+/** Path in the cache of what `make` made of these sources, which is named by their digest. Those of others are removed. */
+async function madeOf(
+  sources: readonly string[],
+  name: string,
+  ending: string,
+  make: (path: string) => Promise<void>,
+): Promise<string> {
+  const hash = createHash('sha256')
+  for (const source of sources) hash.update(`${source}\n`).update(await readFile(join(root, source)))
+  const cache = join(root, '.cache')
+  const path = join(cache, `${name}-${hash.digest('hex').slice(0, 16)}${ending}`)
+  if (existsSync(path)) return path
+  await mkdir(cache, { recursive: true })
+  const older = (await readdir(cache)).filter((one) => one.startsWith(`${name}-`))
+  for (const one of older) await rm(join(cache, one), { recursive: true })
+  const half = `${path}.${process.pid}`
+  await make(half)
+  await rename(half, path)
   return path
 }
 
